@@ -1,8 +1,9 @@
-/* A bump allocator that a request or a frame owns: everything about it is allocated here and dies with it.
+/* A bump allocator that a request or a frame owns: everything about it is allocated here and dies
+ * with it.
  *
- * Counted, because a call may outlive the HTTP exchange that made it. Only the count may be touched from several
- * threads; allocating is for the one thread that owns the object at that time. Under AddressSanitizer memory that
- * was not handed out is poisoned. */
+ * Counted, because a call may outlive the HTTP exchange that made it. Only the count may be touched
+ * from several threads; allocating is for the one thread that owns the object at that time. Under
+ * AddressSanitizer memory that was not handed out is poisoned. */
 #ifndef SNAKEPIT_BASE_ARENA_H
 #define SNAKEPIT_BASE_ARENA_H
 
@@ -12,11 +13,13 @@
 
 struct arena;
 
-/* Returns owned, with one reference. `size_hint`: bytes expected in all; 0 takes the default of 4 KiB. */
+/* Returns owned, with one reference. `size_hint`: bytes expected in all; 0 takes the default of
+ * 4 KiB. */
 struct arena *arena_new(size_t size_hint) __attribute__((returns_nonnull));
 struct arena *arena_ref(struct arena *arena);
 
-/* Drops the caller's reference and clears the pointer; the last one frees all memory. NULL inside is accepted. */
+/* Drops the caller's reference and clears the pointer; the last one frees all memory. NULL inside
+ * is accepted. */
 void arena_unref(struct arena **arena);
 
 /* Uninitialised and zeroed memory, aligned for any type. Large sizes get a block of their own. */
@@ -26,6 +29,7 @@ void *arena_zalloc(struct arena *arena, size_t size) __attribute__((malloc, retu
 /* A copy that ends with a zero byte which `len` does not count. */
 struct bytes arena_copy(struct arena *arena, struct bytes source);
 char *arena_string(struct arena *arena, struct bytes source);
-char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *arena_printf(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3), nonnull));
 
 #endif

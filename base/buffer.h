@@ -8,7 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The caller owns the struct; `data` is heap memory. A zeroed struct is an empty buffer with no ceiling. */
+/* The caller owns the struct; `data` is heap memory. A zeroed struct is an empty buffer with no
+ * ceiling. */
 struct buffer {
     char *data;
     size_t len;
@@ -19,7 +20,8 @@ struct buffer {
 void buffer_init(struct buffer *buffer, size_t ceiling);
 void buffer_deinit(struct buffer *buffer);
 
-/* Makes room for `more` bytes behind `len`; false, and nothing changed, when that would pass the ceiling. */
+/* Makes room for `more` bytes behind `len`; false, and nothing changed, when that would pass the
+ * ceiling. */
 bool buffer_reserve(struct buffer *buffer, size_t more) __attribute__((warn_unused_result));
 
 /* Copies `source` to the end; false, and nothing changed, past the ceiling. */
@@ -28,8 +30,10 @@ bool buffer_append(struct buffer *buffer, struct bytes source) __attribute__((wa
 /* The same for buffers without a ceiling, which cannot fail. */
 void buffer_add(struct buffer *buffer, struct bytes source);
 void buffer_add_string(struct buffer *buffer, const char *string);
-void buffer_printf(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buffer_vprintf(struct buffer *buffer, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
+void buffer_printf(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 /* Adds `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void buffer_add_json_string(struct buffer *buffer, struct bytes text);

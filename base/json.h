@@ -1,8 +1,8 @@
-/* Reading JSON without building anything: checks a text against RFC 8259 and hands out the byte ranges of its members,
- * so that a caller's value can be passed on as the bytes it came in.
+/* Reading JSON without building anything: checks a text against RFC 8259 and hands out the byte
+ * ranges of its members, so that a caller's value can be passed on as the bytes it came in.
  *
- * Strict: UTF-8 only, no lone surrogates in \u escapes, no byte order mark, no trailing bytes, nesting at most as deep as
- * asked for. No recursion, no allocation but where said. Any thread. */
+ * Strict: UTF-8 only, no lone surrogates in \u escapes, no byte order mark, no trailing bytes,
+ * nesting at most as deep as asked for. No recursion, no allocation but where said. Any thread. */
 #ifndef SNAKEPIT_BASE_JSON_H
 #define SNAKEPIT_BASE_JSON_H
 
@@ -20,7 +20,7 @@ enum { JSON_MAX_DEPTH = 1024 };
 
 struct json_error {
     size_t offset;      /* byte at which the text stops being JSON */
-    const char *reason; /* static, for people: "unexpected character", "nested deeper than allowed", … */
+    const char *reason; /* static, for people: "unexpected character", … */
 };
 
 /* One value inside a text. `raw` is its bytes without the white space around it. */
@@ -29,21 +29,23 @@ struct json_value {
     struct bytes raw;
 };
 
-/* True when `text` is one JSON value and nothing else, nested at most `max_depth` levels ([] is 1 level). Writes the
- * value's type and range to `out_value`, or, when it returns false, the fault to `out_error`. Both may be NULL. */
-bool json_check(struct bytes text, unsigned max_depth, struct json_value *out_value, struct json_error *out_error)
-    __attribute__((warn_unused_result));
+/* True when `text` is one JSON value and nothing else, nested at most `max_depth` levels ([] is 1
+ * level). Writes the value's type and range to `out_value`, or, when it returns false, the fault to
+ * `out_error`. Both may be NULL. */
+bool json_check(struct bytes text, unsigned max_depth, struct json_value *out_value,
+                struct json_error *out_error) __attribute__((warn_unused_result));
 
-/* Walks the members of an object, or the elements of an array, that json_check() accepted. Start with a zeroed `cursor`;
- * returns false at the end. `out_key` gets the member's name as it is in the text, between its quotes and still
- * escaped (NULL data for arrays). Does not check again. */
+/* Walks the members of an object, or the elements of an array, that json_check() accepted. Start
+ * with a zeroed `cursor`; returns false at the end. `out_key` gets the member's name as it is in
+ * the text, between its quotes and still escaped (NULL data for arrays). Does not check again. */
 struct json_cursor {
     size_t offset;
 };
-bool json_next(struct bytes container, struct json_cursor *cursor, struct bytes *out_key, struct json_value *out_value);
+bool json_next(struct bytes container, struct json_cursor *cursor, struct bytes *out_key,
+               struct json_value *out_value);
 
-/* The text of a string value or key, escapes resolved. `raw` with quotes as in json_value, or a key without them.
- * Borrows from `raw` when there is nothing to resolve, else allocates in `arena`. */
+/* The text of a string value or key, escapes resolved. `raw` with quotes as in json_value, or a key
+ * without them. Borrows from `raw` when there is nothing to resolve, else allocates in `arena`. */
 struct bytes json_text(struct bytes raw, struct arena *arena);
 
 /* The number as a whole number. False when it has a fraction or exponent, or does not fit. */

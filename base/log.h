@@ -1,4 +1,5 @@
-/* Structured log: one JSON object a line on standard error, {"time":…,"level":…,"event":…, fields}. */
+/* Structured log: one JSON object a line on standard error, {"time":…,"level":…,"event":…, fields}.
+ * Values that would make a line longer than 8 KiB are cut and end in "…". */
 #ifndef SNAKEPIT_BASE_LOG_H
 #define SNAKEPIT_BASE_LOG_H
 
@@ -13,8 +14,9 @@ bool log_enabled(enum log_level level);
 /* "debug", "info", "warning", "error", "none" -> true and the level. */
 bool log_level_parse(const char *text, enum log_level *out_level);
 
-/* Writes one line with one write(2), so that lines of several threads do not mix. `event` is a short fixed phrase.
- * Fields are pairs of a name and a value made by LOG_STR or LOG_INT, closed by LOG_END:
+/* Writes one line with one write(2), so that lines of several threads do not mix. `event` is a
+ * short fixed phrase. Fields are pairs of a name and a value made by LOG_STR or LOG_INT, closed by
+ * LOG_END:
  *
  *     log_event(LOG_INFO, "worker ready", LOG_STR("worker", id), LOG_INT("pid", pid), LOG_END);
  */
@@ -25,13 +27,14 @@ struct log_field {
     bool is_string;
 };
 
-#define LOG_STR(key, value) ((struct log_field){.name = (key), .string = (value), .is_string = true})
+#define LOG_STR(key, value)                                                                        \
+    ((struct log_field){.name = (key), .string = (value), .is_string = true})
 #define LOG_INT(key, value) ((struct log_field){.name = (key), .number = (long long)(value)})
 #define LOG_END ((struct log_field){.name = NULL})
-#define log_event(level, event, ...)                                                                                   \
-    do {                                                                                                               \
-        if (log_enabled(level))                                                                                        \
-            log_write(level, event, (const struct log_field[]){__VA_ARGS__});                                          \
+#define log_event(level, event, ...)                                                               \
+    do {                                                                                           \
+        if (log_enabled(level))                                                                    \
+            log_write(level, event, (const struct log_field[]){__VA_ARGS__});                      \
     } while (0)
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
