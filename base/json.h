@@ -35,9 +35,10 @@ struct json_value {
 bool json_check(struct bytes text, unsigned max_depth, struct json_value *out_value,
                 struct json_error *out_error) __attribute__((warn_unused_result));
 
-/* Walks the members of an object, or the elements of an array, that json_check() accepted. Start
- * with a zeroed `cursor`; returns false at the end. `out_key` gets the member's name as it is in
- * the text, between its quotes and still escaped (NULL data for arrays). Does not check again. */
+/* Walks the members of an object, or the elements of an array, that json_check() accepted;
+ * `container` is its `raw`. Start with a zeroed `cursor`; returns false at the end. `out_key` gets
+ * the member's name as it is in the text, between its quotes and still escaped (NULL data for
+ * arrays). Does not check again. */
 struct json_cursor {
     size_t offset;
 };

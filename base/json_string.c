@@ -1,6 +1,9 @@
 #include "base/json_string.h"
 
+#include "base/json.h"
 #include "base/utf8.h"
+
+#include <stdlib.h>
 
 const bool json_plain[256] = {
     [0x20 ... 0x21] = true,
@@ -41,4 +44,96 @@ size_t json_escape(struct bytes *text, char out_escaped[JSON_ESCAPED_MAX])
     }
     memcpy(out_escaped, character, length);
     return length;
+}
+
+/* The code unit of \uXXXX, or -1. */
+static int32_t code_unit(const char *at, size_t left)
+{
+    if (left < 6 || at[0] != '\\' || at[1] != 'u')
+        return -1;
+    int32_t unit = 0;
+    for (int i = 2; i < 6; i++) {
+        char letter = (char)(at[i] | 0x20);
+        if (at[i] >= '0' && at[i] <= '9')
+            unit = unit * 16 + (at[i] - '0');
+        else if (letter >= 'a' && letter <= 'f')
+            unit = unit * 16 + (letter - 'a' + 10);
+        else
+            return -1;
+    }
+    return unit;
+}
+
+static char short_escape(char letter)
+{
+    switch (letter) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    case '"':
+    case '\\':
+    case '/':
+        return letter;
+    default:
+        return 0;
+    }
+}
+
+/* Resolves the escape at the front; returns its bytes, 0 when it is none. */
+static size_t resolve(const char *at, size_t left, uint32_t *out_code)
+{
+    if (left >= 2 && short_escape(at[1])) {
+        *out_code = (uint32_t)short_escape(at[1]);
+        return 2;
+    }
+    int32_t unit = code_unit(at, left);
+    if (unit < 0 || (unit >= 0xdc00 && unit <= 0xdfff))
+        return 0;
+    *out_code = (uint32_t)unit;
+    if (unit < 0xd800 || unit > 0xdfff)
+        return 6;
+    int32_t low = code_unit(at + 6, left - 6);
+    if (low < 0xdc00 || low > 0xdfff)
+        return 0;
+    *out_code = (uint32_t)(0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00));
+    return 12;
+}
+
+size_t json_escape_length(const char *at, size_t left)
+{
+    uint32_t code;
+    return resolve(at, left, &code);
+}
+
+struct bytes json_text(struct bytes raw, struct arena *arena)
+{
+    if (raw.len >= 2 && raw.data[0] == '"')
+        raw = bytes_from(raw.data + 1, raw.len - 2);
+    if (raw.len == 0 || !memchr(raw.data, '\\', raw.len))
+        return raw;
+    char *text = arena_alloc(arena, raw.len);
+    size_t len = 0;
+    while (raw.len > 0) {
+        const char *escape = memchr(raw.data, '\\', raw.len);
+        size_t plain = escape ? (size_t)(escape - raw.data) : raw.len;
+        memcpy(text + len, raw.data, plain);
+        len += plain;
+        raw = bytes_skip(raw, plain);
+        if (raw.len == 0)
+            break;
+        uint32_t code;
+        size_t length = resolve(raw.data, raw.len, &code);
+        if (length == 0)
+            abort();
+        len += utf8_encode(code, text + len);
+        raw = bytes_skip(raw, length);
+    }
+    return bytes_from(text, len);
 }

@@ -40,6 +40,10 @@ static inline const char *json_plain_end(const char *at, const char *end)
     return at;
 }
 
+/* Bytes of the escape that begins at the backslash `at`, of `left` > 0 bytes: 2, 6, or 12 for a
+ * surrogate pair. 0 when it is none of RFC 8259, section 7, or half a pair. */
+size_t json_escape_length(const char *at, size_t left);
+
 /* Writes the first character of `text`, which must not be empty, as it stands in a JSON string, and
  * moves `text` past it. A byte that is not UTF-8 becomes U+FFFD. Returns the bytes written. */
 size_t json_escape(struct bytes *text, char out_escaped[JSON_ESCAPED_MAX]);
