@@ -1,0 +1,58 @@
+#include "pool/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Legal moves: row from, bit to. */
+static const unsigned char moves[] = {
+    [CALL_NEW] = 1u << CALL_QUEUED | 1u << CALL_DISPATCHED | 1u << CALL_DONE,
+    [CALL_QUEUED] = 1u << CALL_DISPATCHED | 1u << CALL_DONE,
+    [CALL_DISPATCHED] = 1u << CALL_RUNNING | 1u << CALL_QUEUED | 1u << CALL_DONE,
+    [CALL_RUNNING] = 1u << CALL_DONE,
+    [CALL_DONE] = 0,
+};
+
+static const char *const state_names[] = {
+    [CALL_NEW] = "new",         [CALL_QUEUED] = "queued", [CALL_DISPATCHED] = "dispatched",
+    [CALL_RUNNING] = "running", [CALL_DONE] = "done",
+};
+
+struct call *call_new(struct arena *arena)
+{
+    struct call *call = arena_zalloc(arena, sizeof *call);
+    call->arena = arena_ref(arena);
+    atomic_init(&call->references, 1);
+    list_init(&call->place);
+    return call;
+}
+
+struct call *call_ref(struct call *call)
+{
+    atomic_fetch_add_explicit(&call->references, 1, memory_order_relaxed);
+    return call;
+}
+
+void call_unref(struct call **call)
+{
+    struct call *gone = *call;
+    *call = NULL;
+    if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
+        return;
+    arena_unref(&gone->outcome.memory);
+    struct arena *arena = gone->arena; /* holds the call itself */
+    arena_unref(&arena);
+}
+
+void call_move(struct call *call, enum call_state next)
+{
+    if (!(moves[call->state] & 1u << next)) {
+        fprintf(stderr, "snakepit: a call cannot go from %s to %s\n", state_names[call->state], state_names[next]);
+        abort();
+    }
+    call->state = next;
+}
+
+const char *call_state_name(enum call_state state)
+{
+    return state_names[state];
+}

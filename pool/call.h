@@ -1,0 +1,126 @@
+/* A call: one run of one tool for one caller, from its submission to its single answer.
+ *
+ *            submit                dispatch              start
+ *     NEW ───────────► QUEUED ───────────► DISPATCHED ───────────► RUNNING
+ *      │                 │  ◄─────────────────┤ worker died, not started │
+ *      └───────────────► DONE ◄───────────────┴──────────────────────────┘
+ *
+ * The caller makes it, fills in the request half and submits it; then it is the pool's until the pool posts it, DONE and
+ * with its outcome, to the caller's mailbox (`home`), exactly once. The caller keeps a reference of its own throughout. */
+#ifndef SNAKEPIT_POOL_CALL_H
+#define SNAKEPIT_POOL_CALL_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "pool/timer.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tool;
+
+enum call_state {
+    CALL_NEW,        /* being filled in by its caller */
+    CALL_QUEUED,     /* waits for a worker */
+    CALL_DISPATCHED, /* given to a worker, not known to have started */
+    CALL_RUNNING,    /* the worker has entered the tool's code */
+    CALL_DONE,       /* the outcome is final and posted to the caller */
+};
+
+/* How a call ended. */
+enum call_end {
+    CALL_END_RESULT,        /* the tool returned */
+    CALL_END_FAILURE,       /* the tool raised, or the worker refused the call */
+    CALL_END_CRASH,         /* the worker died with it */
+    CALL_END_SATURATED,     /* refused: the queue is full */
+    CALL_END_QUEUE_TIMEOUT, /* waited too long for a worker */
+    CALL_END_TIMEOUT,       /* its time ran out while a worker had it */
+    CALL_END_CANCELLED,     /* its caller gave it up */
+    CALL_END_NO_WORKERS,    /* refused: the pool cannot start workers */
+    CALL_END_SHUTDOWN,      /* refused or ended because the gateway is leaving */
+};
+
+/* Did the tool's code run? */
+enum call_executed { EXECUTED_NO, EXECUTED_MAYBE, EXECUTED_YES };
+
+/* How a worker process ended. */
+struct worker_exit {
+    bool expected;     /* it had been told to leave */
+    int signal;        /* that killed it, or 0 */
+    int code;          /* exit code when signal is 0 */
+    const char *cause; /* "segfault", "abort", "killed", "exit", "disconnected", …; static */
+};
+
+/* A tool's exception as the worker reports it. */
+struct call_failure {
+    struct bytes type;
+    struct bytes message;
+    struct bytes traceback;
+    struct bytes context; /* JSON or empty */
+    struct bytes code;    /* problem code, or empty */
+    struct bytes details; /* JSON or empty */
+    unsigned status;      /* HTTP-like status wished for, or 0 */
+};
+
+struct call_outcome {
+    enum call_end end;
+    enum call_executed executed;
+    struct bytes body;         /* of a result */
+    struct bytes content_type; /* of a result; empty means application/json */
+    struct call_failure failure;
+    struct worker_exit crash;
+    unsigned retry_after_s; /* for refusals: when to try again, seconds */
+    unsigned attempts;      /* workers it was given to */
+    uint64_t queue_us;      /* waited, in all */
+    uint64_t run_us;        /* the tool's own time, as the worker measured it */
+    char worker[64];        /* id of the last worker, or empty */
+    struct arena *memory;   /* holds body, content_type and failure; the call's reference */
+};
+
+struct call {
+    /* Set by the caller before submission. The bytes live in `arena` or longer. */
+    struct arena *arena; /* the call's reference; the call itself lives in it */
+    struct tool *tool;   /* borrows; tools live as long as their registry */
+    struct bytes args;
+    struct bytes content_type; /* of args; empty means application/json */
+    struct bytes session_id;
+    struct bytes request_id;
+    struct bytes correlation_id;
+    struct bytes traceparent;
+    struct bytes tracestate;
+    uint64_t timeout_us;       /* in all, from submission; 0 takes the pool's default */
+    uint64_t queue_timeout_us; /* 0 takes the pool's default */
+    struct mailbox *home;      /* where the answer is posted */
+    void *context;             /* the caller's; used by the owner of `home` only */
+
+    /* To be read by the caller once the call has been posted. */
+    struct mail mail;
+    struct call_outcome outcome;
+
+    /* The pool's, under its lock. */
+    enum call_state state;
+    atomic_uint references;
+    struct list place;      /* in the queue */
+    struct pool_timer timer; /* queue timeout or deadline, whichever is next */
+    struct inflight *inflight;
+    uint64_t submitted_us;
+    uint64_t enqueued_us;
+    uint64_t deadline_us; /* on the pool's clock */
+};
+
+/* Makes a call in `arena`, of which it takes a reference. Returns with one reference, the caller's. */
+struct call *call_new(struct arena *arena) __attribute__((returns_nonnull));
+struct call *call_ref(struct call *call);
+
+/* Drops a reference and clears the pointer; accepts NULL inside. The last one releases the arena and the outcome. */
+void call_unref(struct call **call);
+
+/* Moves the call on. Aborts on a move that the picture above does not have. Under the pool's lock. */
+void call_move(struct call *call, enum call_state next);
+
+const char *call_state_name(enum call_state state);
+
+#endif

@@ -1,0 +1,41 @@
+#include "pool/effects.h"
+
+/* The pool's reference travels with the mail: whoever drains the mailbox drops it. */
+void effects_answer(struct effects *effects, struct call *call)
+{
+    unsigned i = 0;
+    while (i < effects->home_count && effects->homes[i].box != call->home)
+        i++;
+    if (i == EFFECTS_HOMES) {
+        mailbox_post(call->home, &call->mail);
+        return;
+    }
+    call->mail.next = NULL;
+    if (i == effects->home_count) {
+        effects->homes[i].box = call->home;
+        effects->homes[i].first = &call->mail;
+        effects->home_count++;
+    } else {
+        effects->homes[i].last->next = &call->mail;
+    }
+    effects->homes[i].last = &call->mail;
+}
+
+void effects_apply(struct effects *effects, struct runtime *runtime)
+{
+    for (unsigned i = 0; i < effects->home_count; i++)
+        mailbox_post_chain(effects->homes[i].box, effects->homes[i].first, effects->homes[i].last);
+    for (unsigned i = 0; i < effects->invoke_count; i++) {
+        runtime->ops->invoke(runtime, effects->invokes[i].worker, effects->invokes[i].call_id, effects->invokes[i].call,
+                             effects->invokes[i].remaining_us);
+        call_unref(&effects->invokes[i].call);
+    }
+    for (unsigned i = 0; i < effects->cancel_count; i++)
+        runtime->ops->cancel(runtime, effects->cancels[i].worker, effects->cancels[i].call_id);
+    for (unsigned i = 0; i < effects->start_count; i++)
+        runtime->ops->start(runtime, effects->starts[i].worker, effects->starts[i].id);
+    if (effects->flush && (effects->invoke_count || effects->cancel_count))
+        runtime->ops->flush(runtime);
+    if (effects->alarm_us)
+        runtime->ops->alarm(runtime, effects->alarm_us);
+}

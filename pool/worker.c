@@ -1,0 +1,86 @@
+#include "pool/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const unsigned char moves[] = {
+    [WORKER_VACANT] = 1u << WORKER_STARTING,
+    [WORKER_STARTING] = 1u << WORKER_READY | 1u << WORKER_DRAINING | 1u << WORKER_VACANT,
+    [WORKER_READY] = 1u << WORKER_DRAINING | 1u << WORKER_VACANT,
+    [WORKER_DRAINING] = 1u << WORKER_VACANT,
+};
+
+static const char *const state_names[] = {
+    [WORKER_VACANT] = "vacant",
+    [WORKER_STARTING] = "starting",
+    [WORKER_READY] = "ready",
+    [WORKER_DRAINING] = "draining",
+};
+
+void worker_init(struct worker *worker, unsigned seat)
+{
+    *worker = (struct worker){.ref.seat = seat};
+    list_init(&worker->free_place);
+    list_init(&worker->sent);
+    list_init(&worker->unused);
+    for (unsigned i = 0; i < INFLIGHT_MAX; i++)
+        list_push_back(&worker->unused, &worker->inflight[i].order);
+}
+
+void worker_move(struct worker *worker, enum worker_state next)
+{
+    if (!(moves[worker->state] & 1u << next)) {
+        fprintf(stderr, "snakepit: a worker cannot go from %s to %s\n", state_names[worker->state], state_names[next]);
+        abort();
+    }
+    worker->state = next;
+}
+
+const char *worker_state_name(enum worker_state state)
+{
+    return state_names[state];
+}
+
+void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint64_t now_us)
+{
+    worker_move(worker, WORKER_STARTING);
+    worker->ref.number = number;
+    snprintf(worker->id, sizeof worker->id, "%s-%llu", pool, (unsigned long long)number);
+    worker->pid = 0;
+    worker->slots = 0;
+    worker->next_sequence = 1;
+    worker->started_us = now_us;
+    worker->ready_us = 0;
+    worker->calls_done = 0;
+    worker->leaving = false;
+}
+
+struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us, uint64_t now_us)
+{
+    struct inflight *entry = LIST_OWNER(list_pop_front(&worker->unused), struct inflight, order);
+    entry->id = worker->next_sequence++ << 8 | (uint64_t)(entry - worker->inflight);
+    entry->call = call;
+    entry->tool = call->tool;
+    entry->cost_us = cost_us;
+    entry->sent_us = now_us;
+    list_push_back(&worker->sent, &entry->order);
+    worker->inflight_count++;
+    worker->backlog_us += cost_us;
+    return entry;
+}
+
+struct inflight *worker_find(struct worker *worker, uint64_t id)
+{
+    struct inflight *entry = &worker->inflight[id & 0xff];
+    return entry->id == id && id != 0 ? entry : NULL;
+}
+
+void worker_release(struct worker *worker, struct inflight *entry)
+{
+    worker->inflight_count--;
+    worker->backlog_us -= entry->cost_us;
+    entry->id = 0;
+    entry->call = NULL;
+    list_remove(&entry->order);
+    list_push_front(&worker->unused, &entry->order);
+}

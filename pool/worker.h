@@ -1,0 +1,86 @@
+/* A worker's seat: the process that sits in it now, if any, and the calls that were given to it.
+ *
+ *     VACANT ──► STARTING ──► READY ──► DRAINING
+ *        ▲          │           │          │
+ *        └──────────┴───────────┴──────────┘  the process is gone
+ *
+ * Seats are as old as the pool; processes come and go in them. Everything here is under the pool's lock. */
+#ifndef SNAKEPIT_POOL_WORKER_H
+#define SNAKEPIT_POOL_WORKER_H
+
+#include "base/list.h"
+#include "pool/call.h"
+#include "pool/runtime.h"
+#include "pool/timer.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum worker_state {
+    WORKER_VACANT,   /* no process */
+    WORKER_STARTING, /* a process was asked for */
+    WORKER_READY,    /* attached, takes calls */
+    WORKER_DRAINING, /* finishes what it has, takes nothing new */
+};
+enum { WORKER_STATES = WORKER_DRAINING + 1 };
+
+/* Calls one worker can have: running and sent ahead. */
+enum { INFLIGHT_MAX = 256 };
+
+/* One call that a worker has and has not answered. */
+struct inflight {
+    uint64_t id;        /* on the wire: grows with every call of the worker; its low byte is the index here. 0 = unused */
+    struct call *call;  /* the pool's reference; NULL once the caller was answered otherwise */
+    struct tool *tool;
+    struct list order;  /* in `sent`, oldest first, or in `unused` */
+    uint64_t cost_us;   /* what it was expected to take */
+    uint64_t sent_us;
+};
+
+struct worker {
+    struct worker_ref ref;
+    char id[WORKER_ID_MAX];
+    enum worker_state state;
+    struct list free_place; /* in the pool's list of workers with a free slot */
+    struct pool_timer timer; /* the next start, while VACANT */
+    int pid;
+    unsigned slots;
+    uint64_t next_sequence;
+    uint64_t started_us; /* when the process was asked for */
+    uint64_t ready_us;
+    uint64_t calls_done;
+    unsigned early_deaths; /* in a row, soon after the start */
+    bool leaving;          /* it was told to leave */
+
+    struct inflight inflight[INFLIGHT_MAX];
+    struct list sent;
+    struct list unused;
+    unsigned inflight_count;
+    uint64_t backlog_us; /* sum of cost_us over `sent` */
+};
+
+void worker_init(struct worker *worker, unsigned seat);
+
+/* Moves the seat on; aborts on a move that the picture above does not have. */
+void worker_move(struct worker *worker, enum worker_state next);
+const char *worker_state_name(enum worker_state state);
+
+/* A new process comes into the VACANT seat, under this number and name. */
+void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint64_t now_us);
+
+static inline bool worker_is(const struct worker *worker, struct worker_ref ref)
+{
+    return worker->state != WORKER_VACANT && worker->ref.number == ref.number;
+}
+
+/* Notes that the worker gets this call, whose reference it takes. Returns the entry, with its new id. The worker must have
+ * room. */
+struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us, uint64_t now_us);
+
+/* The entry with that id, or NULL. */
+struct inflight *worker_find(struct worker *worker, uint64_t id);
+
+/* Forgets the entry. Its call must have been dealt with. */
+void worker_release(struct worker *worker, struct inflight *entry);
+
+#endif
