@@ -1,0 +1,367 @@
+/* What is JSON and what is not, by the categories of JSONTestSuite: its "y" texts must be accepted,
+ * its "n" texts refused; for its "i" texts, where a parser may choose, this says what we chose. */
+#include "base/json.h"
+
+#include "run.h"
+
+struct text_case {
+    const char *name;
+    const char *text;
+    size_t len;
+};
+
+#define CASE(name, literal)                                                                        \
+    {                                                                                              \
+        name, literal, sizeof(literal) - 1                                                         \
+    }
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+static const struct text_case accepted[] = {
+    CASE("array with an empty string", "[\"\"]"),
+    CASE("array ending in a line feed", "[\"a\"]\n"),
+    CASE("array with all types", "[null, 1, \"1\", {}, [], true, false]"),
+    CASE("array with several nulls", "[1,null,null,null,2]"),
+    CASE("spaces around elements", " [ 1 ,\t2\r\n, 3 ] "),
+    CASE("leading space", " [1]"),
+    CASE("empty array", "[]"),
+    CASE("empty array with a space", "[ ]"),
+    CASE("nested empty arrays", "[[]   ]"),
+    CASE("zero", "0"),
+    CASE("minus zero", "-0"),
+    CASE("minus zero in an array", "[-0]"),
+    CASE("zero with a fraction", "0.0"),
+    CASE("zero with exponent", "[0e+1]"),
+    CASE("zero with bare exponent", "[0e1]"),
+    CASE("integer", "[123]"),
+    CASE("negative integer", "[-123]"),
+    CASE("minus one", "[-1]"),
+    CASE("integer with exponent", "[20e1]"),
+    CASE("capital E", "[1E22]"),
+    CASE("capital E, minus", "[1E-2]"),
+    CASE("capital E, plus", "[1E+2]"),
+    CASE("exponent", "[123e45]"),
+    CASE("fraction with exponent", "[123.456e78]"),
+    CASE("exponent with leading zeros", "[1e000]"),
+    CASE("exponent minus zero", "[1e-0]"),
+    CASE("many digits of a fraction",
+         "[-0.000000000000000000000000000000000000000000000000000000000000000000000000000001]"),
+    CASE("fraction", "[123.456789]"),
+    CASE("empty object", "{}"),
+    CASE("empty object with a space", "{ \n}"),
+    CASE("object", "{\"asd\":\"sdf\", \"dfg\":\"fgh\"}"),
+    CASE("object with one member", "{\"asd\":\"sdf\"}"),
+    CASE("same key twice", "{\"a\":\"b\",\"a\":\"c\"}"),
+    CASE("same key and value twice", "{\"a\":\"b\",\"a\":\"b\"}"),
+    CASE("empty key", "{\"\":0}"),
+    CASE("key with an escaped zero", "{\"foo\\u0000bar\": 42}"),
+    CASE("extreme numbers", "{ \"min\": -1.0e+28, \"max\": 1.0e+28 }"),
+    CASE("long keys", "{\"x\":[{\"id\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}], "
+                      "\"id\": \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}"),
+    CASE("object with newlines", "{\n\"a\": \"b\"\n}"),
+    CASE("key of escapes", "{\"\\u0442\\u0435\\u0441\\u0442\":\"ok\"}"),
+    CASE("space around a colon", "{\"a\" \t:\r\n 1}"),
+    CASE("all short escapes", "[\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"]"),
+    CASE("escaped backslash before the end", "[\"\\\\\"]"),
+    CASE("escaped backslash and n", "[\"\\\\n\"]"),
+    CASE("escaped control character", "[\"\\u0012\"]"),
+    CASE("escaped zero", "[\"\\u0000\"]"),
+    CASE("escaped noncharacter U+FFFF", "[\"\\uFFFF\"]"),
+    CASE("escaped noncharacter U+FDD0", "[\"\\uFDD0\"]"),
+    CASE("escaped line separator", "[\"\\u2028\"]"),
+    CASE("escape in small letters", "[\"\\u00e9\\uabcd\"]"),
+    CASE("escaped surrogate pair", "[\"\\uD801\\udc37\"]"),
+    CASE("two escaped surrogate pairs", "[\"\\ud83d\\ude39\\ud83d\\udc8d\"]"),
+    CASE("last surrogate pair", "[\"\\uDBFF\\uDFFF\"]"),
+    CASE("first surrogate pair", "[\"\\uD800\\uDC00\"]"),
+    CASE("surrogate pair, then letters", "[\"\\ud83d\\ude39abc\"]"),
+    CASE("escaped backslash, u and digits", "[\"\\\\u0000\"]"),
+    CASE("comment inside a string", "[\"a/*b*/c/*d//e\"]"),
+    CASE("DEL", "[\"a\x7f"
+                "a\"]"),
+    CASE("space", "[\" \"]"),
+    CASE("two-byte characters", "[\"\xc3\xa9\xd1\x82\"]"),
+    CASE("first and last two-byte character", "[\"\xc2\x80\xdf\xbf\"]"),
+    CASE("first and last three-byte character", "[\"\xe0\xa0\x80\xef\xbf\xbf\"]"),
+    CASE("around the surrogates", "[\"\xed\x9f\xbf\xee\x80\x80\"]"),
+    CASE("first and last four-byte character", "[\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"]"),
+    CASE("plane 1 noncharacter", "[\"\xf0\x9f\xbf\xbf\"]"),
+    CASE("byte order mark inside a string", "[\"\xef\xbb\xbf\"]"),
+    CASE("line and paragraph separator", "[\"\xe2\x80\xa8\xe2\x80\xa9\"]"),
+    CASE("non-ASCII right before the quote", "[\"asd\xe2\x82\xac\"]"),
+    CASE("string of exactly eight bytes", "\"12345678\""),
+    CASE("string of seven bytes", "\"1234567\""),
+    CASE("string of nine bytes", "\"123456789\""),
+    CASE("lonely string", "\"asd\""),
+    CASE("lonely empty string", "\"\""),
+    CASE("lonely null", "null"),
+    CASE("lonely true", "true"),
+    CASE("lonely false", "false"),
+    CASE("lonely number", "42"),
+    CASE("lonely negative fraction", "-0.1"),
+    CASE("white space on both sides of a word", "\r\n\t true\t \n\r"),
+    CASE("trailing white space", "[1] \n\n"),
+    CASE("arrays and objects in turn", "[{\"a\":[{\"b\":[]},{}]},[[]]]"),
+    CASE("empty containers in sequence", "[[],{},[[]],[{}]]"),
+    /* i: a parser may choose. Numbers are the tool's business, whatever their size. */
+    CASE("huge exponent", "[1e9999]"),
+    CASE("huge negative exponent", "[123.456e-789]"),
+    CASE("huge negative number", "[-1e+9999]"),
+    CASE("exponent of many digits",
+         "[0.4e00669999999999999999999999999999999999999999999969999999006]"),
+    CASE("integer beyond 64 bits", "[100000000000000000000]"),
+    CASE("negative integer beyond 64 bits", "[-123123123123123123123123123123]"),
+    CASE("double overflow", "[-237462374673276894279832749832423479823246327846]"),
+};
+
+static const struct text_case refused[] = {
+    /* structure */
+    CASE("nothing", ""),
+    CASE("only a space", " "),
+    CASE("line feed", "\n"),
+    CASE("word joiner", "\xe2\x81\xa0"),
+    CASE("byte order mark", "\xef\xbb\xbf{}"),
+    CASE("only a byte order mark", "\xef\xbb\xbf"),
+    CASE("half a byte order mark", "\xef\xbb{}"),
+    CASE("UTF-16, little endian with mark", "\xff\xfe[\0\"\0\xe9\0\"\0]\0"),
+    CASE("UTF-16, big endian", "\0[\0\"\0\xe9\0\"\0]"),
+    CASE("UTF-16, little endian", "[\0\"\0\xe9\0\"\0]\0"),
+    CASE("angle bracket", "<"),
+    CASE("angle bracket null", "<null>"),
+    CASE("two arrays", "[][]"),
+    CASE("two values", "1 2"),
+    CASE("array and a comma", "[1],"),
+    CASE("array and a bracket", "[1]]"),
+    CASE("object and a brace", "{}}"),
+    CASE("object and a word", "{\"a\":true} \"x\""),
+    CASE("trailing garbage", "[1]x"),
+    CASE("trailing zero byte", "[1]\0"),
+    CASE("trailing hash", "{\"a\":\"b\"}#{}"),
+    CASE("trailing comment", "{\"a\":\"b\"}/**/"),
+    CASE("open trailing comment", "{\"a\":\"b\"}/"),
+    CASE("leading comment", "/**/1"),
+    CASE("comment in an object", "{\"a\":/*comment*/\"b\"}"),
+    CASE("line comment", "[1, // two\n2]"),
+    CASE("form feed", "[\f]"),
+    CASE("vertical tab", "[\v1]"),
+    CASE("no-break space", "[\xc2\xa0]"),
+    CASE("zero byte between", "[1,\0"
+                              "2]"),
+    CASE("lone letter", "a"),
+    CASE("lone quote", "\""),
+    CASE("lone bracket", "["),
+    CASE("lone brace", "{"),
+    CASE("lone closing bracket", "]"),
+    CASE("lone closing brace", "}"),
+    CASE("lone comma", ","),
+    CASE("lone colon", ":"),
+    CASE("lone minus", "-"),
+    CASE("lone star", "*"),
+    CASE("lone invalid byte", "\xe5"),
+    CASE("capital True", "[True]"),
+    CASE("capital NULL", "NULL"),
+    CASE("true cut short", "[tru]"),
+    CASE("false cut short", "[fals]"),
+    CASE("null cut short", "[nul]"),
+    CASE("null at the end of text", "nul"),
+    CASE("true with a tail", "truee"),
+    CASE("undefined", "undefined"),
+    CASE("single quotes", "['a']"),
+    CASE("unquoted word", "[abc]"),
+    CASE("ASCII with a letter in front", "a\xc3\xa9"),
+    CASE("array with a star", "[*]"),
+    CASE("no quotes around an escape", "[\\u0020\"asd\"]"),
+    /* arrays */
+    CASE("trailing comma", "[1,]"),
+    CASE("double trailing comma", "[\"\",,]"),
+    CASE("double comma", "[1,,2]"),
+    CASE("leading comma", "[,1]"),
+    CASE("only a comma", "[,]"),
+    CASE("colon instead of comma", "[\"\": 1]"),
+    CASE("no comma", "[1 true]"),
+    CASE("no comma between arrays", "[3[4]]"),
+    CASE("unclosed array", "[1"),
+    CASE("unclosed after a comma", "[1,"),
+    CASE("unclosed with a newline", "[1,\n1\n,1"),
+    CASE("unclosed with an open object", "[{"),
+    CASE("unclosed with a string", "[\"a"),
+    CASE("closed by a brace", "[1}"),
+    CASE("nested closed by a brace", "[[1}]"),
+    CASE("double opening", "[[]"),
+    CASE("only a minus", "[-]"),
+    CASE("spaces and a vertical tab", "[\va\"\\f\"]"),
+    /* objects */
+    CASE("member without a name", "{:\"b\"}"),
+    CASE("comma instead of a colon", "{\"x\", null}"),
+    CASE("two colons", "{\"x\"::\"b\"}"),
+    CASE("no colon", "{\"a\" \"b\"}"),
+    CASE("no value", "{\"a\":}"),
+    CASE("only a name", "{\"a\""),
+    CASE("name and colon", "{\"a\":"),
+    CASE("unclosed object", "{\"a\":\"a\""),
+    CASE("object closed by a bracket", "{\"a\":1]"),
+    CASE("number as a name", "{1:1}"),
+    CASE("huge number as a name", "{9999E9999:1}"),
+    CASE("null as a name", "{null:null,null:null}"),
+    CASE("bare name", "{a: \"b\"}"),
+    CASE("single-quoted name", "{'a':0}"),
+    CASE("trailing comma in an object", "{\"id\":0,}"),
+    CASE("several trailing commas", "{\"id\":0,,,,,}"),
+    CASE("double comma in an object", "{\"a\":\"b\",,\"c\":\"d\"}"),
+    CASE("leading comma in an object", "{,\"a\":1}"),
+    CASE("bracket in an object", "{[: \"x\"}"),
+    CASE("garbage at the end", "{\"a\":\"a\" 123}"),
+    CASE("emoji in an object", "{\xf0\x9f\x87\xa8\xf0\x9f\x87\xad}"),
+    CASE("string only", "{\"a\":\"a\",\"b\"}"),
+    CASE("array notation", "{\"a\",\"b\"}"),
+    /* numbers */
+    CASE("plus", "[+1]"),
+    CASE("double plus", "[++1234]"),
+    CASE("double minus", "[--1]"),
+    CASE("minus and a space", "[- 1]"),
+    CASE("minus and a letter", "[-foo]"),
+    CASE("leading zero", "[012]"),
+    CASE("minus, leading zero", "[-012]"),
+    CASE("two zeros", "[00]"),
+    CASE("two zeros and a fraction", "[-00.0]"),
+    CASE("leading dot", "[.123]"),
+    CASE("minus and a dot", "[-.123]"),
+    CASE("trailing dot", "[1.]"),
+    CASE("minus, trailing dot", "[-2.]"),
+    CASE("trailing dot at the end of text", "1."),
+    CASE("dot and exponent", "[2.e3]"),
+    CASE("dot, exponent with sign", "[2.e+3]"),
+    CASE("zero, dot, exponent", "[0.e1]"),
+    CASE("two dots", "[1.2.3]"),
+    CASE("fraction, bare exponent", "[0.3e]"),
+    CASE("fraction, exponent with only a sign", "[0.1e+]"),
+    CASE("bare exponent", "[1e]"),
+    CASE("bare capital exponent", "[0E]"),
+    CASE("exponent with only a plus", "[1e+]"),
+    CASE("exponent with only a minus", "[1E-]"),
+    CASE("exponent at the end of text", "1e"),
+    CASE("two signs in an exponent", "[1e+-2]"),
+    CASE("two exponents", "[1e2e3]"),
+    CASE("sum", "[1+2]"),
+    CASE("space inside", "[1 000.0]"),
+    CASE("hexadecimal", "[0x42]"),
+    CASE("hexadecimal digit", "[1a]"),
+    CASE("underscore", "[1_000]"),
+    CASE("NaN", "[NaN]"),
+    CASE("minus NaN", "[-NaN]"),
+    CASE("Infinity", "[Infinity]"),
+    CASE("minus Infinity", "[-Infinity]"),
+    CASE("inf", "[1eInf]"),
+    CASE("full-width digit", "[\xef\xbc\x91]"),
+    CASE("letter after a number", "[1.8011670033376514H-308]"),
+    CASE("invalid byte in a number", "[123\xe5]"),
+    CASE("invalid byte in an exponent", "[1e1\xe5]"),
+    /* strings */
+    CASE("tab in a string", "[\"\t\"]"),
+    CASE("line feed in a string", "[\"new\nline\"]"),
+    CASE("zero byte in a string", "[\"a\0a\"]"),
+    CASE("0x1f in a string", "[\"1234567\x1f\"]"),
+    CASE("unknown escape", "[\"\\a\"]"),
+    CASE("escape x", "[\"\\x00\"]"),
+    CASE("octal escape", "[\"\\071\"]"),
+    CASE("escaped line feed", "[\"\\\n\"]"),
+    CASE("escaped tab byte", "[\"\\\t\"]"),
+    CASE("escaped zero byte", "[\"\\\0\"]"),
+    CASE("escaped emoji", "[\"\\\xf0\x9f\x8c\x80\"]"),
+    CASE("escaped quote at the end", "[\"\\\"]"),
+    CASE("three backslashes", "[\"\\\\\\\"]"),
+    CASE("backslash at the end of text", "\"\\"),
+    CASE("u without digits", "[\"\\u\"]"),
+    CASE("one digit", "[\"\\u0\"]"),
+    CASE("three digits", "[\"\\u00A\"]"),
+    CASE("three digits at the end of text", "\"\\u00A"),
+    CASE("digit that is none", "[\"\\u00G0\"]"),
+    CASE("capital U", "[\"\\U0061\"]"),
+    CASE("space as a digit", "[\"\\u 061\"]"),
+    CASE("digit with bit 5 cleared", "[\"\\u00\x10\x11\"]"),
+    CASE("string cut short", "[\"asd]"),
+    CASE("bare string end", "asd\""),
+    /* lone surrogates; JSONTestSuite leaves these to us */
+    CASE("lone high surrogate", "[\"\\uDADA\"]"),
+    CASE("lone low surrogate", "[\"\\uDC00\"]"),
+    CASE("low before high", "[\"\\uDD1E\\uD834\"]"),
+    CASE("high and high", "[\"\\uD800\\uD800\"]"),
+    CASE("high and a letter", "[\"\\uD888a\"]"),
+    CASE("high and another escape", "[\"\\uD800\\n\"]"),
+    CASE("high and an ordinary escape", "[\"\\uD800\\u0041\"]"),
+    CASE("high and half an escape", "[\"\\uD800\\u1\"]"),
+    CASE("high and \\u", "[\"\\uD800\\u\"]"),
+    CASE("high and a backslash", "[\"\\uD800\\\"]"),
+    CASE("high at the end of text", "\"\\uD800"),
+    CASE("high and low cut short", "\"\\uD800\\uDC0"),
+    CASE("lone surrogate in a name", "{\"\\uD800\":1}"),
+    /* UTF-8 */
+    CASE("continuation alone", "[\"\x81\"]"),
+    CASE("last continuation alone", "[\"\xbf\"]"),
+    CASE("two bytes cut short", "[\"\xc3\"]"),
+    CASE("three bytes cut short after one", "[\"\xe2\"]"),
+    CASE("three bytes cut short after two", "[\"\xe2\x82\"]"),
+    CASE("four bytes cut short after one", "[\"\xf0\"]"),
+    CASE("four bytes cut short after two", "[\"\xf0\x9f\"]"),
+    CASE("four bytes cut short after three", "[\"\xf0\x9f\x98\"]"),
+    CASE("cut short at the end of text", "\"\xf0\x9f\x98"),
+    CASE("overlong slash in two bytes", "[\"\xc0\xaf\"]"),
+    CASE("overlong in two bytes, C1", "[\"\xc1\xbf\"]"),
+    CASE("overlong slash in three bytes", "[\"\xe0\x80\xaf\"]"),
+    CASE("last overlong in three bytes", "[\"\xe0\x9f\xbf\"]"),
+    CASE("overlong in four bytes", "[\"\xf0\x80\x80\xaf\"]"),
+    CASE("last overlong in four bytes", "[\"\xf0\x8f\xbf\xbf\"]"),
+    CASE("overlong in six bytes", "[\"\xfc\x83\xbf\xbf\xbf\xbf\"]"),
+    CASE("first surrogate as UTF-8", "[\"\xed\xa0\x80\"]"),
+    CASE("last surrogate as UTF-8", "[\"\xed\xbf\xbf\"]"),
+    CASE("surrogate pair as UTF-8", "[\"\xed\xa0\x81\xed\xb0\xb7\"]"),
+    CASE("above U+10FFFF", "[\"\xf4\x90\x80\x80\"]"),
+    CASE("F5", "[\"\xf5\x80\x80\x80\"]"),
+    CASE("five bytes", "[\"\xf8\x88\x80\x80\x80\"]"),
+    CASE("FE", "[\"\xfe\"]"),
+    CASE("FF", "[\"\xff\"]"),
+    CASE("Latin-1", "[\"\xe9\"]"),
+    CASE("good character, then a bad one", "[\"\xe6\x97\xa5\xd1\x88\xfa\"]"),
+    CASE("bad byte after a bad continuation", "[\"\xe2\x28\xa1\"]"),
+    CASE("bad byte in a name", "{\"\xb9\":\"0\"}"),
+    CASE("bad byte after an escape", "[\"\\n\xe5\"]"),
+};
+
+START_TEST(accepts_what_is_json)
+{
+    const struct text_case *it = &accepted[_i];
+    struct json_error error = {0, ""};
+    bool good = json_check(bytes_from(it->text, it->len), JSON_MAX_DEPTH, NULL, &error);
+    ck_assert_msg(good, "%s: %s at byte %zu", it->name, error.reason, error.offset);
+}
+END_TEST
+
+START_TEST(refuses_what_is_not)
+{
+    const struct text_case *it = &refused[_i];
+    struct json_error error = {~(size_t)0, NULL};
+    bool good = json_check(bytes_from(it->text, it->len), JSON_MAX_DEPTH, NULL, &error);
+    ck_assert_msg(!good, "%s", it->name);
+    ck_assert_uint_le(error.offset, it->len);
+    ck_assert_ptr_nonnull(error.reason);
+}
+END_TEST
+
+START_TEST(white_space_around_changes_nothing)
+{
+    const struct text_case *it = &accepted[_i];
+    char text[512] = " \t\r\n";
+    memcpy(text + 4, it->text, it->len);
+    memcpy(text + 4 + it->len, "\n\r\t ", 4);
+    ck_assert_msg(json_check(bytes_from(text, it->len + 8), JSON_MAX_DEPTH, NULL, NULL), "%s",
+                  it->name);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("json cases");
+    tcase_add_loop_test(tests, accepts_what_is_json, 0, COUNT(accepted));
+    tcase_add_loop_test(tests, refuses_what_is_not, 0, COUNT(refused));
+    tcase_add_loop_test(tests, white_space_around_changes_nothing, 0, COUNT(accepted));
+    return run_case(tests, "json cases");
+}
