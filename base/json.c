@@ -229,18 +229,18 @@ static enum json_type type_of(char first)
 {
     switch (first) {
     case '{':
-        return JSON_OBJECT;
+        return JSON_TYPE_OBJECT;
     case '[':
-        return JSON_ARRAY;
+        return JSON_TYPE_ARRAY;
     case '"':
-        return JSON_STRING;
+        return JSON_TYPE_STRING;
     case 't':
     case 'f':
-        return JSON_BOOL;
+        return JSON_TYPE_BOOL;
     case 'n':
-        return JSON_NULL;
+        return JSON_TYPE_NULL;
     default:
-        return JSON_NUMBER;
+        return JSON_TYPE_NUMBER;
     }
 }
 
@@ -316,9 +316,9 @@ static struct json_value value_at(const char *at, const char *end)
 {
     enum json_type type = type_of(*at);
     const char *stop;
-    if (type == JSON_STRING)
+    if (type == JSON_TYPE_STRING)
         stop = string_end(at, end);
-    else if (type == JSON_OBJECT || type == JSON_ARRAY)
+    else if (type == JSON_TYPE_OBJECT || type == JSON_TYPE_ARRAY)
         stop = container_end(at, end);
     else
         stop = scalar_end(at, end);

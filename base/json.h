@@ -13,7 +13,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+/* Not JSON_STRING and so on: those are jansson's. */
+enum json_type {
+    JSON_TYPE_NULL,
+    JSON_TYPE_BOOL,
+    JSON_TYPE_NUMBER,
+    JSON_TYPE_STRING,
+    JSON_TYPE_ARRAY,
+    JSON_TYPE_OBJECT,
+};
 
 /* Most levels any caller may ask for. */
 enum { JSON_MAX_DEPTH = 1024 };

@@ -33,20 +33,20 @@ static struct buffer nested(char open, char close, unsigned levels)
 START_TEST(value_is_handed_out_without_white_space)
 {
     struct json_value value = value_of(BYTES(" \n{\"a\": 1} \t"));
-    ck_assert_int_eq(value.type, JSON_OBJECT);
+    ck_assert_int_eq(value.type, JSON_TYPE_OBJECT);
     assert_bytes(value.raw, BYTES("{\"a\": 1}"));
 }
 END_TEST
 
 START_TEST(type_follows_from_the_text)
 {
-    ck_assert_int_eq(value_of(BYTES("null")).type, JSON_NULL);
-    ck_assert_int_eq(value_of(BYTES("true")).type, JSON_BOOL);
-    ck_assert_int_eq(value_of(BYTES("false")).type, JSON_BOOL);
-    ck_assert_int_eq(value_of(BYTES("-1.5e3")).type, JSON_NUMBER);
-    ck_assert_int_eq(value_of(BYTES("\"\"")).type, JSON_STRING);
-    ck_assert_int_eq(value_of(BYTES("[]")).type, JSON_ARRAY);
-    ck_assert_int_eq(value_of(BYTES("{}")).type, JSON_OBJECT);
+    ck_assert_int_eq(value_of(BYTES("null")).type, JSON_TYPE_NULL);
+    ck_assert_int_eq(value_of(BYTES("true")).type, JSON_TYPE_BOOL);
+    ck_assert_int_eq(value_of(BYTES("false")).type, JSON_TYPE_BOOL);
+    ck_assert_int_eq(value_of(BYTES("-1.5e3")).type, JSON_TYPE_NUMBER);
+    ck_assert_int_eq(value_of(BYTES("\"\"")).type, JSON_TYPE_STRING);
+    ck_assert_int_eq(value_of(BYTES("[]")).type, JSON_TYPE_ARRAY);
+    ck_assert_int_eq(value_of(BYTES("{}")).type, JSON_TYPE_OBJECT);
 }
 END_TEST
 
