@@ -1,0 +1,231 @@
+#include "server/exchange.h"
+
+#include "base/clock.h"
+#include "server/problem.h"
+#include "server/reactor.h"
+
+#include <stdlib.h>
+
+enum { GONE_STATUS = 499, REQUEST_ID_MAX = 128, EAGER_BODY = 1024 * 1024 };
+
+/* --- the state machine --- */
+
+static bool may_move(enum exchange_state from, enum exchange_state to)
+{
+    switch (from) {
+    case EXCHANGE_READING:
+        return to != EXCHANGE_READING;
+    case EXCHANGE_HANDLING:
+        return to == EXCHANGE_ANSWERED || to == EXCHANGE_ENDED;
+    case EXCHANGE_ANSWERED:
+        return to == EXCHANGE_ENDED;
+    case EXCHANGE_ENDED:
+        return false;
+    }
+    return false;
+}
+
+/* The one place where the state changes. */
+static void move(struct exchange *exchange, enum exchange_state to)
+{
+    if (!may_move(exchange->state, to))
+        abort();
+    exchange->state = to;
+}
+
+static bool is_gone(const struct exchange *exchange)
+{
+    return exchange->status == GONE_STATUS && exchange->state != EXCHANGE_ANSWERED;
+}
+
+static _Atomic int64_t *gauge_of(struct exchange *exchange)
+{
+    bool is_2 = exchange->protocol->version[0] == '2';
+    return &reactor_stats(exchange->reactor)->exchanges[is_2 ? HTTP_2 : HTTP_1];
+}
+
+/* --- the request's id --- */
+
+static bool is_good_id(struct bytes id)
+{
+    if (id.len == 0 || id.len > REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.len; i++)
+        if (id.data[i] <= ' ' || id.data[i] > '~' || id.data[i] == '"' || id.data[i] == '\\')
+            return false;
+    return true;
+}
+
+static struct bytes choose_id(struct exchange *exchange)
+{
+    struct bytes given = exchange_header(exchange, "x-request-id");
+    if (is_good_id(given))
+        return given;
+    char *id = arena_alloc(exchange->arena, REACTOR_ID_LEN);
+    reactor_next_id(exchange->reactor, id);
+    return bytes_from(id, REACTOR_ID_LEN);
+}
+
+/* --- refusals --- */
+
+static void refuse(struct exchange *exchange, unsigned status, const char *code, const char *detail)
+{
+    problem_respond(exchange, &(struct problem){.status = status, .code = code, .detail = detail});
+}
+
+static void refuse_size(struct exchange *exchange, unsigned status, const char *code, size_t limit)
+{
+    problem_respond(exchange, &(struct problem){.status = status,
+                                                .code = code,
+                                                .category = "limit",
+                                                .limit = (int64_t)limit});
+}
+
+static void refuse_method(struct exchange *exchange, struct bytes allow)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 405, .code = "method_not_allowed", .allow = allow});
+}
+
+static void answer_options(struct exchange *exchange, struct bytes allow)
+{
+    struct response response = {.status = 204};
+    response_header(&response, "allow", allow);
+    exchange_respond(exchange, &response);
+}
+
+/* --- the way through --- */
+
+static size_t body_limit(const struct exchange *exchange)
+{
+    return exchange->route->body_limit ? exchange->route->body_limit
+                                       : reactor_options(exchange->reactor)->body_limit;
+}
+
+static void accept_route(struct exchange *exchange, const struct route *route)
+{
+    exchange->route = route;
+    size_t limit = body_limit(exchange);
+    buffer_init(&exchange->body, limit);
+    if (exchange->content_length > 0 && (uint64_t)exchange->content_length > limit)
+        refuse_size(exchange, 413, "payload_too_large", limit);
+}
+
+static void find_route(struct exchange *exchange)
+{
+    const struct route *route = NULL;
+    struct bytes allow = {0};
+    switch (router_find(reactor_router(exchange->reactor), exchange->method, exchange->path, &route,
+                        &allow)) {
+    case ROUTE_FOUND:
+        accept_route(exchange, route);
+        return;
+    case ROUTE_UNKNOWN_PATH:
+        refuse(exchange, 404, "not_found", "There is nothing at this path.");
+        return;
+    case ROUTE_UNKNOWN_METHOD:
+        refuse_method(exchange, allow);
+        return;
+    case ROUTE_OPTIONS:
+        answer_options(exchange, allow);
+        return;
+    case ROUTE_BAD_ENCODING:
+        refuse(exchange, 400, "invalid_request", "The path is not percent-encoded correctly.");
+        return;
+    }
+}
+
+void exchange_begin(struct exchange *exchange)
+{
+    const struct http_options *options = reactor_options(exchange->reactor);
+    exchange->started_us = clock_now_us();
+    http_stats_shift(gauge_of(exchange), 1);
+    exchange->request_id = choose_id(exchange);
+    if (exchange->path.len + exchange->query.len > options->url_limit)
+        refuse_size(exchange, 414, "uri_too_long", options->url_limit);
+    else if (exchange->head_bytes > options->head_limit)
+        refuse_size(exchange, 431, "headers_too_large", options->head_limit);
+    else
+        find_route(exchange);
+}
+
+/* One allocation for a body of announced and modest size. */
+static bool make_room(struct exchange *exchange, size_t len)
+{
+    size_t room = len;
+    if (exchange->body.len == 0 && exchange->content_length > (int64_t)len)
+        room =
+            exchange->content_length < EAGER_BODY ? (size_t)exchange->content_length : EAGER_BODY;
+    return buffer_reserve(&exchange->body, room);
+}
+
+void exchange_body(struct exchange *exchange, struct bytes data)
+{
+    if (exchange->state != EXCHANGE_READING || is_gone(exchange))
+        return;
+    if (!make_room(exchange, data.len) || !buffer_append(&exchange->body, data))
+        refuse_size(exchange, 413, "payload_too_large", body_limit(exchange));
+}
+
+void exchange_body_end(struct exchange *exchange)
+{
+    if (exchange->state != EXCHANGE_READING || is_gone(exchange))
+        return;
+    move(exchange, EXCHANGE_HANDLING);
+    exchange->route->handle(exchange);
+}
+
+void exchange_gone(struct exchange *exchange)
+{
+    if (exchange->state >= EXCHANGE_ANSWERED || is_gone(exchange))
+        return;
+    exchange->status = GONE_STATUS;
+    if (exchange->on_gone)
+        exchange->on_gone(exchange);
+}
+
+void exchange_end(struct exchange *exchange)
+{
+    exchange_gone(exchange);
+    move(exchange, EXCHANGE_ENDED);
+    struct http_stats *stats = reactor_stats(exchange->reactor);
+    http_stats_record(stats, router_index(reactor_router(exchange->reactor), exchange->route),
+                      exchange->status, clock_now_us() - exchange->started_us);
+    http_stats_shift(gauge_of(exchange), -1);
+    if (exchange->on_end)
+        exchange->on_end(exchange);
+    buffer_deinit(&exchange->body);
+    struct arena *arena = exchange->arena; /* the exchange itself may be in it */
+    arena_unref(&arena);
+}
+
+/* --- for handlers --- */
+
+void exchange_respond(struct exchange *exchange, struct response *response)
+{
+    if (is_gone(exchange))
+        return;
+    move(exchange, EXCHANGE_ANSWERED);
+    exchange->status = response->status;
+    response_header(response, "x-request-id", exchange->request_id);
+    exchange->protocol->respond(exchange, response);
+}
+
+struct bytes exchange_header(struct exchange *exchange, const char *name)
+{
+    return exchange->protocol->header(exchange, bytes_of(name));
+}
+
+void response_header(struct response *response, const char *name, struct bytes value)
+{
+    if (response->header_count == RESPONSE_MAX_HEADERS)
+        abort();
+    response->headers[response->header_count++] = (struct header){bytes_of(name), value};
+}
+
+void response_part(struct response *response, struct bytes part)
+{
+    if (response->part_count == RESPONSE_MAX_PARTS)
+        abort();
+    response->parts[response->part_count++] = part;
+}

@@ -1,0 +1,89 @@
+/* The inside of HTTP/1, for the http1*.c files. Reactor thread only. */
+#ifndef SNAKEPIT_SERVER_HTTP1_INSIDE_H
+#define SNAKEPIT_SERVER_HTTP1_INSIDE_H
+
+#include "base/list.h"
+#include "server/exchange.h"
+#include "server/http1.h"
+#include "server/reactor_inside.h"
+
+#include <microhttpd.h>
+
+struct http1 {
+    struct reactor *reactor;
+    struct MHD_Daemon *daemon;
+    uv_poll_t daemon_poll; /* the daemon's epoll set */
+    uv_poll_t leaving_poll;
+    int leaving_fd; /* an epoll set of all connections that tells only of peers that leave */
+    bool due;       /* MHD_run() has something to do */
+    bool may_release_memory; /* we know this libmicrohttpd's memory layout */
+    struct list connections; /* of struct http1_connection */
+};
+
+/* One connection; libmicrohttpd's socket context. */
+struct http1_connection {
+    struct list node;
+    struct http1 *http1;
+    struct MHD_Connection *mhd;
+    struct http1_exchange *exchange; /* the request being read, worked on or answered; or NULL */
+    int fd;
+    bool peer_left;    /* closed, or closed its sending half */
+    uint64_t since_us; /* of the last change: opened, request line read, body piece, answer sent */
+    char *memory;      /* start of libmicrohttpd's pool, known from the first request on; or NULL */
+    bool is_used;      /* has carried a request */
+    bool is_resident;  /* the pool's pages may have been touched since they were given back */
+};
+
+enum http1_phase {
+    HTTP1_HEAD,     /* request line read, header fields still coming */
+    HTTP1_BODY,     /* exchange begun, body coming */
+    HTTP1_HANDLING, /* body complete, in libmicrohttpd's last call for this request */
+    HTTP1_WAITING,  /* no answer yet; suspended in libmicrohttpd */
+    HTTP1_SENDING,  /* the answer is libmicrohttpd's */
+    HTTP1_DRAINING, /* answered by ourselves in the middle of the body; the rest is thrown away,
+                       then we close */
+    HTTP1_CLOSING,  /* to be closed without an answer */
+};
+
+/* One request; in its own arena. libmicrohttpd's request context. */
+struct http1_exchange {
+    struct exchange exchange; /* first */
+    struct http1_connection *connection;
+    enum http1_phase phase;
+    bool begun;            /* exchange_begin() was called */
+    bool has_body;         /* according to the head */
+    bool must_close;       /* the connection cannot be used after this answer */
+    bool expects_continue; /* the client waits for our word before it sends the body */
+    size_t received;       /* bytes of the body */
+    unsigned status;
+    struct MHD_Response *answer; /* waits for the moment when libmicrohttpd takes it; owned */
+};
+
+/* http1_request.c: libmicrohttpd's callbacks for requests. */
+void *http1_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result http1_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_size, void **context);
+void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode reason);
+
+/* The peer has left: ends a request that waits for its answer. */
+void http1_request_gone(struct http1_exchange *request);
+
+/* http1_answer.c: what a response becomes. */
+
+/* Returns owned; adds "connection: close" if asked to. */
+struct MHD_Response *http1_answer_new(struct http1_exchange *request,
+                                      const struct response *response, bool close);
+
+/* Writes a short answer straight to the socket, for the moments when libmicrohttpd would not take
+ * one: its state machine knows no answer in the middle of a request body. What the socket does not
+ * take at once is lost. */
+void http1_answer_directly(struct http1_exchange *request, const struct response *response);
+
+static inline struct http1_connection *http1_connection_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* Limits and time-outs of the HTTP side; see design/http-api.md, "Limits". */
+#ifndef SNAKEPIT_SERVER_HTTP_OPTIONS_H
+#define SNAKEPIT_SERVER_HTTP_OPTIONS_H
+
+#include <stddef.h>
+
+struct http_options {
+    unsigned
+        connection_limit; /* over all reactors that share a count; one too many is closed at once */
+    size_t body_limit;    /* bytes of a request body, where the route sets none */
+    size_t head_limit;    /* bytes of a request head; more is 431 */
+    size_t url_limit;     /* bytes of the request target; more is 414 */
+    unsigned head_timeout_ms;       /* from the first byte to the complete head */
+    unsigned first_byte_timeout_ms; /* a connection that says nothing */
+    unsigned idle_timeout_ms;       /* between requests, and between two pieces of a request body */
+    unsigned write_timeout_ms;      /* a peer that does not read */
+    unsigned
+        h1_memory; /* bytes of libmicrohttpd's pool a connection: head, upload piece, answer head */
+    unsigned h2_streams;           /* concurrent streams an HTTP/2 connection */
+    unsigned h2_stream_window;     /* bytes a peer may send ahead on one stream */
+    unsigned h2_connection_window; /* bytes a peer may send ahead on all streams of a connection */
+};
+
+/* The documented defaults. */
+struct http_options http_options_default(void);
+
+#endif

@@ -1,0 +1,82 @@
+#include "server/problem.h"
+
+#include "server/exchange.h"
+
+#include <microhttpd.h>
+
+static const char *title_of(const struct problem *problem)
+{
+    if (problem->title)
+        return problem->title;
+    return problem->status == 499 ? "Client Closed Request"
+                                  : MHD_get_reason_phrase_for(problem->status);
+}
+
+static const char *category_of(const struct problem *problem)
+{
+    if (problem->category)
+        return problem->category;
+    return problem->status < 500 ? "validation" : "pool";
+}
+
+static void add_member(struct buffer *json, const char *name, struct bytes text)
+{
+    if (!text.data)
+        return;
+    buffer_printf(json, ",\"%s\":", name);
+    buffer_add_json_string(json, text);
+}
+
+static void write_json(struct buffer *json, struct exchange *exchange,
+                       const struct problem *problem)
+{
+    buffer_printf(json, "{\"type\":\"/problems/%s\",\"title\":", problem->code);
+    buffer_add_json_string(json, bytes_of(title_of(problem)));
+    buffer_printf(json, ",\"status\":%u", problem->status);
+    add_member(json, "detail", bytes_of(problem->detail));
+    add_member(json, "instance", exchange->path);
+    add_member(json, "code", bytes_of(problem->code));
+    add_member(json, "category", bytes_of(category_of(problem)));
+    add_member(json, "request_id", exchange->request_id);
+    buffer_printf(json, ",\"retryable\":%s", problem->retryable ? "true" : "false");
+    add_member(json, "executed", bytes_of(problem->executed ? problem->executed : "no"));
+    if (problem->limit > 0)
+        buffer_printf(json, ",\"limit\":%lld", (long long)problem->limit);
+    if (problem->members.len > 0) {
+        buffer_add(json, BYTES(","));
+        buffer_add(json, problem->members);
+    }
+    buffer_add(json, BYTES("}"));
+}
+
+struct bytes problem_json(struct exchange *exchange, const struct problem *problem)
+{
+    struct buffer json = {0};
+    write_json(&json, exchange, problem);
+    struct bytes copy = arena_copy(exchange->arena, buffer_bytes(&json));
+    buffer_deinit(&json);
+    return copy;
+}
+
+/* Rounded up, and within a day. */
+static unsigned whole_seconds(double seconds)
+{
+    if (seconds > 86400)
+        return 86400;
+    unsigned whole = (unsigned)seconds;
+    return whole + (seconds > whole);
+}
+
+void problem_respond(struct exchange *exchange, const struct problem *problem)
+{
+    struct response response = {.status = problem->status};
+    response_header(&response, "content-type", BYTES("application/problem+json"));
+    if (problem->retry_after_s > 0)
+        response_header(
+            &response, "retry-after",
+            bytes_of(arena_printf(exchange->arena, "%u", whole_seconds(problem->retry_after_s))));
+    if (problem->allow.len > 0)
+        response_header(&response, "allow", arena_copy(exchange->arena, problem->allow));
+    response_part(&response, problem_json(exchange, problem));
+    exchange_respond(exchange, &response);
+}

@@ -1,0 +1,36 @@
+/* Error answers: problem documents of RFC 9457. */
+#ifndef SNAKEPIT_SERVER_PROBLEM_H
+#define SNAKEPIT_SERVER_PROBLEM_H
+
+#include "base/bytes.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct exchange;
+
+/* What is to be said. Everything is copied. NULL strings and zero numbers are left out, unless said
+ * otherwise. */
+struct problem {
+    unsigned status;
+    const char
+        *code; /* "payload_too_large"; "type" becomes the relative reference "/problems/<code>" */
+    const char *title;    /* NULL takes the reason phrase of the status */
+    const char *detail;   /* for people; any bytes, made safe for JSON */
+    const char *category; /* NULL takes "validation" below 500 and "pool" from 500 on */
+    const char *executed; /* did the tool's code run: "no", "maybe", "yes"; NULL is "no" */
+    bool retryable;       /* always said */
+    double retry_after_s; /* > 0: a Retry-After header, rounded up to whole seconds */
+    int64_t limit;        /* the limit that was passed */
+    struct bytes allow;   /* an Allow header */
+    struct bytes
+        members; /* further members as JSON, without braces: "\"tool\":\"x\",\"pool\":\"y\"" */
+};
+
+/* Answers `exchange` with the problem. Same rules as exchange_respond(). */
+void problem_respond(struct exchange *exchange, const struct problem *problem);
+
+/* The document itself, in the exchange's arena; for streams that fail half-way. */
+struct bytes problem_json(struct exchange *exchange, const struct problem *problem);
+
+#endif

@@ -1,0 +1,217 @@
+#include "server/router.h"
+
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows with the same pattern share one Allow header, which is written when the router is made. */
+struct row {
+    struct bytes method;
+    struct bytes pattern;
+    size_t literal; /* bytes before the first placeholder; all of it if there is none */
+    unsigned slashes;
+    struct bytes allow;
+};
+
+struct router {
+    const struct route *routes;
+    size_t count;
+    struct row rows[];
+};
+
+static unsigned count_slashes(struct bytes path)
+{
+    unsigned slashes = 0;
+    for (size_t i = 0; i < path.len; i++)
+        slashes += path.data[i] == '/';
+    return slashes;
+}
+
+/* The part of `path` up to the next slash, which is dropped from `path` together with that slash.
+ */
+static struct bytes next_segment(struct bytes *path)
+{
+    const char *slash = path->len > 0 ? memchr(path->data, '/', path->len) : NULL;
+    size_t len = slash ? (size_t)(slash - path->data) : path->len;
+    struct bytes segment = bytes_from(path->data, len);
+    *path = bytes_skip(*path, slash ? len + 1 : len);
+    return segment;
+}
+
+static bool is_placeholder(struct bytes segment)
+{
+    return segment.len > 0 && segment.data[0] == '{';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool encoding_is_good(struct bytes segment)
+{
+    for (size_t i = 0; i < segment.len; i++) {
+        if (segment.data[i] != '%')
+            continue;
+        if (i + 2 >= segment.len || hex_digit(segment.data[i + 1]) < 0 ||
+            hex_digit(segment.data[i + 2]) < 0)
+            return false;
+        i += 2;
+    }
+    return true;
+}
+
+static bool fits(const struct row *row, struct bytes path, unsigned slashes)
+{
+    if (row->slashes != slashes || path.len < row->literal ||
+        memcmp(path.data, row->pattern.data, row->literal) != 0)
+        return false;
+    struct bytes pattern = bytes_skip(row->pattern, row->literal);
+    if (pattern.len == 0)
+        return path.len == row->literal;
+    path = bytes_skip(path, row->literal);
+    for (unsigned left = count_slashes(pattern) + 1; left > 0; left--) {
+        struct bytes wanted = next_segment(&pattern), given = next_segment(&path);
+        if (is_placeholder(wanted) ? given.len == 0 : !bytes_equal(wanted, given))
+            return false;
+    }
+    return true;
+}
+
+static bool captures_are_good(const struct row *row, struct bytes path)
+{
+    return row->literal == row->pattern.len || encoding_is_good(bytes_skip(path, row->literal));
+}
+
+static bool serves(const struct row *row, struct bytes method)
+{
+    return bytes_equal(row->method, method) ||
+           (bytes_equal(row->method, BYTES("GET")) && bytes_equal(method, BYTES("HEAD")));
+}
+
+enum route_verdict router_find(const struct router *router, struct bytes method, struct bytes path,
+                               const struct route **out_route, struct bytes *out_allow)
+{
+    const struct row *known = NULL;
+    unsigned slashes = count_slashes(path);
+    for (size_t i = 0; i < router->count; i++) {
+        const struct row *row = &router->rows[i];
+        if (!fits(row, path, slashes))
+            continue;
+        if (serves(row, method)) {
+            *out_route = &router->routes[i];
+            return captures_are_good(row, path) ? ROUTE_FOUND : ROUTE_BAD_ENCODING;
+        }
+        known = known ? known : row;
+    }
+    if (!known)
+        return ROUTE_UNKNOWN_PATH;
+    *out_allow = known->allow;
+    return bytes_equal(method, BYTES("OPTIONS")) ? ROUTE_OPTIONS : ROUTE_UNKNOWN_METHOD;
+}
+
+static struct bytes decoded(struct bytes segment, struct arena *arena)
+{
+    if (segment.len == 0 || !memchr(segment.data, '%', segment.len))
+        return segment;
+    char *text = arena_alloc(arena, segment.len);
+    size_t len = 0;
+    for (size_t i = 0; i < segment.len; i++) {
+        char c = segment.data[i];
+        if (c == '%') {
+            c = (char)(hex_digit(segment.data[i + 1]) << 4 | hex_digit(segment.data[i + 2]));
+            i += 2;
+        }
+        text[len++] = c;
+    }
+    return bytes_from(text, len);
+}
+
+struct bytes route_param(const struct route *route, struct bytes path, unsigned index,
+                         struct arena *arena)
+{
+    struct bytes pattern = bytes_of(route->pattern);
+    while (pattern.len > 0) {
+        struct bytes wanted = next_segment(&pattern), given = next_segment(&path);
+        if (is_placeholder(wanted) && index-- == 0)
+            return decoded(given, arena);
+    }
+    abort();
+}
+
+static size_t literal_length(struct bytes pattern)
+{
+    const char *brace = memchr(pattern.data, '{', pattern.len);
+    if (pattern.data[0] != '/' || (brace && brace[-1] != '/'))
+        abort();
+    return brace ? (size_t)(brace - pattern.data) : pattern.len;
+}
+
+static void add_method(char *allow, const char *method)
+{
+    if (*allow)
+        strcat(allow, ", ");
+    strcat(allow, method);
+}
+
+/* "GET, HEAD, OPTIONS" for all rows that share the pattern of `like`. */
+static struct bytes allow_header(const struct route *routes, size_t count, const char *like)
+{
+    size_t room = sizeof("HEAD, OPTIONS");
+    for (size_t i = 0; i < count; i++)
+        room += strlen(routes[i].method) + sizeof(", HEAD, ");
+    char *allow = mem_zalloc(room);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(routes[i].pattern, like) != 0)
+            continue;
+        add_method(allow, routes[i].method);
+        if (strcmp(routes[i].method, "GET") == 0)
+            add_method(allow, "HEAD");
+    }
+    if (!strstr(allow, "OPTIONS"))
+        add_method(allow, "OPTIONS");
+    return bytes_of(allow);
+}
+
+struct router *router_new(const struct route *routes, size_t count)
+{
+    struct router *router = mem_zalloc(sizeof(*router) + count * sizeof(router->rows[0]));
+    router->routes = routes;
+    router->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes pattern = bytes_of(routes[i].pattern);
+        router->rows[i] = (struct row){
+            .method = bytes_of(routes[i].method),
+            .pattern = pattern,
+            .literal = literal_length(pattern),
+            .slashes = count_slashes(pattern),
+            .allow = allow_header(routes, count, routes[i].pattern),
+        };
+    }
+    return router;
+}
+
+void router_free(struct router **router)
+{
+    if (!*router)
+        return;
+    for (size_t i = 0; i < (*router)->count; i++)
+        free((void *)(uintptr_t)(*router)->rows[i].allow.data);
+    free(*router);
+    *router = NULL;
+}
+
+size_t router_count(const struct router *router)
+{
+    return router->count;
+}
+
+size_t router_index(const struct router *router, const struct route *route)
+{
+    return route ? (size_t)(route - router->routes) : router->count;
+}
