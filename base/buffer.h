@@ -27,7 +27,7 @@ bool buffer_reserve(struct buffer *buffer, size_t more) __attribute__((warn_unus
 /* Copies `source` to the end; false, and nothing changed, past the ceiling. */
 bool buffer_append(struct buffer *buffer, struct bytes source) __attribute__((warn_unused_result));
 
-/* The same for buffers without a ceiling, which cannot fail. */
+/* The same for buffers without a ceiling, which cannot fail: passing a ceiling here aborts. */
 void buffer_add(struct buffer *buffer, struct bytes source);
 void buffer_add_string(struct buffer *buffer, const char *string);
 void buffer_printf(struct buffer *buffer, const char *format, ...)

@@ -38,8 +38,8 @@ struct json_value {
 };
 
 /* True when `text` is one JSON value and nothing else, nested at most `max_depth` levels ([] is 1
- * level). Writes the value's type and range to `out_value`, or, when it returns false, the fault to
- * `out_error`. Both may be NULL. */
+ * level); asking for more than JSON_MAX_DEPTH aborts. Writes the value's type and range to
+ * `out_value`, or, when it returns false, the fault to `out_error`. Both may be NULL. */
 bool json_check(struct bytes text, unsigned max_depth, struct json_value *out_value,
                 struct json_error *out_error) __attribute__((warn_unused_result));
 

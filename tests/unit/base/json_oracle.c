@@ -9,8 +9,8 @@
 
 static const char *const samples[] = {
     "{\"tool\": \"add\", \"args\": {\"a\": -1.5e+3, \"b\": [true, false, null, 0]}, \"\": {}}",
-    "[\"\\u00e9\\ud83d\\ude39\", \"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\xb9\xed\x9f\xbf\", "
-    "\"\\n\\\\\"]",
+    "[\"\\u00e9\\ud83d\\ude39\", \"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\xb9\xed\x9f\xbf\"]",
+    "{\"\\n\\\\\": [\"\\\"\"]}",
     " \n[[ ], -0 , 10.25E-7,9007199254740993 ]\t",
 };
 
