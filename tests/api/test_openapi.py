@@ -1,0 +1,280 @@
+"""Holds openapi/openapi.yaml and the server together, both ways: what is described is served as described, and what is
+served is described."""
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import httpx
+import jsonschema
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "openapi" / "openapi.yaml"
+METHODS = {"get", "post", "put", "patch", "delete"}
+DOCUMENT: Dict[str, Any] = yaml.safe_load(SOURCE.read_text())
+# Every path of design/http-api.md, and a few that servers have by accident.
+CANDIDATES = """/ /stream /sessions /sessions/s /sessions/s/variables /sessions/s/variables/v /tools /tools/echo
+/execute /pools /pools/default /workers /workers/default-1 /workers/default-1/recycle /calls /calls/c
+/calls/c/events /calls/c/tool_results/1 /livez /readyz /startupz /healthz /health /metrics /openapi.json
+/openapi.yaml /docs /docs/ /favicon.ico /debug /static /problems/worker_crash /version /status""".split()
+
+
+def resolve(node: Dict[str, Any]) -> Dict[str, Any]:
+    """Follow a $ref."""
+    while "$ref" in node:
+        target: Any = DOCUMENT
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part.replace("~1", "/").replace("~0", "~")]
+        node = target
+    return node
+
+
+def validate(schema: Dict[str, Any], value: Any) -> None:
+    """Against a schema of the document, whose references point into the document."""
+    whole = {"components": DOCUMENT["components"], "allOf": [schema]}
+    jsonschema.Draft202012Validator(whole).validate(value)
+
+
+def operations() -> Iterator[Tuple[str, str, Dict[str, Any]]]:
+    for path, item in DOCUMENT["paths"].items():
+        for method in METHODS & set(item):
+            yield path, method, item[method]
+
+
+def described_path(path: str) -> str:
+    """The path of the document that a real path belongs to, or ""."""
+    for pattern in sorted(DOCUMENT["paths"], key=lambda each: "{" in each):
+        if re.fullmatch(re.sub(r"\{[a-z_]+\}", "[^/]+", re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")), path):
+            return pattern
+    return ""
+
+
+def check(answer: httpx.Response, path: str, method: str) -> None:
+    """The answer is one of those described for the operation: status, headers, content type, schema."""
+    operation = DOCUMENT["paths"][path][method]
+    described = operation["responses"].get(str(answer.status_code))
+    assert described, f"{method} {path}: {answer.status_code} is not described: {answer.text[:500]}"
+    response = resolve(described)
+    for name, header in response.get("headers", {}).items():
+        header = resolve(header)
+        if header.get("required"):
+            assert name in answer.headers, f"{method} {path} {answer.status_code}: no {name}"
+        if name in answer.headers:
+            validate(header["schema"], answer.headers[name])
+    content = response.get("content", {})
+    got = answer.headers["content-type"]
+    matches = [each for each in content if each.split(";")[0] == got.split(";")[0]]
+    if not matches and "*/*" in content:
+        matches = ["*/*"]
+    assert matches, f"{method} {path} {answer.status_code}: {got} is not described"
+    if "json" in got:
+        validate(content[matches[0]].get("schema", {}), answer.json())
+
+
+@pytest.fixture(scope="module")
+def client(gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as each:
+        yield each
+
+
+# --- the document itself ---
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for member in node.values():
+            yield from references(member)
+    elif isinstance(node, list):
+        for item in node:
+            yield from references(item)
+
+
+def test_references_lead_somewhere_and_nothing_is_unused() -> None:
+    used = set(references(DOCUMENT))
+    for reference in used:
+        resolve({"$ref": reference})
+    for kind, members in DOCUMENT["components"].items():
+        for name in members:
+            assert f"#/components/{kind}/{name}" in used, f"{kind}/{name} is not used"
+
+
+def test_schemas_are_schemas() -> None:
+    for schema in DOCUMENT["components"]["schemas"].values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_operations_have_what_readers_need() -> None:
+    ids = [operation["operationId"] for _, _, operation in operations()]
+    assert len(ids) == len(set(ids))
+    tags = {tag["name"] for tag in DOCUMENT["tags"]}
+    for path, method, operation in operations():
+        assert operation["summary"], (path, method)
+        assert set(operation["tags"]) <= tags, (path, method)
+
+
+def examples_of(content: Dict[str, Any]) -> Iterator[Any]:
+    if "example" in content:
+        yield content["example"]
+    for example in content.get("examples", {}).values():
+        yield example["value"]
+
+
+def test_examples_fit_their_schemas() -> None:
+    count = 0
+    for _, _, operation in operations():
+        bodies = [operation.get("requestBody", {}), *map(resolve, operation["responses"].values())]
+        for body in bodies:
+            for content in body.get("content", {}).values():
+                for example in examples_of(content):
+                    validate(content["schema"], example)
+                    count += 1
+    assert count > 5
+
+
+def test_the_conversion_is_the_same_every_time(tmp_path: Path) -> None:
+    outputs = []
+    for name in ("a", "b"):
+        target = tmp_path / name
+        subprocess.run([sys.executable, ROOT / "openapi" / "to_json.py", SOURCE, target], check=True)
+        outputs.append(target.read_bytes())
+    assert outputs[0] == outputs[1]
+    assert json.loads(outputs[0]) == DOCUMENT
+
+
+# --- described, therefore served ---
+
+
+def test_what_is_served_is_the_file(client: httpx.Client) -> None:
+    assert client.get("/openapi.json").json() == DOCUMENT
+
+
+@pytest.mark.parametrize("path,method", [(p, m) for p, m, _ in operations()])
+def test_every_operation_answers_as_described(client: httpx.Client, path: str, method: str) -> None:
+    answer = client.request(method, path.replace("{name}", "echo"), **minimal_body(path, method))
+    assert answer.status_code == 200, answer.text
+    check(answer, path, method)
+
+
+def minimal_body(path: str, method: str) -> Dict[str, Any]:
+    if method == "get":
+        return {}
+    return {"json": {"tool": "echo"} if path == "/execute" else {}}
+
+
+def test_request_examples_are_answered(client: httpx.Client) -> None:
+    for path, method, operation in operations():
+        content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        for example in examples_of(content):
+            answer = client.request(method, path.replace("{name}", "add"), json=example)
+            assert answer.status_code == 200, (path, example, answer.text)
+            check(answer, path, method)
+
+
+def test_every_member_of_the_envelope_is_known_and_no_other(client: httpx.Client) -> None:
+    values = {"string": "default", "integer": 5000, "object": {}}
+    for name, schema in DOCUMENT["components"]["schemas"]["Execute"]["properties"].items():
+        body = {"tool": "echo", name: values[schema["type"]]}
+        if name in ("tool", "command"):
+            body = {name: "echo"}
+        answer = client.post("/execute", json=body)
+        assert answer.status_code == 200, (name, answer.text)
+    later = ["affinity", "affinity_key", "priority", "idempotent", "on_disconnect", "metadata", "stream", "x"]
+    for name in later:
+        answer = client.post("/execute", json={"tool": "echo", name: 1})
+        assert answer.status_code == 400, name
+        assert name in answer.json()["detail"]
+
+
+FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
+    ("post", "/execute", {"content": "{"}, 400),
+    ("post", "/execute", {"json": {}}, 400),
+    ("post", "/execute", {"json": {"tool": "echo", "colour": 1}}, 400),
+    ("post", "/execute", {"json": {"tool": "nothing"}}, 404),
+    ("post", "/execute", {"json": {"tool": "echo", "pool": "nothing"}}, 404),
+    ("post", "/execute", {"content": "x", "headers": {"content-type": "text/plain"}}, 415),
+    ("post", "/execute", {"json": {"tool": "add"}}, 422),
+    ("post", "/execute", {"json": {"tool": "fail"}}, 500),
+    ("post", "/execute", {"json": {"tool": "crash"}}, 502),
+    ("post", "/execute", {"json": {"tool": "crash", "args": {"how": "exit", "code": 3}}}, 502),
+    ("post", "/execute", {"json": {"tool": "sleep", "args": {"seconds": 9}, "timeout_ms": 100}}, 504),
+    ("post", "/execute?" + "x" * 9000, {"json": {"tool": "echo"}}, 414),
+    ("post", "/tools/echo", {"content": "{", "headers": {"content-type": "application/json"}}, 400),
+    ("post", "/tools/echo", {"json": []}, 400),
+    ("post", "/tools/nothing", {"json": {}}, 404),
+    ("post", "/tools/add", {"json": {}}, 422),
+    ("post", "/tools/fail", {"json": {}}, 500),
+    ("post", "/tools/crash", {"json": {}}, 502),
+    ("get", "/tools/nothing", {}, 404),
+]
+
+
+@pytest.mark.parametrize("method,path,request_,status", FAILURES)
+def test_failures_are_as_described(
+    client: httpx.Client, method: str, path: str, request_: Dict[str, Any], status: int
+) -> None:
+    answer = client.request(method, path, **request_)
+    assert answer.status_code == status, answer.text
+    check(answer, described_path(path.partition("?")[0]), method)
+    assert answer.headers["content-type"].startswith("application/problem+json")
+
+
+def test_a_wait_too_long_is_as_described(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1")
+    sleep = {"tool": "sleep", "args": {"seconds": 2}}
+    busy = threading.Thread(target=lambda: httpx.post(gateway.url + "/execute", json=sleep, timeout=30))
+    busy.start()
+    time.sleep(0.5)
+    body = {"tool": "sleep", "args": {"seconds": 0}, "queue_timeout_ms": 100}
+    answer = httpx.post(gateway.url + "/execute", json=body)
+    busy.join()
+    assert answer.status_code == 503, answer.text
+    assert answer.json()["code"] == "queue_timeout"
+    check(answer, "/execute", "post")
+
+
+def test_large_headers_and_urls_are_as_described(client: httpx.Client) -> None:
+    for path, method, operation in operations():
+        url = path.replace("{name}", "echo")
+        body = minimal_body(path, method)
+        check(client.request(method, url + "?" + "x" * 9000, **body), path, method)
+        answer = client.request(method, url, **body, headers={f"x-{n}": "p" * 4000 for n in range(12)})
+        assert answer.status_code == 431, (path, answer.status_code)
+        check(answer, path, method)
+
+
+# --- served, therefore described ---
+
+
+def allowed(answer: httpx.Response) -> set:
+    methods = {each.strip().lower() for each in answer.headers["allow"].split(",")}
+    return methods - {"head", "options"}
+
+
+@pytest.mark.parametrize("path", CANDIDATES)
+def test_every_path_and_method_that_is_served_is_described(client: httpx.Client, path: str) -> None:
+    described = described_path(path)
+    answer = client.request("BREW", path)
+    if answer.status_code == 404:
+        assert not described, f"{path} is described but not served"
+        return
+    assert answer.status_code == 405, answer.text
+    assert described, f"{path} is served but not described"
+    methods = METHODS & set(DOCUMENT["paths"][described])
+    assert allowed(answer) == methods
+    assert allowed(client.request("OPTIONS", path)) == methods
+
+
+def test_every_route_in_the_metrics_is_described(client: httpx.Client) -> None:
+    client.get("/nothing/at/all")
+    routes = set(re.findall(r'route="(/[^"]*)"', client.get("/metrics").text))
+    assert "/execute" in routes
+    assert routes <= set(DOCUMENT["paths"]), "served but not described"
