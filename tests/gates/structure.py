@@ -1,0 +1,74 @@
+"""Who may know whom, and what a header says."""
+
+import re
+from collections.abc import Iterator
+
+from source import ROOMS, Finding, Source, Tree
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.M)
+
+# Libraries that a room leaves to another one.
+FOREIGN_LIBRARIES = {
+    "base": ("grpc/", "microhttpd", "nghttp2/", "uv.h", "protobuf-c/", "curl/"),
+    "pool": ("grpc/", "microhttpd", "nghttp2/", "uv.h", "protobuf-c/", "curl/", "sys/socket.h"),
+    "bridge": ("microhttpd", "nghttp2/", "curl/"),
+    "server": ("grpc/", "protobuf-c/"),
+}
+# Verbs whose meaning the style fixes once for all, and names; they may go without a comment.
+_FIXED_VERBS = ("_init", "_deinit", "_free", "_ref", "_unref", "_name")
+
+
+def includes(tree: Tree) -> Iterator[Finding]:
+    """An include goes down (server, bridge, pool, base) or stays inside its room."""
+    for source in tree.rooms:
+        below = ROOMS[: ROOMS.index(source.room) + 1]
+        for line, match in source.search(_INCLUDE, source.code):
+            room = (match[1] or "").partition("/")[0]
+            if room in ROOMS and room not in below:
+                yield Finding(source.path, line, f"{source.room}/ may not know {match[1]}")
+            if (match[2] or "").startswith(FOREIGN_LIBRARIES[source.room]):
+                yield Finding(source.path, line, f"<{match[2]}> is not for {source.room}/")
+
+
+def _explained(lines: list[str], line: int) -> bool:
+    """Whether a comment stands above the paragraph of `line` (from 1), or in it."""
+    for above in reversed(lines[: line - 1]):
+        if not above.strip():
+            return False
+        if above.rstrip().endswith("*/") or above.lstrip().startswith("//"):
+            return True
+    return False
+
+
+def header_comments(tree: Tree) -> Iterator[Finding]:
+    """Headers are the manual: a comment above each prototype, or above its paragraph."""
+    for source in tree.rooms:
+        if source.path.suffix != ".h":
+            continue
+        lines = source.text.splitlines()
+        if not lines or not lines[0].startswith("/*"):
+            yield Finding(source.path, 1, "does not begin with what the noun is")
+        for function in source.prototypes:
+            if not function.name.endswith(_FIXED_VERBS) and not _explained(lines, function.line):
+                yield Finding(source.path, function.line, f"{function.name} has no comment")
+
+
+def _uses(source: Source, name: str) -> int:
+    """How often `name` stands in the code, its prototypes not counted."""
+    declared = sum(prototype.name == name for prototype in source.prototypes)
+    return len(re.findall(rf"\b{name}\b", source.code)) - declared
+
+
+def exported_unused(tree: Tree) -> Iterator[Finding]:
+    """A function that only its own file uses is static; one that nobody uses is not there."""
+    for source in tree.rooms:
+        if source.path.suffix != ".c":
+            continue
+        others = [other for other in tree.sources if other is not source]
+        for function in source.functions:
+            if function.static or function.name == "main":
+                continue
+            if not any(_uses(other, function.name) for other in others):
+                here = _uses(source, function.name) > 1
+                text = "is used in this file only: static" if here else "is used nowhere"
+                yield Finding(source.path, function.line, f"{function.name} {text}")
