@@ -15,7 +15,7 @@ enum {
     RUNS_PER_TURN = 2, /* the second run often completes what the first one began */
     LEAVERS_PER_READ = 64,
     LINGER_US = 5000000,
-    QUIET_US = 2000000, /* idle for longer: give memory back */
+    QUIET_US = 1000000, /* idle for longer: give memory back */
     PAGE = 4096,
 };
 

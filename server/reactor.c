@@ -87,11 +87,23 @@ static void on_turn(uv_prepare_t *prepare)
         finish(reactor);
 }
 
+/* --- time --- */
+
+static void on_second(uv_timer_t *timer)
+{
+    struct reactor *reactor = timer->data;
+    uint64_t now = reactor_now_us(reactor);
+    listener_sweep(reactor->listener, now);
+    http1_sweep(reactor->http1, now);
+    http2_sweep(reactor->http2, now);
+}
+
 /* --- wishes of other threads --- */
 
 static void on_drain_poll(uv_timer_t *timer)
 {
     struct reactor *reactor = timer->data;
+    on_second(timer);
     if (clock_now_us() < atomic_load(&reactor->wish_deadline_us))
         return;
     http1_cut(reactor->http1);
@@ -140,15 +152,6 @@ void reactor_stop(struct reactor *reactor, unsigned grace_ms)
 }
 
 /* --- life --- */
-
-static void on_second(uv_timer_t *timer)
-{
-    struct reactor *reactor = timer->data;
-    uint64_t now = reactor_now_us(reactor);
-    listener_sweep(reactor->listener, now);
-    http1_sweep(reactor->http1, now);
-    http2_sweep(reactor->http2, now);
-}
 
 static void choose_id_prefix(struct reactor *reactor)
 {
