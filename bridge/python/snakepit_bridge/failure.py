@@ -1,0 +1,94 @@
+"""Exceptions as the bridge's Failure messages."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from types import TracebackType
+from typing import Any, Optional
+
+from . import bridge_pb2 as pb
+from . import values
+from .errors import Refused, ToolError
+
+MAX_TEXT = 64 << 10  # bytes of a message or a traceback
+_SDK = os.path.dirname(os.path.abspath(__file__))
+_OWN_FILES = tuple(os.path.join(_SDK, name) for name in ("worker.py", "values.py"))
+_LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
+
+
+def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "") -> Any:
+    """The Failure for what a started tool raised; ``code`` when it was the SDK's part (encoding) that failed."""
+    failure = pb.Failure(
+        call_id=invoke.call_id,
+        type=_text(type(error).__name__),
+        message=_message(error),
+        traceback=_traceback(error),
+        context=_context(invoke),
+        code=code,
+        run_us=run_us,
+        started=True,
+    )
+    if isinstance(error, ToolError):
+        _choose(failure, error)
+    return failure
+
+
+def of_refusal(invoke: Any, error: Refused) -> Any:
+    """The Failure for a call whose tool was not entered."""
+    return pb.Failure(
+        call_id=invoke.call_id,
+        type=error.kind,
+        message=_text(str(error)),
+        context=_context(invoke),
+        status=error.status,
+        code=error.code,
+    )
+
+
+def _choose(failure: Any, error: ToolError) -> None:
+    """Take over what the tool says about its answer."""
+    failure.status = error.status
+    failure.code = _text(error.code)
+    if error.details is not None:
+        try:
+            failure.details = values.encode(error.details)
+        except UnicodeEncodeError:
+            failure.details = values.encode(values.marker(error.details))
+
+
+def _context(invoke: Any) -> bytes:
+    return values.encode({"tool_name": invoke.tool, "session_id": invoke.session_id})
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return _text(str(error))
+    except BaseException:  # __str__ is the tool's code too
+        return "(the exception has no message: its __str__ failed)"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        lines = traceback.format_exception(type(error), error, _without_own_frames(error.__traceback__))
+        return _text("".join(lines), keep_end=True)
+    except BaseException:
+        return ""
+
+
+def _without_own_frames(trace: Optional[TracebackType]) -> Optional[TracebackType]:
+    """The part below the SDK and, for async tools, below the event loop."""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if file not in _OWN_FILES and not any(part in file for part in _LOOP_FILES):
+            return trace
+        trace = trace.tb_next
+    return None
+
+
+def _text(text: str, keep_end: bool = False) -> str:
+    """``text`` as protobuf takes it: no lone surrogates, at most 64 KiB of UTF-8."""
+    data = str(text).encode("utf-8", "backslashreplace")
+    if len(data) > MAX_TEXT:
+        data = b"..." + data[3 - MAX_TEXT :] if keep_end else data[: MAX_TEXT - 3] + b"..."
+    return data.decode("utf-8", "ignore")

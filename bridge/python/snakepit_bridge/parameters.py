@@ -1,0 +1,156 @@
+"""The parameters of a tool: its argument schema, and how a call's bytes become keyword arguments."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from json import decoder as _json_decoder
+from json import scanner as _json_scanner
+from typing import Any, Callable
+
+from . import docstring, schema, values
+from .errors import LoadError, Refused
+
+CONTEXT_NAMES = ("ctx", "context")
+BODY_NAMES = ("body", "data")
+_scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
+
+
+class Parameters:
+    """What a tool can be called with. Immutable after it was made."""
+
+    def __init__(self, name: str, function: Callable[..., Any], is_method: bool) -> None:
+        """``name`` is the tool's. Raises LoadError when the function cannot be called by keywords."""
+        self.tool = name
+        self._parameters = _own_parameters(name, function, is_method)
+        self._hints = schema.hints_of(function)
+        self.context = next((n for n in CONTEXT_NAMES if n in self._parameters), "")
+        own = {n: p for n, p in self._parameters.items() if n != self.context}
+        self.extra = any(p.kind is p.VAR_KEYWORD for p in own.values())
+        named = {n: p for n, p in own.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        self.allowed = frozenset(named)
+        self.required = frozenset(n for n, p in named.items() if p.default is p.empty)
+        self.whole = "params" if list(own) == ["params"] and self._is_object("params") else ""
+        self.binary = tuple(n for n in named if _is_bytes(self._hints.get(n)))
+        self.body = (*self.binary, *(n for n in BODY_NAMES if n in named and n not in self._hints), "")[0]
+        self.content_type = "content_type" if "content_type" in named else ""
+        self._named = named
+        self._exact = not (self.whole or self.binary or self.extra)
+
+    def _is_object(self, name: str) -> bool:
+        hint = self._hints.get(name)
+        return hint is None or schema.of_type(hint).get("type") == "object"
+
+    def schema(self, function: Callable[..., Any]) -> dict[str, Any]:
+        """The JSON Schema of the arguments object."""
+        if self.whole:
+            return {"$schema": schema.DIALECT, **(schema.of_type(self._hints.get("params")) or {}), "type": "object"}
+        texts = docstring.argument_descriptions(function)
+        properties = {n: self._property(n, texts.get(n, "")) for n in self._named}
+        result = {"$schema": schema.DIALECT, "type": "object", "properties": properties}
+        required = [n for n in self._named if n in self.required]
+        if required:
+            result["required"] = required
+        result["additionalProperties"] = self.extra
+        return result
+
+    def _property(self, name: str, text: str) -> dict[str, Any]:
+        found = schema.of_type(self._hints.get(name, Any))
+        default = self._named[name].default
+        if default is not inspect.Parameter.empty:
+            try:
+                found["default"] = json.loads(values.encode(values.to_json_data(default)))
+            except (ValueError, RecursionError):
+                pass  # a default that JSON cannot show is still a default
+        if text:
+            found["description"] = text
+        return found
+
+    def bind(self, args: bytes, content_type: str) -> dict[str, Any]:
+        """Keyword arguments for one call. Raises Refused when they do not fit, before any of the tool's code runs."""
+        if content_type and not _is_json(content_type):
+            return self._bind_body(args, content_type)
+        given = _parse_object(args)
+        if self._exact and self.required <= given.keys() <= self.allowed:
+            return given
+        if self.whole:
+            return {"params": given}
+        self._check(given)
+        for name in self.binary:
+            if isinstance(given.get(name), str):
+                given[name] = _text_bytes(name, given[name])
+        return given
+
+    def _bind_body(self, args: bytes, content_type: str) -> dict[str, Any]:
+        if not self.body:
+            message = f"{self.tool} takes JSON arguments, not {content_type}"
+            raise Refused("TypeError", message, 415, "unsupported_content_type")
+        given: dict[str, Any] = {self.body: args}
+        if self.content_type:
+            given[self.content_type] = content_type
+        self._check(given)
+        return given
+
+    def _check(self, given: dict[str, Any]) -> None:
+        missing = self.required - given.keys()
+        if missing:
+            raise _invalid(f"{self.tool} is missing the argument {_names(missing)}")
+        if self.context in given and self.context:
+            raise _invalid(f"{self.tool} has no argument {_names([self.context])}")
+        unknown = given.keys() - self.allowed
+        if unknown and not self.extra:
+            raise _invalid(f"{self.tool} has no argument {_names(unknown)}")
+
+
+def _own_parameters(name: str, function: Callable[..., Any], is_method: bool) -> dict[str, inspect.Parameter]:
+    try:
+        found = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise LoadError(f"tool {name!r} has no signature that Python can show: {error}") from error
+    found = found[1:] if is_method else found
+    for parameter in found:
+        if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
+            raise LoadError(f"tool {name!r} cannot be called by name: {parameter.name!r} is positional-only")
+    return {parameter.name: parameter for parameter in found}
+
+
+def _is_bytes(hint: Any) -> bool:
+    return hint is bytes or (bytes in typing.get_args(hint) and str not in typing.get_args(hint))
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type.split(";", 1)[0].strip().lower() == "application/json"
+
+
+def _parse_object(args: bytes) -> dict[str, Any]:
+    if not args:
+        return {}
+    try:
+        text = args.decode()
+        try:
+            value, end = _scan(text, 0)  # json.loads costs five times as much for a small object
+        except StopIteration:
+            end = -1
+        if end != len(text):
+            value = json.loads(text)  # spaces around the object, or an error with its place
+    except (ValueError, RecursionError) as error:
+        raise _invalid(f"the arguments are not JSON: {error}") from error
+    if type(value) is not dict:
+        raise _invalid("the arguments must be a JSON object")
+    return value
+
+
+def _text_bytes(name: str, text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise _invalid(f"the argument {name!r} holds a lone surrogate") from error
+
+
+def _invalid(message: str) -> Refused:
+    return Refused("TypeError", message, 422, "invalid_arguments")
+
+
+def _names(names: Any) -> str:
+    return ", ".join(repr(name) for name in sorted(names))

@@ -1,0 +1,95 @@
+"""What a worker's process needs from the kernel: its parent, its signals, its descriptors."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+_PR_SET_PDEATHSIG = 1
+PARENT_SECONDS = 10.0  # for the intermediate process to go
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+
+
+def wait_for_parent(parent: int) -> None:
+    """Wait until ``parent`` has become the parent of this orphan, and die with it from then on. Exits if it is gone."""
+    give_up = time.monotonic() + PARENT_SECONDS
+    first = os.getppid()
+    while os.getppid() == first and first != parent and time.monotonic() < give_up:
+        time.sleep(0.0002)
+    die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def become_leader() -> None:
+    """A process group of its own, so that the gateway can signal a worker along with what its tools started."""
+    try:
+        os.setpgid(0, 0)
+    except PermissionError:  # it leads a session already
+        pass
+
+
+def reset_signals() -> None:
+    """Forget the handlers that imported code has set. Interrupts are the gateway's business, SIGTERM ends a worker."""
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def null_stdin() -> None:
+    """Nothing a tool reads from standard input may block."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    if null != 0:
+        os.close(null)
+
+
+def close_descriptors_but(keep: int) -> None:
+    """Close what was inherited beyond the standard streams."""
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) != keep:
+            try:
+                os.close(int(name))
+            except OSError:  # the listing's own
+                pass
+
+
+def reseed() -> None:
+    """Give this fork random numbers of its own (Python's ``random`` has done so by itself)."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+
+
+def why_not_forkable() -> str:
+    """The threads that a fork would leave behind, or an empty string."""
+    tasks = {int(name) for name in os.listdir("/proc/self/task")} - {threading.get_native_id()}
+    found = []
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread():
+            tasks.discard(thread.native_id or 0)
+            module = getattr(getattr(thread, "_target", None), "__module__", None) or type(thread).__module__
+            found.append(f"thread {thread.name!r} of module {module}")
+    found += [f"thread {_task_name(task)!r} of a native library" for task in sorted(tasks)]
+    return "; ".join(found)
+
+
+def _task_name(task: int) -> str:
+    try:
+        with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return str(task)

@@ -1,0 +1,31 @@
+"""The page of shared memory in which the gateway sees which calls have started (bridge/BOOT.md)."""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+PAGE_BYTES = 4096
+_COUNT, _LAST, _FIRST_SLOT = 0, 1, 8
+
+
+class StartedPage:
+    """Maps the descriptor, which it takes."""
+
+    def __init__(self, descriptor: int) -> None:
+        try:
+            self._map = mmap.mmap(descriptor, PAGE_BYTES)
+        finally:
+            os.close(descriptor)
+        self._words = memoryview(self._map).cast("Q")
+
+    def start(self, call_id: int, slot: int = 0) -> None:
+        """Just before the tool's code is entered."""
+        words = self._words
+        words[_LAST] = call_id
+        words[_FIRST_SLOT + slot] = call_id
+        words[_COUNT] += 1
+
+    def end(self, slot: int = 0) -> None:
+        """Once the result is encoded."""
+        self._words[_FIRST_SLOT + slot] = 0

@@ -1,0 +1,138 @@
+"""The process that imports once and forks workers (bridge/BOOT.md)."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any, NoReturn
+
+from . import process
+from .control import Control
+
+MAX_MESSAGE = 4 << 10  # characters of a message, and 16 KiB of a traceback, to fit into a packet when escaped
+MAX_TRACEBACK = 6 << 10
+
+
+class Zygote:
+    """Answers the gateway's orders, until it goes or says ``become``."""
+
+    def __init__(self, control: Control, gateway: int) -> None:
+        """``gateway`` is the process that started this one."""
+        self._control = control
+        self._gateway = gateway
+        self._adapter: Any = None
+        self._pool = ""
+        self._frozen = False
+
+    def run(self) -> None:
+        """Returns when the control socket ends."""
+        while True:
+            order, page = self._control.receive()
+            if order is None:
+                return
+            if order["op"] == "load":
+                self._load(order)
+            elif order["op"] == "fork":
+                self._fork(order, page)
+                os.close(page)
+            elif order["op"] == "become":
+                self._become(order, page)
+
+    def _load(self, order: dict[str, Any]) -> None:
+        begun = time.perf_counter()
+        self._pool = order.get("pool", "")
+        _require_packages(self._control)
+        try:
+            for module in order.get("preload") or ():
+                importlib.import_module(module)
+            from . import loading, startup  # noqa: F401  (what workers need, imported once for all of them)
+
+            self._adapter = loading.Adapter(order["adapter"])
+        except BaseException as error:  # SystemExit of an imported module too
+            _fail(self._control, "import", error)
+        reason = process.why_not_forkable()
+        self._control.send(
+            "loaded",
+            python=".".join(map(str, sys.version_info[:3])),
+            forkable=not reason,
+            reason=reason,
+            import_ms=round((time.perf_counter() - begun) * 1000),
+        )
+
+    def _fork(self, order: dict[str, Any], page: int) -> None:
+        """Start a worker as the gateway's child, by way of a process that ends at once."""
+        if not self._frozen:
+            gc.collect()
+            gc.freeze()  # so that collections in workers do not touch, and thereby copy, what all of them share
+            self._frozen = True
+        try:
+            intermediate = os.fork()
+        except OSError as error:
+            self._fork_failed(order, error)
+            return
+        if intermediate:
+            os.waitpid(intermediate, 0)
+            return
+        try:
+            self._fork_again(order, page)
+        finally:
+            os._exit(1)  # never back into the loop above
+
+    def _fork_again(self, order: dict[str, Any], page: int) -> NoReturn:
+        try:
+            worker = os.fork()
+        except OSError as error:
+            self._fork_failed(order, error)
+            os._exit(1)
+        if worker:
+            self._control.send("forked", worker=order["worker"], pid=worker)
+            os._exit(0)
+        process.wait_for_parent(self._gateway)
+        process.reseed()
+        self._become(order, page)
+
+    def _fork_failed(self, order: dict[str, Any], error: OSError) -> None:
+        self._control.send("failed", kind="fork", worker=order["worker"], message=str(error))
+
+    def _become(self, order: dict[str, Any], page: int) -> NoReturn:
+        from . import startup
+
+        process.become_leader()
+        self._control.close()
+        process.null_stdin()
+        process.reset_signals()
+        startup.run(self._adapter, order, self._pool, page)
+
+
+def _require_packages(control: Control) -> None:
+    """Leave if this interpreter has no gRPC."""
+    try:
+        import google.protobuf  # noqa: F401
+        import grpc  # noqa: F401
+    except ImportError as error:
+        _fail(control, "missing", error)
+
+
+def _fail(control: Control, kind: str, error: BaseException) -> NoReturn:
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    message = f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+    control.send("failed", kind=kind, message=message, traceback=trace[-MAX_TRACEBACK:])
+    os._exit(1)
+
+
+def main() -> None:
+    """The process's whole life. Its parent and SNAKEPIT_CONTROL_FD are as bridge/BOOT.md says."""
+    process.die_with_parent()
+    gateway = os.getppid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway
+    descriptor = int(os.environ.pop("SNAKEPIT_CONTROL_FD"))
+    process.close_descriptors_but(descriptor)
+    try:
+        Zygote(Control(descriptor), gateway).run()
+    except ConnectionError:  # the gateway is gone
+        pass

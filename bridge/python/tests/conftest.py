@@ -1,0 +1,56 @@
+"""Builds the package as CMake does, into a temporary folder, and offers a stand-in gateway."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parent / "snakepit_bridge"
+PROTO = HERE.parents[2] / "proto/snakepit/bridge/v1"
+
+
+def _build(root: Path) -> None:
+    target = root / "snakepit_bridge"
+    shutil.copytree(PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__"))
+    subprocess.run(["protoc", f"--proto_path={PROTO}", f"--python_out={target}", "bridge.proto"], check=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the test modules, which import the package, are collected."""
+    import tempfile
+
+    root = Path(tempfile.mkdtemp(prefix="snakepit-bridge-"))
+    _build(root)
+    config._package_root = root  # type: ignore[attr-defined]
+    sys.path[:0] = [str(root), str(HERE)]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config._package_root, ignore_errors=True)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def package_root(request: pytest.FixtureRequest) -> str:
+    return str(request.config._package_root)  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def pb(package_root: str) -> Any:
+    return importlib.import_module("snakepit_bridge.bridge_pb2")
+
+
+@pytest.fixture(scope="session")
+def gateway(pb: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from standin import Gateway, become_subreaper
+
+    become_subreaper()
+    gateway = Gateway(pb, str(tmp_path_factory.mktemp("bridge")))
+    yield gateway
+    gateway.stop()

@@ -1,0 +1,240 @@
+"""A stand-in for the gateway: starts zygotes, and serves Attach with Python's gRPC server."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import mmap
+import os
+import queue
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from concurrent import futures
+from typing import Any, Callable, Optional
+
+import grpc
+
+PATIENCE = 20.0  # seconds for anything that should happen at once
+PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else "python3"
+
+
+def become_subreaper() -> None:
+    """Workers lose their parent; they must become this process's children, as they become the gateway's."""
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+class Zygote:
+    """``python3 -m snakepit_bridge`` and its control socket."""
+
+    def __init__(self, package_root: str, extra_path: str = "", **environment: str) -> None:
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(PATIENCE)
+        path = os.pathsep.join(part for part in (package_root, extra_path) if part)
+        self.process = subprocess.Popen(
+            [PYTHON, "-m", "snakepit_bridge"],
+            pass_fds=[theirs.fileno()],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": path,
+                "SNAKEPIT_CONTROL_FD": str(theirs.fileno()),
+                **environment,
+            },
+        )
+        theirs.close()
+
+    def load(self, adapter: str, preload: Optional[list[str]] = None) -> dict[str, Any]:
+        self.order({"op": "load", "adapter": adapter, "preload": preload or [], "pool": "default"})
+        return self.event()
+
+    def order(self, order: dict[str, Any], descriptor: int = -1) -> None:
+        packet = json.dumps(order).encode()
+        if descriptor < 0:
+            self.socket.send(packet)
+        else:
+            socket.send_fds(self.socket, [packet], [descriptor])
+
+    def event(self) -> dict[str, Any]:
+        packet = self.socket.recv(1 << 16)
+        assert packet, "the zygote has gone"
+        return json.loads(packet)
+
+    def stop(self) -> None:
+        self.socket.close()
+        self.process.wait(PATIENCE)
+
+
+class Page:
+    """A started-call page, as the gateway sees it."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("started")
+        os.ftruncate(self.descriptor, 4096)
+        self._map = mmap.mmap(self.descriptor, 4096)
+
+    def word(self, index: int) -> int:
+        return struct.unpack_from("<Q", self._map, index * 8)[0]
+
+
+class Stream:
+    """One attached worker. Answers are collected by call id; frames are kept in their order."""
+
+    def __init__(self, pb: Any) -> None:
+        self.pb = pb
+        self.hello: Any = None
+        self.frames: list[Any] = []
+        self.over = threading.Event()
+        self._changed = threading.Condition()
+        self._orders: queue.SimpleQueue = queue.SimpleQueue()
+        self._next_id = 0
+
+    # gRPC's side
+
+    def serve(self, requests: Any, context: Any) -> Any:
+        threading.Thread(target=self._read, args=(requests,), daemon=True).start()
+        yield self.pb.GatewayFrame(welcome=self.pb.Welcome(protocol_version=1))
+        while True:
+            frame = self._orders.get()
+            if frame is None:
+                return
+            yield frame
+
+    def _read(self, requests: Any) -> None:
+        try:
+            for frame in requests:
+                with self._changed:
+                    if self.hello is None:
+                        self.hello = frame.hello
+                    else:
+                        self.frames.append(frame)
+                    self._changed.notify_all()
+        except Exception:  # the worker is gone
+            pass
+        self.over.set()
+        self._orders.put(None)
+
+    # the test's side
+
+    def send(self, frame: Any) -> None:
+        self._orders.put(frame)
+
+    def end(self) -> None:
+        self._orders.put(None)
+
+    def invocation(self, tool: str, arguments: Any = None, **members: Any) -> Any:
+        """An Invoke with the next id; ``arguments`` are JSON data or bytes."""
+        self._next_id += 1
+        args = arguments if isinstance(arguments, bytes) else json.dumps(arguments or {}).encode()
+        return self.pb.Invoke(call_id=self._next_id, tool=tool, args=args, **members)
+
+    def invoke(self, *invocations: Any) -> None:
+        self.send(self.pb.GatewayFrame(invokes=invocations))
+
+    def cancel(self, call_id: int) -> None:
+        self.send(self.pb.GatewayFrame(cancels=[self.pb.Cancel(call_id=call_id)]))
+
+    def ping(self, sequence: int) -> None:
+        self.send(self.pb.GatewayFrame(ping=self.pb.Ping(sequence=sequence)))
+
+    def stop(self, grace_ms: int = 5000) -> None:
+        self.send(self.pb.GatewayFrame(stop=self.pb.Stop(grace_ms=grace_ms)))
+
+    def call(self, tool: str, arguments: Any = None, **members: Any) -> Any:
+        """The Result or Failure of one call."""
+        invocation = self.invocation(tool, arguments, **members)
+        self.invoke(invocation)
+        return self.answer(invocation.call_id)
+
+    def value(self, tool: str, arguments: Any = None, **members: Any) -> Any:
+        """The JSON value of one call, which must succeed."""
+        result = self.call(tool, arguments, **members)
+        assert isinstance(result, self.pb.Result), result
+        return json.loads(result.body)
+
+    def answers(self) -> dict[int, Any]:
+        return {a.call_id: a for frame in list(self.frames) for a in (*frame.results, *frame.failures)}
+
+    def answer(self, call_id: int) -> Any:
+        return self.wait_for(lambda: self.answers().get(call_id))
+
+    def state(self, sequence: int) -> Any:
+        def found() -> Any:
+            states = [f.state for f in self.frames if f.HasField("state")]
+            return next((state for state in states if state.sequence == sequence), None)
+
+        return self.wait_for(found)
+
+    def wait_for(self, found: Callable[[], Any]) -> Any:
+        with self._changed:
+            assert self._changed.wait_for(lambda: found() is not None, PATIENCE), "nothing came"
+            return found()
+
+
+class Gateway:
+    """The gRPC endpoint on a Unix socket, and the workers' processes."""
+
+    def __init__(self, pb: Any, folder: str) -> None:
+        self.pb = pb
+        self.address = f"unix:{folder}/bridge.sock"
+        self._attached: queue.Queue = queue.Queue()
+        self._server = grpc.server(futures.ThreadPoolExecutor(8))
+        handler = grpc.stream_stream_rpc_method_handler(
+            self._attach, pb.WorkerFrame.FromString, lambda frame: frame.SerializeToString()
+        )
+        handlers = {"Attach": handler}
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("snakepit.bridge.v1.Bridge", handlers),))
+        self._server.add_insecure_port(self.address)
+        self._server.start()
+
+    def _attach(self, requests: Any, context: Any) -> Any:
+        stream = Stream(self.pb)
+        self._attached.put(stream)
+        return stream.serve(requests, context)
+
+    def attached(self) -> Stream:
+        stream = self._attached.get(timeout=PATIENCE)
+        stream.wait_for(lambda: stream.hello)
+        return stream
+
+    def order(self, op: str, worker: str = "default-1") -> dict[str, Any]:
+        return {"op": op, "worker": worker, "token": "00ff", "address": self.address, "slots": 1}
+
+    def fork(self, zygote: Zygote, worker: str = "default-1") -> "Worker":
+        page = Page()
+        zygote.order(self.order("fork", worker), page.descriptor)
+        event = zygote.event()
+        assert event["event"] == "forked", event
+        return Worker(event["pid"], self.attached(), page)
+
+    def stop(self) -> None:
+        self._server.stop(None)
+
+
+class Worker:
+    """A forked worker: its process, its stream and its page."""
+
+    def __init__(self, pid: int, stream: Stream, page: Page) -> None:
+        self.pid = pid
+        self.stream = stream
+        self.page = page
+        self._status: Optional[int] = None
+
+    def exit_status(self) -> int:
+        """Wait for its end: the exit code, or the negative number of the signal."""
+        give_up = time.monotonic() + PATIENCE
+        while self._status is None and time.monotonic() < give_up:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+            else:
+                time.sleep(0.005)
+        assert self._status is not None, "the worker did not end"
+        return self._status
+
+    def kill(self) -> None:
+        if self._status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.exit_status()
