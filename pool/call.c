@@ -39,6 +39,7 @@ void call_unref(struct call **call)
     if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
         return;
     arena_unref(&gone->outcome.memory);
+    buffer_deinit(&gone->payload);
     struct arena *arena = gone->arena; /* holds the call itself */
     arena_unref(&arena);
 }

@@ -11,6 +11,7 @@
 #define SNAKEPIT_POOL_CALL_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/mailbox.h"
@@ -85,6 +86,7 @@ struct call {
     struct arena *arena; /* the call's reference; the call itself lives in it */
     struct tool *tool;   /* borrows; tools live as long as their registry */
     struct bytes args;
+    struct buffer payload;     /* owns what args points into, if that is not the arena */
     struct bytes content_type; /* of args; empty means application/json */
     struct bytes session_id;
     struct bytes request_id;

@@ -6,7 +6,7 @@
 #ifndef SNAKEPIT_POOL_POOL_H
 #define SNAKEPIT_POOL_POOL_H
 
-#include "base/metrics.h"
+#include "base/histogram.h"
 #include "pool/call.h"
 #include "pool/observer.h"
 #include "pool/runtime.h"

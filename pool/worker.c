@@ -57,7 +57,8 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
 
 struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us, uint64_t now_us)
 {
-    struct inflight *entry = LIST_OWNER(list_pop_front(&worker->unused), struct inflight, order);
+    struct inflight *entry = LIST_OWNER(worker->unused.next, struct inflight, order);
+    list_remove(&entry->order);
     entry->id = worker->next_sequence++ << 8 | (uint64_t)(entry - worker->inflight);
     entry->call = call;
     entry->tool = call->tool;

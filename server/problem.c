@@ -4,6 +4,8 @@
 
 #include <microhttpd.h>
 
+enum { INSTANCE_MAX = 2048 };
+
 static const char *title_of(const struct problem *problem)
 {
     if (problem->title)
@@ -34,7 +36,8 @@ static void write_json(struct buffer *json, struct exchange *exchange,
     buffer_add_json_string(json, bytes_of(title_of(problem)));
     buffer_printf(json, ",\"status\":%u", problem->status);
     add_member(json, "detail", bytes_of(problem->detail));
-    add_member(json, "instance", exchange->path);
+    if (exchange->path.len <= INSTANCE_MAX)
+        add_member(json, "instance", exchange->path);
     add_member(json, "code", bytes_of(problem->code));
     add_member(json, "category", bytes_of(category_of(problem)));
     add_member(json, "request_id", exchange->request_id);
@@ -49,7 +52,7 @@ static void write_json(struct buffer *json, struct exchange *exchange,
     buffer_add(json, BYTES("}"));
 }
 
-struct bytes problem_json(struct exchange *exchange, const struct problem *problem)
+static struct bytes document(struct exchange *exchange, const struct problem *problem)
 {
     struct buffer json = {0};
     write_json(&json, exchange, problem);
@@ -77,6 +80,6 @@ void problem_respond(struct exchange *exchange, const struct problem *problem)
             bytes_of(arena_printf(exchange->arena, "%u", whole_seconds(problem->retry_after_s))));
     if (problem->allow.len > 0)
         response_header(&response, "allow", arena_copy(exchange->arena, problem->allow));
-    response_part(&response, problem_json(exchange, problem));
+    response_part(&response, document(exchange, problem));
     exchange_respond(exchange, &response);
 }

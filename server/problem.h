@@ -30,7 +30,4 @@ struct problem {
 /* Answers `exchange` with the problem. Same rules as exchange_respond(). */
 void problem_respond(struct exchange *exchange, const struct problem *problem);
 
-/* The document itself, in the exchange's arena; for streams that fail half-way. */
-struct bytes problem_json(struct exchange *exchange, const struct problem *problem);
-
 #endif

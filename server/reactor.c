@@ -266,11 +266,6 @@ struct http_stats *reactor_stats(struct reactor *reactor)
     return &reactor->stats;
 }
 
-bool reactor_is_draining(const struct reactor *reactor)
-{
-    return reactor->draining;
-}
-
 void reactor_next_id(struct reactor *reactor, char out_id[REACTOR_ID_LEN])
 {
     static const char digits[] = "0123456789abcdef";

@@ -56,13 +56,13 @@ void reactor_free(struct reactor **reactor);
  * for nobody. */
 struct mailbox *reactor_inbox(struct reactor *reactor);
 
+/* What it was made with. */
 void *reactor_context(const struct reactor *reactor);
 const struct http_options *reactor_options(const struct reactor *reactor);
 const struct router *reactor_router(const struct reactor *reactor);
-struct http_stats *reactor_stats(struct reactor *reactor);
 
-/* True once reactor_stop() has taken effect. Reactor thread. */
-bool reactor_is_draining(const struct reactor *reactor);
+/* Lives as long as the reactor. Any thread, as http_stats.h says. */
+struct http_stats *reactor_stats(struct reactor *reactor);
 
 /* A new request id, 24 hex digits, unique among processes by chance: a random prefix and a counter.
  * Written to `out_id`, not terminated. Reactor thread. */

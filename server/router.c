@@ -1,5 +1,6 @@
 #include "server/router.h"
 
+#include "base/buffer.h"
 #include "base/mem.h"
 
 #include <stdint.h>
@@ -152,30 +153,29 @@ static size_t literal_length(struct bytes pattern)
     return brace ? (size_t)(brace - pattern.data) : pattern.len;
 }
 
-static void add_method(char *allow, const char *method)
+static void add_method(struct buffer *allow, const char *method)
 {
-    if (*allow)
-        strcat(allow, ", ");
-    strcat(allow, method);
+    if (allow->len > 0)
+        buffer_add(allow, BYTES(", "));
+    buffer_add_string(allow, method);
 }
 
-/* "GET, HEAD, OPTIONS" for all rows that share the pattern of `like`. */
+/* "GET, HEAD, OPTIONS" for all rows that share the pattern of `like`. Owned. */
 static struct bytes allow_header(const struct route *routes, size_t count, const char *like)
 {
-    size_t room = sizeof("HEAD, OPTIONS");
-    for (size_t i = 0; i < count; i++)
-        room += strlen(routes[i].method) + sizeof(", HEAD, ");
-    char *allow = mem_zalloc(room);
+    struct buffer allow = {0};
+    bool has_options = false;
     for (size_t i = 0; i < count; i++) {
         if (strcmp(routes[i].pattern, like) != 0)
             continue;
-        add_method(allow, routes[i].method);
+        add_method(&allow, routes[i].method);
         if (strcmp(routes[i].method, "GET") == 0)
-            add_method(allow, "HEAD");
+            add_method(&allow, "HEAD");
+        has_options |= strcmp(routes[i].method, "OPTIONS") == 0;
     }
-    if (!strstr(allow, "OPTIONS"))
-        add_method(allow, "OPTIONS");
-    return bytes_of(allow);
+    if (!has_options)
+        add_method(&allow, "OPTIONS");
+    return buffer_bytes(&allow);
 }
 
 struct router *router_new(const struct route *routes, size_t count)

@@ -1,0 +1,407 @@
+#include "bridge/bridge.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bridge/inside.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { SCHEMA_MAX_DEPTH = 64, SLOTS_MAX = RUNNING_MAX, ZYGOTE_RETRY_MS = 1000 };
+
+static struct bridge *of(struct runtime *runtime)
+{
+    return (struct bridge *)(void *)runtime;
+}
+
+/* --- errands: what other threads want of the supervisor's --- */
+
+struct bridge_errand {
+    struct errand errand;
+    struct bridge *bridge;
+    struct worker_ref worker;
+    uint64_t grace_us;
+    char id[WORKER_ID_MAX];
+};
+
+static struct bridge_errand *of_errand(struct errand *errand)
+{
+    return (struct bridge_errand *)(void *)errand;
+}
+
+static void send_errand(struct bridge *bridge, void (*run)(struct errand *errand), struct worker_ref worker,
+                        uint64_t grace_us, const char *id)
+{
+    struct bridge_errand *errand = MEM_NEW(struct bridge_errand);
+    *errand = (struct bridge_errand){.errand.run = run, .bridge = bridge, .worker = worker, .grace_us = grace_us};
+    snprintf(errand->id, sizeof errand->id, "%s", id);
+    supervisor_send(bridge->supervisor, &errand->errand);
+}
+
+static void run_start(struct errand *errand)
+{
+    struct bridge_errand *it = of_errand(errand);
+    seat_start(&it->bridge->seats[it->worker.seat], it->worker, it->id);
+    free(it);
+}
+
+static void run_stop(struct errand *errand)
+{
+    struct bridge_errand *it = of_errand(errand);
+    seat_stop(&it->bridge->seats[it->worker.seat], it->worker, it->grace_us);
+    free(it);
+}
+
+static void run_unlinked(struct errand *errand)
+{
+    struct bridge_errand *it = of_errand(errand);
+    seat_unlinked(&it->bridge->seats[it->worker.seat], it->worker);
+    free(it);
+}
+
+/* --- the pool's clock --- */
+
+static void on_clock(uv_timer_t *timer)
+{
+    struct bridge *bridge = timer->data;
+    uint64_t due_us = pool_tick(bridge->pool);
+    uint64_t now_us = clock_now_us();
+    if (due_us == UINT64_MAX)
+        uv_timer_stop(timer);
+    else
+        uv_timer_start(timer, on_clock, due_us > now_us ? (due_us - now_us + 999) / 1000 : 0, 0);
+}
+
+static void run_alarm(struct errand *errand)
+{
+    struct bridge_errand *it = of_errand(errand);
+    if (!it->bridge->leaving)
+        on_clock(&it->bridge->clock);
+    free(it);
+}
+
+/* --- the runtime port --- */
+
+static void runtime_start(struct runtime *runtime, struct worker_ref worker, const char *id)
+{
+    struct bridge *bridge = of(runtime);
+    pthread_mutex_lock(&bridge->lock);
+    bridge->occupied++;
+    pthread_mutex_unlock(&bridge->lock);
+    send_errand(bridge, run_start, worker, 0, id);
+}
+
+static void runtime_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+{
+    send_errand(of(runtime), run_stop, worker, grace_us, "");
+}
+
+static void runtime_alarm(struct runtime *runtime, uint64_t due_us)
+{
+    (void)due_us;
+    send_errand(of(runtime), run_alarm, (struct worker_ref){0}, 0, "");
+}
+
+static void mark_dirty(struct bridge *bridge, unsigned seat)
+{
+    atomic_fetch_or_explicit(&bridge->dirty[seat / 64], UINT64_C(1) << seat % 64, memory_order_release);
+}
+
+static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id, struct call *call,
+                           uint64_t remaining_us)
+{
+    struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_invoke(link, call_id, call, remaining_us);
+    mark_dirty(of(runtime), worker.seat);
+    link_unref(&link);
+}
+
+static void runtime_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_cancel(link, call_id);
+    mark_dirty(of(runtime), worker.seat);
+    link_unref(&link);
+}
+
+static void runtime_flush(struct runtime *runtime)
+{
+    struct bridge *bridge = of(runtime);
+    for (unsigned word = 0; word < DIRTY_WORDS; word++) {
+        if (atomic_load_explicit(&bridge->dirty[word], memory_order_relaxed) == 0)
+            continue;
+        uint64_t bits = atomic_exchange_explicit(&bridge->dirty[word], 0, memory_order_acquire);
+        for (; bits; bits &= bits - 1) {
+            unsigned seat = word * 64 + (unsigned)__builtin_ctzll(bits);
+            struct link *link = seat_link(&bridge->seats[seat], (struct worker_ref){0});
+            if (link)
+                link_flush(link);
+            link_unref(&link);
+        }
+    }
+}
+
+static const struct runtime_ops runtime_ops = {
+    .start = runtime_start,
+    .invoke = runtime_invoke,
+    .cancel = runtime_cancel,
+    .stop = runtime_stop,
+    .flush = runtime_flush,
+    .alarm = runtime_alarm,
+};
+
+/* --- links, on a bridge thread --- */
+
+static const char *fault_of(struct bridge *bridge, struct frame_hello *hello)
+{
+    if (hello->protocol_version != BRIDGE_PROTOCOL_VERSION)
+        return "the worker speaks another version of the protocol";
+    if (hello->worker.slots < 1 || hello->worker.slots > SLOTS_MAX)
+        return "the worker has no sensible number of slots";
+    for (size_t i = 0; i < hello->tool_count; i++) {
+        struct json_value schema;
+        if (!json_check(hello->tools[i].schema, SCHEMA_MAX_DEPTH, &schema, NULL) || schema.type != JSON_TYPE_OBJECT)
+            return "a tool's schema is not a JSON object";
+    }
+    return registry_announce(bridge->registry, bridge->pool, hello->tools, hello->tool_count);
+}
+
+static bool on_hello(void *context, struct link *link, const struct frame_hello *hello)
+{
+    struct bridge *bridge = context;
+    struct frame_hello copy = *hello;
+    struct worker_ref worker;
+    unsigned i = 0;
+    while (i < POOL_MAX_WORKERS && !seat_attach(&bridge->seats[i], hello, link, &worker))
+        i++;
+    if (i == POOL_MAX_WORKERS) {
+        log_event(LOG_WARNING, "a stranger tried to attach as a worker", LOG_END);
+        return false;
+    }
+    const char *fault = fault_of(bridge, &copy);
+    link_set_worker(link, worker);
+    if (fault)
+        pool_fail(bridge->pool, fault);
+    if (!fault && pool_worker_ready(bridge->pool, worker, &hello->worker))
+        return true;
+    seat_detach(&bridge->seats[i], link);
+    send_errand(bridge, run_unlinked, worker, 0, "");
+    return false;
+}
+
+static void on_answers(void *context, struct link *link, const struct worker_answer *answers, size_t count,
+                       struct arena *memory)
+{
+    struct bridge *bridge = context;
+    pool_worker_answers(bridge->pool, link_worker(link), answers, count, memory);
+}
+
+static void on_ended(void *context, struct link *link)
+{
+    struct bridge *bridge = context;
+    struct worker_ref worker = link_worker(link);
+    seat_detach(&bridge->seats[worker.seat], link);
+    send_errand(bridge, run_unlinked, worker, 0, "");
+}
+
+/* --- the zygote, on the supervisor's thread --- */
+
+static void start_zygote(struct bridge *bridge);
+
+static void each_seat(struct bridge *bridge, void (*act)(struct seat *seat))
+{
+    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+        act(&bridge->seats[i]);
+}
+
+static void on_zygote_loaded(void *context, struct interpreter *interpreter, bool forkable, const char *reason)
+{
+    struct bridge *bridge = context;
+    bridge->zygote_loaded = forkable;
+    bridge->zygote_failures = 0;
+    if (!forkable) {
+        log_event(LOG_WARNING, "workers are spawned one by one: what was loaded cannot be forked",
+                  LOG_STR("reason", reason), LOG_END);
+        bridge->spawn_only = true;
+        interpreter_dismiss(interpreter);
+    }
+    each_seat(bridge, seat_proceed);
+}
+
+static void on_zygote_forked(void *context, struct interpreter *interpreter, const char *worker, pid_t pid)
+{
+    struct bridge *bridge = context;
+    (void)interpreter;
+    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++) {
+        struct seat *seat = &bridge->seats[i];
+        if (seat->state == SEAT_FORKING && strcmp(seat->id, worker) == 0) {
+            seat_forked(seat, pid);
+            return;
+        }
+    }
+}
+
+static void on_zygote_retry(uv_timer_t *timer)
+{
+    start_zygote(timer->data);
+}
+
+static void fail(struct bridge *bridge, const char *reason)
+{
+    bridge->zygote_failures++;
+    if (bridge->serving)
+        pool_fail(bridge->pool, reason);
+    else
+        snprintf(bridge->failure, sizeof bridge->failure, "%s", reason);
+}
+
+static void on_zygote_ended(void *context, struct interpreter *interpreter, const char *reason,
+                            const struct worker_exit *exit)
+{
+    struct bridge *bridge = context;
+    (void)interpreter;
+    bridge->zygote = NULL;
+    bridge->zygote_loaded = false;
+    if (bridge->leaving || bridge->spawn_only)
+        return;
+    if (reason)
+        fail(bridge, reason);
+    else
+        log_event(LOG_WARNING, "zygote lost", LOG_STR("cause", exit->cause),
+                  LOG_INT("signal", exit->signal), LOG_INT("code", exit->code), LOG_END);
+    each_seat(bridge, seat_orphaned);
+    uv_timer_start(&bridge->zygote_retry, on_zygote_retry, reason ? ZYGOTE_RETRY_MS : 0, 0);
+}
+
+static const struct interpreter_handler zygote_handler = {
+    .loaded = on_zygote_loaded,
+    .forked = on_zygote_forked,
+    .ended = on_zygote_ended,
+};
+
+static void start_zygote(struct bridge *bridge)
+{
+    bridge->zygote =
+        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &zygote_handler, bridge);
+}
+
+/* --- life --- */
+
+static void run_open(struct errand *errand)
+{
+    struct bridge *bridge = of_errand(errand)->bridge;
+    uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->clock);
+    uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->zygote_retry);
+    bridge->clock.data = bridge->zygote_retry.data = bridge;
+    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+        seat_init(&bridge->seats[i], bridge, i);
+    start_zygote(bridge);
+    free(errand);
+}
+
+struct bridge *bridge_new(const struct bridge_options *options, struct supervisor *supervisor, struct registry *registry)
+{
+    struct bridge *bridge = MEM_NEW(struct bridge);
+    bridge->runtime.ops = &runtime_ops;
+    bridge->options = *options;
+    bridge->supervisor = supervisor;
+    bridge->registry = registry;
+    bridge->handler = (struct link_handler){
+        .hello = on_hello, .answers = on_answers, .ended = on_ended, .context = bridge};
+    pthread_mutex_init(&bridge->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&bridge->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    send_errand(bridge, run_open, (struct worker_ref){0}, 0, "");
+    return bridge;
+}
+
+bool bridge_listen(struct bridge *bridge)
+{
+    bridge->endpoint = endpoint_start(bridge->options.address, bridge->options.threads, &bridge->handler);
+    return bridge->endpoint != NULL;
+}
+
+struct runtime *bridge_runtime(struct bridge *bridge)
+{
+    return &bridge->runtime;
+}
+
+static void run_serve(struct errand *errand)
+{
+    struct bridge *bridge = of_errand(errand)->bridge;
+    bridge->serving = true;
+    if (bridge->failure[0])
+        pool_fail(bridge->pool, bridge->failure);
+    free(errand);
+}
+
+void bridge_serve(struct bridge *bridge, struct pool *pool)
+{
+    bridge->pool = pool;
+    send_errand(bridge, run_serve, (struct worker_ref){0}, 0, "");
+}
+
+void bridge_vacated(struct bridge *bridge)
+{
+    pthread_mutex_lock(&bridge->lock);
+    bridge->occupied--;
+    pthread_cond_broadcast(&bridge->changed);
+    pthread_mutex_unlock(&bridge->lock);
+}
+
+void bridge_wait(struct bridge *bridge, uint64_t timeout_us)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(timeout_us / 1000000);
+    pthread_mutex_lock(&bridge->lock);
+    while (bridge->occupied && pthread_cond_timedwait(&bridge->changed, &bridge->lock, &until) == 0) {
+    }
+    pthread_mutex_unlock(&bridge->lock);
+}
+
+static void close_seat(struct seat *seat)
+{
+    uv_close((uv_handle_t *)&seat->timer, NULL);
+}
+
+static void run_close(struct errand *errand)
+{
+    struct bridge *bridge = of_errand(errand)->bridge;
+    bridge->leaving = true;
+    if (bridge->zygote)
+        interpreter_kill(bridge->zygote);
+    uv_close((uv_handle_t *)&bridge->clock, NULL);
+    uv_close((uv_handle_t *)&bridge->zygote_retry, NULL);
+    each_seat(bridge, close_seat);
+    free(errand);
+}
+
+void bridge_close(struct bridge *bridge)
+{
+    endpoint_stop(&bridge->endpoint);
+    send_errand(bridge, run_close, (struct worker_ref){0}, 0, "");
+}
+
+void bridge_free(struct bridge **bridge)
+{
+    struct bridge *gone = *bridge;
+    *bridge = NULL;
+    if (!gone)
+        return;
+    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+        pthread_mutex_destroy(&gone->seats[i].lock);
+    pthread_cond_destroy(&gone->changed);
+    pthread_mutex_destroy(&gone->lock);
+    free(gone);
+}

@@ -1,0 +1,226 @@
+#include "bridge/frame.h"
+
+#include "snakepit/bridge/v1/bridge.pb-c.h"
+
+/* Invoke and Cancel are written by hand: they are sent for every call, and protobuf-c wants C strings where we have
+ * spans. Everything else goes through protobuf-c. */
+
+enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
+
+static char *put_varint(char *at, uint64_t value)
+{
+    while (value > 0x7f) {
+        *at++ = (char)(value | 0x80);
+        value >>= 7;
+    }
+    *at++ = (char)value;
+    return at;
+}
+
+/* proto3 leaves out what is zero or empty. Field numbers below 16 take one byte. */
+static char *put_number(char *at, unsigned field, uint64_t value)
+{
+    if (value == 0)
+        return at;
+    *at++ = (char)(field << 3 | WIRE_VARINT);
+    return put_varint(at, value);
+}
+
+static char *put_bytes(char *at, unsigned field, struct bytes value)
+{
+    if (value.len == 0)
+        return at;
+    *at++ = (char)(field << 3 | WIRE_BYTES);
+    at = put_varint(at, value.len);
+    memcpy(at, value.data, value.len);
+    return at + value.len;
+}
+
+/* Bytes of a varint, from the number of its significant bits. */
+static size_t varint_size(uint64_t value)
+{
+    return (size_t)(64 - __builtin_clzll(value | 1) + 6) / 7;
+}
+
+static size_t number_size(uint64_t value)
+{
+    return value ? 1 + varint_size(value) : 0;
+}
+
+static size_t bytes_size(struct bytes value)
+{
+    return value.len ? 1 + varint_size(value.len) + value.len : 0;
+}
+
+/* The members of Invoke that are text or bytes, in the order of their field numbers. */
+struct invoke_field {
+    unsigned number;
+    struct bytes value;
+};
+enum { INVOKE_FIELDS = 8, INVOKE_TIMEOUT = 6, INVOKE_CALL_ID = 1 };
+
+static void invoke_fields(const struct call *call, struct invoke_field *out_fields)
+{
+    const struct invoke_field fields[INVOKE_FIELDS] = {
+        {2, call->tool->spec.name}, {3, call->args},           {4, call->content_type}, {5, call->session_id},
+        {7, call->request_id},      {8, call->correlation_id}, {9, call->traceparent},  {10, call->tracestate},
+    };
+    memcpy(out_fields, fields, sizeof fields);
+}
+
+static char *open_message(struct buffer *frame, unsigned field, size_t size)
+{
+    if (!buffer_reserve(frame, size + 1 + VARINT_MAX))
+        return NULL;
+    char *at = frame->data + frame->len;
+    *at++ = (char)(field << 3 | WIRE_BYTES);
+    return put_varint(at, size);
+}
+
+size_t frame_invoke_size(const struct call *call)
+{
+    struct invoke_field fields[INVOKE_FIELDS];
+    size_t size = 4 + 4 * VARINT_MAX;
+    invoke_fields(call, fields);
+    for (unsigned i = 0; i < INVOKE_FIELDS; i++)
+        size += bytes_size(fields[i].value);
+    return size;
+}
+
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, uint64_t remaining_us)
+{
+    struct invoke_field fields[INVOKE_FIELDS];
+    uint64_t timeout_ms = (remaining_us + 999) / 1000;
+    size_t size = number_size(call_id) + number_size(timeout_ms);
+    invoke_fields(call, fields);
+    for (unsigned i = 0; i < INVOKE_FIELDS; i++)
+        size += bytes_size(fields[i].value);
+    char *at = open_message(frame, 10, size);
+    if (!at)
+        return;
+    at = put_number(at, INVOKE_CALL_ID, call_id);
+    for (unsigned i = 0; i < INVOKE_FIELDS; i++)
+        at = put_bytes(at, fields[i].number, fields[i].value);
+    at = put_number(at, INVOKE_TIMEOUT, timeout_ms);
+    frame->len = (size_t)(at - frame->data);
+}
+
+void frame_add_cancel(struct buffer *frame, uint64_t call_id)
+{
+    char *at = open_message(frame, 11, number_size(call_id));
+    if (at)
+        frame->len = (size_t)(put_number(at, 1, call_id) - frame->data);
+}
+
+static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__GatewayFrame *message)
+{
+    size_t size = snakepit__bridge__v1__gateway_frame__get_packed_size(message);
+    if (buffer_reserve(frame, size))
+        frame->len += snakepit__bridge__v1__gateway_frame__pack(message, (uint8_t *)frame->data + frame->len);
+}
+
+void frame_add_welcome(struct buffer *frame)
+{
+    Snakepit__Bridge__V1__Welcome welcome = SNAKEPIT__BRIDGE__V1__WELCOME__INIT;
+    Snakepit__Bridge__V1__GatewayFrame message = SNAKEPIT__BRIDGE__V1__GATEWAY_FRAME__INIT;
+    welcome.protocol_version = BRIDGE_PROTOCOL_VERSION;
+    message.welcome = &welcome;
+    add_packed(frame, &message);
+}
+
+void frame_add_stop(struct buffer *frame, uint64_t grace_us)
+{
+    Snakepit__Bridge__V1__Stop stop = SNAKEPIT__BRIDGE__V1__STOP__INIT;
+    Snakepit__Bridge__V1__GatewayFrame message = SNAKEPIT__BRIDGE__V1__GATEWAY_FRAME__INIT;
+    stop.grace_ms = grace_us / 1000;
+    message.stop = &stop;
+    add_packed(frame, &message);
+}
+
+static void *allocate(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void release(void *arena, void *memory)
+{
+    (void)arena;
+    (void)memory;
+}
+
+static struct bytes from_data(ProtobufCBinaryData data)
+{
+    return bytes_from(data.data, data.len);
+}
+
+static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, struct arena *arena)
+{
+    struct frame_hello *hello = arena_zalloc(arena, sizeof *hello);
+    hello->protocol_version = from->protocol_version;
+    hello->worker_id = bytes_of(from->worker_id);
+    hello->token = from_data(from->token);
+    hello->worker.pid = (int)from->pid;
+    hello->worker.slots = from->slots;
+    hello->worker.python_version = bytes_of(from->python_version);
+    hello->tool_count = from->n_tools;
+    hello->tools = arena_zalloc(arena, from->n_tools * sizeof hello->tools[0]);
+    for (size_t i = 0; i < from->n_tools; i++) {
+        hello->tools[i] = (struct tool_spec){
+            .name = bytes_of(from->tools[i]->name),
+            .description = bytes_of(from->tools[i]->description),
+            .schema = from_data(from->tools[i]->schema),
+            .streaming = from->tools[i]->streaming,
+            .idempotent = from->tools[i]->idempotent,
+        };
+    }
+    return hello;
+}
+
+static struct worker_answer from_result(const Snakepit__Bridge__V1__Result *from)
+{
+    return (struct worker_answer){
+        .call_id = from->call_id,
+        .started = true,
+        .body = from_data(from->body),
+        .content_type = bytes_of(from->content_type),
+        .run_us = from->run_us,
+    };
+}
+
+static struct worker_answer from_failure(const Snakepit__Bridge__V1__Failure *from)
+{
+    return (struct worker_answer){
+        .call_id = from->call_id,
+        .failed = true,
+        .started = from->started,
+        .run_us = from->run_us,
+        .failure = {.type = bytes_of(from->type),
+                    .message = bytes_of(from->message),
+                    .traceback = bytes_of(from->traceback),
+                    .context = from_data(from->context),
+                    .code = bytes_of(from->code),
+                    .details = from_data(from->details),
+                    .status = from->status},
+    };
+}
+
+bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
+{
+    ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
+    const Snakepit__Bridge__V1__WorkerFrame *frame =
+        snakepit__bridge__v1__worker_frame__unpack(&allocator, data.len, (const uint8_t *)data.data);
+    if (!frame || (frame->hello && frame->hello->n_tools > FRAME_MAX_TOOLS))
+        return false;
+    size_t count = frame->n_results + frame->n_failures;
+    struct worker_answer *answers = arena_alloc(arena, count * sizeof answers[0]);
+    for (size_t i = 0; i < frame->n_results; i++)
+        answers[i] = from_result(frame->results[i]);
+    for (size_t i = 0; i < frame->n_failures; i++)
+        answers[frame->n_results + i] = from_failure(frame->failures[i]);
+    *out_frame = (struct worker_frame){
+        .hello = frame->hello ? read_hello(frame->hello, arena) : NULL,
+        .answers = answers,
+        .answer_count = count,
+    };
+    return true;
+}

@@ -1,0 +1,48 @@
+/* Frames of the bridge protocol (proto/snakepit/bridge/v1/bridge.proto): bytes to structs and back.
+ *
+ * A frame that goes out is built by adding messages to a buffer: protobuf allows the members of a repeated field to be
+ * written one by one. One that comes in is unpacked into an arena. Pure functions, any thread. */
+#ifndef SNAKEPIT_BRIDGE_FRAME_H
+#define SNAKEPIT_BRIDGE_FRAME_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "pool/runtime.h"
+#include "pool/tool.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BRIDGE_PROTOCOL_VERSION = 1, FRAME_MAX_TOOLS = 4096, START_TOKEN_BYTES = 16 };
+
+/* Largest frame that is accepted or sent: the largest body with room to spare. Bytes. */
+enum { FRAME_MAX_BYTES = 68 << 20 };
+
+void frame_add_welcome(struct buffer *frame);
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, uint64_t remaining_us);
+void frame_add_cancel(struct buffer *frame, uint64_t call_id);
+void frame_add_stop(struct buffer *frame, uint64_t grace_us);
+
+/* At most so many bytes are added by frame_add_invoke() for this call. */
+size_t frame_invoke_size(const struct call *call);
+
+struct frame_hello {
+    unsigned protocol_version;
+    struct bytes worker_id;
+    struct bytes token;
+    struct worker_hello worker;
+    struct tool_spec *tools;
+    size_t tool_count;
+};
+
+/* A worker's frame; everything lies in the arena it was read into. */
+struct worker_frame {
+    struct frame_hello *hello; /* NULL when absent */
+    struct worker_answer *answers;
+    size_t answer_count;
+};
+
+/* Reads a frame. False: it is not one, and the worker that sent it cannot be trusted any more. */
+bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,41 @@
+/* The bridge's insides, shared by bridge.c and seat.c. */
+#ifndef SNAKEPIT_BRIDGE_INSIDE_H
+#define SNAKEPIT_BRIDGE_INSIDE_H
+
+#include "bridge/bridge.h"
+#include "bridge/endpoint.h"
+#include "bridge/seat.h"
+
+enum { DIRTY_WORDS = (POOL_MAX_WORKERS + 63) / 64 };
+
+struct bridge {
+    struct runtime runtime; /* first */
+    struct bridge_options options;
+    struct supervisor *supervisor;
+    struct registry *registry;
+    struct endpoint *endpoint;
+    struct link_handler handler;
+    struct pool *pool; /* constant from bridge_serve() on */
+    struct seat seats[POOL_MAX_WORKERS];
+    _Atomic uint64_t dirty[DIRTY_WORDS]; /* seats whose frames wait for a flush */
+
+    pthread_mutex_t lock; /* guards `occupied` */
+    pthread_cond_t changed;
+    unsigned occupied; /* seats that are not EMPTY, or about to be taken */
+
+    /* The supervisor's thread alone. */
+    struct interpreter *zygote;
+    bool zygote_loaded;
+    bool spawn_only; /* what was loaded cannot be forked: one interpreter per worker */
+    bool serving;
+    bool leaving;
+    unsigned zygote_failures; /* in a row */
+    char failure[512];        /* came before there was a pool to tell */
+    uv_timer_t clock;         /* the pool's next tick */
+    uv_timer_t zygote_retry;
+};
+
+/* The seat is empty again. */
+void bridge_vacated(struct bridge *bridge);
+
+#endif

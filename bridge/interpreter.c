@@ -1,0 +1,334 @@
+#include "bridge/interpreter.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "bridge/control.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+extern char **environ;
+
+struct interpreter {
+    struct supervisor *supervisor;
+    const struct interpreter_options *options;
+    const struct interpreter_handler *handler;
+    void *context;
+    unsigned attempt; /* index into options->pythons */
+    int control;      /* our end, or -1 */
+    uv_poll_t poll;
+    bool polling;
+    struct process process;
+    bool exited;
+    bool loaded;
+    bool missing; /* this program lacks what we need; another may have it */
+    char reason[512];
+    struct worker_exit exit;
+    struct errand no_program;
+};
+
+/* Variables of ours that a worker gets; everything else stays here. */
+static const char *const passed_on[] = {
+    "PATH=",       "HOME=",   "USER=",  "LANG=", "LC_",     "TZ=",      "TMPDIR=",           "PYTHON",
+    "VIRTUAL_ENV", "LD_",     "SSL_CERT_", "CUDA_", "NVIDIA_", "OMP_",  "OPENBLAS_",         "MKL_",
+    "HF_",         "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=", "ASAN_", "TSAN_", "UBSAN_",
+};
+
+/* One call at a time in each worker: numeric libraries must not start a thread per core in every one of them. Put in
+ * front, so that a variable of the caller's own comes later and wins. */
+static const char *const thread_limits[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "MKL_NUM_THREADS=1",
+                                            "NUMEXPR_NUM_THREADS=1", "VECLIB_MAXIMUM_THREADS=1"};
+
+static bool is_passed_on(const char *variable)
+{
+    for (unsigned i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++) {
+        if (strncmp(variable, passed_on[i], strlen(passed_on[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_set(const char *assignment)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)(strchr(assignment, '=') - assignment), assignment);
+    return getenv(name) != NULL;
+}
+
+/* The child's environment: NULL-terminated, of which the array and its last two strings are owned by the caller. */
+static char **make_environment(const struct interpreter_options *options, char *control, size_t control_size, int fd)
+{
+    size_t count = 0, at = 0;
+    while (environ[count])
+        count++;
+    char **made = mem_array(count + sizeof thread_limits / sizeof thread_limits[0] + 4, sizeof(char *));
+    for (unsigned i = 0; i < sizeof thread_limits / sizeof thread_limits[0]; i++) {
+        if (!is_set(thread_limits[i]))
+            made[at++] = (char *)(size_t)thread_limits[i];
+    }
+    const char *path = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(environ[i], "PYTHONPATH=", 11) == 0)
+            path = environ[i] + 11;
+        else if (is_passed_on(environ[i]))
+            made[at++] = environ[i];
+    }
+    snprintf(control, control_size, "SNAKEPIT_CONTROL_FD=%d", fd);
+    made[at++] = control;
+    size_t size = strlen(options->package_path) + (path ? strlen(path) : 0) + 16;
+    made[at] = mem_alloc(size);
+    snprintf(made[at], size, "PYTHONPATH=%s%s%s", options->package_path, path ? ":" : "", path ? path : "");
+    return made;
+}
+
+static void free_environment(char **made)
+{
+    size_t last = 0;
+    while (made[last + 1])
+        last++;
+    free(made[last]);
+    free(made);
+}
+
+/* A new process group, no blocked or ignored signals, no input, and only the control socket to inherit. */
+static int spawn(const struct interpreter_options *options, const char *program, int control, pid_t *out_pid)
+{
+    enum { CHILD_FD = 3 };
+    char variable[40];
+    char *arguments[] = {(char *)(size_t)program, (char *)(size_t)"-m", (char *)(size_t)"snakepit_bridge", NULL};
+    char **environment = make_environment(options, variable, sizeof variable, CHILD_FD);
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none, all;
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, control, CHILD_FD);
+    posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    int fault = posix_spawnp(out_pid, program, &actions, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    free_environment(environment);
+    return fault;
+}
+
+static void try_next(struct interpreter *interpreter);
+
+/* The process is gone and the socket is closed. */
+static void conclude(struct interpreter *interpreter)
+{
+    if (!interpreter->loaded && interpreter->missing) {
+        interpreter->attempt++;
+        try_next(interpreter);
+        return;
+    }
+    interpreter->handler->ended(interpreter->context, interpreter, interpreter->loaded ? NULL : interpreter->reason,
+                                &interpreter->exit);
+    free(interpreter);
+}
+
+/* Only now may the descriptor go: libuv still names it when it closes the handle. */
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct interpreter *interpreter = handle->data;
+    close(interpreter->control);
+    interpreter->control = -1;
+    if (interpreter->exited)
+        conclude(interpreter);
+}
+
+static void hang_up(struct interpreter *interpreter)
+{
+    if (!interpreter->polling)
+        return;
+    interpreter->polling = false;
+    uv_close((uv_handle_t *)&interpreter->poll, on_poll_closed);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_exit_seen(struct process *process, const struct worker_exit *exit)
+{
+    struct interpreter *interpreter = (struct interpreter *)(void *)((char *)process - offsetof(struct interpreter, process));
+    if (interpreter->polling)
+        on_readable(&interpreter->poll, 0, UV_READABLE); /* what it said last */
+    interpreter->exit = *exit;
+    interpreter->exited = true;
+    if (!interpreter->loaded && !interpreter->reason[0])
+        snprintf(interpreter->reason, sizeof interpreter->reason, "%s ended before it was ready (%s %d)",
+                 interpreter->options->pythons[interpreter->attempt], exit->cause, exit->signal ? exit->signal : exit->code);
+    if (interpreter->control < 0)
+        conclude(interpreter);
+    else
+        hang_up(interpreter);
+}
+
+static const char *text(const json_t *packet, const char *name)
+{
+    const char *value = json_string_value(json_object_get(packet, name));
+    return value ? value : "";
+}
+
+static void on_failed(struct interpreter *interpreter, const json_t *packet)
+{
+    const char *message = text(packet, "message");
+    if (strcmp(text(packet, "kind"), "fork") == 0) {
+        log_event(LOG_ERROR, "cannot fork a worker", LOG_STR("worker", text(packet, "worker")),
+                  LOG_STR("reason", message), LOG_END);
+        interpreter_kill(interpreter);
+        return;
+    }
+    interpreter->missing = strcmp(text(packet, "kind"), "missing") == 0;
+    snprintf(interpreter->reason, sizeof interpreter->reason, "%s", message);
+    log_event(interpreter->missing ? LOG_INFO : LOG_DEBUG, "python cannot be used",
+              LOG_STR("python", interpreter->options->pythons[interpreter->attempt]), LOG_STR("reason", message),
+              LOG_STR("traceback", text(packet, "traceback")), LOG_END);
+}
+
+static void on_packet(struct interpreter *interpreter, const json_t *packet)
+{
+    const char *event = text(packet, "event");
+    if (strcmp(event, "loaded") == 0 && !interpreter->loaded) {
+        interpreter->loaded = true;
+        log_event(LOG_DEBUG, "python loaded", LOG_INT("pid", interpreter->process.pid),
+                  LOG_STR("python", text(packet, "python")),
+                  LOG_INT("import_ms", json_integer_value(json_object_get(packet, "import_ms"))), LOG_END);
+        interpreter->handler->loaded(interpreter->context, interpreter,
+                                     json_is_true(json_object_get(packet, "forkable")), text(packet, "reason"));
+    } else if (strcmp(event, "forked") == 0) {
+        interpreter->handler->forked(interpreter->context, interpreter, text(packet, "worker"),
+                                     (pid_t)json_integer_value(json_object_get(packet, "pid")));
+    } else if (strcmp(event, "failed") == 0) {
+        on_failed(interpreter, packet);
+    }
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+    struct interpreter *interpreter = poll->data;
+    (void)status;
+    (void)events;
+    while (interpreter->polling) {
+        bool end = false;
+        json_t *packet = control_receive(interpreter->control, &end);
+        if (end)
+            hang_up(interpreter);
+        if (!packet)
+            return;
+        on_packet(interpreter, packet);
+        json_decref(packet);
+    }
+}
+
+static bool load(struct interpreter *interpreter)
+{
+    json_t *modules = json_array();
+    char *list = mem_strdup(interpreter->options->preload), *rest = list;
+    for (const char *name = strsep(&rest, ","); name; name = strsep(&rest, ",")) {
+        if (*name)
+            json_array_append_new(modules, json_string(name));
+    }
+    free(list);
+    return control_send(interpreter->control,
+                        json_pack("{s:s, s:s, s:o, s:s}", "op", "load", "adapter", interpreter->options->adapter, "preload",
+                                  modules, "pool", interpreter->options->pool),
+                        -1);
+}
+
+static void run_no_program(struct errand *errand)
+{
+    struct interpreter *interpreter = (struct interpreter *)(void *)((char *)errand - offsetof(struct interpreter, no_program));
+    interpreter->handler->ended(interpreter->context, interpreter, interpreter->reason, &interpreter->exit);
+    free(interpreter);
+}
+
+/* Starts the next program that can be started at all. */
+static void try_next(struct interpreter *interpreter)
+{
+    for (; interpreter->options->pythons[interpreter->attempt]; interpreter->attempt++) {
+        int theirs = -1;
+        pid_t pid = 0;
+        if (!control_pair(&interpreter->control, &theirs))
+            break;
+        int fault = spawn(interpreter->options, interpreter->options->pythons[interpreter->attempt], theirs, &pid);
+        close(theirs);
+        if (fault == 0) {
+            interpreter->missing = interpreter->exited = false;
+            uv_poll_init(supervisor_loop(interpreter->supervisor), &interpreter->poll, interpreter->control);
+            interpreter->poll.data = interpreter;
+            uv_poll_start(&interpreter->poll, UV_READABLE, on_readable);
+            interpreter->polling = true;
+            if (!load(interpreter))
+                log_event(LOG_WARNING, "python does not listen", LOG_INT("pid", pid), LOG_END);
+            supervisor_watch(interpreter->supervisor, &interpreter->process, pid);
+            return;
+        }
+        close(interpreter->control);
+        interpreter->control = -1;
+        snprintf(interpreter->reason, sizeof interpreter->reason, "cannot start %s: %s",
+                 interpreter->options->pythons[interpreter->attempt], strerror(fault));
+    }
+    interpreter->no_program.run = run_no_program;
+    supervisor_send(interpreter->supervisor, &interpreter->no_program);
+}
+
+struct interpreter *interpreter_start(struct supervisor *supervisor, const struct interpreter_options *options,
+                                      const struct interpreter_handler *handler, void *context)
+{
+    struct interpreter *interpreter = MEM_NEW(struct interpreter);
+    interpreter->supervisor = supervisor;
+    interpreter->options = options;
+    interpreter->handler = handler;
+    interpreter->context = context;
+    interpreter->control = -1;
+    interpreter->process.on_exit = on_exit_seen;
+    interpreter->exit.cause = "exit";
+    list_init(&interpreter->process.place);
+    try_next(interpreter);
+    return interpreter;
+}
+
+static bool order(struct interpreter *interpreter, const char *op, const struct interpreter_task *task)
+{
+    return interpreter->polling &&
+           control_send(interpreter->control,
+                        json_pack("{s:s, s:s, s:s, s:s, s:i}", "op", op, "worker", task->worker, "token", task->token,
+                                  "address", task->address, "slots", (int)task->slots),
+                        task->page_fd);
+}
+
+bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)
+{
+    return order(interpreter, "fork", task);
+}
+
+bool interpreter_become(struct interpreter *interpreter, const struct interpreter_task *task)
+{
+    return order(interpreter, "become", task);
+}
+
+void interpreter_dismiss(struct interpreter *interpreter)
+{
+    hang_up(interpreter);
+}
+
+void interpreter_kill(struct interpreter *interpreter)
+{
+    supervisor_kill(&interpreter->process);
+}
+
+pid_t interpreter_pid(const struct interpreter *interpreter)
+{
+    return interpreter->process.pid;
+}

@@ -1,0 +1,309 @@
+#include "bridge/link.h"
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "bridge/tag.h"
+
+#include <grpc/byte_buffer.h>
+#include <grpc/byte_buffer_reader.h>
+#include <grpc/grpc.h>
+#include <grpc/slice.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+/* A frame is closed once it holds this much, so that one big body does not have to share its frame. Bytes. */
+enum { FRAME_FULL_BYTES = 1 << 20 };
+
+struct outgoing {
+    struct list place;
+    struct buffer bytes;
+};
+
+struct link {
+    grpc_call *call;
+    const struct link_handler *handler;
+    atomic_uint *live;
+    atomic_uint references; /* one for each batch under way, one for the stream being open, and those of others */
+    struct worker_ref worker;
+
+    /* The reading side: bridge thread only. */
+    bool welcome;
+    grpc_byte_buffer *incoming;
+    int cancelled;
+    struct tag read_tag, metadata_tag, close_tag;
+
+    pthread_mutex_t lock; /* guards the writing side */
+    struct list frames;   /* struct outgoing, in order; the last one is being filled */
+    bool writing;
+    bool over;
+    struct tag write_tag;
+};
+
+#define OWNER(tag, member) ((struct link *)(void *)((char *)(tag)-offsetof(struct link, member)))
+
+struct link *link_ref(struct link *link)
+{
+    atomic_fetch_add_explicit(&link->references, 1, memory_order_relaxed);
+    return link;
+}
+
+static void outgoing_free(struct outgoing *frame)
+{
+    list_remove(&frame->place);
+    buffer_deinit(&frame->bytes);
+    free(frame);
+}
+
+static void drop_frames(struct link *link)
+{
+    while (!list_empty(&link->frames))
+        outgoing_free(LIST_OWNER(link->frames.next, struct outgoing, place));
+}
+
+void link_unref(struct link **link)
+{
+    struct link *gone = *link;
+    *link = NULL;
+    if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
+        return;
+    atomic_uint *live = gone->live;
+    drop_frames(gone);
+    grpc_call_unref(gone->call);
+    pthread_mutex_destroy(&gone->lock);
+    free(gone);
+    atomic_fetch_sub_explicit(live, 1, memory_order_release);
+}
+
+void link_set_worker(struct link *link, struct worker_ref worker)
+{
+    link->worker = worker;
+}
+
+struct worker_ref link_worker(const struct link *link)
+{
+    return link->worker;
+}
+
+/* Starts a batch of one operation; its event releases the reference taken here. */
+static bool start(struct link *link, const grpc_op *op, struct tag *tag)
+{
+    link_ref(link);
+    tag_arm(tag);
+    if (grpc_call_start_batch(link->call, op, 1, tag, NULL) == GRPC_CALL_OK)
+        return true;
+    log_event(LOG_ERROR, "grpc refused a batch", LOG_INT("op", op->op), LOG_END);
+    struct link *mine = link;
+    link_unref(&mine);
+    return false;
+}
+
+static grpc_op operation(grpc_op_type type)
+{
+    grpc_op op;
+    memset(&op, 0, sizeof op);
+    op.op = type;
+    return op;
+}
+
+/* --- writing --- */
+
+static struct buffer *filling(struct link *link, size_t more)
+{
+    struct outgoing *last = LIST_OWNER(link->frames.prev, struct outgoing, place);
+    if (list_empty(&link->frames) || (last->bytes.len > 0 && last->bytes.len + more > FRAME_FULL_BYTES)) {
+        last = MEM_NEW(struct outgoing);
+        list_push_back(&link->frames, &last->place);
+    }
+    return &last->bytes;
+}
+
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, uint64_t remaining_us)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_invoke(filling(link, frame_invoke_size(call)), call_id, call, remaining_us);
+    pthread_mutex_unlock(&link->lock);
+}
+
+void link_add_cancel(struct link *link, uint64_t call_id)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_cancel(filling(link, 0), call_id);
+    pthread_mutex_unlock(&link->lock);
+}
+
+void link_add_stop(struct link *link, uint64_t grace_us)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_stop(filling(link, 0), grace_us);
+    pthread_mutex_unlock(&link->lock);
+}
+
+/* Takes the oldest frame for sending, which makes the caller the one who writes; NULL when there is none or one is on the
+ * wire already. */
+static struct outgoing *take_frame(struct link *link)
+{
+    struct outgoing *frame = NULL;
+    pthread_mutex_lock(&link->lock);
+    if (!link->writing && !link->over && !list_empty(&link->frames)) {
+        frame = LIST_OWNER(list_pop_front(&link->frames), struct outgoing, place);
+        link->writing = true;
+    }
+    pthread_mutex_unlock(&link->lock);
+    return frame;
+}
+
+/* The slice takes the frame's memory over. */
+static void write_frame(struct link *link, struct outgoing *frame)
+{
+    grpc_slice slice = grpc_slice_new(frame->bytes.data, frame->bytes.len, free);
+    grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    frame->bytes.data = NULL;
+    outgoing_free(frame);
+    grpc_op op = operation(GRPC_OP_SEND_MESSAGE);
+    op.data.send_message.send_message = message;
+    start(link, &op, &link->write_tag);
+    grpc_byte_buffer_destroy(message);
+}
+
+void link_flush(struct link *link)
+{
+    struct outgoing *frame = take_frame(link);
+    if (frame)
+        write_frame(link, frame);
+}
+
+static void on_written(struct tag *tag, bool success)
+{
+    struct link *link = OWNER(tag, write_tag);
+    pthread_mutex_lock(&link->lock);
+    link->writing = false;
+    link->over = link->over || !success;
+    pthread_mutex_unlock(&link->lock);
+    link_flush(link);
+    link_unref(&link);
+}
+
+void link_close(struct link *link)
+{
+    grpc_call_cancel(link->call, NULL);
+}
+
+/* --- reading --- */
+
+static void read_next(struct link *link)
+{
+    grpc_op op = operation(GRPC_OP_RECV_MESSAGE);
+    op.data.recv_message.recv_message = &link->incoming;
+    start(link, &op, &link->read_tag);
+}
+
+static void finish(struct link *link)
+{
+    pthread_mutex_lock(&link->lock);
+    link->over = true;
+    drop_frames(link);
+    pthread_mutex_unlock(&link->lock);
+    grpc_call_cancel(link->call, NULL);
+    if (link->welcome)
+        link->handler->ended(link->handler->context, link);
+    struct link *open = link;
+    link_unref(&open);
+}
+
+/* The message as one span; copied only when gRPC delivered it in pieces. */
+static struct bytes gather(grpc_byte_buffer *message, struct arena *arena)
+{
+    grpc_slice_buffer *slices = &message->data.raw.slice_buffer;
+    if (slices->count == 1)
+        return bytes_from(GRPC_SLICE_START_PTR(slices->slices[0]), GRPC_SLICE_LENGTH(slices->slices[0]));
+    char *whole = arena_alloc(arena, slices->length);
+    size_t at = 0;
+    for (size_t i = 0; i < slices->count; i++) {
+        memcpy(whole + at, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
+        at += GRPC_SLICE_LENGTH(slices->slices[i]);
+    }
+    return bytes_from(whole, at);
+}
+
+static bool greet(struct link *link, const struct frame_hello *hello)
+{
+    if (!hello || !link->handler->hello(link->handler->context, link, hello))
+        return false;
+    link->welcome = true;
+    return true;
+}
+
+/* False: the worker broke the protocol, or is not welcome. */
+static bool handle(struct link *link, grpc_byte_buffer *message)
+{
+    struct worker_frame frame;
+    struct arena *arena = arena_new(2 * grpc_byte_buffer_length(message) + 1024);
+    bool good = message->type == GRPC_BB_RAW && message->data.raw.compression == GRPC_COMPRESS_NONE &&
+                frame_read(gather(message, arena), arena, &frame);
+    if (good && !link->welcome)
+        good = greet(link, frame.hello);
+    else if (good)
+        link->handler->answers(link->handler->context, link, frame.answers, frame.answer_count, arena);
+    arena_unref(&arena);
+    return good;
+}
+
+static void on_read(struct tag *tag, bool success)
+{
+    struct link *link = OWNER(tag, read_tag);
+    grpc_byte_buffer *message = link->incoming;
+    link->incoming = NULL;
+    if (success && message && handle(link, message))
+        read_next(link);
+    else
+        finish(link);
+    if (message)
+        grpc_byte_buffer_destroy(message);
+    link_unref(&link);
+}
+
+/* Metadata was sent, or the call was closed: nothing to do but to let go. How the call ended shows in the reads. */
+static void on_metadata(struct tag *tag, bool success)
+{
+    (void)success;
+    struct link *link = OWNER(tag, metadata_tag);
+    link_unref(&link);
+}
+
+static void on_close(struct tag *tag, bool success)
+{
+    (void)success;
+    struct link *link = OWNER(tag, close_tag);
+    link_unref(&link);
+}
+
+void link_open(struct grpc_call *call, const struct link_handler *handler, atomic_uint *live)
+{
+    struct link *link = MEM_NEW(struct link);
+    link->call = call;
+    link->handler = handler;
+    link->live = live;
+    link->read_tag.run = on_read;
+    link->write_tag.run = on_written;
+    link->metadata_tag.run = on_metadata;
+    link->close_tag.run = on_close;
+    atomic_init(&link->references, 1);
+    pthread_mutex_init(&link->lock, NULL);
+    list_init(&link->frames);
+    atomic_fetch_add_explicit(live, 1, memory_order_relaxed);
+
+    grpc_op close = operation(GRPC_OP_RECV_CLOSE_ON_SERVER);
+    close.data.recv_close_on_server.cancelled = &link->cancelled;
+    grpc_op metadata = operation(GRPC_OP_SEND_INITIAL_METADATA);
+    start(link, &close, &link->close_tag);
+    start(link, &metadata, &link->metadata_tag);
+    pthread_mutex_lock(&link->lock);
+    frame_add_welcome(filling(link, 0));
+    pthread_mutex_unlock(&link->lock);
+    read_next(link);
+}

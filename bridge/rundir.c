@@ -1,0 +1,93 @@
+#include "bridge/rundir.h"
+
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char prefix[] = "snakepit-";
+static const char socket_name[] = "bridge.sock";
+static const char lock_name[] = "lock";
+
+/* A Unix socket's path has at most 107 bytes, so a long $XDG_RUNTIME_DIR is not used. */
+static const char *parent_directory(void)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    struct stat info;
+    if (runtime && runtime[0] == '/' && strlen(runtime) < 48 && stat(runtime, &info) == 0 && info.st_uid == geteuid())
+        return runtime;
+    return "/tmp";
+}
+
+static void remove_files(const char *path)
+{
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", path, socket_name);
+    unlink(name);
+    snprintf(name, sizeof name, "%s/%s", path, lock_name);
+    unlink(name);
+    rmdir(path);
+}
+
+void rundir_remove(const struct rundir *rundir)
+{
+    remove_files(rundir->path);
+}
+
+/* The lock of a dead gateway can be taken; that of a live one cannot. */
+static void sweep_one(const char *parent, const char *name)
+{
+    char path[80], lock[128];
+    struct stat info;
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", parent, name) >= sizeof path || lstat(path, &info) != 0 ||
+        !S_ISDIR(info.st_mode) || info.st_uid != geteuid())
+        return;
+    snprintf(lock, sizeof lock, "%s/%s", path, lock_name);
+    int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        remove_files(path);
+    close(fd);
+}
+
+static void sweep(const char *parent)
+{
+    DIR *directory = opendir(parent);
+    if (!directory)
+        return;
+    for (const struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
+        if (strncmp(entry->d_name, prefix, sizeof prefix - 1) == 0)
+            sweep_one(parent, entry->d_name);
+    }
+    closedir(directory);
+}
+
+static bool take_lock(struct rundir *rundir)
+{
+    char lock[128];
+    snprintf(lock, sizeof lock, "%s/%s", rundir->path, lock_name);
+    rundir->lock_fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return rundir->lock_fd >= 0 && flock(rundir->lock_fd, LOCK_EX | LOCK_NB) == 0;
+}
+
+bool rundir_make(struct rundir *out_rundir)
+{
+    const char *parent = parent_directory();
+    sweep(parent);
+    snprintf(out_rundir->path, sizeof out_rundir->path, "%s/%sXXXXXX", parent, prefix);
+    if (!mkdtemp(out_rundir->path) || !take_lock(out_rundir)) {
+        log_event(LOG_ERROR, "cannot make a private directory", LOG_STR("path", out_rundir->path),
+                  LOG_STR("reason", strerror(errno)), LOG_END);
+        return false;
+    }
+    snprintf(out_rundir->address, sizeof out_rundir->address, "unix:%s/%s", out_rundir->path, socket_name);
+    return true;
+}

@@ -1,0 +1,293 @@
+#include "bridge/seat.h"
+
+#include "base/log.h"
+#include "bridge/inside.h"
+#include "bridge/page.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+/* How long an ended process's stream may take to end, and the other way round. */
+enum { STREAM_LAG_MS = 50, PROCESS_LAG_MS = 300 };
+
+static void on_timer(uv_timer_t *timer);
+static void on_process_exit(struct process *process, const struct worker_exit *exit);
+
+void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
+{
+    seat->bridge = bridge;
+    seat->worker.seat = index;
+    seat->page_fd = -1;
+    seat->process.on_exit = on_process_exit;
+    list_init(&seat->process.place);
+    pthread_mutex_init(&seat->lock, NULL);
+    uv_timer_init(supervisor_loop(bridge->supervisor), &seat->timer);
+    seat->timer.data = seat;
+}
+
+struct link *seat_link(struct seat *seat, struct worker_ref worker)
+{
+    pthread_mutex_lock(&seat->lock);
+    bool same = seat->link && (worker.number == 0 || seat->worker.number == worker.number);
+    struct link *link = same ? link_ref(seat->link) : NULL;
+    pthread_mutex_unlock(&seat->lock);
+    return link;
+}
+
+/* In constant time, since it compares a secret. */
+static bool token_matches(const struct seat *seat, struct bytes token)
+{
+    unsigned difference = 0;
+    if (token.len != START_TOKEN_BYTES)
+        return false;
+    for (unsigned i = 0; i < START_TOKEN_BYTES; i++)
+        difference |= (unsigned)(seat->token[i] ^ (uint8_t)token.data[i]);
+    return difference == 0;
+}
+
+bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link, struct worker_ref *out_worker)
+{
+    pthread_mutex_lock(&seat->lock);
+    bool match = seat->id[0] && !seat->link && bytes_equal(bytes_of(seat->id), hello->worker_id) &&
+                 token_matches(seat, hello->token);
+    if (match) {
+        seat->link = link_ref(link);
+        *out_worker = seat->worker;
+    }
+    pthread_mutex_unlock(&seat->lock);
+    return match;
+}
+
+bool seat_detach(struct seat *seat, struct link *link)
+{
+    struct link *mine = NULL;
+    pthread_mutex_lock(&seat->lock);
+    if (seat->link == link) {
+        mine = seat->link;
+        seat->link = NULL;
+    }
+    pthread_mutex_unlock(&seat->lock);
+    bool was = mine != NULL;
+    link_unref(&mine);
+    return was;
+}
+
+/* --- supervisor's thread --- */
+
+static void set_timer(struct seat *seat, uint64_t after_ms)
+{
+    uv_timer_start(&seat->timer, on_timer, after_ms, 0);
+}
+
+static void close_page_fd(struct seat *seat)
+{
+    if (seat->page_fd >= 0)
+        close(seat->page_fd);
+    seat->page_fd = -1;
+}
+
+static void vacate(struct seat *seat)
+{
+    struct started_calls started = {.known = true};
+    struct worker_exit exit = seat->exit;
+    exit.expected = seat->stopping;
+    if (seat->page)
+        page_read(seat->page, &started);
+    page_free(&seat->page);
+    close_page_fd(seat);
+    uv_timer_stop(&seat->timer);
+    pthread_mutex_lock(&seat->lock);
+    struct worker_ref worker = seat->worker;
+    struct link *link = seat->link;
+    seat->link = NULL;
+    seat->id[0] = '\0';
+    pthread_mutex_unlock(&seat->lock);
+    link_unref(&link);
+    seat->state = SEAT_EMPTY;
+    pool_worker_gone(seat->bridge->pool, worker, &exit, &started);
+    bridge_vacated(seat->bridge);
+}
+
+/* The process has ended. What it had sent before may still be on its way: the stream's own end comes after it. */
+static void on_gone(struct seat *seat, const struct worker_exit *exit)
+{
+    seat->exit = *exit;
+    seat->exited = true;
+    struct link *link = seat_link(seat, (struct worker_ref){0});
+    if (link)
+        set_timer(seat, STREAM_LAG_MS);
+    else
+        vacate(seat);
+    link_unref(&link);
+}
+
+static void on_process_exit(struct process *process, const struct worker_exit *exit)
+{
+    on_gone((struct seat *)(void *)((char *)process - offsetof(struct seat, process)), exit);
+}
+
+void seat_unlinked(struct seat *seat, struct worker_ref worker)
+{
+    if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
+        return;
+    if (seat->exited)
+        vacate(seat);
+    else if (!seat->stopping)
+        set_timer(seat, PROCESS_LAG_MS);
+}
+
+static void kill_process(struct seat *seat)
+{
+    if (seat->interpreter)
+        interpreter_kill(seat->interpreter);
+    else
+        supervisor_kill(&seat->process);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct seat *seat = timer->data;
+    if (seat->exited) {
+        struct link *link = seat_link(seat, (struct worker_ref){0});
+        if (link)
+            link_close(link);
+        link_unref(&link);
+        return;
+    }
+    log_event(LOG_WARNING, "worker killed: it did not attach, let go of its stream or leave in time",
+              LOG_STR("worker", seat->id), LOG_END);
+    if (seat->state == SEAT_FORKING && seat->bridge->zygote)
+        interpreter_kill(seat->bridge->zygote);
+    else
+        kill_process(seat);
+}
+
+static void arm_start_timeout(struct seat *seat)
+{
+    set_timer(seat, seat->bridge->options.start_timeout_us / 1000);
+}
+
+static void give_up(struct seat *seat, const char *why)
+{
+    log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id), LOG_STR("reason", why), LOG_END);
+    seat->exit = (struct worker_exit){.cause = "not started"};
+    vacate(seat);
+}
+
+static struct interpreter_task make_task(const struct seat *seat, char *token)
+{
+    for (unsigned i = 0; i < START_TOKEN_BYTES; i++)
+        snprintf(token + 2 * i, 3, "%02x", seat->token[i]);
+    return (struct interpreter_task){
+        .worker = seat->id,
+        .token = token,
+        .address = seat->bridge->options.address,
+        .slots = seat->bridge->options.slots,
+        .page_fd = seat->page_fd,
+    };
+}
+
+static void fork_it(struct seat *seat)
+{
+    char token[2 * START_TOKEN_BYTES + 1];
+    struct interpreter_task task = make_task(seat, token);
+    if (!interpreter_fork(seat->bridge->zygote, &task))
+        return; /* the zygote is ending; the seat waits for the next one */
+    close_page_fd(seat);
+    seat->state = SEAT_FORKING;
+    arm_start_timeout(seat);
+}
+
+/* --- an interpreter of one's own --- */
+
+static void on_loaded(void *context, struct interpreter *interpreter, bool forkable, const char *reason)
+{
+    struct seat *seat = context;
+    char token[2 * START_TOKEN_BYTES + 1];
+    struct interpreter_task task = make_task(seat, token);
+    (void)forkable;
+    (void)reason;
+    seat->state = SEAT_ALIVE;
+    if (seat->stopping || !interpreter_become(interpreter, &task))
+        interpreter_kill(interpreter);
+    close_page_fd(seat);
+    arm_start_timeout(seat);
+}
+
+static void on_ended(void *context, struct interpreter *interpreter, const char *reason, const struct worker_exit *exit)
+{
+    struct seat *seat = context;
+    (void)interpreter;
+    seat->interpreter = NULL;
+    if (reason)
+        log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id), LOG_STR("reason", reason), LOG_END);
+    on_gone(seat, exit);
+}
+
+static const struct interpreter_handler own_interpreter = {.loaded = on_loaded, .ended = on_ended};
+
+void seat_proceed(struct seat *seat)
+{
+    struct bridge *bridge = seat->bridge;
+    if (seat->state != SEAT_WAITING)
+        return;
+    if (bridge->spawn_only) {
+        seat->state = SEAT_BOOTING;
+        seat->interpreter = interpreter_start(bridge->supervisor, &bridge->options.interpreter, &own_interpreter, seat);
+    } else if (bridge->zygote_loaded) {
+        fork_it(seat);
+    }
+}
+
+void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
+{
+    pthread_mutex_lock(&seat->lock);
+    seat->worker = worker;
+    snprintf(seat->id, sizeof seat->id, "%s", id);
+    bool random = getrandom(seat->token, sizeof seat->token, 0) == sizeof seat->token;
+    pthread_mutex_unlock(&seat->lock);
+    seat->attached = seat->stopping = seat->exited = false;
+    seat->exit = (struct worker_exit){.cause = "exit"};
+    seat->state = SEAT_WAITING;
+    seat->page = page_new(&seat->page_fd);
+    if (!seat->page || !random)
+        give_up(seat, strerror(errno));
+    else
+        seat_proceed(seat);
+}
+
+void seat_forked(struct seat *seat, pid_t pid)
+{
+    seat->state = SEAT_ALIVE;
+    supervisor_watch(seat->bridge->supervisor, &seat->process, pid);
+    if (seat->stopping)
+        supervisor_kill(&seat->process);
+}
+
+void seat_orphaned(struct seat *seat)
+{
+    if (seat->state != SEAT_FORKING && seat->state != SEAT_WAITING)
+        return;
+    seat->exit = (struct worker_exit){.cause = "not started"};
+    vacate(seat);
+}
+
+void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
+{
+    if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
+        return;
+    seat->stopping = true;
+    struct link *link = seat_link(seat, worker);
+    if (seat->state == SEAT_WAITING) {
+        vacate(seat);
+    } else if (link) {
+        link_add_stop(link, grace_us);
+        link_flush(link);
+        set_timer(seat, grace_us / 1000);
+    } else if (seat->state != SEAT_FORKING) {
+        kill_process(seat);
+    }
+    link_unref(&link);
+}

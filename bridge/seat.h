@@ -1,0 +1,78 @@
+/* A seat: what the bridge knows of the process in one of the pool's worker seats.
+ *
+ *     EMPTY ──► WAITING ──► FORKING ──► ALIVE ──► EMPTY
+ *                  └──────► BOOTING ──────┘
+ *
+ * Its life is the supervisor thread's; the few members that other threads need are under the seat's lock. */
+#ifndef SNAKEPIT_BRIDGE_SEAT_H
+#define SNAKEPIT_BRIDGE_SEAT_H
+
+#include "bridge/frame.h"
+#include "bridge/interpreter.h"
+#include "bridge/link.h"
+#include "bridge/supervisor.h"
+
+#include <pthread.h>
+
+struct bridge;
+
+enum seat_state {
+    SEAT_EMPTY,
+    SEAT_WAITING, /* for the zygote to have loaded */
+    SEAT_FORKING, /* the zygote was asked; the pid is not known yet */
+    SEAT_BOOTING, /* an interpreter of its own is loading, since forking is not possible */
+    SEAT_ALIVE,   /* the process is known */
+};
+
+struct seat {
+    struct bridge *bridge;
+
+    pthread_mutex_t lock; /* guards this block */
+    struct worker_ref worker;
+    char id[WORKER_ID_MAX]; /* empty: nobody is expected */
+    uint8_t token[START_TOKEN_BYTES];
+    struct link *link; /* a reference; NULL while not attached */
+
+    /* The supervisor's thread alone. */
+    enum seat_state state;
+    struct process process;
+    struct interpreter *interpreter; /* BOOTING, and ALIVE after it became the worker */
+    const void *page;
+    int page_fd; /* until it has been handed over */
+    uv_timer_t timer;
+    bool attached; /* a link was seen */
+    bool stopping;
+    bool exited;
+    struct worker_exit exit;
+};
+
+void seat_init(struct seat *seat, struct bridge *bridge, unsigned index);
+
+/* The link of that worker with a reference for the caller, or NULL. Any thread. */
+struct link *seat_link(struct seat *seat, struct worker_ref worker);
+
+/* The worker that a hello claims to be, if it is expected and has the right token; notes its link. Any thread. */
+bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link, struct worker_ref *out_worker)
+    __attribute__((warn_unused_result));
+
+/* The link is over. Returns whether it was the seat's. Any thread. */
+bool seat_detach(struct seat *seat, struct link *link);
+
+/* --- supervisor's thread --- */
+
+void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
+void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
+
+/* Goes on, if it is WAITING and what it waits for is there. */
+void seat_proceed(struct seat *seat);
+
+/* The zygote has forked it. */
+void seat_forked(struct seat *seat, pid_t pid);
+
+/* The zygote is gone: a seat that counted on it begins again. */
+void seat_orphaned(struct seat *seat);
+
+/* Its link is over. */
+void seat_unlinked(struct seat *seat, struct worker_ref worker);
+
+#endif

@@ -1,0 +1,191 @@
+#include "bridge/supervisor.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+/* A forked worker may be dead before its pid has been told to us: the last so many exits of strangers are kept. */
+enum { STRANGERS = 64 };
+
+struct supervisor {
+    uv_loop_t loop;
+    pthread_t thread;
+    uv_async_t wake;
+    uv_signal_t children;
+    struct mailbox inbox;
+    struct warden *warden;
+    struct list processes;
+    unsigned next_stranger;
+    siginfo_t strangers[STRANGERS];
+    bool leaving;
+};
+
+static struct worker_exit classify(const siginfo_t *info)
+{
+    static const struct {
+        int signal;
+        const char *cause;
+    } causes[] = {{SIGSEGV, "segfault"}, {SIGBUS, "segfault"}, {SIGABRT, "abort"}, {SIGKILL, "killed"}};
+    if (info->si_code == CLD_EXITED)
+        return (struct worker_exit){.code = info->si_status, .cause = "exit"};
+    struct worker_exit exit = {.signal = info->si_status, .cause = "signal"};
+    for (unsigned i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        if (causes[i].signal == exit.signal)
+            exit.cause = causes[i].cause;
+    }
+    return exit;
+}
+
+static struct process *find(struct supervisor *supervisor, pid_t pid)
+{
+    LIST_FOREACH(&supervisor->processes, node, next) {
+        struct process *process = LIST_OWNER(node, struct process, place);
+        if (process->pid == pid)
+            return process;
+    }
+    return NULL;
+}
+
+static void finish(struct supervisor *supervisor, struct process *process, const siginfo_t *info)
+{
+    struct worker_exit exit = classify(info);
+    warden_forget(supervisor->warden, process->pid);
+    list_remove(&process->place);
+    process->pid = 0;
+    process->on_exit(process, &exit);
+}
+
+/* Looks at the dead child before burying it: as long as it is a zombie, its number can belong to no other group. Strangers
+ * are reaped too: as a subreaper we inherit the orphans of our workers. */
+static void on_child(uv_signal_t *handle, int signum)
+{
+    struct supervisor *supervisor = handle->data;
+    siginfo_t info = {0};
+    (void)signum;
+    while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
+        struct process *process = find(supervisor, info.si_pid);
+        if (process)
+            kill(-info.si_pid, SIGKILL);
+        waitid(P_PID, (id_t)info.si_pid, &(siginfo_t){0}, WEXITED);
+        if (process)
+            finish(supervisor, process, &info);
+        else
+            supervisor->strangers[supervisor->next_stranger++ % STRANGERS] = info;
+        info.si_pid = 0;
+    }
+}
+
+void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid)
+{
+    process->pid = pid;
+    list_push_back(&supervisor->processes, &process->place);
+    warden_watch(supervisor->warden, pid);
+    for (unsigned i = 0; i < STRANGERS; i++) {
+        if (supervisor->strangers[i].si_pid == pid) {
+            siginfo_t info = supervisor->strangers[i];
+            supervisor->strangers[i].si_pid = 0;
+            finish(supervisor, process, &info);
+            return;
+        }
+    }
+}
+
+/* The group may not exist yet when the process was started just now. */
+void supervisor_kill(const struct process *process)
+{
+    if (process->pid == 0)
+        return;
+    kill(-process->pid, SIGKILL);
+    kill(process->pid, SIGKILL);
+}
+
+static void on_wake(uv_async_t *handle)
+{
+    struct supervisor *supervisor = handle->data;
+    for (struct mail *mail = mailbox_drain(&supervisor->inbox); mail;) {
+        struct errand *errand = MAIL_OWNER(mail, struct errand, mail);
+        mail = mail->next;
+        errand->run(errand);
+    }
+    if (supervisor->leaving) {
+        uv_close((uv_handle_t *)&supervisor->wake, NULL);
+        uv_close((uv_handle_t *)&supervisor->children, NULL);
+    }
+}
+
+static void wake(void *context)
+{
+    struct supervisor *supervisor = context;
+    uv_async_send(&supervisor->wake);
+}
+
+void supervisor_send(struct supervisor *supervisor, struct errand *errand)
+{
+    mailbox_post(&supervisor->inbox, &errand->mail);
+}
+
+static void *run(void *context)
+{
+    struct supervisor *supervisor = context;
+    sigset_t child;
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    pthread_sigmask(SIG_UNBLOCK, &child, NULL);
+    uv_run(&supervisor->loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+struct supervisor *supervisor_start(struct warden *warden)
+{
+    struct supervisor *supervisor = MEM_NEW(struct supervisor);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    supervisor->warden = warden;
+    list_init(&supervisor->processes);
+    mailbox_init(&supervisor->inbox, wake, supervisor);
+    uv_loop_init(&supervisor->loop);
+    uv_async_init(&supervisor->loop, &supervisor->wake, on_wake);
+    supervisor->wake.data = supervisor;
+    uv_signal_init(&supervisor->loop, &supervisor->children);
+    supervisor->children.data = supervisor;
+    uv_signal_start(&supervisor->children, on_child, SIGCHLD);
+    pthread_create(&supervisor->thread, NULL, run, supervisor);
+    pthread_setname_np(supervisor->thread, "supervisor");
+    return supervisor;
+}
+
+struct leaving {
+    struct errand errand;
+    struct supervisor *supervisor;
+};
+
+static void run_leaving(struct errand *errand)
+{
+    struct leaving *leaving = (struct leaving *)(void *)errand;
+    leaving->supervisor->leaving = true;
+    free(leaving);
+}
+
+void supervisor_stop(struct supervisor **supervisor)
+{
+    struct supervisor *gone = *supervisor;
+    *supervisor = NULL;
+    if (!gone)
+        return;
+    struct leaving *leaving = MEM_NEW(struct leaving);
+    *leaving = (struct leaving){.errand.run = run_leaving, .supervisor = gone};
+    supervisor_send(gone, &leaving->errand);
+    pthread_join(gone->thread, NULL);
+    uv_loop_close(&gone->loop);
+    free(gone);
+}
+
+uv_loop_t *supervisor_loop(struct supervisor *supervisor)
+{
+    return &supervisor->loop;
+}

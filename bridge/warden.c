@@ -1,0 +1,115 @@
+#include "bridge/warden.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { GROUPS_MAX = 1024 };
+
+struct warden {
+    pid_t pid;
+    int pipe_fd; /* its end tells the warden that we are gone */
+    atomic_int *groups;
+};
+
+static void wait_for_end(int fd)
+{
+    char byte;
+    ssize_t got;
+    do {
+        got = read(fd, &byte, 1);
+    } while (got > 0 || (got < 0 && errno == EINTR));
+}
+
+/* In the child: nothing but system calls from here on. It leaves the session, so that what a terminal or a service manager
+ * sends to the gateway's group does not reach it first. */
+static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_int *groups)
+{
+    setsid();
+    prctl(PR_SET_NAME, "snakepit-warden");
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    if (fd != 3)
+        dup2(fd, 3);
+    close_range(4, ~0u, 0);
+    int null = open("/dev/null", O_RDWR);
+    for (int standard = 0; standard < 3 && null >= 0; standard++)
+        dup2(null, standard);
+    if (null > 3)
+        close(null);
+    wait_for_end(3);
+    for (unsigned i = 0; i < GROUPS_MAX; i++) {
+        pid_t group = atomic_load(&groups[i]);
+        if (group > 1)
+            kill(-group, SIGKILL);
+    }
+    rundir_remove(rundir);
+    _exit(0);
+}
+
+struct warden *warden_start(const struct rundir *rundir)
+{
+    int ends[2];
+    size_t size = GROUPS_MAX * sizeof(atomic_int);
+    atomic_int *groups = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pid = -1;
+    if (groups != MAP_FAILED && pipe2(ends, O_CLOEXEC) == 0) {
+        pid = fork();
+        if (pid == 0) {
+            close(ends[1]);
+            stand_guard(rundir, ends[0], groups);
+        }
+        close(ends[0]);
+    }
+    if (pid < 0) {
+        log_event(LOG_ERROR, "cannot start the warden", LOG_STR("reason", strerror(errno)), LOG_END);
+        return NULL;
+    }
+    struct warden *warden = MEM_NEW(struct warden);
+    *warden = (struct warden){.pid = pid, .pipe_fd = ends[1], .groups = groups};
+    return warden;
+}
+
+void warden_stop(struct warden **warden)
+{
+    struct warden *gone = *warden;
+    *warden = NULL;
+    if (!gone)
+        return;
+    close(gone->pipe_fd);
+    while (waitpid(gone->pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    munmap(gone->groups, GROUPS_MAX * sizeof(atomic_int));
+    free(gone);
+}
+
+static void replace(struct warden *warden, int old, int new)
+{
+    for (unsigned i = 0; i < GROUPS_MAX; i++) {
+        if (atomic_load_explicit(&warden->groups[i], memory_order_relaxed) == old) {
+            atomic_store(&warden->groups[i], new);
+            return;
+        }
+    }
+}
+
+void warden_watch(struct warden *warden, pid_t group)
+{
+    replace(warden, 0, group);
+}
+
+void warden_forget(struct warden *warden, pid_t group)
+{
+    replace(warden, group, 0);
+}

@@ -1,0 +1,23 @@
+/* The warden: a small process that outlives the gateway by a moment. When the gateway is gone, however it went, it kills
+ * the process groups of the workers (their own children included) and removes the gateway's directory. */
+#ifndef SNAKEPIT_BRIDGE_WARDEN_H
+#define SNAKEPIT_BRIDGE_WARDEN_H
+
+#include "bridge/rundir.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct warden;
+
+/* Forks the warden; to be called before there are threads. NULL, with the reason logged, when that fails. */
+struct warden *warden_start(const struct rundir *rundir);
+
+/* Ends the warden, lets it clean up and frees. Accepts NULL inside. */
+void warden_stop(struct warden **warden);
+
+/* Notes, or forgets, a process group to be killed. One thread. */
+void warden_watch(struct warden *warden, pid_t group);
+void warden_forget(struct warden *warden, pid_t group);
+
+#endif

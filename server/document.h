@@ -1,0 +1,11 @@
+/* Answers that are made in one buffer. */
+#ifndef SNAKEPIT_SERVER_DOCUMENT_H
+#define SNAKEPIT_SERVER_DOCUMENT_H
+
+#include "base/buffer.h"
+#include "server/exchange.h"
+
+/* Answers 200 with a copy of `text`, which it frees. `content_type` is static. */
+void document_respond(struct exchange *exchange, const char *content_type, struct buffer *text);
+
+#endif

@@ -1,0 +1,36 @@
+/* The gateway: what the handlers need to know of the rest. One for the process, made by main.c and constant afterwards
+ * but for `leaving`. Handlers find it by gateway_of(). */
+#ifndef SNAKEPIT_SERVER_GATEWAY_H
+#define SNAKEPIT_SERVER_GATEWAY_H
+
+#include "pool/pool.h"
+#include "server/exchange.h"
+#include "server/reactor.h"
+
+#include <stdatomic.h>
+
+enum { GATEWAY_MAX_REACTORS = 64, GATEWAY_MAX_POOLS = 16 };
+
+struct gateway {
+    struct registry *registry;
+    struct pool *pools[GATEWAY_MAX_POOLS];
+    unsigned pool_count;
+    struct reactor *reactors[GATEWAY_MAX_REACTORS];
+    unsigned reactor_count;
+    uint64_t started_us;
+    atomic_bool leaving; /* SIGTERM has come */
+};
+
+static inline struct gateway *gateway_of(const struct exchange *exchange)
+{
+    return reactor_context(exchange->reactor);
+}
+
+/* The routes, in the order of design/http-api.md. */
+extern const struct route gateway_routes[];
+extern const size_t gateway_route_count;
+
+/* The hooks of the reactors: answers of the pool arrive, and frames leave at the end of a turn. */
+extern const struct reactor_hooks gateway_hooks;
+
+#endif

@@ -1,0 +1,34 @@
+/* An invocation: an exchange that waits for a call of a tool. It submits the call, turns its outcome into the answer, and
+ * cancels it when the client leaves. */
+#ifndef SNAKEPIT_SERVER_INVOCATION_H
+#define SNAKEPIT_SERVER_INVOCATION_H
+
+#include "pool/call.h"
+#include "server/exchange.h"
+
+/* How a result is presented. */
+enum invocation_shape {
+    INVOCATION_ENVELOPE, /* {"result":…,"meta":{…}} */
+    INVOCATION_BARE,     /* the result alone; the rest in headers */
+};
+
+/* What is asked for; bytes in the exchange's arena or body. Zero or empty: not given. */
+struct invocation_request {
+    struct bytes tool;
+    struct bytes pool;
+    struct bytes args;
+    struct bytes content_type; /* of args; empty means JSON */
+    struct bytes session_id;
+    struct bytes correlation_id;
+    uint64_t timeout_us;
+    uint64_t queue_timeout_us;
+};
+
+/* Runs it and answers the exchange, now (a problem) or when the call has ended. Takes over the exchange's body, in which
+ * `args` may lie. */
+void invocation_start(struct exchange *exchange, const struct invocation_request *request, enum invocation_shape shape);
+
+/* A call that was posted to a reactor's inbox has ended. Takes the reference that came with the mail. */
+void invocation_finish(struct call *call);
+
+#endif

@@ -1,0 +1,63 @@
+#include "server/media.h"
+
+#include <stdlib.h>
+
+static struct bytes trim(struct bytes text)
+{
+    while (text.len && (text.data[0] == ' ' || text.data[0] == '\t'))
+        text = bytes_skip(text, 1);
+    while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
+        text.len--;
+    return text;
+}
+
+/* Cuts `rest` at the first `separator` and returns what was before it. */
+static struct bytes cut(struct bytes *rest, char separator)
+{
+    const char *at = rest->len ? memchr(rest->data, separator, rest->len) : NULL;
+    size_t len = at ? (size_t)(at - rest->data) : rest->len;
+    struct bytes piece = bytes_from(rest->data, len);
+    *rest = bytes_skip(*rest, at ? len + 1 : len);
+    return trim(piece);
+}
+
+bool media_is_json(struct bytes type)
+{
+    struct bytes essence = cut(&type, ';');
+    struct bytes suffix = BYTES("+json");
+    if (bytes_equal_nocase(essence, BYTES("application/json")))
+        return true;
+    return essence.len > suffix.len && memchr(essence.data, '/', essence.len) &&
+           bytes_equal_nocase(bytes_skip(essence, essence.len - suffix.len), suffix);
+}
+
+/* RFC 9110, 12.4.2: 0 to 1 with up to three digits; 1 when absent or malformed. In thousandths. */
+static int quality(struct bytes parameters)
+{
+    while (parameters.len) {
+        struct bytes parameter = cut(&parameters, ';');
+        if (parameter.len > 2 && (parameter.data[0] | 0x20) == 'q' && parameter.data[1] == '=') {
+            char text[8] = {0};
+            memcpy(text, parameter.data + 2, parameter.len - 2 < 6 ? parameter.len - 2 : 6);
+            return (int)(strtod(text, NULL) * 1000);
+        }
+    }
+    return 1000;
+}
+
+/* The quality that an Accept header gives to exactly this type, or -1. */
+static int quality_of(struct bytes accept, const char *type)
+{
+    while (accept.len) {
+        struct bytes range = cut(&accept, ',');
+        if (bytes_equal_nocase(cut(&range, ';'), bytes_of(type)))
+            return quality(range);
+    }
+    return -1;
+}
+
+bool media_prefers(struct bytes accept, const char *type, const char *other)
+{
+    int wanted = quality_of(accept, type);
+    return wanted > 0 && wanted >= quality_of(accept, other);
+}

@@ -1,0 +1,231 @@
+/* GET /metrics */
+#include "base/metrics.h"
+#include "server/document.h"
+#include "server/gateway.h"
+#include "server/handlers.h"
+#include "server/media.h"
+
+#include <stdio.h>
+
+#ifndef SNAKEPIT_VERSION
+#define SNAKEPIT_VERSION "unknown"
+#endif
+
+static const char *route_name(size_t index)
+{
+    return index < gateway_route_count ? gateway_routes[index].pattern : "unknown";
+}
+
+static const char *route_method(size_t index)
+{
+    return index < gateway_route_count ? gateway_routes[index].method : "unknown";
+}
+
+static uint64_t load(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* --- what the reactors counted --- */
+
+static void add_requests(struct metrics_writer *writer, const struct gateway *gateway)
+{
+    metrics_family(writer, "snakepit_http_requests", METRICS_COUNTER, "HTTP requests that have ended.");
+    for (size_t route = 0; route <= gateway_route_count; route++) {
+        for (unsigned status = 0; status < HTTP_STATUS_END - HTTP_STATUS_FIRST; status++) {
+            uint64_t sum = 0;
+            for (unsigned i = 0; i < gateway->reactor_count; i++)
+                sum += load(&reactor_stats(gateway->reactors[i])->routes[route].by_status[status]);
+            if (sum == 0)
+                continue;
+            char code[8];
+            snprintf(code, sizeof code, "%u", status + HTTP_STATUS_FIRST);
+            metrics_sample(writer,
+                           METRICS_LABELS({"method", route_method(route)}, {"route", route_name(route)}, {"code", code}),
+                           (double)sum);
+        }
+    }
+}
+
+static void sum_durations(const struct gateway *gateway, size_t route, struct histogram *out_histogram)
+{
+    histogram_init(out_histogram, http_bucket_bounds, HTTP_BUCKETS);
+    for (unsigned i = 0; i < gateway->reactor_count; i++) {
+        struct http_route_stats *stats = &reactor_stats(gateway->reactors[i])->routes[route];
+        for (unsigned bucket = 0; bucket <= HTTP_BUCKETS; bucket++)
+            out_histogram->counts[bucket] += load(&stats->buckets[bucket]);
+        out_histogram->sum += (double)load(&stats->duration_us) / 1e6;
+    }
+}
+
+static void add_durations(struct metrics_writer *writer, const struct gateway *gateway)
+{
+    metrics_family(writer, "snakepit_http_request_duration_seconds", METRICS_HISTOGRAM,
+                   "From the request's head to the end of the answer.");
+    for (size_t route = 0; route <= gateway_route_count; route++) {
+        struct histogram histogram;
+        sum_durations(gateway, route, &histogram);
+        if (histogram_total(&histogram))
+            metrics_histogram(writer,
+                              METRICS_LABELS({"method", route_method(route)}, {"route", route_name(route)}), &histogram);
+    }
+}
+
+static void add_protocol_gauge(struct metrics_writer *writer, const struct gateway *gateway, const char *name,
+                               const char *help, size_t offset)
+{
+    static const char *const protocols[] = {[HTTP_1] = "1.1", [HTTP_2] = "2"};
+    metrics_family(writer, name, METRICS_GAUGE, help);
+    for (unsigned protocol = 0; protocol < HTTP_PROTOCOLS; protocol++) {
+        int64_t sum = 0;
+        for (unsigned i = 0; i < gateway->reactor_count; i++) {
+            void *gauges = (char *)reactor_stats(gateway->reactors[i]) + offset;
+            sum += atomic_load_explicit((_Atomic int64_t *)gauges + protocol, memory_order_relaxed);
+        }
+        metrics_sample(writer, METRICS_LABELS({"protocol", protocols[protocol]}), (double)sum);
+    }
+}
+
+static void add_connections(struct metrics_writer *writer, const struct gateway *gateway)
+{
+    uint64_t accepted = 0, refused = 0;
+    for (unsigned i = 0; i < gateway->reactor_count; i++) {
+        accepted += load(&reactor_stats(gateway->reactors[i])->accepted);
+        refused += load(&reactor_stats(gateway->reactors[i])->refused);
+    }
+    add_protocol_gauge(writer, gateway, "snakepit_http_connections", "Open connections.",
+                       offsetof(struct http_stats, connections));
+    add_protocol_gauge(writer, gateway, "snakepit_http_requests_in_flight", "Requests being handled.",
+                       offsetof(struct http_stats, exchanges));
+    metrics_family(writer, "snakepit_http_connections_accepted", METRICS_COUNTER, "Connections accepted.");
+    metrics_sample(writer, NULL, (double)accepted);
+    metrics_family(writer, "snakepit_http_connections_refused", METRICS_COUNTER, "Connections above the limit.");
+    metrics_sample(writer, NULL, (double)refused);
+}
+
+/* --- what the pools counted --- */
+
+struct pools {
+    unsigned count;
+    const char *names[GATEWAY_MAX_POOLS];
+    struct pool_view views[GATEWAY_MAX_POOLS];
+};
+
+static void add_ends(struct metrics_writer *writer, const struct pools *pools)
+{
+    static const char *const ends[CALL_ENDS] = {
+        [CALL_END_RESULT] = "result",       [CALL_END_FAILURE] = "failure",
+        [CALL_END_CRASH] = "worker_crash",  [CALL_END_SATURATED] = "pool_saturated",
+        [CALL_END_TIMEOUT] = "timeout",     [CALL_END_QUEUE_TIMEOUT] = "queue_timeout",
+        [CALL_END_CANCELLED] = "cancelled", [CALL_END_NO_WORKERS] = "no_workers",
+        [CALL_END_SHUTDOWN] = "shutdown",
+    };
+    metrics_family(writer, "snakepit_calls", METRICS_COUNTER, "Calls that have ended.");
+    for (unsigned i = 0; i < pools->count; i++) {
+        for (unsigned end = 0; end < CALL_ENDS; end++)
+            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}, {"end", ends[end]}),
+                           (double)pools->views[i].ends[end]);
+    }
+}
+
+static void add_workers(struct metrics_writer *writer, const struct pools *pools)
+{
+    metrics_family(writer, "snakepit_workers", METRICS_GAUGE, "Worker seats by state.");
+    for (unsigned i = 0; i < pools->count; i++) {
+        for (unsigned state = 0; state < WORKER_STATES; state++)
+            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}, {"state", worker_state_name(state)}),
+                           pools->views[i].workers[state]);
+    }
+}
+
+struct pool_number {
+    const char *name;
+    const char *help;
+    enum metrics_type type;
+    double (*read)(const struct pool_view *view);
+};
+
+static double read_queue_depth(const struct pool_view *view)
+{
+    return view->queue_depth;
+}
+
+static double read_inflight(const struct pool_view *view)
+{
+    return view->inflight;
+}
+
+static double read_starts(const struct pool_view *view)
+{
+    return (double)view->starts;
+}
+
+static double read_crashes(const struct pool_view *view)
+{
+    return (double)view->crashes;
+}
+
+static double read_requeued(const struct pool_view *view)
+{
+    return (double)view->requeued;
+}
+
+static double read_late(const struct pool_view *view)
+{
+    return (double)view->late_answers;
+}
+
+static const struct pool_number pool_numbers[] = {
+    {"snakepit_queue_depth", "Calls waiting for a worker.", METRICS_GAUGE, read_queue_depth},
+    {"snakepit_calls_in_flight", "Calls that workers have.", METRICS_GAUGE, read_inflight},
+    {"snakepit_worker_starts", "Worker processes asked for.", METRICS_COUNTER, read_starts},
+    {"snakepit_worker_crashes", "Workers that left without being told.", METRICS_COUNTER, read_crashes},
+    {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER, read_requeued},
+    {"snakepit_late_answers", "Answers to calls that had ended.", METRICS_COUNTER, read_late},
+};
+
+static void add_pool_numbers(struct metrics_writer *writer, const struct pools *pools)
+{
+    for (unsigned n = 0; n < sizeof pool_numbers / sizeof pool_numbers[0]; n++) {
+        metrics_family(writer, pool_numbers[n].name, pool_numbers[n].type, pool_numbers[n].help);
+        for (unsigned i = 0; i < pools->count; i++)
+            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}), pool_numbers[n].read(&pools->views[i]));
+    }
+}
+
+static void add_pool_times(struct metrics_writer *writer, const struct pools *pools)
+{
+    metrics_family(writer, "snakepit_queue_seconds", METRICS_HISTOGRAM, "Time calls waited for a worker.");
+    for (unsigned i = 0; i < pools->count; i++)
+        metrics_histogram(writer, METRICS_LABELS({"pool", pools->names[i]}), &pools->views[i].queue_seconds);
+    metrics_family(writer, "snakepit_run_seconds", METRICS_HISTOGRAM, "Time tools ran.");
+    for (unsigned i = 0; i < pools->count; i++)
+        metrics_histogram(writer, METRICS_LABELS({"pool", pools->names[i]}), &pools->views[i].run_seconds);
+}
+
+void scrape_get(struct exchange *exchange)
+{
+    const struct gateway *gateway = gateway_of(exchange);
+    bool open = media_prefers(exchange_header(exchange, "accept"), "application/openmetrics-text", "text/plain");
+    struct buffer text = {0};
+    struct metrics_writer writer = {.out = &text, .format = open ? METRICS_OPENMETRICS : METRICS_PROMETHEUS};
+    struct pools pools = {.count = gateway->pool_count};
+    for (unsigned i = 0; i < pools.count; i++) {
+        pools.names[i] = pool_name(gateway->pools[i]);
+        pool_look(gateway->pools[i], &pools.views[i]);
+    }
+    metrics_family(&writer, "snakepit_build_info", METRICS_GAUGE, "The version that runs.");
+    metrics_sample(&writer, METRICS_LABELS({"version", SNAKEPIT_VERSION}), 1);
+    add_requests(&writer, gateway);
+    add_durations(&writer, gateway);
+    add_connections(&writer, gateway);
+    add_ends(&writer, &pools);
+    add_workers(&writer, &pools);
+    add_pool_numbers(&writer, &pools);
+    add_pool_times(&writer, &pools);
+    metrics_end(&writer);
+    document_respond(exchange,
+                     open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                          : "text/plain; version=0.0.4; charset=utf-8",
+                     &text);
+}

@@ -1,0 +1,92 @@
+/* GET /tools, GET /tools/{name}, POST /tools/{name} */
+#include "base/json.h"
+#include "server/document.h"
+#include "server/envelope.h"
+#include "server/gateway.h"
+#include "server/handlers.h"
+#include "server/invocation.h"
+#include "server/media.h"
+#include "server/problem.h"
+
+static void add_tool(struct buffer *text, const struct tool *tool)
+{
+    buffer_add_string(text, "{\"name\":");
+    buffer_add_json_string(text, tool->spec.name);
+    buffer_add_string(text, ",\"description\":");
+    buffer_add_json_string(text, tool->spec.description);
+    buffer_printf(text, ",\"pool\":\"%s\",\"schema\":", pool_name(tool->pool));
+    buffer_add(text, tool->spec.schema);
+    buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s}", tool->spec.streaming ? "true" : "false",
+                  tool->spec.idempotent ? "true" : "false");
+}
+
+void tools_list(struct exchange *exchange)
+{
+    const struct tool_table *table = registry_table(gateway_of(exchange)->registry);
+    struct buffer text = {0};
+    buffer_add_string(&text, "{\"tools\":[");
+    for (size_t i = 0; i < table->count; i++) {
+        buffer_add_string(&text, i ? "," : "");
+        add_tool(&text, table->sorted[i]);
+    }
+    buffer_add_string(&text, "]}");
+    document_respond(exchange, "application/json", &text);
+}
+
+static struct bytes name_of(struct exchange *exchange)
+{
+    return route_param(exchange->route, exchange->path, 0, exchange->arena);
+}
+
+void tools_get(struct exchange *exchange)
+{
+    const struct tool *tool = registry_find(gateway_of(exchange)->registry, name_of(exchange));
+    struct buffer text = {0};
+    if (!tool) {
+        problem_respond(exchange, &(struct problem){.status = 404,
+                                                    .code = "tool_not_found",
+                                                    .detail = "there is no tool of that name"});
+        return;
+    }
+    add_tool(&text, tool);
+    document_respond(exchange, "application/json", &text);
+}
+
+static void refuse(struct exchange *exchange, const char *code, const char *detail)
+{
+    problem_respond(exchange, &(struct problem){.status = 400, .code = code, .detail = detail});
+}
+
+/* A JSON body must be an object: the arguments by name. False: it is not, and the exchange has been answered. */
+static bool read_arguments(struct exchange *exchange, struct bytes body, struct invocation_request *request)
+{
+    struct json_value value;
+    struct json_error error;
+    if (!json_check(body, ENVELOPE_MAX_DEPTH, &value, &error)) {
+        refuse(exchange, "invalid_json",
+               arena_printf(exchange->arena, "not JSON at byte %zu: %s", error.offset, error.reason));
+        return false;
+    }
+    if (value.type != JSON_TYPE_OBJECT) {
+        refuse(exchange, "invalid_request", "the body must be an object: the arguments by name");
+        return false;
+    }
+    request->args = value.raw;
+    return true;
+}
+
+/* No body: no arguments. JSON: the arguments. Anything else goes to the tool as it is. */
+void tools_post(struct exchange *exchange)
+{
+    struct bytes type = exchange_header(exchange, "content-type");
+    struct bytes body = buffer_bytes(&exchange->body);
+    struct invocation_request request = {.tool = name_of(exchange), .args = BYTES("{}")};
+    bool json = type.len ? media_is_json(type) : body.len == 0;
+    if (json && body.len && !read_arguments(exchange, body, &request))
+        return;
+    if (!json) {
+        request.args = body;
+        request.content_type = type.len ? arena_copy(exchange->arena, type) : BYTES("application/octet-stream");
+    }
+    invocation_start(exchange, &request, INVOCATION_BARE);
+}
