@@ -18,7 +18,7 @@ class Demo(BaseAdapter):
     """What a gateway can be tried out with."""
 
     @tool(idempotent=True)
-    def echo(self, **arguments: Any) -> Dict[str, Any]:
+    def echo(self, /, **arguments: Any) -> Dict[str, Any]:
         """Return the arguments as they came."""
         return arguments
 

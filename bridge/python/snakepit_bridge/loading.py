@@ -19,8 +19,11 @@ class Adapter:
         self.target = _find(name)
         self.tools = tools.collect(self.target)
 
-    def start(self) -> Any:
-        """The worker's adapter object (the module itself for plain functions), initialized. Raises what it raises."""
+    def start(self, loop: Any) -> Any:
+        """The worker's adapter object (the module itself for plain functions), initialized. Raises what it raises.
+
+        ``loop`` is an EventLoop, for an async initialize().
+        """
         if isinstance(self.target, ModuleType):
             instance = self.target
         else:
@@ -29,7 +32,7 @@ class Adapter:
             item.bind(instance)
         hook = getattr(instance, "initialize", None)
         if callable(hook):
-            hook()
+            loop.call(hook)
         return instance
 
 

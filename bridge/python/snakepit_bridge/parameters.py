@@ -7,7 +7,7 @@ import json
 import typing
 from json import decoder as _json_decoder
 from json import scanner as _json_scanner
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from . import docstring, schema, values
 from .errors import LoadError, Refused
@@ -23,7 +23,7 @@ class Parameters:
     def __init__(self, name: str, function: Callable[..., Any], is_method: bool) -> None:
         """``name`` is the tool's. Raises LoadError when the function cannot be called by keywords."""
         self.tool = name
-        self._parameters = _own_parameters(name, function, is_method)
+        self._parameters, self._owner = _own_parameters(name, function, is_method)
         self._hints = schema.hints_of(function)
         self.context = next((n for n in CONTEXT_NAMES if n in self._parameters), "")
         own = {n: p for n, p in self._parameters.items() if n != self.context}
@@ -96,23 +96,27 @@ class Parameters:
         missing = self.required - given.keys()
         if missing:
             raise _invalid(f"{self.tool} is missing the argument {_names(missing)}")
-        if self.context in given and self.context:
-            raise _invalid(f"{self.tool} has no argument {_names([self.context])}")
-        unknown = given.keys() - self.allowed
-        if unknown and not self.extra:
+        unknown = given.keys() & {self.context, self._owner} if self.extra else given.keys() - self.allowed
+        if unknown:
             raise _invalid(f"{self.tool} has no argument {_names(unknown)}")
 
 
-def _own_parameters(name: str, function: Callable[..., Any], is_method: bool) -> dict[str, inspect.Parameter]:
+def _own_parameters(
+    name: str, function: Callable[..., Any], is_method: bool
+) -> tuple[dict[str, inspect.Parameter], Optional[str]]:
+    """The parameters a caller may fill, and the name of the one before them, if it takes that name from **kwargs."""
     try:
         found = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError) as error:
         raise LoadError(f"tool {name!r} has no signature that Python can show: {error}") from error
-    found = found[1:] if is_method else found
+    owner = None
+    if is_method and found:
+        first = found.pop(0)
+        owner = first.name if first.kind is first.POSITIONAL_OR_KEYWORD else None
     for parameter in found:
         if parameter.kind is parameter.POSITIONAL_ONLY and parameter.default is parameter.empty:
             raise LoadError(f"tool {name!r} cannot be called by name: {parameter.name!r} is positional-only")
-    return {parameter.name: parameter for parameter in found}
+    return {parameter.name: parameter for parameter in found}, owner
 
 
 def _is_bytes(hint: Any) -> bool:

@@ -34,7 +34,7 @@ def tool(
     mark = {"name": name, "description": description, "idempotent": idempotent, "streaming": supports_streaming}
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
-        setattr(target, _MARK, mark)
+        setattr(_unwrap(target), _MARK, mark)
         return target
 
     return decorate if function is None else decorate(function)

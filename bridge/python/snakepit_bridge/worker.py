@@ -1,4 +1,4 @@
-"""A worker: runs calls in the main thread, one after the other, and answers them.
+"""A worker: takes calls from the stream, has them run in the main thread one after the other, and answers.
 
 Two threads share the work on the stream, and only one of them reads it at a time. Mostly that is the main thread: it
 waits for a frame, runs the frame's calls, sends their results and waits again, so that a lone call passes through no
@@ -14,17 +14,15 @@ stand-in reads) together with the last look into the queue of calls before the m
 from __future__ import annotations
 
 import _thread
-import asyncio
 import os
 import sys
 import time
 from collections import OrderedDict
-from typing import Any, Optional
+from typing import Any
 
 from . import bridge_pb2 as pb
-from . import failure, link, values
+from . import failure, link
 from .alarm import Alarm
-from .context import CallContext
 from .errors import Refused
 from .outbox import Outbox
 
@@ -32,7 +30,6 @@ AWAY_MS = 1.0  # how long nobody need read
 COLLECT_NS = 250_000  # how long a result may wait for others, while fast tools run
 FAST_NS = 100_000  # a tool that usually takes longer does not hold back finished results
 MAX_EARLY_CANCELS = 4096
-MAX_BODY = 64 << 20  # bytes of one result
 LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
 _PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -42,31 +39,26 @@ _now = time.perf_counter_ns
 class Worker:
     """One process's share of a pool, from its first frame to its exit."""
 
-    def __init__(self, tools: list[Any], adapter: Any, stream: Any, page: Any) -> None:
-        """``tools`` are bound to ``adapter``; ``stream`` is a link whose Hello is on its way; ``page`` a StartedPage."""
-        self._tools = {item.name: item for item in tools}
-        self._adapter = adapter
+    def __init__(self, runner: Any, stream: Any, leave: Any) -> None:
+        """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
+        self._runner = runner
         self._link = stream
-        self._page = page
+        self._cleanup = leave
         self._outbox = Outbox(stream)
-        self._alarm = Alarm(AWAY_MS)
-        self._alarm_set = False
 
-        self._calls: OrderedDict[int, Any] = OrderedDict()  # invoked and not yet started; popping one claims it
+        self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
         self._highest = 0  # id of the newest Invoke
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
-        self._invoke: Optional[Any] = None  # what runs now
-        self._context: Optional[CallContext] = None
-        self._cancelled = 0  # the running call's id, once it is cancelled
-        self._done = 0
-        self._loop: Optional[asyncio.AbstractEventLoop] = None  # of async tools
 
+        self._alarm = Alarm(AWAY_MS)
+        self._alarm_set = False
+        self._away_since = 0  # when the main thread stopped reading, 0 while it reads
         self._reading = _thread.allocate_lock()
         self._handover = _thread.allocate_lock()
         self._bell = _thread.allocate_lock()
         self._resting = False
         self._asked = False  # a receive() is under way
-        self._away_since = 0  # when the main thread stopped reading, 0 while it reads
+
         self._welcomed = False
         self._stopping = False
         self._closed = False
@@ -77,8 +69,6 @@ class Worker:
         """Serve until the gateway says Stop or the stream ends, then exit the process."""
         self._bell.acquire()
         self._reading.acquire()
-        if hasattr(type(self._adapter), "_context_source"):
-            self._adapter._context_source = self._current_context
         _thread.start_new_thread(self._stand_in, ())
         while True:
             if self._calls:
@@ -108,22 +98,22 @@ class Worker:
         self._away_since = 0
 
     def _run_calls(self) -> None:
-        calls, outbox, tools = self._calls, self._outbox, self._tools
-        waiting_since = 0
-        while True:
+        calls, outbox, runner = self._calls, self._outbox, self._runner
+        unsent_since = 0
+        while calls:
             try:
-                _, invoke = calls.popitem(False)
-            except KeyError:
+                _, (invoke, arrived) = calls.popitem(False)
+            except KeyError:  # cancelled in between
                 return
-            tool = tools.get(invoke.tool)
-            if outbox and (tool is None or not 0 <= tool.average_ns <= FAST_NS):
+            if unsent_since and (_now() - unsent_since > COLLECT_NS or not self._is_fast(invoke)):
                 self._send_now()
-            ended = self._run_call(invoke, tool)
-            if not waiting_since:
-                waiting_since = ended
-            elif ended - waiting_since > COLLECT_NS:
-                self._send_now()
-                waiting_since = 0
+                unsent_since = 0
+            outbox.put(runner.run(invoke, arrived))
+            unsent_since = unsent_since or _now()
+
+    def _is_fast(self, invoke: Any) -> bool:
+        tool = self._runner.tools.get(invoke.tool)
+        return tool is None or 0 <= tool.average_ns <= FAST_NS
 
     def _send_now(self) -> None:
         """Send what is ready though more calls wait, having read what has come in the meantime."""
@@ -134,69 +124,6 @@ class Worker:
             self._away_since = _now()
             self._reading.release()
         outbox.flush()
-
-    def _run_call(self, invoke: Any, tool: Any) -> int:
-        """Run one call and put its answer into the outbox. Returns the time at which it ended."""
-        call_id = invoke.call_id
-        try:
-            if tool is None or tool.streaming:
-                raise _no_such_call(invoke.tool, tool)
-            parameters = tool.parameters
-            arguments = parameters.bind(invoke.args, invoke.content_type)
-            if parameters.context:
-                arguments[parameters.context] = self._new_context(invoke)
-        except Refused as error:
-            self._outbox.put(failure.of_refusal(invoke, error))
-            return _now()
-        self._invoke = invoke
-        self._page.start(call_id)
-        begun = _now()
-        try:
-            value = tool.function(**arguments)
-            if tool.is_async:
-                value = self._wait_for(value)
-            ended = _now()
-            answer = self._encode(invoke, value, (ended - begun) // 1000)
-        except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
-            ended = _now()
-            answer = failure.of_exception(invoke, error, (ended - begun) // 1000)
-        self._page.end()
-        self._invoke = self._context = None
-        self._done += 1
-        average, took = tool.average_ns, ended - begun
-        tool.average_ns = took if average < 0 else average + (took - average) * 0.2
-        self._outbox.put(answer)
-        return ended
-
-    def _encode(self, invoke: Any, value: Any, run_us: int) -> Any:
-        try:
-            body, content_type = values.encode_result(value)
-        except Exception as error:
-            return failure.of_exception(invoke, error, run_us, "result_not_encodable")
-        if len(body) > MAX_BODY:
-            error = ValueError(f"the result has {len(body)} bytes; {MAX_BODY} is the limit")
-            return failure.of_exception(invoke, error, run_us, "result_too_large")
-        return invoke.call_id, body, content_type, run_us
-
-    def _wait_for(self, coroutine: Any) -> Any:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(coroutine)
-
-    def _new_context(self, invoke: Any) -> CallContext:
-        context = CallContext(invoke, time.monotonic())
-        self._context = context
-        return context
-
-    def _current_context(self) -> Optional[CallContext]:
-        """For BaseAdapter.context: made when a tool first asks, as most never do."""
-        invoke = self._invoke
-        if invoke is None or self._context is not None:
-            return self._context
-        context = self._new_context(invoke)
-        context.cancelled = self._cancelled == invoke.call_id
-        return context
 
     # Reading: by whoever holds _reading.
 
@@ -217,47 +144,45 @@ class Worker:
             self._ended(content)
 
     def _take(self, frame: Any) -> None:
-        if frame.invokes:
-            calls = self._calls
-            for invoke in frame.invokes:
-                call_id = invoke.call_id
-                if self._early and call_id in self._early:
-                    self._answer_cancelled(invoke)
-                else:
-                    calls[call_id] = invoke
-            self._highest = call_id
-            self._early.clear() if self._early and max(self._early) <= call_id else None
-            return
-        self._take_control(frame)
-
-    def _take_control(self, frame: Any) -> None:
+        calls, early, call_id, arrived = self._calls, self._early, self._highest, _now()
+        for invoke in frame.invokes:
+            call_id = invoke.call_id
+            if early and call_id in early:
+                self._answer_cancelled(invoke)
+            else:
+                calls[call_id] = invoke, arrived
+        self._highest = call_id
         for cancel in frame.cancels:
             self._cancel(cancel.call_id)
         if frame.HasField("ping"):
-            self._outbox.put(pb.State(sequence=frame.ping.sequence, resident_bytes=_resident(), calls_done=self._done))
-        self._outbox.flush()
+            self._answer_ping(frame.ping.sequence)
         if frame.HasField("welcome"):
             self._welcomed = True
         if frame.HasField("stop"):
             self._stopping = True
-            _exit_after(frame.stop.grace_ms / 1000)
+            if frame.stop.grace_ms:
+                _exit_after(frame.stop.grace_ms / 1000)
 
     def _cancel(self, call_id: int) -> None:
-        invoke = self._calls.pop(call_id, None)
-        if invoke is not None:
-            self._answer_cancelled(invoke)
-        elif call_id > self._highest:
+        waiting = self._calls.pop(call_id, None)
+        if waiting is not None:
+            self._answer_cancelled(waiting[0])
+        elif call_id <= self._highest:
+            self._runner.cancel(call_id)
+        else:
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
                 del self._early[next(iter(self._early))]
-        elif self._invoke is not None and self._invoke.call_id == call_id:
-            self._cancelled = call_id
-            if self._context is not None:
-                self._context.cancelled = True
 
     def _answer_cancelled(self, invoke: Any) -> None:
+        self._early.pop(invoke.call_id, None)
         error = Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
         self._outbox.put(failure.of_refusal(invoke, error))
+        self._outbox.flush()
+
+    def _answer_ping(self, sequence: int) -> None:
+        self._outbox.put(pb.State(sequence=sequence, resident_bytes=_resident(), calls_done=self._runner.done))
+        self._outbox.flush()
 
     def _ended(self, reason: str) -> None:
         if not self._stopping and (reason or not self._welcomed):
@@ -306,20 +231,11 @@ class Worker:
         self._leave(0)
 
     def _leave(self, status: int) -> None:
-        cleanup = getattr(self._adapter, "cleanup", None)
         try:
-            if callable(cleanup):
-                cleanup()
+            self._cleanup()
         except BaseException as error:
             print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
         _exit(status)
-
-
-def _no_such_call(name: str, tool: Any) -> Refused:
-    if tool is None:
-        return Refused("ToolNotFound", f"there is no tool {name!r}", 404, "tool_not_found")
-    message = f"{name} streams its results, which this version cannot do yet"
-    return Refused("StreamingNotSupported", message, 501, "streaming_not_supported")
 
 
 def _resident() -> int:
@@ -343,6 +259,6 @@ def _exit_after(seconds: float) -> None:
 
     def expire() -> None:
         time.sleep(seconds)
-        _exit(0)
+        os._exit(0)
 
     _thread.start_new_thread(expire, ())

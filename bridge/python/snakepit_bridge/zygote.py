@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from . import process
 from .control import Control
 
-MAX_MESSAGE = 4 << 10  # characters of a message, and 16 KiB of a traceback, to fit into a packet when escaped
+MAX_MESSAGE = 4 << 10  # characters, at most 6 bytes each when escaped: both fit into a packet of 64 KiB
 MAX_TRACEBACK = 6 << 10
 
 
@@ -70,6 +70,7 @@ class Zygote:
             gc.collect()
             gc.freeze()  # so that collections in workers do not touch, and thereby copy, what all of them share
             self._frozen = True
+        sys.stdout.flush()  # or each worker would print it again
         try:
             intermediate = os.fork()
         except OSError as error:
@@ -80,6 +81,8 @@ class Zygote:
             return
         try:
             self._fork_again(order, page)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)  # never back into the loop above
 
@@ -130,6 +133,8 @@ def main() -> None:
     process.die_with_parent()
     gateway = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True)  # what a tool prints must not die with it
     descriptor = int(os.environ.pop("SNAKEPIT_CONTROL_FD"))
     process.close_descriptors_but(descriptor)
     try:

@@ -1,0 +1,107 @@
+"""Runs one call at a time and makes its answer."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Optional
+
+from . import failure, values
+from .context import CallContext
+from .errors import Refused
+
+MAX_BODY = 64 << 20  # bytes of one result
+_LATEST = 0.2  # weight of the latest run in a tool's average
+
+_now = time.perf_counter_ns
+
+
+class Runner:
+    """The tools of a worker, bound to its adapter. run() is for the main thread, cancel() for any."""
+
+    def __init__(self, tools: list[Any], adapter: Any, loop: Any, page: Any) -> None:
+        """``loop`` is an EventLoop, ``page`` a StartedPage."""
+        self.tools = {item.name: item for item in tools}
+        self.done = 0  # calls that were started and have ended
+        self._loop = loop
+        self._page = page
+        self._invoke: Optional[Any] = None  # what runs now
+        self._arrived = 0
+        self._context: Optional[CallContext] = None
+        self._cancelled: set[int] = set()
+        if hasattr(type(adapter), "_context_source"):
+            adapter._context_source = self._current_context
+
+    def run(self, invoke: Any, arrived: int) -> Any:
+        """Run a call to its end. ``arrived`` is the time.perf_counter_ns() at which it came.
+
+        Returns a Failure, or a result as the tuple that Outbox takes.
+        """
+        tool = self.tools.get(invoke.tool)
+        self._invoke, self._arrived = invoke, arrived
+        try:
+            if tool is None or tool.streaming:
+                raise _no_such_call(invoke.tool, tool)
+            parameters = tool.parameters
+            arguments = parameters.bind(invoke.args, invoke.content_type)
+            if parameters.context:
+                arguments[parameters.context] = self._current_context()
+        except Refused as error:
+            answer = failure.of_refusal(invoke, error)
+        else:
+            answer = self._run_tool(invoke, tool, arguments)
+        self._invoke = self._context = None
+        if self._cancelled:
+            self._cancelled = {call_id for call_id in self._cancelled if call_id > invoke.call_id}
+        return answer
+
+    def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any]) -> Any:
+        self._page.start(invoke.call_id)
+        begun = _now()
+        try:
+            value = tool.function(**arguments)
+            if tool.is_async:
+                value = self._loop.run(value)
+            took = _now() - begun
+            answer = _encode(invoke, value, took // 1000)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
+            took = _now() - begun
+            answer = failure.of_exception(invoke, error, took // 1000)
+        self._page.end()
+        self.done += 1
+        average = tool.average_ns
+        tool.average_ns = took if average < 0 else average + (took - average) * _LATEST
+        return answer
+
+    def cancel(self, call_id: int) -> None:
+        """Tell a call that has been taken from the queue, if it has not ended, that nobody waits for it any more."""
+        self._cancelled.add(call_id)  # before the look at the context, which may be made right now
+        context, invoke = self._context, self._invoke
+        if context is not None and invoke is not None and invoke.call_id == call_id:
+            context.cancelled = True
+
+    def _current_context(self) -> Optional[CallContext]:
+        """The running call's: made when its tool first asks, as most never do."""
+        invoke = self._invoke
+        if invoke is not None and self._context is None:
+            context = self._context = CallContext(invoke, self._arrived / 1e9)
+            if invoke.call_id in self._cancelled:
+                context.cancelled = True
+        return self._context
+
+
+def _encode(invoke: Any, value: Any, run_us: int) -> Any:
+    try:
+        body, content_type = values.encode_result(value)
+    except Exception as error:
+        return failure.of_exception(invoke, error, run_us, "result_not_encodable")
+    if len(body) > MAX_BODY:
+        error = ValueError(f"the result has {len(body)} bytes; {MAX_BODY} is the limit")
+        return failure.of_exception(invoke, error, run_us, "result_too_large")
+    return invoke.call_id, body, content_type, run_us
+
+
+def _no_such_call(name: str, tool: Any) -> Refused:
+    if tool is None:
+        return Refused("ToolNotFound", f"there is no tool {name!r}", 404, "tool_not_found")
+    message = f"{name} streams its results, which this version cannot do yet"
+    return Refused("StreamingNotSupported", message, 501, "streaming_not_supported")
