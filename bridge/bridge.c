@@ -62,6 +62,13 @@ static void run_unlinked(struct errand *errand)
     free(it);
 }
 
+static void run_attached(struct errand *errand)
+{
+    struct bridge_errand *it = of_errand(errand);
+    seat_attached(&it->bridge->seats[it->worker.seat], it->worker);
+    free(it);
+}
+
 /* --- the pool's clock --- */
 
 static void on_clock(uv_timer_t *timer)
@@ -189,8 +196,10 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     link_set_worker(link, worker);
     if (fault)
         pool_fail(bridge->pool, fault);
-    if (!fault && pool_worker_ready(bridge->pool, worker, &hello->worker))
+    if (!fault && pool_worker_ready(bridge->pool, worker, &hello->worker)) {
+        send_errand(bridge, run_attached, worker, 0, "");
         return true;
+    }
     seat_detach(&bridge->seats[i], link);
     send_errand(bridge, run_unlinked, worker, 0, "");
     return false;

@@ -128,6 +128,12 @@ static void on_process_exit(struct process *process, const struct worker_exit *e
     on_gone((struct seat *)(void *)((char *)process - offsetof(struct seat, process)), exit);
 }
 
+void seat_attached(struct seat *seat, struct worker_ref worker)
+{
+    if (seat->worker.number == worker.number && !seat->stopping && !seat->exited)
+        uv_timer_stop(&seat->timer);
+}
+
 void seat_unlinked(struct seat *seat, struct worker_ref worker)
 {
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
@@ -248,7 +254,7 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     snprintf(seat->id, sizeof seat->id, "%s", id);
     bool random = getrandom(seat->token, sizeof seat->token, 0) == sizeof seat->token;
     pthread_mutex_unlock(&seat->lock);
-    seat->attached = seat->stopping = seat->exited = false;
+    seat->stopping = seat->exited = false;
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat->state = SEAT_WAITING;
     seat->page = page_new(&seat->page_fd);

@@ -40,7 +40,6 @@ struct seat {
     const void *page;
     int page_fd; /* until it has been handed over */
     uv_timer_t timer;
-    bool attached; /* a link was seen */
     bool stopping;
     bool exited;
     struct worker_exit exit;
@@ -71,6 +70,9 @@ void seat_forked(struct seat *seat, pid_t pid);
 
 /* The zygote is gone: a seat that counted on it begins again. */
 void seat_orphaned(struct seat *seat);
+
+/* It has attached in time. */
+void seat_attached(struct seat *seat, struct worker_ref worker);
 
 /* Its link is over. */
 void seat_unlinked(struct seat *seat, struct worker_ref worker);

@@ -114,6 +114,7 @@ void http1_run(struct http1 *http1)
 {
     for (unsigned i = 0; http1->due && i < RUNS_PER_TURN; i++) {
         http1->due = false;
+        reactor_worked(http1->reactor);
         MHD_run(http1->daemon);
         MHD_UNSIGNED_LONG_LONG wait_ms = 0;
         if (MHD_get_timeout(http1->daemon, &wait_ms) == MHD_YES && wait_ms == 0)

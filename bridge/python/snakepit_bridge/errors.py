@@ -12,6 +12,10 @@ class ToolError(Exception):
     ``details`` anything that can be encoded as JSON. Raises ValueError for another status.
     """
 
+    status = 0
+    code = ""
+    details: Any = None
+
     def __init__(self, message: str, status: int = 0, code: str = "", details: Any = None) -> None:
         super().__init__(message)
         if status and not 400 <= status <= 599:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from types import TracebackType
 from typing import Any, Optional
@@ -47,14 +48,14 @@ def of_refusal(invoke: Any, error: Refused) -> Any:
 
 
 def _choose(failure: Any, error: ToolError) -> None:
-    """Take over what the tool says about its answer."""
-    failure.status = error.status
-    failure.code = _text(error.code)
-    if error.details is not None:
-        try:
+    """Take over what the tool says about its answer, as far as it can be said."""
+    try:
+        failure.status = error.status
+        failure.code = _text(error.code)
+        if error.details is not None:
             failure.details = values.encode(error.details)
-        except UnicodeEncodeError:
-            failure.details = values.encode(values.marker(error.details))
+    except Exception as problem:
+        print(f"snakepit_bridge: a ToolError cannot be sent as it is: {problem!r}", file=sys.stderr)
 
 
 def _context(invoke: Any) -> bytes:

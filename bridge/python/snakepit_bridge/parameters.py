@@ -9,7 +9,7 @@ from json import decoder as _json_decoder
 from json import scanner as _json_scanner
 from typing import Any, Callable, Optional
 
-from . import docstring, schema, values
+from . import docstring, schema
 from .errors import LoadError, Refused
 
 CONTEXT_NAMES = ("ctx", "context")
@@ -60,8 +60,8 @@ class Parameters:
         default = self._named[name].default
         if default is not inspect.Parameter.empty:
             try:
-                found["default"] = json.loads(values.encode(values.to_json_data(default)))
-            except (ValueError, RecursionError):
+                found["default"] = json.loads(json.dumps(default, allow_nan=False))
+            except (TypeError, ValueError, RecursionError):
                 pass  # a default that JSON cannot show is still a default
         if text:
             found["description"] = text

@@ -86,6 +86,8 @@ def _of_union(members: list[dict[str, Any]]) -> dict[str, Any]:
         return {}
     if all(set(member) == {"type"} for member in members):
         types = list(dict.fromkeys(member["type"] for member in members))
+        if "number" in types and "integer" in types:
+            types.remove("integer")  # which every number may be
         return {"type": types[0] if len(types) == 1 else types}
     return {"anyOf": members}
 

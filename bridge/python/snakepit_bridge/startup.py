@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import traceback
 from typing import Any, NoReturn
@@ -51,7 +50,7 @@ def _hello(tools: list[Any], order: dict[str, Any], pool: str) -> Any:
             pid=os.getpid(),
             slots=1,
             tools=[_announce(item) for item in tools],
-            python_version=platform.python_version(),
+            python_version=sys.version.split()[0],
             sdk_version=__version__,
         )
     )

@@ -61,12 +61,22 @@ def encode(value: Any) -> bytes:
 
 
 def encode_result(value: Any) -> tuple[bytes, str]:
-    """A tool's return value as body and content type; an empty content type means JSON."""
+    """A tool's return value as body and content type; an empty content type means JSON.
+
+    Raises what encode() does, and TypeError or ValueError for a Binary that is none.
+    """
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value), "application/octet-stream"
     if isinstance(value, Binary):
-        return bytes(value.data), value.content_type
+        return memoryview(value.data).tobytes(), _checked(value.content_type)
     return encode(value), ""
+
+
+def _checked(content_type: Any) -> str:
+    """It becomes a header. Raises ValueError when it cannot."""
+    if isinstance(content_type, str) and content_type.isascii() and content_type.isprintable() and content_type:
+        return content_type
+    raise ValueError(f"{content_type!r} is not a content type")
 
 
 def marker(value: Any) -> dict[str, Any]:
@@ -87,7 +97,7 @@ def to_json_data(value: Any, depth: int = 0, above: tuple[int, ...] = ()) -> Any
     above = (*above, id(value))
     if isinstance(value, dict):
         return {_key(key): to_json_data(item, depth + 1, above) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_asdict"):
+    if isinstance(value, (list, tuple, set, frozenset)):  # named tuples too: the C encoder makes them arrays as well
         return [to_json_data(item, depth + 1, above) for item in value]
     try:
         converted = _convert(value)

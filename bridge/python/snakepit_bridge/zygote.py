@@ -11,7 +11,7 @@ import time
 import traceback
 from typing import Any, NoReturn
 
-from . import process
+from . import loading, process
 from .control import Control
 
 MAX_MESSAGE = 4 << 10  # characters, at most 6 bytes each when escaped: both fit into a packet of 64 KiB
@@ -50,8 +50,6 @@ class Zygote:
         try:
             for module in order.get("preload") or ():
                 importlib.import_module(module)
-            from . import loading, startup  # noqa: F401  (what workers need, imported once for all of them)
-
             self._adapter = loading.Adapter(order["adapter"])
         except BaseException as error:  # SystemExit of an imported module too
             _fail(self._control, "import", error)
@@ -113,11 +111,12 @@ class Zygote:
 
 
 def _require_packages(control: Control) -> None:
-    """Leave if this interpreter has no gRPC."""
+    """Leave if this interpreter has no gRPC, or one that this SDK cannot use."""
     try:
-        import google.protobuf  # noqa: F401
         import grpc  # noqa: F401
-    except ImportError as error:
+
+        from . import startup  # noqa: F401  (what every worker needs)
+    except Exception as error:  # protobuf, for one, raises TypeError for generated code that it finds too old
         _fail(control, "missing", error)
 
 
