@@ -6,7 +6,7 @@ import mmap
 import os
 
 PAGE_BYTES = 4096
-_COUNT, _LAST, _FIRST_SLOT = 0, 1, 8
+_COUNT, _FIRST_SLOT, _RING = 0, 8, 128
 
 
 class StartedPage:
@@ -22,9 +22,10 @@ class StartedPage:
     def start(self, call_id: int, slot: int = 0) -> None:
         """Just before the tool's code is entered."""
         words = self._words
-        words[_LAST] = call_id
+        count = words[_COUNT]
+        words[_RING + (count & 255)] = call_id
         words[_FIRST_SLOT + slot] = call_id
-        words[_COUNT] += 1
+        words[_COUNT] = count + 1
 
     def end(self, slot: int = 0) -> None:
         """Once the result is encoded."""
