@@ -1,0 +1,175 @@
+#include "bridge/frame.h"
+
+#include "base/mem.h"
+#include "snakepit/bridge/v1/bridge.pb-c.h"
+
+#include <check.h>
+#include <stdlib.h>
+
+/* What we write is read back by protobuf-c, and the other way round. */
+
+static struct buffer frame;
+
+static void set_up(void)
+{
+    frame = (struct buffer){0};
+}
+
+static void tear_down(void)
+{
+    buffer_deinit(&frame);
+}
+
+static Snakepit__Bridge__V1__GatewayFrame *read_back(void)
+{
+    Snakepit__Bridge__V1__GatewayFrame *message =
+        snakepit__bridge__v1__gateway_frame__unpack(NULL, frame.len, (const uint8_t *)frame.data);
+    ck_assert_ptr_nonnull(message);
+    return message;
+}
+
+static void release(Snakepit__Bridge__V1__GatewayFrame *message)
+{
+    snakepit__bridge__v1__gateway_frame__free_unpacked(message, NULL);
+}
+
+static struct tool tool = {.spec.name = {"text_stats", 10}};
+
+START_TEST(an_invocation_arrives_with_all_its_members)
+{
+    const struct call call = {.tool = &tool,
+                              .args = BYTES("{\"a\":\"\\u0000\"}"),
+                              .content_type = BYTES("text/plain"),
+                              .session_id = BYTES("s"),
+                              .request_id = BYTES("r"),
+                              .correlation_id = BYTES("c"),
+                              .traceparent = BYTES("tp"),
+                              .tracestate = BYTES("ts")};
+    frame_add_invoke(&frame, 0x1234567800ff, &call, 1501);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert_uint_eq(message->n_invokes, 1);
+    const Snakepit__Bridge__V1__Invoke *invoke = message->invokes[0];
+    ck_assert_uint_eq(invoke->call_id, 0x1234567800ff);
+    ck_assert_uint_eq(invoke->timeout_ms, 2);
+    ck_assert_str_eq(invoke->tool, "text_stats");
+    ck_assert(bytes_equal(bytes_from(invoke->args.data, invoke->args.len), call.args));
+    ck_assert_str_eq(invoke->content_type, "text/plain");
+    ck_assert_str_eq(invoke->session_id, "s");
+    ck_assert_str_eq(invoke->request_id, "r");
+    ck_assert_str_eq(invoke->correlation_id, "c");
+    ck_assert_str_eq(invoke->traceparent, "tp");
+    ck_assert_str_eq(invoke->tracestate, "ts");
+    release(message);
+}
+END_TEST
+
+START_TEST(arguments_of_every_length_arrive_whole)
+{
+    static const size_t lengths[] = {0, 1, 126, 127, 128, 129, 16383, 16384, 2097151, 2097152};
+    for (unsigned i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
+        char *data = mem_zalloc(lengths[i]);
+        const struct call call = {.tool = &tool, .args = bytes_from(data, lengths[i])};
+        frame.len = 0;
+        frame_add_invoke(&frame, 256, &call, 1);
+        ck_assert_uint_le(frame.len, frame_invoke_size(&call));
+        Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+        ck_assert_uint_eq(message->invokes[0]->args.len, lengths[i]);
+        release(message);
+        free(data);
+    }
+}
+END_TEST
+
+START_TEST(many_messages_share_a_frame_in_order)
+{
+    const struct call call = {.tool = &tool, .args = BYTES("{}")};
+    frame_add_welcome(&frame);
+    for (unsigned i = 1; i <= 100; i++)
+        frame_add_invoke(&frame, i, &call, 1000);
+    frame_add_cancel(&frame, 7);
+    frame_add_stop(&frame, 2000000);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert_uint_eq(message->welcome->protocol_version, BRIDGE_PROTOCOL_VERSION);
+    ck_assert_uint_eq(message->n_invokes, 100);
+    for (unsigned i = 0; i < 100; i++)
+        ck_assert_uint_eq(message->invokes[i]->call_id, i + 1);
+    ck_assert_uint_eq(message->cancels[0]->call_id, 7);
+    ck_assert_uint_eq(message->stop->grace_ms, 2000);
+    release(message);
+}
+END_TEST
+
+START_TEST(results_and_failures_are_read)
+{
+    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT, *results[] = {&result};
+    Snakepit__Bridge__V1__Failure failure = SNAKEPIT__BRIDGE__V1__FAILURE__INIT, *failures[] = {&failure};
+    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    static uint8_t body[] = {'1', '.', '5'};
+    static char type[] = "ValueError";
+    result.call_id = 5;
+    result.body = (ProtobufCBinaryData){sizeof body, body};
+    result.run_us = 40;
+    failure.call_id = 6;
+    failure.type = type;
+    failure.status = 422;
+    failure.started = 1;
+    message.n_results = message.n_failures = 1;
+    message.results = results;
+    message.failures = failures;
+    uint8_t packed[256];
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, packed);
+
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(frame_read(bytes_from(packed, size), arena, &read));
+    ck_assert_ptr_null(read.hello);
+    ck_assert_uint_eq(read.answer_count, 2);
+    ck_assert_uint_eq(read.answers[0].call_id, 5);
+    ck_assert(!read.answers[0].failed);
+    ck_assert(bytes_equal(read.answers[0].body, BYTES("1.5")));
+    ck_assert_uint_eq(read.answers[0].run_us, 40);
+    ck_assert(read.answers[1].failed && read.answers[1].started);
+    ck_assert(bytes_equal(read.answers[1].failure.type, BYTES("ValueError")));
+    ck_assert_uint_eq(read.answers[1].failure.status, 422);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(junk_is_refused)
+{
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(!frame_read(BYTES("\x0a\xff\xff\xff\xff\x7f"), arena, &read));
+    ck_assert(!frame_read(BYTES("\x52\x05\x08"), arena, &read));
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(an_empty_frame_says_nothing)
+{
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(frame_read((struct bytes){0}, arena, &read));
+    ck_assert_uint_eq(read.answer_count, 0);
+    arena_unref(&arena);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("frame");
+    TCase *tests = tcase_create("frame");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, an_invocation_arrives_with_all_its_members);
+    tcase_add_test(tests, arguments_of_every_length_arrive_whole);
+    tcase_add_test(tests, many_messages_share_a_frame_in_order);
+    tcase_add_test(tests, results_and_failures_are_read);
+    tcase_add_test(tests, junk_is_refused);
+    tcase_add_test(tests, an_empty_frame_says_nothing);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

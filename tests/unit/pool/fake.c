@@ -1,0 +1,181 @@
+#include "fake.h"
+
+#include <check.h>
+#include <string.h>
+
+uint64_t fake_now_us = 1000000;
+
+static uint64_t now(void)
+{
+    return fake_now_us;
+}
+
+static struct fake *of(struct runtime *runtime)
+{
+    return (struct fake *)(void *)runtime;
+}
+
+static void on_start(struct runtime *runtime, struct worker_ref worker, const char *id)
+{
+    (void)id;
+    of(runtime)->starts[of(runtime)->start_count++ % FAKE_LOG] = worker;
+}
+
+static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id, struct call *call,
+                      uint64_t remaining_us)
+{
+    of(runtime)->invokes[of(runtime)->invoke_count++ % FAKE_LOG] =
+        (struct fake_invoke){worker, call_id, call, remaining_us};
+}
+
+static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    (void)worker;
+    of(runtime)->cancels[of(runtime)->cancel_count++ % FAKE_LOG] = call_id;
+}
+
+static void on_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+{
+    (void)grace_us;
+    of(runtime)->stops[of(runtime)->stop_count++ % FAKE_LOG] = worker;
+}
+
+static void on_flush(struct runtime *runtime)
+{
+    of(runtime)->flush_count++;
+}
+
+static void on_alarm(struct runtime *runtime, uint64_t due_us)
+{
+    of(runtime)->alarm_us = due_us;
+}
+
+static const struct runtime_ops ops = {on_start, on_invoke, on_cancel, on_stop, on_flush, on_alarm};
+
+static void on_ready(void *context, const char *id, int pid, uint64_t start_us)
+{
+    (void)id;
+    (void)pid;
+    (void)start_us;
+    ((struct fake *)context)->ready_events++;
+}
+
+static void on_gone(void *context, const char *id, int pid, const struct worker_exit *exit, unsigned lost)
+{
+    (void)id;
+    (void)pid;
+    (void)exit;
+    (void)lost;
+    ((struct fake *)context)->gone_events++;
+}
+
+static void on_started(void *context, struct pool *pool)
+{
+    (void)pool;
+    ((struct fake *)context)->started_events++;
+}
+
+static void on_failed(void *context, struct pool *pool, const char *reason)
+{
+    (void)pool;
+    (void)reason;
+    ((struct fake *)context)->failed_events++;
+}
+
+static const struct observer_ops observer = {on_ready, on_gone, on_started, on_failed};
+
+void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
+{
+    struct pool_options options = pool_defaults();
+    const struct tool_spec specs[] = {{.name = BYTES("echo"), .schema = BYTES("{}")},
+                                      {.name = BYTES("slow"), .schema = BYTES("{}")}};
+    memset(fake, 0, sizeof *fake);
+    fake->runtime.ops = &ops;
+    options.workers = 2;
+    options.queue_limit = 4;
+    options.now_us = now;
+    if (adjust)
+        adjust(&options);
+    mailbox_init(&fake->home, NULL, NULL);
+    fake->registry = registry_new();
+    fake->pool = pool_new(&options, fake->registry, &fake->runtime,
+                          (struct observer){.ops = &observer, .context = fake});
+    ck_assert_ptr_null(registry_announce(fake->registry, fake->pool, specs, 2));
+    fake->tool = registry_find(fake->registry, BYTES("echo"));
+    fake->slow = registry_find(fake->registry, BYTES("slow"));
+    pool_start(fake->pool);
+}
+
+void fake_deinit(struct fake *fake)
+{
+    pool_stop(fake->pool, 0);
+    while (fake_posted(fake)) {
+    }
+    pool_free(&fake->pool);
+    registry_free(&fake->registry);
+}
+
+void fake_ready(struct fake *fake, unsigned start, unsigned slots)
+{
+    const struct worker_hello hello = {.pid = 100 + (int)start, .slots = slots};
+    ck_assert(pool_worker_ready(fake->pool, fake->starts[start], &hello));
+}
+
+struct call *fake_submit(struct fake *fake, struct tool *tool)
+{
+    struct arena *arena = arena_new(0);
+    struct call *call = call_new(arena);
+    arena_unref(&arena);
+    call->tool = tool;
+    call->home = &fake->home;
+    pool_submit(fake->pool, call);
+    return call;
+}
+
+void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us)
+{
+    struct arena *memory = arena_new(0);
+    const struct worker_answer answer = {
+        .call_id = fake->invokes[invoke].call_id, .started = true, .body = BYTES("1"), .run_us = run_us};
+    pool_worker_answers(fake->pool, fake->invokes[invoke].worker, &answer, 1, memory);
+    arena_unref(&memory);
+}
+
+void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started)
+{
+    const struct worker_exit exit = {.signal = signal, .cause = "segfault"};
+    const struct started_calls none = {.known = true};
+    pool_worker_gone(fake->pool, fake->starts[start], &exit, started ? started : &none);
+}
+
+/* The mailbox hands out all it has; what is not asked for yet goes back, in order. */
+struct call *fake_posted(struct fake *fake)
+{
+    struct mail *first = mailbox_drain(&fake->home);
+    if (!first)
+        return NULL;
+    struct mail *rest = first->next;
+    if (rest) {
+        struct mail *last = rest;
+        while (last->next)
+            last = last->next;
+        mailbox_post_chain(&fake->home, rest, last);
+    }
+    struct call *call = MAIL_OWNER(first, struct call, mail);
+    struct call *reference = call;
+    call_unref(&reference);
+    return call;
+}
+
+void fake_pass(struct fake *fake, uint64_t us)
+{
+    fake_now_us += us;
+    pool_tick(fake->pool);
+}
+
+struct pool_view fake_look(struct fake *fake)
+{
+    struct pool_view view;
+    pool_look(fake->pool, &view);
+    return view;
+}

@@ -1,0 +1,63 @@
+/* A pool with a clock that tests turn by hand and a runtime that only writes down what it is told. */
+#ifndef SNAKEPIT_TESTS_UNIT_POOL_FAKE_H
+#define SNAKEPIT_TESTS_UNIT_POOL_FAKE_H
+
+#include "pool/pool.h"
+
+enum { FAKE_LOG = 4096 };
+
+struct fake_invoke {
+    struct worker_ref worker;
+    uint64_t call_id;
+    struct call *call; /* not a reference: only to be compared */
+    uint64_t remaining_us;
+};
+
+struct fake {
+    struct runtime runtime; /* first */
+    struct registry *registry;
+    struct pool *pool;
+    struct tool *tool; /* "echo" */
+    struct tool *slow; /* "slow" */
+    struct mailbox home;
+
+    unsigned invoke_count, cancel_count, start_count, stop_count, flush_count;
+    struct fake_invoke invokes[FAKE_LOG];
+    uint64_t cancels[FAKE_LOG];
+    struct worker_ref starts[FAKE_LOG];
+    struct worker_ref stops[FAKE_LOG];
+    uint64_t alarm_us;
+
+    unsigned ready_events, gone_events, started_events, failed_events;
+};
+
+/* The clock of all fakes, microseconds. */
+extern uint64_t fake_now_us;
+
+/* `adjust` may change the options before the pool is made; NULL leaves them. Two workers, queue of 4. */
+void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options));
+
+/* Ends everything that is left and frees. */
+void fake_deinit(struct fake *fake);
+
+/* The worker of the n-th start attaches, with one slot or so many. */
+void fake_ready(struct fake *fake, unsigned start, unsigned slots);
+
+/* A new call, submitted; the reference is the test's. */
+struct call *fake_submit(struct fake *fake, struct tool *tool);
+
+/* The n-th invocation is answered with a result. */
+void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
+
+/* The worker of the n-th start dies by `signal`; `started` may be NULL: nothing had started. */
+void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started);
+
+/* Takes the next call out of the mailbox and drops the mail's reference; NULL when it is empty. */
+struct call *fake_posted(struct fake *fake);
+
+/* Moves the clock and lets the pool do what is due. */
+void fake_pass(struct fake *fake, uint64_t us);
+
+struct pool_view fake_look(struct fake *fake);
+
+#endif
