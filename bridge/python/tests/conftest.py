@@ -54,3 +54,58 @@ def gateway(pb: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     gateway = Gateway(pb, str(tmp_path_factory.mktemp("bridge")))
     yield gateway
     gateway.stop()
+
+
+@pytest.fixture(scope="session")
+def adapters_path() -> str:
+    return str(HERE / "adapters")
+
+
+@pytest.fixture
+def zygotes(package_root: str, adapters_path: str) -> Iterator[Any]:
+    """Starts zygotes; ``missing`` is a folder of modules that come before the installed ones."""
+    from standin import Zygote
+
+    started = []
+
+    def start(before: str = "", **environment: str) -> Any:
+        path = f"{HERE / before}:{adapters_path}" if before else adapters_path
+        started.append(Zygote(package_root, path, **environment))
+        return started[-1]
+
+    yield start
+    for zygote in started:
+        zygote.stop()
+
+
+@pytest.fixture(scope="module")
+def _shared(package_root: str, adapters_path: str) -> Iterator[Any]:
+    """One zygote of each adapter for the many tests that only want a worker."""
+    from standin import Zygote
+
+    loaded: dict[str, Any] = {}
+
+    def get(adapter: str) -> Any:
+        if adapter not in loaded:
+            loaded[adapter] = Zygote(package_root, adapters_path)
+            loaded[adapter].load(adapter)
+        return loaded[adapter]
+
+    yield get
+    for zygote in loaded.values():
+        zygote.stop()
+
+
+@pytest.fixture
+def worker(_shared: Any, gateway: Any) -> Iterator[Any]:
+    """A fresh worker of sample.Sample."""
+    worker = gateway.fork(_shared("sample.Sample"))
+    yield worker
+    worker.kill()
+
+
+@pytest.fixture
+def demo_worker(_shared: Any, gateway: Any) -> Iterator[Any]:
+    worker = gateway.fork(_shared("snakepit_bridge.demo.Demo"))
+    yield worker
+    worker.kill()

@@ -75,8 +75,17 @@ class Page:
         os.ftruncate(self.descriptor, 4096)
         self._map = mmap.mmap(self.descriptor, 4096)
 
-    def word(self, index: int) -> int:
+    def _word(self, index: int) -> int:
         return struct.unpack_from("<Q", self._map, index * 8)[0]
+
+    def started(self) -> list[int]:
+        """Ids of the calls started so far, the last 256 at most."""
+        count = self._word(0)
+        return [self._word(128 + n % 256) for n in range(max(0, count - 256), count)]
+
+    def running(self) -> int:
+        """Id of the call that runs, or 0."""
+        return self._word(8)
 
 
 class Stream:
@@ -180,7 +189,8 @@ class Gateway:
         self.pb = pb
         self.address = f"unix:{folder}/bridge.sock"
         self._attached: queue.Queue = queue.Queue()
-        self._server = grpc.server(futures.ThreadPoolExecutor(8))
+        options = [("grpc.max_send_message_length", 68 << 20), ("grpc.max_receive_message_length", 68 << 20)]
+        self._server = grpc.server(futures.ThreadPoolExecutor(64), options=options)
         handler = grpc.stream_stream_rpc_method_handler(
             self._attach, pb.WorkerFrame.FromString, lambda frame: frame.SerializeToString()
         )
@@ -226,7 +236,10 @@ class Worker:
         """Wait for its end: the exit code, or the negative number of the signal."""
         give_up = time.monotonic() + PATIENCE
         while self._status is None and time.monotonic() < give_up:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # "forked" can be here before the intermediate process has gone
+                pid = 0
             if pid:
                 self._status = os.waitstatus_to_exitcode(status)
             else:

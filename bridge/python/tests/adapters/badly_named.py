@@ -1,0 +1,6 @@
+from snakepit_bridge import tool
+
+
+@tool(name="not allowed")
+def anything():
+    return 1

@@ -1,0 +1,10 @@
+from snakepit_bridge import tool
+
+
+@tool(name="chosen.name", idempotent=True)
+def chosen():
+    return 1
+
+
+def other():
+    return 2

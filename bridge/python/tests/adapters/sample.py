@@ -1,0 +1,165 @@
+"""An adapter with a tool for everything that the tests want to see."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+import subprocess
+import sys
+import time
+
+from snakepit_bridge import BaseAdapter, Binary, ToolError, tool
+
+
+class Sample(BaseAdapter):
+    def __init__(self):
+        self.made_in = os.getpid()
+        self.initialized = 0
+
+    def initialize(self):
+        self.initialized += 1
+
+    def cleanup(self):
+        path = os.environ.get("CLEANUP_FILE")
+        if path:
+            with open(path, "a") as file:
+                file.write("cleaned up\n")
+        if os.environ.get("CLEANUP_HANGS"):
+            time.sleep(60)
+
+    @tool
+    def me(self):
+        return {"pid": os.getpid(), "made_in": self.made_in, "initialized": self.initialized}
+
+    @tool
+    def process(self):
+        import signal
+
+        return {
+            "group": os.getpgid(0),
+            "stdin": os.readlink("/proc/self/fd/0"),
+            "interrupt_ignored": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
+            "terminate_default": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
+            "user_default": signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL,
+            "sockets_of_children": subprocess.run(
+                [sys.executable, "-c", "import os; print(sum(1 for d in os.listdir('/proc/self/fd') if int(d) > 2))"],
+                capture_output=True,
+                text=True,
+                close_fds=False,
+            ).stdout.strip(),
+        }
+
+    @tool
+    def seen(self):
+        c = self.context
+        return {
+            "request_id": c.request_id,
+            "session_id": self.session_id,
+            "correlation_id": c.correlation_id,
+            "time_left": c.time_left(),
+            "cancelled": c.cancelled,
+            "traceparent": c.traceparent,
+            "tracestate": c.tracestate,
+        }
+
+    @tool
+    def context_as_argument(self, x, ctx):
+        return [x, ctx.session_id]
+
+    @tool
+    def until_cancelled(self, seconds=10.0):
+        give_up = time.monotonic() + seconds
+        while not self.context.cancelled and time.monotonic() < give_up:
+            time.sleep(0.002)
+        return self.context.cancelled
+
+    @tool
+    def sometimes_slow(self, seconds=0.0):
+        time.sleep(seconds)
+        return seconds
+
+    @tool
+    def busy(self, seconds=0.0):
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            pass
+        return seconds
+
+    @tool
+    def exits(self):
+        sys.exit(3)
+
+    @tool
+    def interrupts(self):
+        raise KeyboardInterrupt("from within")
+
+    @tool
+    def teapot(self):
+        raise ToolError("short and stout", status=418, code="teapot", details={"handle": 1})
+
+    @tool
+    def surrogate(self):
+        return "\ud800"
+
+    @tool
+    def infinite(self):
+        return [1, math.inf]
+
+    @tool
+    def picture(self, data=None, content_type=""):
+        return Binary(b"<svg/>" if data is None else data, content_type or "image/svg+xml")
+
+    @tool
+    def raw(self):
+        return bytearray(b"\x00\x01")
+
+    @tool
+    def large(self, size):
+        return bytes(size)
+
+    @tool
+    def takes_bytes(self, body: bytes):
+        return [type(body).__name__, len(body)]
+
+    @tool
+    async def later(self, x=1):
+        await asyncio.sleep(0.001)
+        return x
+
+    @tool
+    async def fails_later(self):
+        await asyncio.sleep(0)
+        raise LookupError("later")
+
+    @tool
+    def counts(self):
+        yield 1
+
+    @tool
+    def threads(self):
+        import threading
+
+        return threading.current_thread() is threading.main_thread()
+
+    @tool
+    def dice(self):
+        return random.random()
+
+    @tool
+    def grows(self, **rest):
+        return rest
+
+    @tool
+    def prints(self):
+        print("printed by a tool")
+
+
+class Unable(BaseAdapter):
+    def initialize(self):
+        raise RuntimeError("no model to load")
+
+    @tool
+    def never(self):
+        return 1

@@ -1,0 +1,163 @@
+"""How a call's bytes become keyword arguments."""
+
+import json
+from typing import Any, Dict, Optional
+
+import pytest
+from snakepit_bridge.errors import LoadError, Refused
+from snakepit_bridge.parameters import Parameters
+
+
+def bind(function, arguments, content_type=""):
+    args = arguments if isinstance(arguments, bytes) else json.dumps(arguments).encode()
+    return Parameters("it", function, False).bind(args, content_type)
+
+
+def refusal(function, arguments, content_type=""):
+    with pytest.raises(Refused) as caught:
+        bind(function, arguments, content_type)
+    return caught.value
+
+
+def schema_of(function):
+    return Parameters("it", function, False).schema(function)
+
+
+def plain(a: int, b: str = "x"):
+    """Do it.
+
+    Args:
+        a: The first.
+    """
+
+
+def test_members_become_keywords():
+    assert bind(plain, {"a": 1}) == {"a": 1}
+
+
+def test_schema_has_types_defaults_and_descriptions():
+    assert schema_of(plain) == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "a": {"type": "integer", "description": "The first."},
+            "b": {"type": "string", "default": "x"},
+        },
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+
+
+def test_missing_argument_is_named():
+    error = refusal(plain, {})
+    assert (error.kind, error.code, error.status) == ("TypeError", "invalid_arguments", 422)
+    assert "'a'" in str(error)
+
+
+def test_unexpected_argument_is_named():
+    assert "'zzz'" in str(refusal(plain, {"a": 1, "zzz": 2}))
+
+
+@pytest.mark.parametrize("args", [b"[1]", b"null", b'{"a":1', b'{"a":1} x', b"\xff", b'{"a":1}{}', b"[" * 100_000])
+def test_what_is_no_object_is_refused(args):
+    assert refusal(plain, args).code == "invalid_arguments"
+
+
+def test_spaces_around_the_object_do_not_matter():
+    assert bind(plain, b' {"a":1}\n') == {"a": 1}
+
+
+def test_empty_body_is_an_empty_object():
+    assert bind(lambda a=1: a, b"") == {}
+
+
+def test_json_content_type_may_have_parameters():
+    assert bind(plain, {"a": 1}, "Application/JSON; charset=utf-8") == {"a": 1}
+
+
+def test_unannotated_params_gets_the_whole_object():
+    assert bind(lambda params: params, {"a": 1}) == {"params": {"a": 1}}
+
+
+def test_params_dict_gets_the_whole_object():
+    def whole(params: Dict[str, Any]):
+        pass
+
+    assert bind(whole, {"params": 1}) == {"params": {"params": 1}}
+
+
+def test_params_of_another_type_is_an_ordinary_argument():
+    def whole(params: int):
+        pass
+
+    assert bind(whole, {"params": 1}) == {"params": 1}
+
+
+def test_rest_parameter_takes_anything():
+    def rest(**rest):
+        pass
+
+    assert bind(rest, {"self": 1}) == {"self": 1}
+    assert schema_of(rest)["additionalProperties"] is True
+
+
+def test_rest_parameter_cannot_replace_self():
+    def method(self, **rest):
+        pass
+
+    with pytest.raises(Refused, match="'self'"):
+        Parameters("it", method, True).bind(b'{"self":1}', "")
+
+
+def test_context_is_not_an_argument():
+    def method(x, ctx):
+        pass
+
+    assert list(schema_of(method)["properties"]) == ["x"]
+    assert "'ctx'" in str(refusal(method, {"x": 1, "ctx": 2}))
+
+
+def test_body_goes_to_the_parameter_annotated_bytes():
+    def method(name: str = "", content: Optional[bytes] = None):
+        pass
+
+    assert bind(method, b"\xff", "image/png") == {"content": b"\xff"}
+
+
+def test_body_goes_to_the_parameter_named_body():
+    assert bind(lambda body: body, b"\xff", "image/png") == {"body": b"\xff"}
+
+
+def test_content_type_is_passed_to_its_parameter():
+    assert bind(lambda data, content_type: data, b"x", "text/plain") == {"data": b"x", "content_type": "text/plain"}
+
+
+def test_body_without_a_parameter_for_it_is_unsupported():
+    error = refusal(plain, b"x", "text/plain")
+    assert (error.code, error.status) == ("unsupported_content_type", 415)
+
+
+def test_body_does_not_replace_other_required_arguments():
+    def method(body: bytes, other: int):
+        pass
+
+    assert "'other'" in str(refusal(method, b"x", "text/plain"))
+
+
+def test_string_for_bytes_is_given_as_utf8():
+    def method(body: bytes):
+        pass
+
+    assert bind(method, {"body": "ü"}) == {"body": b"\xc3\xbc"}
+
+
+def test_lone_surrogate_for_bytes_is_refused():
+    def method(body: bytes):
+        pass
+
+    assert refusal(method, b'{"body":"\\ud800"}').code == "invalid_arguments"
+
+
+def test_positional_only_parameter_cannot_be_a_tool():
+    with pytest.raises(LoadError, match="it.*positional-only"):
+        bind(eval("lambda x, /: x"), {})

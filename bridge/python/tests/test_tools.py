@@ -1,0 +1,159 @@
+"""Which functions are tools, and how they are announced."""
+
+import json
+
+import pytest
+from snakepit_bridge import BaseAdapter, ToolError, loading, tool, tools
+from snakepit_bridge.errors import LoadError
+
+
+@pytest.fixture(autouse=True)
+def adapters(monkeypatch):
+    from pathlib import Path
+
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "adapters"))
+
+
+def names(adapter):
+    return sorted(item.name for item in loading.Adapter(adapter).tools)
+
+
+def only(target):
+    (item,) = tools.collect(target)
+    return item
+
+
+def test_public_functions_of_a_module_are_tools():
+    assert names("plain") == ["double"]
+
+
+def test_public_methods_of_a_plain_class_are_tools():
+    assert names("plain.Greeter") == ["hello"]
+
+
+def test_marked_functions_are_the_only_tools():
+    assert names("marked") == ["chosen.name"]
+
+
+def test_all_names_the_tools():
+    assert names("listed") == ["one"]
+
+
+def test_name_that_is_not_allowed_is_named():
+    with pytest.raises(LoadError, match="'not allowed'"):
+        names("badly_named")
+
+
+def test_name_of_65_bytes_is_not_allowed():
+    with pytest.raises(LoadError):
+        tools.Tool("a" * 65, lambda: 1, False)
+
+
+def test_missing_module_is_an_import_error():
+    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        names("no_such_module.Class")
+
+
+def test_missing_class_is_named():
+    with pytest.raises(LoadError, match="NoSuchClass"):
+        names("plain.NoSuchClass")
+
+
+def test_import_that_fails_inside_is_reported_as_itself():
+    with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+        names("broken_import")
+
+
+def test_two_tools_of_one_name_are_refused():
+    class Twice(BaseAdapter):
+        @tool(name="x")
+        def a(self):
+            pass
+
+        @tool(name="x")
+        def b(self):
+            pass
+
+    with pytest.raises(LoadError, match="two tools named 'x'"):
+        tools.collect(Twice)
+
+
+def test_adapter_without_tools_is_refused():
+    class Empty(BaseAdapter):
+        pass
+
+    with pytest.raises(LoadError, match="no tools"):
+        tools.collect(Empty)
+
+
+def test_snakepits_dialect_is_understood():
+    class Dialect(BaseAdapter):
+        @tool(description="Streams.", supports_streaming=True, required_variables=["x"])
+        def run(self, n: int):
+            "Not this."
+
+    item = only(Dialect)
+    assert (item.name, item.description, item.streaming) == ("run", "Streams.", True)
+
+
+def test_generator_is_a_streaming_tool():
+    class Streams(BaseAdapter):
+        @tool
+        def run(self):
+            yield 1
+
+    assert only(Streams).streaming
+
+
+def test_derived_method_takes_the_place_of_its_base():
+    class Base(BaseAdapter):
+        @tool
+        def run(self, a):
+            pass
+
+    class Derived(Base):
+        @tool(description="derived")
+        def run(self, a, b):
+            pass
+
+    item = only(Derived)
+    assert (item.description, sorted(item.parameters.allowed)) == ("derived", ["a", "b"])
+
+
+@pytest.mark.parametrize("wrapper", [staticmethod, classmethod])
+@pytest.mark.parametrize("outside", [True, False])
+def test_static_and_class_methods_can_be_tools(wrapper, outside):
+    if wrapper is staticmethod:
+
+        def run(a: int):
+            return a
+    else:
+
+        def run(cls, a: int):
+            return a
+
+    class Holder:
+        pass
+
+    Holder.run = tool(wrapper(run)) if outside else wrapper(tool(run))
+    item = only(Holder)
+    item.bind(Holder())
+    assert item.function(a=3) == 3
+    assert list(json.loads(item.schema)["properties"]) == ["a"]
+
+
+def test_hooks_and_properties_are_no_tools():
+    class Hooked(BaseAdapter):
+        def initialize(self):
+            pass
+
+        def work(self):
+            pass
+
+    assert only(Hooked).name == "work"
+
+
+@pytest.mark.parametrize("status", [200, 399, 600, -1])
+def test_tool_error_must_have_an_error_status(status):
+    with pytest.raises(ValueError):
+        ToolError("x", status=status)
