@@ -15,18 +15,17 @@ C_FILES = $(wildcard $(ROOMS:%=%/*.[ch])) \
           $(wildcard tests/*/*.[ch] tests/*/*/*.[ch])
 PYTEST_DIRS = $(wildcard bridge/python/tests tests/api tests/gates)
 
-# $(call cmake,PRESET[,OPTIONS]) configures when that was never done or the presets have changed, and builds.
+# $(call configure,PRESET[,OPTIONS]), when that was never done or the presets have changed.
 build_dir = build$(if $(filter-out release,$(1)),-$(1))
+configure = @[ $(build_dir)/build.ninja -nt CMakePresets.json ] || cmake --preset $(1) $(2)
+
+# $(call cmake,PRESET[,OPTIONS]) configures and builds.
 define cmake
-	@[ $(build_dir)/build.ninja -nt CMakePresets.json ] || cmake --preset $(1) $(2)
+	$(configure)
 	@cmake --build --preset $(1)
 endef
 
-# $(call pytest,BUILD_DIR,PATHS): the tests in Python, against that build.
-pytest = env SNAKEPIT_BIN=$(CURDIR)/$(1)/snakepit PYTHONDONTWRITEBYTECODE=1 \
-	$(PYTHON) -m pytest -q -o pythonpath=$(CURDIR)/$(1)/python -o cache_dir=$(CURDIR)/$(1)/pytest-cache $(2)
-
-.PHONY: help run build test check check-format check-warnings check-tidy check-gates asan tsan fuzz \
+.PHONY: help run build build-tests test check check-format format check-warnings check-tidy check-gates asan tsan fuzz \
 	bench install image fresh clean
 
 help:
@@ -35,15 +34,22 @@ help:
 run: build ## install what is missing, build, serve on 127.0.0.1:8080 with the demo adapter
 	@exec build/snakepit serve
 
+# Without the tests, so that nothing has to be installed that only they need.
 build: ## build/snakepit
 	@$(INSTALL_PACKAGES) build run
-	$(call cmake,release)
+	$(call configure,release,-DSNAKEPIT_TESTS=OFF)
+	@cmake --build --preset release --target snakepit
 
-test: build ## every test
-	@$(INSTALL_PACKAGES) test
+build-tests:
+	@$(INSTALL_PACKAGES) build run test
+	@grep -qs SNAKEPIT_TESTS:BOOL=ON build/CMakeCache.txt || rm -f build/build.ninja
+	$(call configure,release,-DSNAKEPIT_TESTS=ON)
+	@cmake --build --preset release
+
+test: build-tests ## every test
 	@status=0; \
 	ctest --preset release -j$(JOBS) || status=1; \
-	$(call pytest,build,$(PYTEST_DIRS)) || status=1; \
+	$(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_DIRS) || status=1; \
 	exit $$status
 
 check: check-format check-warnings check-tidy check-gates ## format, warnings, clang-tidy, gates
@@ -55,6 +61,10 @@ check-format:
 	else \
 		echo "format: skipped, there is no clang-format-14 here and versions disagree"; \
 	fi
+
+format: ## write all C files in the format that `make check` wants
+	@$(INSTALL_PACKAGES) check
+	@clang-format-14 -i $(C_FILES)
 
 check-warnings:
 	@$(INSTALL_PACKAGES) build run test check
@@ -85,7 +95,7 @@ fuzz: ## each fuzz target for FUZZ_SECONDS
 	$(call cmake,fuzz,-DCMAKE_C_COMPILER=$(CLANG))
 	@tests/gates/fuzz.sh build-fuzz $(FUZZ_SECONDS)
 
-bench: build ## measure beside FastAPI; table and JSON
+bench: build-tests ## measure beside FastAPI; table and JSON
 	@$(INSTALL_PACKAGES) bench
 	@$(PYTHON) tests/bench/run.py
 
