@@ -133,8 +133,9 @@ static uint64_t patience_us(const struct http1_connection *connection)
 {
     const struct http_options *options = &connection->http1->reactor->options;
     const struct http1_exchange *request = connection->exchange;
-    if (!request)
-        return options->idle_timeout_ms * UINT64_C(1000);
+    if (!request) /* a first request line, or quiet between requests */
+        return (connection->is_used ? options->idle_timeout_ms : options->head_timeout_ms) *
+               UINT64_C(1000);
     switch (request->phase) {
     case HTTP1_HEAD:
         return options->head_timeout_ms * UINT64_C(1000);

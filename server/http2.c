@@ -239,7 +239,8 @@ void http2_sweep(struct http2 *http2, uint64_t now_us)
         struct http2_connection *connection = LIST_OWNER(node, struct http2_connection, node);
         if (is_overdue(connection, now_us))
             close_connection(connection);
-        else if (last_word || is_idle(connection, now_us))
+        else if (last_word || is_idle(connection, now_us) ||
+                 (http2->draining && list_empty(&connection->streams)))
             say_last_word(connection);
     }
 }
