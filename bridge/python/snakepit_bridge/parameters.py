@@ -48,7 +48,7 @@ class Parameters:
             return {"$schema": schema.DIALECT, **(schema.of_type(self._hints.get("params")) or {}), "type": "object"}
         texts = docstring.argument_descriptions(function)
         properties = {n: self._property(n, texts.get(n, "")) for n in self._named}
-        result = {"$schema": schema.DIALECT, "type": "object", "properties": properties}
+        result: dict[str, Any] = {"$schema": schema.DIALECT, "type": "object", "properties": properties}
         required = [n for n in self._named if n in self.required]
         if required:
             result["required"] = required

@@ -95,8 +95,8 @@ def _encode(invoke: Any, value: Any, run_us: int) -> Any:
     except Exception as error:
         return failure.of_exception(invoke, error, run_us, "result_not_encodable")
     if len(body) > MAX_BODY:
-        error = ValueError(f"the result has {len(body)} bytes; {MAX_BODY} is the limit")
-        return failure.of_exception(invoke, error, run_us, "result_too_large")
+        too_large = ValueError(f"the result has {len(body)} bytes; {MAX_BODY} is the limit")
+        return failure.of_exception(invoke, too_large, run_us, "result_too_large")
     return invoke.call_id, body, content_type, run_us
 
 

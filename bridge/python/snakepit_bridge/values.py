@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from json import encoder as _json_encoder
 from typing import Any, Callable
 
@@ -162,11 +163,11 @@ def _listed_size(value: Any) -> int:
 
 
 def _number(value: float) -> Any:
-    if value != value:
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
         return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
+    return "Infinity" if value > 0 else "-Infinity"
 
 
 def _key(key: Any) -> str:

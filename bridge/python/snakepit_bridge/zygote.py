@@ -65,7 +65,6 @@ class Zygote:
     def _fork(self, order: dict[str, Any], page: int) -> None:
         """Start a worker as the gateway's child, by way of a process that ends at once."""
         if not self._frozen:
-            gc.collect()
             gc.freeze()  # so that collections in workers do not touch, and thereby copy, what all of them share
             self._frozen = True
         sys.stdout.flush()  # or each worker would print it again
@@ -103,6 +102,7 @@ class Zygote:
     def _become(self, order: dict[str, Any], page: int) -> NoReturn:
         from . import startup
 
+        gc.enable()
         process.become_leader()
         self._control.close()
         process.null_stdin()
@@ -131,6 +131,7 @@ def main() -> None:
     """The process's whole life. Its parent and SNAKEPIT_CONTROL_FD are as bridge/BOOT.md says."""
     process.die_with_parent()
     gateway = os.getppid()
+    gc.disable()  # until there is a worker; imports make little garbage, and pages without holes are shared for longer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # what a tool prints must not die with it

@@ -195,7 +195,9 @@ class Gateway:
             self._attach, pb.WorkerFrame.FromString, lambda frame: frame.SerializeToString()
         )
         handlers = {"Attach": handler}
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("snakepit.bridge.v1.Bridge", handlers),))
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("snakepit.bridge.v1.Bridge", handlers),)
+        )
         self._server.add_insecure_port(self.address)
         self._server.start()
 
@@ -212,7 +214,7 @@ class Gateway:
     def order(self, op: str, worker: str = "default-1") -> dict[str, Any]:
         return {"op": op, "worker": worker, "token": "00ff", "address": self.address, "slots": 1}
 
-    def fork(self, zygote: Zygote, worker: str = "default-1") -> "Worker":
+    def fork(self, zygote: Zygote, worker: str = "default-1") -> Worker:
         page = Page()
         zygote.order(self.order("fork", worker), page.descriptor)
         event = zygote.event()

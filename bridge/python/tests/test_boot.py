@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from standin import PATIENCE, PYTHON, Page, Zygote
+from standin import PATIENCE, PYTHON, Page
 
 
 def gone(pid):

@@ -4,6 +4,7 @@ import math
 import statistics
 
 import pytest
+
 from snakepit_bridge import ToolError
 from snakepit_bridge.demo import Demo
 

@@ -1,6 +1,7 @@
 """The stream itself, by both of gRPC's interfaces."""
 
 import pytest
+
 from snakepit_bridge import link
 
 

@@ -4,6 +4,7 @@ import json
 from typing import Any, Dict, Optional
 
 import pytest
+
 from snakepit_bridge.errors import LoadError, Refused
 from snakepit_bridge.parameters import Parameters
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any, Dict, List, Literal, Optional, Tuple, TypedDict, Union
 
 import pytest
+
 from snakepit_bridge import docstring, schema
 
 

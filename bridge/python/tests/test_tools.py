@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from snakepit_bridge import BaseAdapter, ToolError, loading, tool, tools
 from snakepit_bridge.errors import LoadError
 

@@ -10,6 +10,7 @@ import math
 import uuid
 
 import pytest
+
 from snakepit_bridge import Binary, values
 
 
