@@ -39,7 +39,8 @@ static inline bool bytes_equal_nocase(struct bytes a, struct bytes b)
 
 static inline bool bytes_starts_with(struct bytes whole, struct bytes prefix)
 {
-    return whole.len >= prefix.len && (prefix.len == 0 || memcmp(whole.data, prefix.data, prefix.len) == 0);
+    return whole.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(whole.data, prefix.data, prefix.len) == 0);
 }
 
 /* `whole` without its first `count` bytes; `count` must not exceed its length. */

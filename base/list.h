@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As a head: the list; as a member of an object: its place. A node that is in no list points to itself. */
+/* As a head: the list; as a member of an object: its place. A node that is in no list points to
+ * itself. */
 struct list {
     struct list *next;
     struct list *prev;
@@ -14,8 +15,8 @@ struct list {
 #define LIST_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* Safe against removal of the current node. `cursor` and `following` are struct list pointers. */
-#define LIST_FOREACH(head, cursor, following)                                                                          \
-    for (struct list *cursor = (head)->next, *following = cursor->next; cursor != (head);                              \
+#define LIST_FOREACH(head, cursor, following)                                                      \
+    for (struct list *cursor = (head)->next, *following = cursor->next; cursor != (head);          \
          cursor = following, following = cursor->next)
 
 static inline void list_init(struct list *list)

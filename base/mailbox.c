@@ -1,8 +1,8 @@
 #include "base/mailbox.h"
 
-/* The inbox is a stack of newest-first links; draining swaps it out whole and turns it round. Chains are therefore
- * linked in backwards before they are pushed. Release on push pairs with acquire on drain, so what the poster
- * wrote into the object is seen by the owner. */
+/* The inbox is a stack of newest-first links; draining swaps it out whole and turns it round.
+ * Chains are therefore linked in backwards before they are pushed. Release on push pairs with
+ * acquire on drain, so what the poster wrote into the object is seen by the owner. */
 
 void mailbox_init(struct mailbox *box, void (*wake)(void *context), void *context)
 {
@@ -29,7 +29,8 @@ static void push(struct mailbox *box, struct mail *top, struct mail *bottom)
     struct mail *old = atomic_load_explicit(&box->newest, memory_order_relaxed);
     do {
         bottom->next = old;
-    } while (!atomic_compare_exchange_weak_explicit(&box->newest, &old, top, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&box->newest, &old, top, memory_order_release,
+                                                    memory_order_relaxed));
     if (!old && box->wake)
         box->wake(box->context);
 }

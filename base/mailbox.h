@@ -1,5 +1,5 @@
-/* A lock-free inbox: many threads post, the one thread that owns it drains. Wake-ups are coalesced: only the post
- * that finds it empty wakes the owner. */
+/* A lock-free inbox: many threads post, the one thread that owns it drains. Wake-ups are coalesced:
+ * only the post that finds it empty wakes the owner. */
 #ifndef SNAKEPIT_BASE_MAILBOX_H
 #define SNAKEPIT_BASE_MAILBOX_H
 
@@ -24,7 +24,8 @@ void mailbox_init(struct mailbox *box, void (*wake)(void *context), void *contex
 /* Posts one object. Any thread. */
 void mailbox_post(struct mailbox *box, struct mail *mail);
 
-/* Posts a chain linked by `next` from `first` (to be read first) to `last`, with at most one wake-up. Any thread. */
+/* Posts a chain linked by `next` from `first` (to be read first) to `last`, with at most one
+ * wake-up. Any thread. */
 void mailbox_post_chain(struct mailbox *box, struct mail *first, struct mail *last);
 
 /* Takes everything out, oldest first, linked by `next`; NULL when empty. Owner only. */

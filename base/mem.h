@@ -1,4 +1,5 @@
-/* Heap memory that cannot fail: running out aborts in one place. What a client can size is bounded before it gets here. */
+/* Heap memory that cannot fail: running out aborts in one place. What a client can size is bounded
+ * before it gets here. */
 #ifndef SNAKEPIT_BASE_MEM_H
 #define SNAKEPIT_BASE_MEM_H
 

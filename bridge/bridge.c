@@ -32,11 +32,12 @@ static struct bridge_errand *of_errand(struct errand *errand)
     return (struct bridge_errand *)(void *)errand;
 }
 
-static void send_errand(struct bridge *bridge, void (*run)(struct errand *errand), struct worker_ref worker,
-                        uint64_t grace_us, const char *id)
+static void send_errand(struct bridge *bridge, void (*run)(struct errand *errand),
+                        struct worker_ref worker, uint64_t grace_us, const char *id)
 {
     struct bridge_errand *errand = MEM_NEW(struct bridge_errand);
-    *errand = (struct bridge_errand){.errand.run = run, .bridge = bridge, .worker = worker, .grace_us = grace_us};
+    *errand = (struct bridge_errand){
+        .errand.run = run, .bridge = bridge, .worker = worker, .grace_us = grace_us};
     snprintf(errand->id, sizeof errand->id, "%s", id);
     supervisor_send(bridge->supervisor, &errand->errand);
 }
@@ -114,11 +115,12 @@ static void runtime_alarm(struct runtime *runtime, uint64_t due_us)
 
 static void mark_dirty(struct bridge *bridge, unsigned seat)
 {
-    atomic_fetch_or_explicit(&bridge->dirty[seat / 64], UINT64_C(1) << seat % 64, memory_order_release);
+    atomic_fetch_or_explicit(&bridge->dirty[seat / 64], UINT64_C(1) << seat % 64,
+                             memory_order_release);
 }
 
-static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id, struct call *call,
-                           uint64_t remaining_us)
+static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                           struct call *call, uint64_t remaining_us)
 {
     struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
     if (!link)
@@ -174,7 +176,8 @@ static const char *fault_of(struct bridge *bridge, struct frame_hello *hello)
         return "the worker has no sensible number of slots";
     for (size_t i = 0; i < hello->tool_count; i++) {
         struct json_value schema;
-        if (!json_check(hello->tools[i].schema, SCHEMA_MAX_DEPTH, &schema, NULL) || schema.type != JSON_TYPE_OBJECT)
+        if (!json_check(hello->tools[i].schema, SCHEMA_MAX_DEPTH, &schema, NULL) ||
+            schema.type != JSON_TYPE_OBJECT)
             return "a tool's schema is not a JSON object";
     }
     return registry_announce(bridge->registry, bridge->pool, hello->tools, hello->tool_count);
@@ -205,8 +208,8 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     return false;
 }
 
-static void on_answers(void *context, struct link *link, const struct worker_answer *answers, size_t count,
-                       struct arena *memory)
+static void on_answers(void *context, struct link *link, const struct worker_answer *answers,
+                       size_t count, struct arena *memory)
 {
     struct bridge *bridge = context;
     pool_worker_answers(bridge->pool, link_worker(link), answers, count, memory);
@@ -230,7 +233,8 @@ static void each_seat(struct bridge *bridge, void (*act)(struct seat *seat))
         act(&bridge->seats[i]);
 }
 
-static void on_zygote_loaded(void *context, struct interpreter *interpreter, bool forkable, const char *reason)
+static void on_zygote_loaded(void *context, struct interpreter *interpreter, bool forkable,
+                             const char *reason)
 {
     struct bridge *bridge = context;
     bridge->zygote_loaded = forkable;
@@ -244,7 +248,8 @@ static void on_zygote_loaded(void *context, struct interpreter *interpreter, boo
     each_seat(bridge, seat_proceed);
 }
 
-static void on_zygote_forked(void *context, struct interpreter *interpreter, const char *worker, pid_t pid)
+static void on_zygote_forked(void *context, struct interpreter *interpreter, const char *worker,
+                             pid_t pid)
 {
     struct bridge *bridge = context;
     (void)interpreter;
@@ -297,8 +302,8 @@ static const struct interpreter_handler zygote_handler = {
 
 static void start_zygote(struct bridge *bridge)
 {
-    bridge->zygote =
-        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &zygote_handler, bridge);
+    bridge->zygote = interpreter_start(bridge->supervisor, &bridge->options.interpreter,
+                                       &zygote_handler, bridge);
 }
 
 /* --- life --- */
@@ -315,7 +320,8 @@ static void run_open(struct errand *errand)
     free(errand);
 }
 
-struct bridge *bridge_new(const struct bridge_options *options, struct supervisor *supervisor, struct registry *registry)
+struct bridge *bridge_new(const struct bridge_options *options, struct supervisor *supervisor,
+                          struct registry *registry)
 {
     struct bridge *bridge = MEM_NEW(struct bridge);
     bridge->runtime.ops = &runtime_ops;
@@ -336,7 +342,8 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
 
 bool bridge_listen(struct bridge *bridge)
 {
-    bridge->endpoint = endpoint_start(bridge->options.address, bridge->options.threads, &bridge->handler);
+    bridge->endpoint =
+        endpoint_start(bridge->options.address, bridge->options.threads, &bridge->handler);
     return bridge->endpoint != NULL;
 }
 
@@ -374,7 +381,8 @@ void bridge_wait(struct bridge *bridge, uint64_t timeout_us)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t)(timeout_us / 1000000);
     pthread_mutex_lock(&bridge->lock);
-    while (bridge->occupied && pthread_cond_timedwait(&bridge->changed, &bridge->lock, &until) == 0) {
+    while (bridge->occupied &&
+           pthread_cond_timedwait(&bridge->changed, &bridge->lock, &until) == 0) {
     }
     pthread_mutex_unlock(&bridge->lock);
 }

@@ -1,5 +1,5 @@
-/* The bridge: runs one pool's workers. It implements the pool's runtime port with Python processes on this machine, each
- * attached by one gRPC stream. */
+/* The bridge: runs one pool's workers. It implements the pool's runtime port with Python processes
+ * on this machine, each attached by one gRPC stream. */
 #ifndef SNAKEPIT_BRIDGE_BRIDGE_H
 #define SNAKEPIT_BRIDGE_BRIDGE_H
 
@@ -20,8 +20,8 @@ struct bridge_options {
 };
 
 /* Makes the bridge and begins to load Python, in the background. Both are borrowed. */
-struct bridge *bridge_new(const struct bridge_options *options, struct supervisor *supervisor, struct registry *registry)
-    __attribute__((returns_nonnull));
+struct bridge *bridge_new(const struct bridge_options *options, struct supervisor *supervisor,
+                          struct registry *registry) __attribute__((returns_nonnull));
 
 /* Opens the endpoint for workers. False, with the reason logged, when it cannot. */
 bool bridge_listen(struct bridge *bridge) __attribute__((warn_unused_result));

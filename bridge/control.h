@@ -1,5 +1,5 @@
-/* The control socket between the gateway and a Python process (see BOOT.md): packets of JSON, with a descriptor now and
- * then. */
+/* The control socket between the gateway and a Python process (see BOOT.md): packets of JSON, with
+ * a descriptor now and then. */
 #ifndef SNAKEPIT_BRIDGE_CONTROL_H
 #define SNAKEPIT_BRIDGE_CONTROL_H
 
@@ -11,12 +11,12 @@ enum { CONTROL_MAX_BYTES = 65536 };
 /* Makes a pair of connected sockets, both close-on-exec; ours does not block. False with errno. */
 bool control_pair(int *out_ours, int *out_theirs) __attribute__((warn_unused_result));
 
-/* Sends `packet`, whose reference it takes, and `fd` with it unless that is -1. False when the other end is gone or
- * does not read. */
+/* Sends `packet`, whose reference it takes, and `fd` with it unless that is -1. False when the
+ * other end is gone or does not read. */
 bool control_send(int socket, json_t *packet, int fd) __attribute__((warn_unused_result));
 
-/* Receives one packet, owned by the caller. NULL: nothing there; `out_end` tells whether there never will be, because the
- * other end is gone or sent something else. */
+/* Receives one packet, owned by the caller. NULL: nothing there; `out_end` tells whether there
+ * never will be, because the other end is gone or sent something else. */
 json_t *control_receive(int socket, bool *out_end);
 
 #endif

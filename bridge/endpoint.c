@@ -44,19 +44,22 @@ static void accept_next(struct accept *accept)
     grpc_call_details_init(&accept->details);
     grpc_metadata_array_init(&accept->metadata);
     tag_arm(&accept->tag);
-    grpc_server_request_call(accept->poller->endpoint->server, &accept->call, &accept->details, &accept->metadata,
-                             accept->poller->queue, accept->poller->queue, &accept->tag);
+    grpc_server_request_call(accept->poller->endpoint->server, &accept->call, &accept->details,
+                             &accept->metadata, accept->poller->queue, accept->poller->queue,
+                             &accept->tag);
 }
 
 static void on_call(struct tag *tag, bool success)
 {
     struct accept *accept = (struct accept *)(void *)((char *)tag - offsetof(struct accept, tag));
     struct endpoint *endpoint = accept->poller->endpoint;
-    bool attach = success && grpc_slice_str_cmp(accept->details.method, "/snakepit.bridge.v1.Bridge/Attach") == 0;
+    bool attach = success && grpc_slice_str_cmp(accept->details.method,
+                                                "/snakepit.bridge.v1.Bridge/Attach") == 0;
     if (attach) {
         link_open(accept->call, endpoint->handler, &endpoint->live);
     } else if (success) {
-        grpc_call_cancel_with_status(accept->call, GRPC_STATUS_UNIMPLEMENTED, "no such method", NULL);
+        grpc_call_cancel_with_status(accept->call, GRPC_STATUS_UNIMPLEMENTED, "no such method",
+                                     NULL);
         grpc_call_unref(accept->call);
     }
     grpc_call_details_destroy(&accept->details);
@@ -69,7 +72,8 @@ static void *poll_events(void *context)
 {
     struct poller *poller = context;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(poller->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(poller->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         if (event.type == GRPC_OP_COMPLETE)
@@ -79,14 +83,15 @@ static void *poll_events(void *context)
 
 static grpc_server *make_server(void)
 {
-    static char receive[] = GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, send[] = GRPC_ARG_MAX_SEND_MESSAGE_LENGTH,
-                reuse[] = GRPC_ARG_ALLOW_REUSEPORT;
+    static char receive[] = GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
+                send[] = GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, reuse[] = GRPC_ARG_ALLOW_REUSEPORT;
     grpc_arg args[] = {
         {.type = GRPC_ARG_INTEGER, .key = receive, .value.integer = FRAME_MAX_BYTES},
         {.type = GRPC_ARG_INTEGER, .key = send, .value.integer = FRAME_MAX_BYTES},
         {.type = GRPC_ARG_INTEGER, .key = reuse, .value.integer = 0},
     };
-    return grpc_server_create(&(grpc_channel_args){.num_args = sizeof args / sizeof args[0], .args = args}, NULL);
+    return grpc_server_create(
+        &(grpc_channel_args){.num_args = sizeof args / sizeof args[0], .args = args}, NULL);
 }
 
 static bool listen_on(grpc_server *server, const char *address)
@@ -108,7 +113,8 @@ static void start_poller(struct endpoint *endpoint, struct poller *poller)
     (void)endpoint;
 }
 
-struct endpoint *endpoint_start(const char *address, unsigned threads, const struct link_handler *handler)
+struct endpoint *endpoint_start(const char *address, unsigned threads,
+                                const struct link_handler *handler)
 {
     grpc_init();
     struct endpoint *endpoint = MEM_NEW(struct endpoint);
@@ -135,7 +141,8 @@ struct endpoint *endpoint_start(const char *address, unsigned threads, const str
 static void on_stopped(struct tag *tag, bool success)
 {
     (void)success;
-    struct endpoint *endpoint = (struct endpoint *)(void *)((char *)tag - offsetof(struct endpoint, stopped_tag));
+    struct endpoint *endpoint =
+        (struct endpoint *)(void *)((char *)tag - offsetof(struct endpoint, stopped_tag));
     for (unsigned i = 0; i < endpoint->count; i++)
         grpc_completion_queue_shutdown(endpoint->pollers[i].queue);
 }

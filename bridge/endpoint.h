@@ -6,9 +6,11 @@
 
 struct endpoint;
 
-/* Listens on "unix:/path" with `threads` polling threads. `handler` is told of every link and borrowed. NULL, with one
- * line logged, when the address cannot be bound. Signals should be blocked: the threads inherit the mask. */
-struct endpoint *endpoint_start(const char *address, unsigned threads, const struct link_handler *handler);
+/* Listens on "unix:/path" with `threads` polling threads. `handler` is told of every link and
+ * borrowed. NULL, with one line logged, when the address cannot be bound. Signals should be
+ * blocked: the threads inherit the mask. */
+struct endpoint *endpoint_start(const char *address, unsigned threads,
+                                const struct link_handler *handler);
 
 /* Breaks off all links, waits for the threads and frees. Nobody may use a link any more. */
 void endpoint_stop(struct endpoint **endpoint);

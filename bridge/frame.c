@@ -2,8 +2,8 @@
 
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
-/* Invoke and Cancel are written by hand: they are sent for every call, and protobuf-c wants C strings where we have
- * spans. Everything else goes through protobuf-c. */
+/* Invoke and Cancel are written by hand: they are sent for every call, and protobuf-c wants C
+ * strings where we have spans. Everything else goes through protobuf-c. */
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
 
@@ -62,8 +62,9 @@ enum { INVOKE_FIELDS = 8, INVOKE_TIMEOUT = 6, INVOKE_CALL_ID = 1 };
 static void invoke_fields(const struct call *call, struct invoke_field *out_fields)
 {
     const struct invoke_field fields[INVOKE_FIELDS] = {
-        {2, call->tool->spec.name}, {3, call->args},           {4, call->content_type}, {5, call->session_id},
-        {7, call->request_id},      {8, call->correlation_id}, {9, call->traceparent},  {10, call->tracestate},
+        {2, call->tool->spec.name}, {3, call->args},        {4, call->content_type},
+        {5, call->session_id},      {7, call->request_id},  {8, call->correlation_id},
+        {9, call->traceparent},     {10, call->tracestate},
     };
     memcpy(out_fields, fields, sizeof fields);
 }
@@ -87,7 +88,8 @@ size_t frame_invoke_size(const struct call *call)
     return size;
 }
 
-void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, uint64_t remaining_us)
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
+                      uint64_t remaining_us)
 {
     struct invoke_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
@@ -116,7 +118,8 @@ static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__Gateway
 {
     size_t size = snakepit__bridge__v1__gateway_frame__get_packed_size(message);
     if (buffer_reserve(frame, size))
-        frame->len += snakepit__bridge__v1__gateway_frame__pack(message, (uint8_t *)frame->data + frame->len);
+        frame->len +=
+            snakepit__bridge__v1__gateway_frame__pack(message, (uint8_t *)frame->data + frame->len);
 }
 
 void frame_add_welcome(struct buffer *frame)
@@ -207,8 +210,8 @@ static struct worker_answer from_failure(const Snakepit__Bridge__V1__Failure *fr
 bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
 {
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
-    const Snakepit__Bridge__V1__WorkerFrame *frame =
-        snakepit__bridge__v1__worker_frame__unpack(&allocator, data.len, (const uint8_t *)data.data);
+    const Snakepit__Bridge__V1__WorkerFrame *frame = snakepit__bridge__v1__worker_frame__unpack(
+        &allocator, data.len, (const uint8_t *)data.data);
     if (!frame || (frame->hello && frame->hello->n_tools > FRAME_MAX_TOOLS))
         return false;
     size_t count = frame->n_results + frame->n_failures;

@@ -1,7 +1,8 @@
 /* Frames of the bridge protocol (proto/snakepit/bridge/v1/bridge.proto): bytes to structs and back.
  *
- * A frame that goes out is built by adding messages to a buffer: protobuf allows the members of a repeated field to be
- * written one by one. One that comes in is unpacked into an arena. Pure functions, any thread. */
+ * A frame that goes out is built by adding messages to a buffer: protobuf allows the members of a
+ * repeated field to be written one by one. One that comes in is unpacked into an arena. Pure
+ * functions, any thread. */
 #ifndef SNAKEPIT_BRIDGE_FRAME_H
 #define SNAKEPIT_BRIDGE_FRAME_H
 
@@ -19,7 +20,8 @@ enum { BRIDGE_PROTOCOL_VERSION = 1, FRAME_MAX_TOOLS = 4096, START_TOKEN_BYTES = 
 enum { FRAME_MAX_BYTES = 68 << 20 };
 
 void frame_add_welcome(struct buffer *frame);
-void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, uint64_t remaining_us);
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
+                      uint64_t remaining_us);
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us);
 
@@ -43,6 +45,7 @@ struct worker_frame {
 };
 
 /* Reads a frame. False: it is not one, and the worker that sent it cannot be trusted any more. */
-bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame) __attribute__((warn_unused_result));
+bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
+    __attribute__((warn_unused_result));
 
 #endif

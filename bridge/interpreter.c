@@ -35,15 +35,35 @@ struct interpreter {
 
 /* Variables of ours that a worker gets; everything else stays here. */
 static const char *const passed_on[] = {
-    "PATH=",       "HOME=",   "USER=",  "LANG=", "LC_",     "TZ=",      "TMPDIR=",           "PYTHON",
-    "VIRTUAL_ENV", "LD_",     "SSL_CERT_", "CUDA_", "NVIDIA_", "OMP_",  "OPENBLAS_",         "MKL_",
-    "HF_",         "XDG_CACHE_HOME=", "XDG_RUNTIME_DIR=", "ASAN_", "TSAN_", "UBSAN_",
+    "PATH=",
+    "HOME=",
+    "USER=",
+    "LANG=",
+    "LC_",
+    "TZ=",
+    "TMPDIR=",
+    "PYTHON",
+    "VIRTUAL_ENV",
+    "LD_",
+    "SSL_CERT_",
+    "CUDA_",
+    "NVIDIA_",
+    "OMP_",
+    "OPENBLAS_",
+    "MKL_",
+    "HF_",
+    "XDG_CACHE_HOME=",
+    "XDG_RUNTIME_DIR=",
+    "ASAN_",
+    "TSAN_",
+    "UBSAN_",
 };
 
-/* One call at a time in each worker: numeric libraries must not start a thread per core in every one of them. Put in
- * front, so that a variable of the caller's own comes later and wins. */
-static const char *const thread_limits[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1", "MKL_NUM_THREADS=1",
-                                            "NUMEXPR_NUM_THREADS=1", "VECLIB_MAXIMUM_THREADS=1"};
+/* One call at a time in each worker: numeric libraries must not start a thread per core in every
+ * one of them. Put in front, so that a variable of the caller's own comes later and wins. */
+static const char *const thread_limits[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1",
+                                            "MKL_NUM_THREADS=1", "NUMEXPR_NUM_THREADS=1",
+                                            "VECLIB_MAXIMUM_THREADS=1"};
 
 static bool is_passed_on(const char *variable)
 {
@@ -61,13 +81,16 @@ static bool is_set(const char *assignment)
     return getenv(name) != NULL;
 }
 
-/* The child's environment: NULL-terminated, of which the array and its last two strings are owned by the caller. */
-static char **make_environment(const struct interpreter_options *options, char *control, size_t control_size, int fd)
+/* The child's environment: NULL-terminated, of which the array and its last two strings are owned
+ * by the caller. */
+static char **make_environment(const struct interpreter_options *options, char *control,
+                               size_t control_size, int fd)
 {
     size_t count = 0, at = 0;
     while (environ[count])
         count++;
-    char **made = mem_array(count + sizeof thread_limits / sizeof thread_limits[0] + 4, sizeof(char *));
+    char **made =
+        mem_array(count + sizeof thread_limits / sizeof thread_limits[0] + 4, sizeof(char *));
     for (unsigned i = 0; i < sizeof thread_limits / sizeof thread_limits[0]; i++) {
         if (!is_set(thread_limits[i]))
             made[at++] = (char *)(size_t)thread_limits[i];
@@ -83,7 +106,8 @@ static char **make_environment(const struct interpreter_options *options, char *
     made[at++] = control;
     size_t size = strlen(options->package_path) + (path ? strlen(path) : 0) + 16;
     made[at] = mem_alloc(size);
-    snprintf(made[at], size, "PYTHONPATH=%s%s%s", options->package_path, path ? ":" : "", path ? path : "");
+    snprintf(made[at], size, "PYTHONPATH=%s%s%s", options->package_path, path ? ":" : "",
+             path ? path : "");
     return made;
 }
 
@@ -96,12 +120,15 @@ static void free_environment(char **made)
     free(made);
 }
 
-/* A new process group, no blocked or ignored signals, no input, and only the control socket to inherit. */
-static int spawn(const struct interpreter_options *options, const char *program, int control, pid_t *out_pid)
+/* A new process group, no blocked or ignored signals, no input, and only the control socket to
+ * inherit. */
+static int spawn(const struct interpreter_options *options, const char *program, int control,
+                 pid_t *out_pid)
 {
     enum { CHILD_FD = 3 };
     char variable[40];
-    char *arguments[] = {(char *)(size_t)program, (char *)(size_t)"-m", (char *)(size_t)"snakepit_bridge", NULL};
+    char *arguments[] = {(char *)(size_t)program, (char *)(size_t) "-m",
+                         (char *)(size_t) "snakepit_bridge", NULL};
     char **environment = make_environment(options, variable, sizeof variable, CHILD_FD);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -113,7 +140,8 @@ static int spawn(const struct interpreter_options *options, const char *program,
     posix_spawn_file_actions_adddup2(&actions, control, CHILD_FD);
     posix_spawn_file_actions_addclosefrom_np(&actions, CHILD_FD + 1);
     posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
+                                              POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&attributes, &none);
     posix_spawnattr_setsigdefault(&attributes, &all);
     int fault = posix_spawnp(out_pid, program, &actions, &attributes, arguments, environment);
@@ -133,7 +161,8 @@ static void conclude(struct interpreter *interpreter)
         try_next(interpreter);
         return;
     }
-    interpreter->handler->ended(interpreter->context, interpreter, interpreter->loaded ? NULL : interpreter->reason,
+    interpreter->handler->ended(interpreter->context, interpreter,
+                                interpreter->loaded ? NULL : interpreter->reason,
                                 &interpreter->exit);
     free(interpreter);
 }
@@ -160,14 +189,17 @@ static void on_readable(uv_poll_t *poll, int status, int events);
 
 static void on_exit_seen(struct process *process, const struct worker_exit *exit)
 {
-    struct interpreter *interpreter = (struct interpreter *)(void *)((char *)process - offsetof(struct interpreter, process));
+    struct interpreter *interpreter =
+        (struct interpreter *)(void *)((char *)process - offsetof(struct interpreter, process));
     if (interpreter->polling)
         on_readable(&interpreter->poll, 0, UV_READABLE); /* what it said last */
     interpreter->exit = *exit;
     interpreter->exited = true;
     if (!interpreter->loaded && !interpreter->reason[0])
-        snprintf(interpreter->reason, sizeof interpreter->reason, "%s ended before it was ready (%s %d)",
-                 interpreter->options->pythons[interpreter->attempt], exit->cause, exit->signal ? exit->signal : exit->code);
+        snprintf(interpreter->reason, sizeof interpreter->reason,
+                 "%s ended before it was ready (%s %d)",
+                 interpreter->options->pythons[interpreter->attempt], exit->cause,
+                 exit->signal ? exit->signal : exit->code);
     if (interpreter->control < 0)
         conclude(interpreter);
     else
@@ -192,8 +224,8 @@ static void on_failed(struct interpreter *interpreter, const json_t *packet)
     interpreter->missing = strcmp(text(packet, "kind"), "missing") == 0;
     snprintf(interpreter->reason, sizeof interpreter->reason, "%s", message);
     log_event(interpreter->missing ? LOG_INFO : LOG_DEBUG, "python cannot be used",
-              LOG_STR("python", interpreter->options->pythons[interpreter->attempt]), LOG_STR("reason", message),
-              LOG_STR("traceback", text(packet, "traceback")), LOG_END);
+              LOG_STR("python", interpreter->options->pythons[interpreter->attempt]),
+              LOG_STR("reason", message), LOG_STR("traceback", text(packet, "traceback")), LOG_END);
 }
 
 static void on_packet(struct interpreter *interpreter, const json_t *packet)
@@ -203,9 +235,11 @@ static void on_packet(struct interpreter *interpreter, const json_t *packet)
         interpreter->loaded = true;
         log_event(LOG_DEBUG, "python loaded", LOG_INT("pid", interpreter->process.pid),
                   LOG_STR("python", text(packet, "python")),
-                  LOG_INT("import_ms", json_integer_value(json_object_get(packet, "import_ms"))), LOG_END);
+                  LOG_INT("import_ms", json_integer_value(json_object_get(packet, "import_ms"))),
+                  LOG_END);
         interpreter->handler->loaded(interpreter->context, interpreter,
-                                     json_is_true(json_object_get(packet, "forkable")), text(packet, "reason"));
+                                     json_is_true(json_object_get(packet, "forkable")),
+                                     text(packet, "reason"));
     } else if (strcmp(event, "forked") == 0) {
         interpreter->handler->forked(interpreter->context, interpreter, text(packet, "worker"),
                                      (pid_t)json_integer_value(json_object_get(packet, "pid")));
@@ -241,15 +275,18 @@ static bool load(struct interpreter *interpreter)
     }
     free(list);
     return control_send(interpreter->control,
-                        json_pack("{s:s, s:s, s:o, s:s}", "op", "load", "adapter", interpreter->options->adapter, "preload",
-                                  modules, "pool", interpreter->options->pool),
+                        json_pack("{s:s, s:s, s:o, s:s}", "op", "load", "adapter",
+                                  interpreter->options->adapter, "preload", modules, "pool",
+                                  interpreter->options->pool),
                         -1);
 }
 
 static void run_no_program(struct errand *errand)
 {
-    struct interpreter *interpreter = (struct interpreter *)(void *)((char *)errand - offsetof(struct interpreter, no_program));
-    interpreter->handler->ended(interpreter->context, interpreter, interpreter->reason, &interpreter->exit);
+    struct interpreter *interpreter =
+        (struct interpreter *)(void *)((char *)errand - offsetof(struct interpreter, no_program));
+    interpreter->handler->ended(interpreter->context, interpreter, interpreter->reason,
+                                &interpreter->exit);
     free(interpreter);
 }
 
@@ -261,11 +298,13 @@ static void try_next(struct interpreter *interpreter)
         pid_t pid = 0;
         if (!control_pair(&interpreter->control, &theirs))
             break;
-        int fault = spawn(interpreter->options, interpreter->options->pythons[interpreter->attempt], theirs, &pid);
+        int fault = spawn(interpreter->options, interpreter->options->pythons[interpreter->attempt],
+                          theirs, &pid);
         close(theirs);
         if (fault == 0) {
             interpreter->missing = interpreter->exited = false;
-            uv_poll_init(supervisor_loop(interpreter->supervisor), &interpreter->poll, interpreter->control);
+            uv_poll_init(supervisor_loop(interpreter->supervisor), &interpreter->poll,
+                         interpreter->control);
             interpreter->poll.data = interpreter;
             uv_poll_start(&interpreter->poll, UV_READABLE, on_readable);
             interpreter->polling = true;
@@ -283,7 +322,8 @@ static void try_next(struct interpreter *interpreter)
     supervisor_send(interpreter->supervisor, &interpreter->no_program);
 }
 
-struct interpreter *interpreter_start(struct supervisor *supervisor, const struct interpreter_options *options,
+struct interpreter *interpreter_start(struct supervisor *supervisor,
+                                      const struct interpreter_options *options,
                                       const struct interpreter_handler *handler, void *context)
 {
     struct interpreter *interpreter = MEM_NEW(struct interpreter);
@@ -299,12 +339,14 @@ struct interpreter *interpreter_start(struct supervisor *supervisor, const struc
     return interpreter;
 }
 
-static bool order(struct interpreter *interpreter, const char *op, const struct interpreter_task *task)
+static bool order(struct interpreter *interpreter, const char *op,
+                  const struct interpreter_task *task)
 {
     return interpreter->polling &&
            control_send(interpreter->control,
-                        json_pack("{s:s, s:s, s:s, s:s, s:i}", "op", op, "worker", task->worker, "token", task->token,
-                                  "address", task->address, "slots", (int)task->slots),
+                        json_pack("{s:s, s:s, s:s, s:s, s:i}", "op", op, "worker", task->worker,
+                                  "token", task->token, "address", task->address, "slots",
+                                  (int)task->slots),
                         task->page_fd);
 }
 

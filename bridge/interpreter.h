@@ -1,5 +1,6 @@
-/* A Python process of ours on its way to being a zygote or a worker (see BOOT.md): started with a control socket, told what
- * to load, then to fork or to become a worker. All on the supervisor's thread. */
+/* A Python process of ours on its way to being a zygote or a worker (see BOOT.md): started with a
+ * control socket, told what to load, then to fork or to become a worker. All on the supervisor's
+ * thread. */
 #ifndef SNAKEPIT_BRIDGE_INTERPRETER_H
 #define SNAKEPIT_BRIDGE_INTERPRETER_H
 
@@ -30,26 +31,31 @@ struct interpreter_task {
 
 struct interpreter_handler {
     /* Everything is imported. If not `forkable`, `reason` says why not. */
-    void (*loaded)(void *context, struct interpreter *interpreter, bool forkable, const char *reason);
+    void (*loaded)(void *context, struct interpreter *interpreter, bool forkable,
+                   const char *reason);
     /* A worker was forked. */
     void (*forked)(void *context, struct interpreter *interpreter, const char *worker, pid_t pid);
-    /* It could not load, or it ended, or became a worker and that ended. Last; frees itself afterwards. `reason` says why it
-     * could not load, and is NULL when it had loaded. */
-    void (*ended)(void *context, struct interpreter *interpreter, const char *reason, const struct worker_exit *exit);
+    /* It could not load, or it ended, or became a worker and that ended. Last; frees itself
+     * afterwards. `reason` says why it could not load, and is NULL when it had loaded. */
+    void (*ended)(void *context, struct interpreter *interpreter, const char *reason,
+                  const struct worker_exit *exit);
 };
 
 /* Starts a process. Failures come through ended(), later. `handler` is borrowed. */
-struct interpreter *interpreter_start(struct supervisor *supervisor, const struct interpreter_options *options,
+struct interpreter *interpreter_start(struct supervisor *supervisor,
+                                      const struct interpreter_options *options,
                                       const struct interpreter_handler *handler, void *context);
 
 /* Asks a loaded one to fork a worker. False when it cannot be asked. */
-bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task) __attribute__((warn_unused_result));
+bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)
+    __attribute__((warn_unused_result));
 
 /* Makes a loaded one a worker. From then on it only ends. */
 bool interpreter_become(struct interpreter *interpreter, const struct interpreter_task *task)
     __attribute__((warn_unused_result));
 
-/* Closes the control socket, on which it leaves by itself unless it became a worker. ended() follows. */
+/* Closes the control socket, on which it leaves by itself unless it became a worker. ended()
+ * follows. */
 void interpreter_dismiss(struct interpreter *interpreter);
 void interpreter_kill(struct interpreter *interpreter);
 

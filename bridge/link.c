@@ -12,7 +12,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-/* A frame is closed once it holds this much, so that one big body does not have to share its frame. Bytes. */
+/* A frame is closed once it holds this much, so that one big body does not have to share its frame.
+ * Bytes. */
 enum { FRAME_FULL_BYTES = 1 << 20 };
 
 struct outgoing {
@@ -24,7 +25,8 @@ struct link {
     grpc_call *call;
     const struct link_handler *handler;
     atomic_uint *live;
-    atomic_uint references; /* one for each batch under way, one for the stream being open, and those of others */
+    atomic_uint references; /* one for each batch under way, one for the stream being open, and
+                               those of others */
     struct worker_ref worker;
 
     /* The reading side: bridge thread only. */
@@ -111,14 +113,16 @@ static grpc_op operation(grpc_op_type type)
 static struct buffer *filling(struct link *link, size_t more)
 {
     struct outgoing *last = LIST_OWNER(link->frames.prev, struct outgoing, place);
-    if (list_empty(&link->frames) || (last->bytes.len > 0 && last->bytes.len + more > FRAME_FULL_BYTES)) {
+    if (list_empty(&link->frames) ||
+        (last->bytes.len > 0 && last->bytes.len + more > FRAME_FULL_BYTES)) {
         last = MEM_NEW(struct outgoing);
         list_push_back(&link->frames, &last->place);
     }
     return &last->bytes;
 }
 
-void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, uint64_t remaining_us)
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
+                     uint64_t remaining_us)
 {
     pthread_mutex_lock(&link->lock);
     if (!link->over)
@@ -142,8 +146,8 @@ void link_add_stop(struct link *link, uint64_t grace_us)
     pthread_mutex_unlock(&link->lock);
 }
 
-/* Takes the oldest frame for sending, which makes the caller the one who writes; NULL when there is none or one is on the
- * wire already. */
+/* Takes the oldest frame for sending, which makes the caller the one who writes; NULL when there is
+ * none or one is on the wire already. */
 static struct outgoing *take_frame(struct link *link)
 {
     struct outgoing *frame = NULL;
@@ -220,11 +224,13 @@ static struct bytes gather(grpc_byte_buffer *message, struct arena *arena)
 {
     grpc_slice_buffer *slices = &message->data.raw.slice_buffer;
     if (slices->count == 1)
-        return bytes_from(GRPC_SLICE_START_PTR(slices->slices[0]), GRPC_SLICE_LENGTH(slices->slices[0]));
+        return bytes_from(GRPC_SLICE_START_PTR(slices->slices[0]),
+                          GRPC_SLICE_LENGTH(slices->slices[0]));
     char *whole = arena_alloc(arena, slices->length);
     size_t at = 0;
     for (size_t i = 0; i < slices->count; i++) {
-        memcpy(whole + at, GRPC_SLICE_START_PTR(slices->slices[i]), GRPC_SLICE_LENGTH(slices->slices[i]));
+        memcpy(whole + at, GRPC_SLICE_START_PTR(slices->slices[i]),
+               GRPC_SLICE_LENGTH(slices->slices[i]));
         at += GRPC_SLICE_LENGTH(slices->slices[i]);
     }
     return bytes_from(whole, at);
@@ -243,12 +249,14 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
 {
     struct worker_frame frame;
     struct arena *arena = arena_new(2 * grpc_byte_buffer_length(message) + 1024);
-    bool good = message->type == GRPC_BB_RAW && message->data.raw.compression == GRPC_COMPRESS_NONE &&
+    bool good = message->type == GRPC_BB_RAW &&
+                message->data.raw.compression == GRPC_COMPRESS_NONE &&
                 frame_read(gather(message, arena), arena, &frame);
     if (good && !link->welcome)
         good = greet(link, frame.hello);
     else if (good)
-        link->handler->answers(link->handler->context, link, frame.answers, frame.answer_count, arena);
+        link->handler->answers(link->handler->context, link, frame.answers, frame.answer_count,
+                               arena);
     arena_unref(&arena);
     return good;
 }
@@ -267,7 +275,8 @@ static void on_read(struct tag *tag, bool success)
     link_unref(&link);
 }
 
-/* Metadata was sent, or the call was closed: nothing to do but to let go. How the call ended shows in the reads. */
+/* Metadata was sent, or the call was closed: nothing to do but to let go. How the call ended shows
+ * in the reads. */
 static void on_metadata(struct tag *tag, bool success)
 {
     (void)success;

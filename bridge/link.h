@@ -1,5 +1,5 @@
-/* A link: the Attach stream of one worker. Frames go out while one is on the wire the next one fills; frames come in one
- * at a time. Counted; the functions may be called from any thread. */
+/* A link: the Attach stream of one worker. Frames go out while one is on the wire the next one
+ * fills; frames come in one at a time. Counted; the functions may be called from any thread. */
 #ifndef SNAKEPIT_BRIDGE_LINK_H
 #define SNAKEPIT_BRIDGE_LINK_H
 
@@ -13,18 +13,19 @@ struct link;
 
 /* Who is told. On a bridge thread, one call at a time for each link. */
 struct link_handler {
-    /* The first frame. Returns whether the worker is welcome; if not, the link is closed and nothing else is called. */
+    /* The first frame. Returns whether the worker is welcome; if not, the link is closed and
+     * nothing else is called. */
     bool (*hello)(void *context, struct link *link, const struct frame_hello *hello);
     /* Answers have come; they lie in `memory`, of which references may be taken. */
-    void (*answers)(void *context, struct link *link, const struct worker_answer *answers, size_t count,
-                    struct arena *memory);
+    void (*answers)(void *context, struct link *link, const struct worker_answer *answers,
+                    size_t count, struct arena *memory);
     /* The stream of a welcome worker is over. Once, and last. */
     void (*ended)(void *context, struct link *link);
     void *context;
 };
 
-/* Takes the call over and starts to read. The link lives until it is over and nobody refers to it. `handler` is
- * borrowed for that long; `live` counts the links there are. */
+/* Takes the call over and starts to read. The link lives until it is over and nobody refers to it.
+ * `handler` is borrowed for that long; `live` counts the links there are. */
 void link_open(struct grpc_call *call, const struct link_handler *handler, atomic_uint *live);
 
 struct link *link_ref(struct link *link);
@@ -37,7 +38,8 @@ void link_set_worker(struct link *link, struct worker_ref worker);
 struct worker_ref link_worker(const struct link *link);
 
 /* Add to the frame that is being filled. Nothing happens on a link that is over. */
-void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, uint64_t remaining_us);
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
+                     uint64_t remaining_us);
 void link_add_cancel(struct link *link, uint64_t call_id);
 void link_add_stop(struct link *link, uint64_t grace_us);
 

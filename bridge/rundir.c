@@ -21,7 +21,8 @@ static const char *parent_directory(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     struct stat info;
-    if (runtime && runtime[0] == '/' && strlen(runtime) < 48 && stat(runtime, &info) == 0 && info.st_uid == geteuid())
+    if (runtime && runtime[0] == '/' && strlen(runtime) < 48 && stat(runtime, &info) == 0 &&
+        info.st_uid == geteuid())
         return runtime;
     return "/tmp";
 }
@@ -46,8 +47,8 @@ static void sweep_one(const char *parent, const char *name)
 {
     char path[80], lock[128];
     struct stat info;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", parent, name) >= sizeof path || lstat(path, &info) != 0 ||
-        !S_ISDIR(info.st_mode) || info.st_uid != geteuid())
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", parent, name) >= sizeof path ||
+        lstat(path, &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid())
         return;
     snprintf(lock, sizeof lock, "%s/%s", path, lock_name);
     int fd = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -88,6 +89,7 @@ bool rundir_make(struct rundir *out_rundir)
                   LOG_STR("reason", strerror(errno)), LOG_END);
         return false;
     }
-    snprintf(out_rundir->address, sizeof out_rundir->address, "unix:%s/%s", out_rundir->path, socket_name);
+    snprintf(out_rundir->address, sizeof out_rundir->address, "unix:%s/%s", out_rundir->path,
+             socket_name);
     return true;
 }

@@ -1,4 +1,5 @@
-/* The gateway's private directory, where the socket for its workers is. Only the gateway's user may enter. */
+/* The gateway's private directory, where the socket for its workers is. Only the gateway's user may
+ * enter. */
 #ifndef SNAKEPIT_BRIDGE_RUNDIR_H
 #define SNAKEPIT_BRIDGE_RUNDIR_H
 
@@ -10,8 +11,8 @@ struct rundir {
     int lock_fd;       /* held as long as the gateway lives */
 };
 
-/* Makes a new directory under $XDG_RUNTIME_DIR or /tmp, and removes those that dead gateways of this user left there.
- * False, with the reason logged, when it cannot be made. */
+/* Makes a new directory under $XDG_RUNTIME_DIR or /tmp, and removes those that dead gateways of
+ * this user left there. False, with the reason logged, when it cannot be made. */
 bool rundir_make(struct rundir *out_rundir) __attribute__((warn_unused_result));
 
 /* Removes the directory and what is in it. Safe to call twice; async-signal-safe. */

@@ -47,7 +47,8 @@ static bool token_matches(const struct seat *seat, struct bytes token)
     return difference == 0;
 }
 
-bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link, struct worker_ref *out_worker)
+bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link,
+                 struct worker_ref *out_worker)
 {
     pthread_mutex_lock(&seat->lock);
     bool match = seat->id[0] && !seat->link && bytes_equal(bytes_of(seat->id), hello->worker_id) &&
@@ -110,7 +111,8 @@ static void vacate(struct seat *seat)
     bridge_vacated(seat->bridge);
 }
 
-/* The process has ended. What it had sent before may still be on its way: the stream's own end comes after it. */
+/* The process has ended. What it had sent before may still be on its way: the stream's own end
+ * comes after it. */
 static void on_gone(struct seat *seat, const struct worker_exit *exit)
 {
     seat->exit = *exit;
@@ -162,7 +164,8 @@ static void on_timer(uv_timer_t *timer)
         link_unref(&link);
         return;
     }
-    log_event(LOG_WARNING, "worker killed: it did not attach, let go of its stream or leave in time",
+    log_event(LOG_WARNING,
+              "worker killed: it did not attach, let go of its stream or leave in time",
               LOG_STR("worker", seat->id), LOG_END);
     if (seat->state == SEAT_FORKING && seat->bridge->zygote)
         interpreter_kill(seat->bridge->zygote);
@@ -177,7 +180,8 @@ static void arm_start_timeout(struct seat *seat)
 
 static void give_up(struct seat *seat, const char *why)
 {
-    log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id), LOG_STR("reason", why), LOG_END);
+    log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id),
+              LOG_STR("reason", why), LOG_END);
     seat->exit = (struct worker_exit){.cause = "not started"};
     vacate(seat);
 }
@@ -208,7 +212,8 @@ static void fork_it(struct seat *seat)
 
 /* --- an interpreter of one's own --- */
 
-static void on_loaded(void *context, struct interpreter *interpreter, bool forkable, const char *reason)
+static void on_loaded(void *context, struct interpreter *interpreter, bool forkable,
+                      const char *reason)
 {
     struct seat *seat = context;
     char token[2 * START_TOKEN_BYTES + 1];
@@ -222,13 +227,15 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
     arm_start_timeout(seat);
 }
 
-static void on_ended(void *context, struct interpreter *interpreter, const char *reason, const struct worker_exit *exit)
+static void on_ended(void *context, struct interpreter *interpreter, const char *reason,
+                     const struct worker_exit *exit)
 {
     struct seat *seat = context;
     (void)interpreter;
     seat->interpreter = NULL;
     if (reason)
-        log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id), LOG_STR("reason", reason), LOG_END);
+        log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id),
+                  LOG_STR("reason", reason), LOG_END);
     on_gone(seat, exit);
 }
 
@@ -241,7 +248,8 @@ void seat_proceed(struct seat *seat)
         return;
     if (bridge->spawn_only) {
         seat->state = SEAT_BOOTING;
-        seat->interpreter = interpreter_start(bridge->supervisor, &bridge->options.interpreter, &own_interpreter, seat);
+        seat->interpreter = interpreter_start(bridge->supervisor, &bridge->options.interpreter,
+                                              &own_interpreter, seat);
     } else if (bridge->zygote_loaded) {
         fork_it(seat);
     }
@@ -274,7 +282,7 @@ void seat_forked(struct seat *seat, pid_t pid)
 
 void seat_orphaned(struct seat *seat)
 {
-    if (seat->state != SEAT_FORKING && seat->state != SEAT_WAITING)
+    if (seat->state != SEAT_FORKING)
         return;
     seat->exit = (struct worker_exit){.cause = "not started"};
     vacate(seat);
@@ -288,7 +296,7 @@ void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
     struct link *link = seat_link(seat, worker);
     if (seat->state == SEAT_WAITING) {
         vacate(seat);
-    } else if (link) {
+    } else if (link && grace_us) {
         link_add_stop(link, grace_us);
         link_flush(link);
         set_timer(seat, grace_us / 1000);

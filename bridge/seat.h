@@ -3,7 +3,8 @@
  *     EMPTY ──► WAITING ──► FORKING ──► ALIVE ──► EMPTY
  *                  └──────► BOOTING ──────┘
  *
- * Its life is the supervisor thread's; the few members that other threads need are under the seat's lock. */
+ * Its life is the supervisor thread's; the few members that other threads need are under the seat's
+ * lock. */
 #ifndef SNAKEPIT_BRIDGE_SEAT_H
 #define SNAKEPIT_BRIDGE_SEAT_H
 
@@ -50,9 +51,10 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index);
 /* The link of that worker with a reference for the caller, or NULL. Any thread. */
 struct link *seat_link(struct seat *seat, struct worker_ref worker);
 
-/* The worker that a hello claims to be, if it is expected and has the right token; notes its link. Any thread. */
-bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link, struct worker_ref *out_worker)
-    __attribute__((warn_unused_result));
+/* The worker that a hello claims to be, if it is expected and has the right token; notes its link.
+ * Any thread. */
+bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link,
+                 struct worker_ref *out_worker) __attribute__((warn_unused_result));
 
 /* The link is over. Returns whether it was the seat's. Any thread. */
 bool seat_detach(struct seat *seat, struct link *link);
@@ -68,7 +70,8 @@ void seat_proceed(struct seat *seat);
 /* The zygote has forked it. */
 void seat_forked(struct seat *seat, pid_t pid);
 
-/* The zygote is gone: a seat that counted on it begins again. */
+/* The zygote is gone: a worker that it was to fork will not come. One that WAITs waits for the next
+ * zygote. */
 void seat_orphaned(struct seat *seat);
 
 /* It has attached in time. */

@@ -10,7 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-/* A forked worker may be dead before its pid has been told to us: the last so many exits of strangers are kept. */
+/* A forked worker may be dead before its pid has been told to us: the last so many exits of
+ * strangers are kept. */
 enum { STRANGERS = 64 };
 
 struct supervisor {
@@ -31,7 +32,8 @@ static struct worker_exit classify(const siginfo_t *info)
     static const struct {
         int signal;
         const char *cause;
-    } causes[] = {{SIGSEGV, "segfault"}, {SIGBUS, "segfault"}, {SIGABRT, "abort"}, {SIGKILL, "killed"}};
+    } causes[] = {
+        {SIGSEGV, "segfault"}, {SIGBUS, "segfault"}, {SIGABRT, "abort"}, {SIGKILL, "killed"}};
     if (info->si_code == CLD_EXITED)
         return (struct worker_exit){.code = info->si_status, .cause = "exit"};
     struct worker_exit exit = {.signal = info->si_status, .cause = "signal"};
@@ -44,7 +46,7 @@ static struct worker_exit classify(const siginfo_t *info)
 
 static struct process *find(struct supervisor *supervisor, pid_t pid)
 {
-    LIST_FOREACH(&supervisor->processes, node, next) {
+    LIST_FOREACH (&supervisor->processes, node, next) {
         struct process *process = LIST_OWNER(node, struct process, place);
         if (process->pid == pid)
             return process;
@@ -61,8 +63,8 @@ static void finish(struct supervisor *supervisor, struct process *process, const
     process->on_exit(process, &exit);
 }
 
-/* Looks at the dead child before burying it: as long as it is a zombie, its number can belong to no other group. Strangers
- * are reaped too: as a subreaper we inherit the orphans of our workers. */
+/* Looks at the dead child before burying it: as long as it is a zombie, its number can belong to no
+ * other group. Strangers are reaped too: as a subreaper we inherit the orphans of our workers. */
 static void on_child(uv_signal_t *handle, int signum)
 {
     struct supervisor *supervisor = handle->data;

@@ -1,5 +1,5 @@
-/* The supervisor: the thread that does the clock's work and watches processes. A libuv loop; other threads send it
- * messages. */
+/* The supervisor: the thread that does the clock's work and watches processes. A libuv loop; other
+ * threads send it messages. */
 #ifndef SNAKEPIT_BRIDGE_SUPERVISOR_H
 #define SNAKEPIT_BRIDGE_SUPERVISOR_H
 
@@ -27,8 +27,8 @@ struct process {
     void (*on_exit)(struct process *process, const struct worker_exit *exit);
 };
 
-/* Makes the process that calls it a child subreaper, and starts the thread. SIGCHLD must be blocked in all others.
- * `warden` is borrowed. */
+/* Makes the process that calls it a child subreaper, and starts the thread. SIGCHLD must be blocked
+ * in all others. `warden` is borrowed. */
 struct supervisor *supervisor_start(struct warden *warden);
 
 /* Ends the loop, whose handles must all have been closed, joins the thread and frees. */
@@ -39,8 +39,8 @@ uv_loop_t *supervisor_loop(struct supervisor *supervisor);
 /* Any thread. */
 void supervisor_send(struct supervisor *supervisor, struct errand *errand);
 
-/* Tells process->on_exit() when `pid` has ended, at once if it has already. It must be our child, or become it, and lead its
- * process group, which is killed when it ends. Supervisor's thread. */
+/* Tells process->on_exit() when `pid` has ended, at once if it has already. It must be our child,
+ * or become it, and lead its process group, which is killed when it ends. Supervisor's thread. */
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid);
 
 /* Kills the process and its group. Harmless when there is none. Supervisor's thread. */

@@ -1,5 +1,5 @@
-/* A completion-queue tag: every batch that was started yields one event, which runs it. Embedded in its owner, one for
- * each kind of batch, alive until the event has come. */
+/* A completion-queue tag: every batch that was started yields one event, which runs it. Embedded in
+ * its owner, one for each kind of batch, alive until the event has come. */
 #ifndef SNAKEPIT_BRIDGE_TAG_H
 #define SNAKEPIT_BRIDGE_TAG_H
 
@@ -8,8 +8,8 @@
 
 struct tag {
     void (*run)(struct tag *tag, bool success); /* on the thread of the queue */
-    /* gRPC's own synchronisation is invisible to ThreadSanitizer: a release before the batch is started and an acquire
-     * before it is run say the same in terms it understands. */
+    /* gRPC's own synchronisation is invisible to ThreadSanitizer: a release before the batch is
+     * started and an acquire before it is run say the same in terms it understands. */
     atomic_uint fence;
 };
 

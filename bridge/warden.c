@@ -31,8 +31,8 @@ static void wait_for_end(int fd)
     } while (got > 0 || (got < 0 && errno == EINTR));
 }
 
-/* In the child: nothing but system calls from here on. It leaves the session, so that what a terminal or a service manager
- * sends to the gateway's group does not reach it first. */
+/* In the child: nothing but system calls from here on. It leaves the session, so that what a
+ * terminal or a service manager sends to the gateway's group does not reach it first. */
 static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_int *groups)
 {
     setsid();
@@ -62,7 +62,8 @@ struct warden *warden_start(const struct rundir *rundir)
 {
     int ends[2];
     size_t size = GROUPS_MAX * sizeof(atomic_int);
-    atomic_int *groups = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    atomic_int *groups =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pid = -1;
     if (groups != MAP_FAILED && pipe2(ends, O_CLOEXEC) == 0) {
         pid = fork();
@@ -73,7 +74,8 @@ struct warden *warden_start(const struct rundir *rundir)
         close(ends[0]);
     }
     if (pid < 0) {
-        log_event(LOG_ERROR, "cannot start the warden", LOG_STR("reason", strerror(errno)), LOG_END);
+        log_event(LOG_ERROR, "cannot start the warden", LOG_STR("reason", strerror(errno)),
+                  LOG_END);
         return NULL;
     }
     struct warden *warden = MEM_NEW(struct warden);

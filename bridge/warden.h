@@ -1,5 +1,6 @@
-/* The warden: a small process that outlives the gateway by a moment. When the gateway is gone, however it went, it kills
- * the process groups of the workers (their own children included) and removes the gateway's directory. */
+/* The warden: a small process that outlives the gateway by a moment. When the gateway is gone,
+ * however it went, it kills the process groups of the workers (their own children included) and
+ * removes the gateway's directory. */
 #ifndef SNAKEPIT_BRIDGE_WARDEN_H
 #define SNAKEPIT_BRIDGE_WARDEN_H
 
@@ -10,7 +11,8 @@
 
 struct warden;
 
-/* Forks the warden; to be called before there are threads. NULL, with the reason logged, when that fails. */
+/* Forks the warden; to be called before there are threads. NULL, with the reason logged, when that
+ * fails. */
 struct warden *warden_start(const struct rundir *rundir);
 
 /* Ends the warden, lets it clean up and frees. Accepts NULL inside. */

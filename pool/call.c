@@ -47,7 +47,8 @@ void call_unref(struct call **call)
 void call_move(struct call *call, enum call_state next)
 {
     if (!(moves[call->state] & 1u << next)) {
-        fprintf(stderr, "snakepit: a call cannot go from %s to %s\n", state_names[call->state], state_names[next]);
+        fprintf(stderr, "snakepit: a call cannot go from %s to %s\n", state_names[call->state],
+                state_names[next]);
         abort();
     }
     call->state = next;

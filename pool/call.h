@@ -5,8 +5,9 @@
  *      │                 │  ◄─────────────────┤ worker died, not started │
  *      └───────────────► DONE ◄───────────────┴──────────────────────────┘
  *
- * The caller makes it, fills in the request half and submits it; then it is the pool's until the pool posts it, DONE and
- * with its outcome, to the caller's mailbox (`home`), exactly once. The caller keeps a reference of its own throughout. */
+ * The caller makes it, fills in the request half and submits it; then it is the pool's until the
+ * pool posts it, DONE and with its outcome, to the caller's mailbox (`home`), exactly once. The
+ * caller keeps a reference of its own throughout. */
 #ifndef SNAKEPIT_POOL_CALL_H
 #define SNAKEPIT_POOL_CALL_H
 
@@ -105,7 +106,7 @@ struct call {
     /* The pool's, under its lock. */
     enum call_state state;
     atomic_uint references;
-    struct list place;      /* in the queue */
+    struct list place;       /* in the queue */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;
     uint64_t submitted_us;
@@ -113,14 +114,17 @@ struct call {
     uint64_t deadline_us; /* on the pool's clock */
 };
 
-/* Makes a call in `arena`, of which it takes a reference. Returns with one reference, the caller's. */
+/* Makes a call in `arena`, of which it takes a reference. Returns with one reference, the caller's.
+ */
 struct call *call_new(struct arena *arena) __attribute__((returns_nonnull));
 struct call *call_ref(struct call *call);
 
-/* Drops a reference and clears the pointer; accepts NULL inside. The last one releases the arena and the outcome. */
+/* Drops a reference and clears the pointer; accepts NULL inside. The last one releases the arena
+ * and the outcome. */
 void call_unref(struct call **call);
 
-/* Moves the call on. Aborts on a move that the picture above does not have. Under the pool's lock. */
+/* Moves the call on. Aborts on a move that the picture above does not have. Under the pool's lock.
+ */
 void call_move(struct call *call, enum call_state next);
 
 const char *call_state_name(enum call_state state);

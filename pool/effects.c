@@ -26,14 +26,16 @@ void effects_apply(struct effects *effects, struct runtime *runtime)
     for (unsigned i = 0; i < effects->home_count; i++)
         mailbox_post_chain(effects->homes[i].box, effects->homes[i].first, effects->homes[i].last);
     for (unsigned i = 0; i < effects->invoke_count; i++) {
-        runtime->ops->invoke(runtime, effects->invokes[i].worker, effects->invokes[i].call_id, effects->invokes[i].call,
-                             effects->invokes[i].remaining_us);
+        runtime->ops->invoke(runtime, effects->invokes[i].worker, effects->invokes[i].call_id,
+                             effects->invokes[i].call, effects->invokes[i].remaining_us);
         call_unref(&effects->invokes[i].call);
     }
     for (unsigned i = 0; i < effects->cancel_count; i++)
         runtime->ops->cancel(runtime, effects->cancels[i].worker, effects->cancels[i].call_id);
     for (unsigned i = 0; i < effects->start_count; i++)
         runtime->ops->start(runtime, effects->starts[i].worker, effects->starts[i].id);
+    for (unsigned i = 0; i < effects->kill_count; i++)
+        runtime->ops->stop(runtime, effects->kills[i], 0);
     if (effects->flush && (effects->invoke_count || effects->cancel_count))
         runtime->ops->flush(runtime);
     if (effects->alarm_us)

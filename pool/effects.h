@@ -1,5 +1,6 @@
-/* What a change of the pool leaves to be done once the lock is released: calls to the runtime and the observer, and
- * answers to post. Collected under the lock on the caller's stack, applied after it. */
+/* What a change of the pool leaves to be done once the lock is released: calls to the runtime and
+ * the observer, and answers to post. Collected under the lock on the caller's stack, applied after
+ * it. */
 #ifndef SNAKEPIT_POOL_EFFECTS_H
 #define SNAKEPIT_POOL_EFFECTS_H
 
@@ -17,7 +18,8 @@ struct effects {
     struct {
         struct worker_ref worker;
         uint64_t call_id;
-        struct call *call; /* a reference of its own: the call may end before the invocation is encoded */
+        struct call
+            *call; /* a reference of its own: the call may end before the invocation is encoded */
         uint64_t remaining_us;
     } invokes[EFFECTS_MAX];
 
@@ -33,6 +35,9 @@ struct effects {
         char id[WORKER_ID_MAX];
     } starts[EFFECTS_MAX];
 
+    unsigned kill_count;
+    struct worker_ref kills[EFFECTS_MAX];
+
     /* Answers, a chain for each mailbox. */
     unsigned home_count;
     struct {
@@ -47,7 +52,8 @@ struct effects {
 
 static inline void effects_init(struct effects *effects)
 {
-    effects->invoke_count = effects->cancel_count = effects->start_count = effects->home_count = 0;
+    effects->invoke_count = effects->cancel_count = effects->start_count = effects->kill_count =
+        effects->home_count = 0;
     effects->alarm_us = 0;
     effects->flush = false;
 }
@@ -56,7 +62,7 @@ static inline void effects_init(struct effects *effects)
 static inline bool effects_full(const struct effects *effects)
 {
     return effects->invoke_count == EFFECTS_MAX || effects->cancel_count == EFFECTS_MAX ||
-           effects->start_count == EFFECTS_MAX;
+           effects->start_count == EFFECTS_MAX || effects->kill_count == EFFECTS_MAX;
 }
 
 /* Posts the call, DONE, to its home; takes the pool's reference. */

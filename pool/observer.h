@@ -1,5 +1,6 @@
-/* The observer port: told of what happens to workers, for logs and start-up. Called without the pool's lock, on the
- * thread that made the change; events of one worker come in order. All members may be NULL. */
+/* The observer port: told of what happens to workers, for logs and start-up. Called without the
+ * pool's lock, on the thread that made the change; events of one worker come in order. All members
+ * may be NULL. */
 #ifndef SNAKEPIT_POOL_OBSERVER_H
 #define SNAKEPIT_POOL_OBSERVER_H
 
@@ -9,7 +10,8 @@ struct observer_ops {
     /* A worker takes calls now. */
     void (*worker_ready)(void *context, const char *id, int pid, uint64_t start_us);
     /* A worker has left; `lost` calls were answered with worker_crash. */
-    void (*worker_gone)(void *context, const char *id, int pid, const struct worker_exit *exit, unsigned lost);
+    void (*worker_gone)(void *context, const char *id, int pid, const struct worker_exit *exit,
+                        unsigned lost);
     /* Every worker asked for at the start is ready. Once. */
     void (*pool_started)(void *context, struct pool *pool);
     /* The pool cannot start workers, and why. */

@@ -20,12 +20,13 @@ struct pool_options pool_defaults(void)
         .queue_timeout_us = 10u * 1000000u,
         .timeout_us = 300u * 1000000u,
         .ahead_budget_us = 1000,
+        .cancel_grace_us = 5u * 1000000u,
         .now_us = clock_now_us,
     };
 }
 
-struct pool *pool_new(const struct pool_options *options, struct registry *registry, struct runtime *runtime,
-                      struct observer observer)
+struct pool *pool_new(const struct pool_options *options, struct registry *registry,
+                      struct runtime *runtime, struct observer observer)
 {
     struct pool *pool = MEM_NEW(struct pool);
     pool->options = *options;
@@ -139,21 +140,12 @@ void pool_flush(struct pool *pool)
     pool->runtime->ops->flush(pool->runtime);
 }
 
-static struct worker *worker_of(struct inflight *entry)
-{
-    return LIST_OWNER(entry - (entry->id & 0xff), struct worker, inflight);
-}
-
 void pool_cancel(struct pool *pool, struct call *call)
 {
     struct effects effects;
-    enter(pool, &effects);
+    uint64_t now_us = enter(pool, &effects);
     if (call->state == CALL_DISPATCHED || call->state == CALL_RUNNING) {
-        effects.cancels[0].worker = worker_of(call->inflight)->ref;
-        effects.cancels[0].call_id = call->inflight->id;
-        effects.cancel_count = 1;
-        effects.flush = true;
-        schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_MAYBE, &effects);
+        schedule_give_up(pool, call, CALL_END_CANCELLED, now_us, &effects);
     } else if (call->state == CALL_QUEUED) {
         schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_NO, &effects);
     }
@@ -206,8 +198,8 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
     return expected;
 }
 
-static void answer(struct pool *pool, struct worker *worker, const struct worker_answer *from, struct arena *memory,
-                   struct effects *effects)
+static void answer(struct pool *pool, struct worker *worker, const struct worker_answer *from,
+                   struct arena *memory, struct effects *effects)
 {
     struct inflight *entry = worker_find(worker, from->call_id);
     struct call *call = entry ? entry->call : NULL;
@@ -226,6 +218,7 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     }
     if (entry) {
         worker->calls_done++;
+        heap_remove(&pool->timers, &entry->grace.node);
         worker_release(worker, entry);
     }
 }
@@ -234,12 +227,13 @@ static void measure_pace(struct pool *pool, size_t count, uint64_t now_us)
 {
     uint64_t every_us = (now_us - pool->answered_us) / count;
     if (pool->answered_us)
-        pool->answer_every_us += (uint64_t)(((int64_t)every_us - (int64_t)pool->answer_every_us) / 8);
+        pool->answer_every_us +=
+            (uint64_t)(((int64_t)every_us - (int64_t)pool->answer_every_us) / 8);
     pool->answered_us = now_us;
 }
 
-void pool_worker_answers(struct pool *pool, struct worker_ref ref, const struct worker_answer *answers, size_t count,
-                         struct arena *memory)
+void pool_worker_answers(struct pool *pool, struct worker_ref ref,
+                         const struct worker_answer *answers, size_t count, struct arena *memory)
 {
     struct effects effects;
     if (count == 0)
@@ -335,7 +329,7 @@ static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct e
     unsigned count = 0;
     for (unsigned i = 0; i < pool->options.workers; i++) {
         struct worker *worker = &pool->workers[i];
-        LIST_FOREACH(&worker->sent, node, next) {
+        LIST_FOREACH (&worker->sent, node, next) {
             struct call *call = LIST_OWNER(node, struct inflight, order)->call;
             if (call)
                 schedule_end(pool, call, CALL_END_SHUTDOWN, EXECUTED_MAYBE, effects);

@@ -1,7 +1,9 @@
-/* The runtime port: what the pool wants from whoever runs worker processes, and what it is told by them.
+/* The runtime port: what the pool wants from whoever runs worker processes, and what it is told by
+ * them.
  *
- * The pool never calls it while holding its lock, so between a decision and the call here the worker may have gone: a
- * runtime ignores what is meant for a worker it no longer has, since pool_worker_gone() has dealt with its calls. */
+ * The pool never calls it while holding its lock, so between a decision and the call here the
+ * worker may have gone: a runtime ignores what is meant for a worker it no longer has, since
+ * pool_worker_gone() has dealt with its calls. */
 #ifndef SNAKEPIT_POOL_RUNTIME_H
 #define SNAKEPIT_POOL_RUNTIME_H
 
@@ -24,19 +26,22 @@ struct worker_ref {
 enum { WORKER_ID_MAX = 64 };
 
 struct runtime_ops {
-    /* Start a process for this seat. Answered by pool_worker_ready() or pool_worker_gone(). `id` is borrowed. */
+    /* Start a process for this seat. Answered by pool_worker_ready() or pool_worker_gone(). `id` is
+     * borrowed. */
     void (*start)(struct runtime *runtime, struct worker_ref worker, const char *id);
-    /* Put a call into the worker's next frame. `call` is borrowed for the duration; its bytes are copied or referenced.
-     * `remaining_us`: time left, at least 1. */
-    void (*invoke)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id, struct call *call,
-                   uint64_t remaining_us);
+    /* Put a call into the worker's next frame. `call` is borrowed for the duration; its bytes are
+     * copied or referenced. `remaining_us`: time left, at least 1. */
+    void (*invoke)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                   struct call *call, uint64_t remaining_us);
     /* Tell the worker that nobody waits for this call any more. */
     void (*cancel)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id);
-    /* Let the worker finish within `grace_us` and leave; kill it afterwards. Answered by pool_worker_gone(). */
+    /* Let the worker finish within `grace_us` and leave; kill it afterwards, or now if that is 0.
+     * Answered by pool_worker_gone(). */
     void (*stop)(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us);
     /* Send the frames that were filled. */
     void (*flush)(struct runtime *runtime);
-    /* Call pool_tick() at `due_us` on the pool's clock or soon after; the earliest one asked for counts. */
+    /* Call pool_tick() at `due_us` on the pool's clock or soon after; the earliest one asked for
+     * counts. */
     void (*alarm)(struct runtime *runtime, uint64_t due_us);
 };
 

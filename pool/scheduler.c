@@ -1,13 +1,16 @@
 #include "pool/inside.h"
 
-/* What a call is taken to cost on top of the tool's own time, and while its tool was never measured. */
+/* What a call is taken to cost on top of the tool's own time, and while its tool was never
+ * measured. */
 enum { OVERHEAD_US = 10, UNMEASURED_US = 1000000 };
 
-static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us, struct effects *effects);
+static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                        struct effects *effects);
 
 static uint64_t queue_due(const struct pool *pool, const struct call *call)
 {
-    uint64_t limit = call->queue_timeout_us ? call->queue_timeout_us : pool->options.queue_timeout_us;
+    uint64_t limit =
+        call->queue_timeout_us ? call->queue_timeout_us : pool->options.queue_timeout_us;
     uint64_t due = call->enqueued_us + limit;
     return due < call->deadline_us ? due : call->deadline_us;
 }
@@ -33,8 +36,8 @@ static void leave_queue(struct pool *pool, struct call *call)
     pool->queue_depth--;
 }
 
-void schedule_end(struct pool *pool, struct call *call, enum call_end end, enum call_executed executed,
-                  struct effects *effects)
+void schedule_end(struct pool *pool, struct call *call, enum call_end end,
+                  enum call_executed executed, struct effects *effects)
 {
     leave_queue(pool, call);
     heap_remove(&pool->timers, &call->timer.node);
@@ -48,8 +51,40 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end, enum 
     effects_answer(effects, call);
 }
 
+static struct worker *worker_of(struct inflight *entry)
+{
+    return LIST_OWNER(entry - (entry->id & 0xff), struct worker, inflight);
+}
+
+/* The worker still runs a call that nobody waits for. It alone is killed, and that is no crash. */
+static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                          struct effects *effects)
+{
+    struct worker *worker = worker_of(LIST_OWNER(timer, struct inflight, grace));
+    (void)now_us;
+    worker->leaving = true;
+    if (worker->state == WORKER_READY)
+        worker_move(worker, WORKER_DRAINING);
+    schedule_reconsider(pool, worker);
+    effects->kills[effects->kill_count++] = worker->ref;
+}
+
+void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
+                      struct effects *effects)
+{
+    struct inflight *entry = call->inflight;
+    effects->cancels[effects->cancel_count].worker = worker_of(entry)->ref;
+    effects->cancels[effects->cancel_count++].call_id = entry->id;
+    effects->flush = true;
+    entry->grace.fire = on_grace_over;
+    heap_set(&pool->timers, &entry->grace.node, now_us + pool->options.cancel_grace_us);
+    call->outcome.run_us = now_us - entry->sent_us;
+    schedule_end(pool, call, end, EXECUTED_MAYBE, effects);
+}
+
 /* A queued call has waited too long, or a dispatched one has used up its time. */
-static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us, struct effects *effects)
+static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                        struct effects *effects)
 {
     struct call *call = HEAP_OWNER(timer, struct call, timer);
     if (call->state == CALL_QUEUED) {
@@ -58,13 +93,7 @@ static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t no
         schedule_end(pool, call, CALL_END_QUEUE_TIMEOUT, EXECUTED_NO, effects);
         return;
     }
-    struct inflight *entry = call->inflight;
-    struct worker *worker = LIST_OWNER(entry - (entry->id & 0xff), struct worker, inflight);
-    effects->cancels[effects->cancel_count].worker = worker->ref;
-    effects->cancels[effects->cancel_count++].call_id = entry->id;
-    effects->flush = true;
-    call->outcome.run_us = now_us - entry->sent_us;
-    schedule_end(pool, call, CALL_END_TIMEOUT, EXECUTED_MAYBE, effects);
+    schedule_give_up(pool, call, CALL_END_TIMEOUT, now_us, effects);
 }
 
 void schedule_reconsider(struct pool *pool, struct worker *worker)
@@ -88,7 +117,8 @@ static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }
 
-/* A worker with a free slot; else the busy one where the call would wait least, if that is short; else NULL. */
+/* A worker with a free slot; else the busy one where the call would wait least, if that is short;
+ * else NULL. */
 static struct worker *choose(struct pool *pool)
 {
     if (!list_empty(&pool->free))

@@ -1,6 +1,7 @@
 #include "pool/inside.h"
 
-/* A process that dies sooner than this after its start is not simply replaced: each further one waits longer. */
+/* A process that dies sooner than this after its start is not simply replaced: each further one
+ * waits longer. */
 enum { EARLY_US = 1000000, BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
 
 void staff_start(struct pool *pool, struct worker *worker, uint64_t now_us, struct effects *effects)
@@ -11,7 +12,8 @@ void staff_start(struct pool *pool, struct worker *worker, uint64_t now_us, stru
     memcpy(effects->starts[effects->start_count++].id, worker->id, sizeof worker->id);
 }
 
-static void on_start_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us, struct effects *effects)
+static void on_start_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                         struct effects *effects)
 {
     staff_start(pool, HEAP_OWNER(timer, struct worker, timer), now_us, effects);
 }
@@ -29,7 +31,8 @@ static void plan_replacement(struct pool *pool, struct worker *worker, bool earl
     unsigned doublings = worker->early_deaths < 2 ? 0 : worker->early_deaths - 2;
     uint64_t delay_us = doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : BACKOFF_MAX_US;
     worker->timer.fire = on_start_due;
-    heap_set(&pool->timers, &worker->timer.node, now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US));
+    heap_set(&pool->timers, &worker->timer.node,
+             now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US));
 }
 
 static bool contains(const uint64_t *ids, unsigned count, uint64_t id)
@@ -49,8 +52,8 @@ static enum call_executed how_far(const struct started_calls *started, uint64_t 
     return contains(started->started, started->started_count, id) ? EXECUTED_YES : EXECUTED_NO;
 }
 
-static void lose(struct pool *pool, struct call *call, enum call_executed executed, const struct worker_exit *exit,
-                 uint64_t now_us, struct effects *effects)
+static void lose(struct pool *pool, struct call *call, enum call_executed executed,
+                 const struct worker_exit *exit, uint64_t now_us, struct effects *effects)
 {
     call_move(call, CALL_RUNNING);
     call->outcome.crash = *exit;
@@ -58,9 +61,11 @@ static void lose(struct pool *pool, struct call *call, enum call_executed execut
     schedule_end(pool, call, CALL_END_CRASH, executed, effects);
 }
 
-/* What had not started goes back to the front of the queue, in its old order: hence newest first. */
-static unsigned settle_calls(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
-                             const struct started_calls *started, uint64_t now_us, struct effects *effects)
+/* What had not started goes back to the front of the queue, in its old order: hence newest first.
+ */
+static unsigned settle_calls(struct pool *pool, struct worker *worker,
+                             const struct worker_exit *exit, const struct started_calls *started,
+                             uint64_t now_us, struct effects *effects)
 {
     unsigned lost = 0;
     while (!list_empty(&worker->sent)) {
@@ -75,6 +80,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker, const str
             lose(pool, call, executed, exit, now_us, effects);
             lost++;
         }
+        heap_remove(&pool->timers, &entry->grace.node);
         worker_release(worker, entry);
     }
     return lost;

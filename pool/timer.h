@@ -7,10 +7,12 @@
 struct pool;
 struct effects;
 
-/* Embedded in what it is about. `fire` is called under the pool's lock, once it is due and out of the heap. */
+/* Embedded in what it is about. `fire` is called under the pool's lock, once it is due and out of
+ * the heap. */
 struct pool_timer {
     struct heap_node node;
-    void (*fire)(struct pool *pool, struct pool_timer *timer, uint64_t now_us, struct effects *effects);
+    void (*fire)(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                 struct effects *effects);
 };
 
 #endif

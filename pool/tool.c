@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* Superseded tables and tools stay in the arena until the registry goes: readers need no lock and no count. They pile up
- * only as often as the code of the tools changes. */
+/* Superseded tables and tools stay in the arena until the registry goes: readers need no lock and
+ * no count. They pile up only as often as the code of the tools changes. */
 struct registry {
     pthread_mutex_t lock; /* one announcement at a time; guards `arena` */
     struct arena *arena;
@@ -50,7 +50,8 @@ bool tool_name_valid(struct bytes name)
     return true;
 }
 
-/* FNV-1a. The names come from our own workers, not from callers, so floods of collisions are no concern. */
+/* FNV-1a. The names come from our own workers, not from callers, so floods of collisions are no
+ * concern. */
 static size_t hash(struct bytes name)
 {
     uint64_t value = 0xcbf29ce484222325u;
@@ -86,7 +87,8 @@ static int by_name(const void *left, const void *right)
     const struct tool *b = *(struct tool *const *)right;
     size_t shorter = a->spec.name.len < b->spec.name.len ? a->spec.name.len : b->spec.name.len;
     int order = memcmp(a->spec.name.data, b->spec.name.data, shorter);
-    return order ? order : (a->spec.name.len > b->spec.name.len) - (a->spec.name.len < b->spec.name.len);
+    return order ? order
+                 : (a->spec.name.len > b->spec.name.len) - (a->spec.name.len < b->spec.name.len);
 }
 
 static void publish(struct registry *registry, struct tool **tools, size_t count)
@@ -111,11 +113,13 @@ static void publish(struct registry *registry, struct tool **tools, size_t count
 
 static bool same(const struct tool *tool, const struct tool_spec *spec)
 {
-    return bytes_equal(tool->spec.description, spec->description) && bytes_equal(tool->spec.schema, spec->schema) &&
+    return bytes_equal(tool->spec.description, spec->description) &&
+           bytes_equal(tool->spec.schema, spec->schema) &&
            tool->spec.streaming == spec->streaming && tool->spec.idempotent == spec->idempotent;
 }
 
-static struct tool *make_tool(struct registry *registry, struct pool *pool, const struct tool_spec *spec)
+static struct tool *make_tool(struct registry *registry, struct pool *pool,
+                              const struct tool_spec *spec)
 {
     struct tool *tool = arena_zalloc(registry->arena, sizeof *tool);
     tool->pool = pool;
@@ -127,8 +131,8 @@ static struct tool *make_tool(struct registry *registry, struct pool *pool, cons
 }
 
 /* Counts what `specs` would add and change, or returns why they cannot be taken. */
-static const char *examine(const struct tool_table *old, struct pool *pool, const struct tool_spec *specs, size_t count,
-                           size_t *out_changes)
+static const char *examine(const struct tool_table *old, struct pool *pool,
+                           const struct tool_spec *specs, size_t count, size_t *out_changes)
 {
     size_t added = 0, changed = 0;
     for (size_t i = 0; i < count; i++) {
@@ -147,7 +151,8 @@ static const char *examine(const struct tool_table *old, struct pool *pool, cons
 static void merge(struct registry *registry, const struct tool_table *old, struct pool *pool,
                   const struct tool_spec *specs, size_t count)
 {
-    struct tool **tools = arena_alloc(registry->arena, (old->count + count) * sizeof(struct tool *));
+    struct tool **tools =
+        arena_alloc(registry->arena, (old->count + count) * sizeof(struct tool *));
     size_t kept = old->count;
     if (kept)
         memcpy(tools, old->sorted, kept * sizeof tools[0]);
@@ -162,7 +167,8 @@ static void merge(struct registry *registry, const struct tool_table *old, struc
     publish(registry, tools, kept);
 }
 
-const char *registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs, size_t count)
+const char *registry_announce(struct registry *registry, struct pool *pool,
+                              const struct tool_spec *specs, size_t count)
 {
     pthread_mutex_lock(&registry->lock);
     const struct tool_table *old = registry_table(registry);

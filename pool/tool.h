@@ -1,7 +1,8 @@
 /* Tools and the registry of all of them.
  *
- * Workers announce their tools when they become ready. Looking up is lock-free, since every request does it; announcing
- * publishes a new table. A tool, once published, lives as long as the registry. */
+ * Workers announce their tools when they become ready. Looking up is lock-free, since every request
+ * does it; announcing publishes a new table. A tool, once published, lives as long as the registry.
+ */
 #ifndef SNAKEPIT_POOL_TOOL_H
 #define SNAKEPIT_POOL_TOOL_H
 
@@ -43,9 +44,11 @@ struct registry;
 struct registry *registry_new(void) __attribute__((returns_nonnull));
 void registry_free(struct registry **registry);
 
-/* Adds or replaces tools of `pool`. What is the same already is left as it is, with its measurements. Returns NULL, or a
- * static reason and nothing changed: a bad name, a name that another pool has, too many tools. Any thread. */
-const char *registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs, size_t count)
+/* Adds or replaces tools of `pool`. What is the same already is left as it is, with its
+ * measurements. Returns NULL, or a static reason and nothing changed: a bad name, a name that
+ * another pool has, too many tools. Any thread. */
+const char *registry_announce(struct registry *registry, struct pool *pool,
+                              const struct tool_spec *specs, size_t count)
     __attribute__((warn_unused_result));
 
 /* The tool of that name, or NULL. Any thread, lock-free. */

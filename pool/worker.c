@@ -30,7 +30,8 @@ void worker_init(struct worker *worker, unsigned seat)
 void worker_move(struct worker *worker, enum worker_state next)
 {
     if (!(moves[worker->state] & 1u << next)) {
-        fprintf(stderr, "snakepit: a worker cannot go from %s to %s\n", state_names[worker->state], state_names[next]);
+        fprintf(stderr, "snakepit: a worker cannot go from %s to %s\n", state_names[worker->state],
+                state_names[next]);
         abort();
     }
     worker->state = next;
@@ -55,7 +56,8 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->leaving = false;
 }
 
-struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us, uint64_t now_us)
+struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us,
+                             uint64_t now_us)
 {
     struct inflight *entry = LIST_OWNER(worker->unused.next, struct inflight, order);
     list_remove(&entry->order);

@@ -4,7 +4,8 @@
  *        ▲          │           │          │
  *        └──────────┴───────────┴──────────┘  the process is gone
  *
- * Seats are as old as the pool; processes come and go in them. Everything here is under the pool's lock. */
+ * Seats are as old as the pool; processes come and go in them. Everything here is under the pool's
+ * lock. */
 #ifndef SNAKEPIT_POOL_WORKER_H
 #define SNAKEPIT_POOL_WORKER_H
 
@@ -29,11 +30,14 @@ enum { INFLIGHT_MAX = 256 };
 
 /* One call that a worker has and has not answered. */
 struct inflight {
-    uint64_t id;        /* on the wire: grows with every call of the worker; its low byte is the index here. 0 = unused */
-    struct call *call;  /* the pool's reference; NULL once the caller was answered otherwise */
+    uint64_t id; /* on the wire: grows with every call of the worker; its low byte is the index
+                    here. 0 = unused */
+    struct call *call; /* the pool's reference; NULL once the caller was answered otherwise */
     struct tool *tool;
-    struct list order;  /* in `sent`, oldest first, or in `unused` */
-    uint64_t cost_us;   /* what it was expected to take */
+    struct list order; /* in `sent`, oldest first, or in `unused` */
+    struct pool_timer
+        grace;        /* until when the worker may take to give up a call that nobody waits for */
+    uint64_t cost_us; /* what it was expected to take */
     uint64_t sent_us;
 };
 
@@ -41,7 +45,7 @@ struct worker {
     struct worker_ref ref;
     char id[WORKER_ID_MAX];
     enum worker_state state;
-    struct list free_place; /* in the pool's list of workers with a free slot */
+    struct list free_place;  /* in the pool's list of workers with a free slot */
     struct pool_timer timer; /* the next start, while VACANT */
     int pid;
     unsigned slots;
@@ -73,9 +77,10 @@ static inline bool worker_is(const struct worker *worker, struct worker_ref ref)
     return worker->state != WORKER_VACANT && worker->ref.number == ref.number;
 }
 
-/* Notes that the worker gets this call, whose reference it takes. Returns the entry, with its new id. The worker must have
- * room. */
-struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us, uint64_t now_us);
+/* Notes that the worker gets this call, whose reference it takes. Returns the entry, with its new
+ * id. The worker must have room. */
+struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us,
+                             uint64_t now_us);
 
 /* The entry with that id, or NULL. */
 struct inflight *worker_find(struct worker *worker, uint64_t id);

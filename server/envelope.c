@@ -22,7 +22,9 @@ static const struct member {
     {{"session_id", 10}, MEMBER_TEXT, offsetof(struct invocation_request, session_id)},
     {{"correlation_id", 14}, MEMBER_TEXT, offsetof(struct invocation_request, correlation_id)},
     {{"timeout_ms", 10}, MEMBER_MILLISECONDS, offsetof(struct invocation_request, timeout_us)},
-    {{"queue_timeout_ms", 16}, MEMBER_MILLISECONDS, offsetof(struct invocation_request, queue_timeout_us)},
+    {{"queue_timeout_ms", 16},
+     MEMBER_MILLISECONDS,
+     offsetof(struct invocation_request, queue_timeout_us)},
 };
 
 static const struct member *find_member(struct bytes name)
@@ -49,7 +51,8 @@ static struct bytes pointer_to(struct arena *arena, struct bytes key)
     return bytes_from(pointer, at);
 }
 
-static bool fault(struct envelope_fault *out_fault, struct arena *arena, struct bytes key, const char *detail)
+static bool fault(struct envelope_fault *out_fault, struct arena *arena, struct bytes key,
+                  const char *detail)
 {
     *out_fault = (struct envelope_fault){"invalid_request", detail, pointer_to(arena, key)};
     return false;
@@ -74,14 +77,15 @@ static const char *read_text(struct json_value value, struct arena *arena, struc
 static const char *read_milliseconds(struct json_value value, uint64_t *out_us)
 {
     int64_t number = 0;
-    if (value.type != JSON_TYPE_NUMBER || !json_to_int(value.raw, &number) || number < 1 || number > TIME_MAX_MS)
+    if (value.type != JSON_TYPE_NUMBER || !json_to_int(value.raw, &number) || number < 1 ||
+        number > TIME_MAX_MS)
         return "must be a whole number of milliseconds from 1 to 86400000";
     *out_us = (uint64_t)number * 1000;
     return NULL;
 }
 
-static const char *read_member(const struct member *member, struct json_value value, struct arena *arena,
-                               struct invocation_request *request)
+static const char *read_member(const struct member *member, struct json_value value,
+                               struct arena *arena, struct invocation_request *request)
 {
     void *place = (char *)request + member->offset;
     if (member->kind == MEMBER_TEXT)
@@ -94,8 +98,8 @@ static const char *read_member(const struct member *member, struct json_value va
     return NULL;
 }
 
-static bool read_members(struct bytes object, struct arena *arena, struct invocation_request *request,
-                         struct envelope_fault *out_fault)
+static bool read_members(struct bytes object, struct arena *arena,
+                         struct invocation_request *request, struct envelope_fault *out_fault)
 {
     struct json_cursor cursor = {0};
     struct bytes key;
@@ -106,7 +110,8 @@ static bool read_members(struct bytes object, struct arena *arena, struct invoca
         const struct member *member = find_member(name);
         if (!member)
             return fault(out_fault, arena, name,
-                         arena_printf(arena, "unknown member \"%.*s\"", name.len > 64 ? 64 : (int)name.len, name.data));
+                         arena_printf(arena, "unknown member \"%.*s\"",
+                                      name.len > 64 ? 64 : (int)name.len, name.data));
         unsigned bit = 1u << (member - members);
         if (seen & bit)
             return fault(out_fault, arena, name, "given twice");
@@ -117,7 +122,8 @@ static bool read_members(struct bytes object, struct arena *arena, struct invoca
                          arena_printf(arena, "\"%.*s\" %s", (int)name.len, name.data, wrong));
     }
     if ((seen & 3) == 3)
-        return fault(out_fault, arena, BYTES("command"), "\"command\" is the older name of \"tool\": give one of them");
+        return fault(out_fault, arena, BYTES("command"),
+                     "\"command\" is the older name of \"tool\": give one of them");
     if ((seen & 3) == 0)
         return fault(out_fault, arena, BYTES("tool"), "\"tool\" is missing");
     return true;
@@ -130,11 +136,14 @@ bool envelope_read(struct bytes body, struct arena *arena, struct invocation_req
     struct json_error error;
     if (!json_check(body, ENVELOPE_MAX_DEPTH, &whole, &error)) {
         *out_fault = (struct envelope_fault){
-            "invalid_json", arena_printf(arena, "not JSON at byte %zu: %s", error.offset, error.reason), {0}};
+            "invalid_json",
+            arena_printf(arena, "not JSON at byte %zu: %s", error.offset, error.reason),
+            {0}};
         return false;
     }
     if (whole.type != JSON_TYPE_OBJECT) {
-        *out_fault = (struct envelope_fault){"invalid_request", "the body must be an object", BYTES("")};
+        *out_fault =
+            (struct envelope_fault){"invalid_request", "the body must be an object", BYTES("")};
         return false;
     }
     *out_request = (struct invocation_request){.args = BYTES("{}")};

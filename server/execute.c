@@ -27,9 +27,11 @@ void execute_post(struct exchange *exchange)
     struct invocation_request request;
     struct envelope_fault fault;
     if (type.len && !media_is_json(type)) {
-        problem_respond(exchange, &(struct problem){.status = 415,
-                                                    .code = "unsupported_media_type",
-                                                    .detail = "the body must be JSON: send content-type application/json"});
+        problem_respond(exchange,
+                        &(struct problem){
+                            .status = 415,
+                            .code = "unsupported_media_type",
+                            .detail = "the body must be JSON: send content-type application/json"});
         return;
     }
     if (envelope_read(buffer_bytes(&exchange->body), exchange->arena, &request, &fault))

@@ -1,5 +1,5 @@
-/* The gateway: what the handlers need to know of the rest. One for the process, made by main.c and constant afterwards
- * but for `leaving`. Handlers find it by gateway_of(). */
+/* The gateway: what the handlers need to know of the rest. One for the process, made by main.c and
+ * constant afterwards but for `leaving`. Handlers find it by gateway_of(). */
 #ifndef SNAKEPIT_SERVER_GATEWAY_H
 #define SNAKEPIT_SERVER_GATEWAY_H
 

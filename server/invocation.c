@@ -33,7 +33,8 @@ static struct bytes plain_header(struct exchange *exchange, const char *name, si
     return value.len ? arena_copy(exchange->arena, value) : value;
 }
 
-static struct call *make_call(struct exchange *exchange, const struct invocation_request *request, struct tool *tool)
+static struct call *make_call(struct exchange *exchange, const struct invocation_request *request,
+                              struct tool *tool)
 {
     struct call *call = call_new(exchange->arena);
     call->tool = tool;
@@ -77,7 +78,8 @@ static bool still_starting(const struct gateway *gateway)
 
 static void refuse_unknown_tool(struct exchange *exchange, struct bytes name)
 {
-    if (registry_table(gateway_of(exchange)->registry)->count == 0 && still_starting(gateway_of(exchange))) {
+    if (registry_table(gateway_of(exchange)->registry)->count == 0 &&
+        still_starting(gateway_of(exchange))) {
         problem_respond(exchange, &(struct problem){.status = 503,
                                                     .code = "pool_not_ready",
                                                     .category = "pool",
@@ -86,11 +88,12 @@ static void refuse_unknown_tool(struct exchange *exchange, struct bytes name)
                                                     .retry_after_s = 1});
         return;
     }
-    problem_respond(exchange,
-                    &(struct problem){.status = 404,
-                                      .code = "tool_not_found",
-                                      .detail = arena_printf(exchange->arena, "there is no tool named \"%.*s\"",
-                                                             name.len > 80 ? 80 : (int)name.len, name.data)});
+    problem_respond(
+        exchange,
+        &(struct problem){.status = 404,
+                          .code = "tool_not_found",
+                          .detail = arena_printf(exchange->arena, "there is no tool named \"%.*s\"",
+                                                 name.len > 80 ? 80 : (int)name.len, name.data)});
 }
 
 /* The tool to run, or NULL when the exchange has been answered. */
@@ -112,7 +115,8 @@ static struct tool *resolve(struct exchange *exchange, const struct invocation_r
     return NULL;
 }
 
-void invocation_start(struct exchange *exchange, const struct invocation_request *request, enum invocation_shape shape)
+void invocation_start(struct exchange *exchange, const struct invocation_request *request,
+                      enum invocation_shape shape)
 {
     struct tool *tool = resolve(exchange, request);
     if (!tool)

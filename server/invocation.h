@@ -1,5 +1,5 @@
-/* An invocation: an exchange that waits for a call of a tool. It submits the call, turns its outcome into the answer, and
- * cancels it when the client leaves. */
+/* An invocation: an exchange that waits for a call of a tool. It submits the call, turns its
+ * outcome into the answer, and cancels it when the client leaves. */
 #ifndef SNAKEPIT_SERVER_INVOCATION_H
 #define SNAKEPIT_SERVER_INVOCATION_H
 
@@ -24,11 +24,13 @@ struct invocation_request {
     uint64_t queue_timeout_us;
 };
 
-/* Runs it and answers the exchange, now (a problem) or when the call has ended. Takes over the exchange's body, in which
- * `args` may lie. */
-void invocation_start(struct exchange *exchange, const struct invocation_request *request, enum invocation_shape shape);
+/* Runs it and answers the exchange, now (a problem) or when the call has ended. Takes over the
+ * exchange's body, in which `args` may lie. */
+void invocation_start(struct exchange *exchange, const struct invocation_request *request,
+                      enum invocation_shape shape);
 
-/* A call that was posted to a reactor's inbox has ended. Takes the reference that came with the mail. */
+/* A call that was posted to a reactor's inbox has ended. Takes the reference that came with the
+ * mail. */
 void invocation_finish(struct call *call);
 
 #endif

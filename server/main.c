@@ -28,7 +28,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Milliseconds: for running calls to finish after SIGTERM; for a worker to leave; for the last answers to be written. */
+/* Milliseconds: for running calls to finish after SIGTERM; for a worker to leave; for the last
+ * answers to be written. */
 enum { DRAIN_MS = 25000, WORKER_GRACE_MS = 2000, LAST_ANSWERS_MS = 1000, DRAIN_STEP_MS = 20 };
 
 /* A worker has so long from its start until it has attached. */
@@ -58,14 +59,18 @@ struct program {
 static void on_worker_ready(void *context, const char *id, int pid, uint64_t start_us)
 {
     (void)context;
-    log_event(LOG_INFO, "worker ready", LOG_STR("worker", id), LOG_INT("pid", pid), LOG_INT("start_us", start_us), LOG_END);
+    log_event(LOG_INFO, "worker ready", LOG_STR("worker", id), LOG_INT("pid", pid),
+              LOG_INT("start_us", start_us), LOG_END);
 }
 
-static void on_worker_gone(void *context, const char *id, int pid, const struct worker_exit *exit, unsigned lost)
+static void on_worker_gone(void *context, const char *id, int pid, const struct worker_exit *exit,
+                           unsigned lost)
 {
     (void)context;
-    log_event(exit->expected ? LOG_INFO : LOG_WARNING, exit->expected ? "worker left" : "worker crashed",
-              LOG_STR("worker", id), LOG_INT("pid", pid), LOG_STR("cause", exit->cause), LOG_INT("signal", exit->signal),
+    enum log_level quiet = pid ? LOG_INFO : LOG_DEBUG; /* it never came to life */
+    log_event(exit->expected ? quiet : LOG_WARNING,
+              exit->expected ? "worker left" : "worker crashed", LOG_STR("worker", id),
+              LOG_INT("pid", pid), LOG_STR("cause", exit->cause), LOG_INT("signal", exit->signal),
               LOG_INT("exit_code", exit->code), LOG_INT("calls_lost", lost), LOG_END);
 }
 
@@ -84,7 +89,8 @@ static void on_pool_started(void *context, struct pool *pool)
 static void on_pool_failed(void *context, struct pool *pool, const char *reason)
 {
     struct program *program = context;
-    log_event(LOG_ERROR, "pool cannot start workers", LOG_STR("pool", pool_name(pool)), LOG_STR("reason", reason), LOG_END);
+    log_event(LOG_ERROR, "pool cannot start workers", LOG_STR("pool", pool_name(pool)),
+              LOG_STR("reason", reason), LOG_END);
     tell(program, NEWS_FAILED);
 }
 
@@ -122,7 +128,8 @@ static void raise_file_limit(void)
     }
 }
 
-/* Blocked in every thread: main reads them from a descriptor, the supervisor unblocks SIGCHLD for itself. */
+/* Blocked in every thread: main reads them from a descriptor, the supervisor unblocks SIGCHLD for
+ * itself. */
 static int block_signals(void)
 {
     sigset_t all, wanted;
@@ -140,14 +147,22 @@ static int block_signals(void)
     return signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void name_address(const struct program *program, unsigned port, char *out_name, size_t size)
+{
+    bool colons = strchr(program->options.host, ':') != NULL;
+    snprintf(out_name, size, "%s%s%s:%u", colons ? "[" : "", program->options.host,
+             colons ? "]" : "", port);
+}
+
 static bool open_port(struct program *program)
 {
-    char error[256];
-    if (listener_open(program->options.host, program->options.port, program->gateway.reactor_count, program->listen_fds,
-                      &program->port, error, sizeof error))
+    char error[256], address[300];
+    if (listener_open(program->options.host, program->options.port, program->gateway.reactor_count,
+                      program->listen_fds, &program->port, error, sizeof error))
         return true;
-    log_event(LOG_ERROR, "cannot listen", LOG_STR("host", program->options.host), LOG_INT("port", program->options.port),
-              LOG_STR("reason", error), LOG_END);
+    name_address(program, program->options.port, address, sizeof address);
+    log_event(LOG_ERROR, "cannot listen", LOG_STR("listen", address), LOG_STR("reason", error),
+              LOG_END);
     return false;
 }
 
@@ -157,7 +172,8 @@ static bool start_workers(struct program *program)
     struct pool_options pool = pool_defaults();
     pool.workers = program->options.workers;
     struct bridge_options bridge = {
-        .interpreter = {.pythons = program->options.python ? program->pythons : program->pythons + 1,
+        .interpreter = {.pythons =
+                            program->options.python ? program->pythons : program->pythons + 1,
                         .package_path = program->package_path,
                         .adapter = program->options.adapter,
                         .preload = program->options.preload,
@@ -189,7 +205,8 @@ static void start_reactors(struct program *program)
     router = router_new(gateway_routes, gateway_route_count);
     hooks.context = gateway;
     for (unsigned i = 0; i < gateway->reactor_count; i++)
-        gateway->reactors[i] = reactor_new(&http, router, &hooks, program->listen_fds[i], &program->connections);
+        gateway->reactors[i] =
+            reactor_new(&http, router, &hooks, program->listen_fds[i], &program->connections);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_start(gateway->reactors[i]);
 }
@@ -199,9 +216,9 @@ static void start_reactors(struct program *program)
 static void announce(const struct program *program)
 {
     char listen[300];
-    bool colons = strchr(program->options.host, ':') != NULL;
-    snprintf(listen, sizeof listen, "%s%s%s:%u", colons ? "[" : "", program->options.host, colons ? "]" : "", program->port);
-    log_event(LOG_INFO, "ready", LOG_STR("listen", listen), LOG_INT("workers", program->options.workers),
+    name_address(program, program->port, listen, sizeof listen);
+    log_event(LOG_INFO, "ready", LOG_STR("listen", listen),
+              LOG_INT("workers", program->options.workers),
               LOG_STR("adapter", program->options.adapter),
               LOG_INT("ready_ms", (clock_now_us() - program->gateway.started_us) / 1000), LOG_END);
 }
@@ -220,7 +237,8 @@ static int run(const struct program *program)
 {
     bool started = false;
     for (;;) {
-        struct pollfd waits[] = {{.fd = program->signals, .events = POLLIN}, {.fd = program->news, .events = POLLIN}};
+        struct pollfd waits[] = {{.fd = program->signals, .events = POLLIN},
+                                 {.fd = program->news, .events = POLLIN}};
         uint64_t news = 0;
         poll(waits, 2, -1);
         if (told_to_leave(program, 0))
@@ -248,7 +266,8 @@ static bool is_idle(const struct gateway *gateway)
     return true;
 }
 
-/* New calls are refused and probes say so, while what runs goes on; a second signal cuts it short. */
+/* New calls are refused and probes say so, while what runs goes on; a second signal cuts it short.
+ */
 static void drain(struct program *program)
 {
     struct gateway *gateway = &program->gateway;

@@ -76,7 +76,8 @@ static const char *set_python(struct options *options, const char *text)
 
 static const char *set_log_level(struct options *options, const char *text)
 {
-    return log_level_parse(text, &options->log_level) ? NULL : "debug, info, warning, error or none";
+    return log_level_parse(text, &options->log_level) ? NULL
+                                                      : "debug, info, warning, error or none";
 }
 
 static const char *set_insecure(struct options *options, const char *text)
@@ -93,11 +94,14 @@ static const struct option_row {
     const char *help;
     setter *set;
 } rows[] = {
-    {"listen", "HOST:PORT", "where to listen (127.0.0.1:8080); port 0 takes a free one", set_listen},
+    {"listen", "HOST:PORT", "where to listen (127.0.0.1:8080); port 0 takes a free one",
+     set_listen},
     {"workers", "N", "Python processes (one for each processor)", set_workers},
-    {"adapter", "MODULE.CLASS", "what to serve: a class, or a module of functions (the demo)", set_adapter},
+    {"adapter", "MODULE.CLASS", "what to serve: a class, or a module of functions (the demo)",
+     set_adapter},
     {"preload", "MODULE,…", "modules to import once, before the workers are forked", set_preload},
-    {"python", "PROGRAM", "interpreter of the workers (the first that has grpc and protobuf)", set_python},
+    {"python", "PROGRAM", "interpreter of the workers (the first that has grpc and protobuf)",
+     set_python},
     {"log-level", "LEVEL", "debug, info, warning, error or none (info)", set_log_level},
     {"insecure", NULL, "allow to listen beyond this machine, without authentication", set_insecure},
 };
@@ -116,10 +120,12 @@ static void print_help(void)
     }
 }
 
-static enum options_verdict wrong(const char *what, const char *name, const char *given, const char *expected)
+static enum options_verdict wrong(const char *what, const char *name, const char *given,
+                                  const char *expected)
 {
-    fprintf(stderr, "snakepit: %s%s%s%s%s%s; see snakepit --help\n", what, name, given ? " is \"" : "", given ? given : "",
-            given ? "\", expected " : "", expected ? expected : "");
+    fprintf(stderr, "snakepit: %s%s%s%s%s%s; see snakepit --help\n", what, name,
+            given ? " is \"" : "", given ? given : "", given ? "\", expected " : "",
+            expected ? expected : "");
     return OPTIONS_WRONG;
 }
 
@@ -159,7 +165,9 @@ static enum options_verdict read_flag(struct options *options, int count, char *
     const char *argument = arguments[(*at)++];
     const char *equals = strchr(argument, '=');
     size_t len = equals ? (size_t)(equals - argument) : strlen(argument);
-    const struct option_row *row = len > 2 && argument[0] == '-' && argument[1] == '-' ? find_row(argument + 2, len - 2) : NULL;
+    const struct option_row *row = len > 2 && argument[0] == '-' && argument[1] == '-'
+                                       ? find_row(argument + 2, len - 2)
+                                       : NULL;
     if (!row)
         return wrong("unknown argument ", argument, NULL, NULL);
     const char *text = equals ? equals + 1 : row->value ? NULL : "true";
@@ -173,14 +181,15 @@ static enum options_verdict read_flag(struct options *options, int count, char *
 
 static bool is_loopback(const char *host)
 {
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
+           strncmp(host, "127.", 4) == 0;
 }
 
 static enum options_verdict read_arguments(struct options *options, int count, char **arguments)
 {
     if (count < 2 || strcmp(arguments[1], "serve") != 0)
-        return wrong(count < 2 ? "missing command: snakepit serve" : "unknown command ", count < 2 ? "" : arguments[1], NULL,
-                     NULL);
+        return wrong(count < 2 ? "missing command: snakepit serve" : "unknown command ",
+                     count < 2 ? "" : arguments[1], NULL, NULL);
     for (int at = 2; at < count;) {
         enum options_verdict verdict = read_flag(options, count, arguments, &at);
         if (verdict != OPTIONS_SERVE)
@@ -204,7 +213,9 @@ enum options_verdict options_read(int count, char **arguments, struct options *o
     *out_options = (struct options){
         .host = "127.0.0.1",
         .port = 8080,
-        .workers = processors < 1 ? 1 : processors > POOL_MAX_WORKERS ? POOL_MAX_WORKERS : (unsigned)processors,
+        .workers = processors < 1                  ? 1
+                   : processors > POOL_MAX_WORKERS ? POOL_MAX_WORKERS
+                                                   : (unsigned)processors,
         .adapter = "snakepit_bridge.demo.Demo",
         .preload = "",
         .log_level = LOG_INFO,
@@ -221,7 +232,8 @@ enum options_verdict options_read(int count, char **arguments, struct options *o
     if (verdict == OPTIONS_SERVE)
         verdict = read_arguments(out_options, count, arguments);
     if (verdict == OPTIONS_SERVE && !out_options->insecure && !is_loopback(out_options->host))
-        return wrong("listening on ", out_options->host,
-                     NULL, " would let anyone run tools, since there is no authentication: add --insecure if that is meant");
+        return wrong("listening on ", out_options->host, NULL,
+                     " would let anyone run tools, since there is no authentication: add "
+                     "--insecure if that is meant");
     return verdict;
 }

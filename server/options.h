@@ -24,7 +24,8 @@ enum options_verdict {
     OPTIONS_WRONG, /* one line was printed to standard error */
 };
 
-/* Reads the environment, then the arguments, which win. Strings are borrowed from them. Before there are threads. */
+/* Reads the environment, then the arguments, which win. Strings are borrowed from them. Before
+ * there are threads. */
 enum options_verdict options_read(int count, char **arguments, struct options *out_options);
 
 #endif

@@ -13,7 +13,8 @@ enum { RESULT_MAX_DEPTH = JSON_MAX_DEPTH, CONTENT_TYPE_MAX = 256, CODE_MAX = 64 
 
 static const char *executed_name(enum call_executed executed)
 {
-    static const char *const names[] = {[EXECUTED_NO] = "no", [EXECUTED_MAYBE] = "maybe", [EXECUTED_YES] = "yes"};
+    static const char *const names[] = {
+        [EXECUTED_NO] = "no", [EXECUTED_MAYBE] = "maybe", [EXECUTED_YES] = "yes"};
     return names[executed];
 }
 
@@ -27,11 +28,12 @@ static struct bytes printed(struct exchange *exchange, const char *text)
 #define MS_FORMAT "%llu.%03llu"
 #define MS(us) (unsigned long long)((us) / 1000), (unsigned long long)((us) % 1000)
 
-static void add_timing(struct exchange *exchange, struct response *response, const struct call_outcome *outcome)
+static void add_timing(struct exchange *exchange, struct response *response,
+                       const struct call_outcome *outcome)
 {
     char text[96];
-    snprintf(text, sizeof text, "queue;dur=" MS_FORMAT ", run;dur=" MS_FORMAT, MS(outcome->queue_us),
-             MS(outcome->run_us));
+    snprintf(text, sizeof text, "queue;dur=" MS_FORMAT ", run;dur=" MS_FORMAT,
+             MS(outcome->queue_us), MS(outcome->run_us));
     response_header(response, "server-timing", printed(exchange, text));
 }
 
@@ -40,14 +42,16 @@ static struct bytes meta(const struct invocation *invocation)
     const struct call_outcome *outcome = &invocation->call->outcome;
     char text[512];
     snprintf(text, sizeof text,
-             ",\"meta\":{\"request_id\":\"%.*s\",\"worker\":\"%s\",\"pool\":\"%s\",\"attempts\":%u,\"queue_ms\":" MS_FORMAT
-             ",\"run_ms\":" MS_FORMAT "}}",
-             (int)invocation->call->request_id.len, invocation->call->request_id.data, outcome->worker,
-             pool_name(invocation->call->tool->pool), outcome->attempts, MS(outcome->queue_us), MS(outcome->run_us));
+             ",\"meta\":{\"request_id\":\"%.*s\",\"worker\":\"%s\",\"pool\":\"%s\",\"attempts\":%u,"
+             "\"queue_ms\":" MS_FORMAT ",\"run_ms\":" MS_FORMAT "}}",
+             (int)invocation->call->request_id.len, invocation->call->request_id.data,
+             outcome->worker, pool_name(invocation->call->tool->pool), outcome->attempts,
+             MS(outcome->queue_us), MS(outcome->run_us));
     return printed(invocation->exchange, text);
 }
 
-/* A content type comes from Python and goes into a header: only what cannot end the line is let through. */
+/* A content type comes from Python and goes into a header: only what cannot end the line is let
+ * through. */
 static struct bytes safe_content_type(struct bytes type)
 {
     bool good = type.len <= CONTENT_TYPE_MAX && memchr(type.data, '/', type.len);
@@ -72,11 +76,12 @@ static void respond_json(const struct invocation *invocation)
     const struct call_outcome *outcome = &invocation->call->outcome;
     struct response response = {.status = 200};
     if (!json_check(outcome->body, RESULT_MAX_DEPTH, NULL, NULL)) {
-        problem_respond(invocation->exchange, &(struct problem){.status = 500,
-                                                                .code = "invalid_result",
-                                                                .category = "python_error",
-                                                                .detail = "the worker's result is not JSON",
-                                                                .executed = "yes"});
+        problem_respond(invocation->exchange,
+                        &(struct problem){.status = 500,
+                                          .code = "invalid_result",
+                                          .category = "python_error",
+                                          .detail = "the worker's result is not JSON",
+                                          .executed = "yes"});
         return;
     }
     response_header(&response, "content-type", BYTES("application/json"));
@@ -106,7 +111,8 @@ static void add_place(struct buffer *members, const struct call *call)
     }
 }
 
-static void respond_problem(const struct invocation *invocation, struct problem *problem, struct buffer *members)
+static void respond_problem(const struct invocation *invocation, struct problem *problem,
+                            struct buffer *members)
 {
     problem->members = buffer_bytes(members);
     problem_respond(invocation->exchange, problem);
@@ -116,7 +122,8 @@ static void respond_problem(const struct invocation *invocation, struct problem 
 static bool is_object(struct bytes text)
 {
     struct json_value value;
-    return text.len && json_check(text, JSON_MAX_DEPTH, &value, NULL) && value.type == JSON_TYPE_OBJECT;
+    return text.len && json_check(text, JSON_MAX_DEPTH, &value, NULL) &&
+           value.type == JSON_TYPE_OBJECT;
 }
 
 static void add_python(struct buffer *members, const struct call_failure *failure)
@@ -149,14 +156,17 @@ static const char *tool_code(struct exchange *exchange, struct bytes code)
     return good ? arena_string(exchange->arena, code) : "python_error";
 }
 
-/* What the SDK refused before the tool's code was entered is the caller's fault; the rest is Python's. */
+/* What the SDK refused before the tool's code was entered is the caller's fault; the rest is
+ * Python's. */
 static void respond_failure(const struct invocation *invocation)
 {
     const struct call *call = invocation->call;
     const struct call_failure *failure = &call->outcome.failure;
     bool started = call->outcome.executed != EXECUTED_NO;
     bool cancelled = bytes_equal(failure->code, BYTES("cancelled"));
-    unsigned status = failure->status >= 400 && failure->status <= 599 ? failure->status : cancelled ? 499 : 500;
+    unsigned status = failure->status >= 400 && failure->status <= 599 ? failure->status
+                      : cancelled                                      ? 499
+                                                                       : 500;
     struct buffer members = {0};
     add_place(&members, call);
     if (started)
@@ -165,7 +175,9 @@ static void respond_failure(const struct invocation *invocation)
         .status = status,
         .code = tool_code(invocation->exchange, failure->code),
         .detail = arena_string(invocation->exchange->arena, failure->message),
-        .category = started ? "python_error" : status < 500 ? "validation" : "worker",
+        .category = started        ? "python_error"
+                    : status < 500 ? "validation"
+                                   : "worker",
         .executed = executed_name(call->outcome.executed),
         .retryable = status == 503,
         .retry_after_s = status == 503 ? 1 : 0,
@@ -189,8 +201,9 @@ static void respond_crash(const struct invocation *invocation)
         .status = 502,
         .code = "worker_crash",
         .category = "worker",
-        .detail = arena_printf(invocation->exchange->arena, "worker %s died (%s%s) with this call", call->outcome.worker,
-                               abbreviation ? "SIG" : crash->cause, abbreviation ? abbreviation : ""),
+        .detail = arena_printf(invocation->exchange->arena, "worker %s died (%s%s) with this call",
+                               call->outcome.worker, abbreviation ? "SIG" : crash->cause,
+                               abbreviation ? abbreviation : ""),
         .executed = executed_name(call->outcome.executed),
         .retryable = call->tool->spec.idempotent,
     };
@@ -200,11 +213,16 @@ static void respond_crash(const struct invocation *invocation)
 /* Ends that say nothing but their name. */
 static const struct problem plain_ends[CALL_ENDS] = {
     [CALL_END_SATURATED] = {503, "pool_saturated", NULL, "the queue is full", "pool", NULL, true},
-    [CALL_END_QUEUE_TIMEOUT] = {503, "queue_timeout", NULL, "no worker became free in time", "timeout", NULL, true},
-    [CALL_END_TIMEOUT] = {504, "worker_timeout", NULL, "the tool did not answer in time", "timeout", NULL, false},
-    [CALL_END_CANCELLED] = {499, "cancelled", NULL, "the call was cancelled", "worker", NULL, false},
-    [CALL_END_NO_WORKERS] = {503, "no_workers_available", NULL, "the pool cannot start workers", "pool", NULL, true},
-    [CALL_END_SHUTDOWN] = {503, "shutting_down", NULL, "the gateway is shutting down", "pool", NULL, true},
+    [CALL_END_QUEUE_TIMEOUT] = {503, "queue_timeout", NULL, "no worker became free in time",
+                                "timeout", NULL, true},
+    [CALL_END_TIMEOUT] = {504, "worker_timeout", NULL, "the tool did not answer in time", "timeout",
+                          NULL, false},
+    [CALL_END_CANCELLED] = {499, "cancelled", NULL, "the call was cancelled", "worker", NULL,
+                            false},
+    [CALL_END_NO_WORKERS] = {503, "no_workers_available", NULL, "the pool cannot start workers",
+                             "pool", NULL, true},
+    [CALL_END_SHUTDOWN] = {503, "shutting_down", NULL, "the gateway is shutting down", "pool", NULL,
+                           true},
 };
 
 static void respond_plain(const struct invocation *invocation)

@@ -1,5 +1,5 @@
-/* /livez, /readyz (also /healthz), /startupz: plain "ok", or a problem that says why not. With ?verbose, what was
- * looked at. */
+/* /livez, /readyz (also /healthz), /startupz: plain "ok", or a problem that says why not. With
+ * ?verbose, what was looked at. */
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
@@ -13,8 +13,8 @@ static bool is_verbose(const struct exchange *exchange)
 }
 
 /* Adds a line for each pool; returns how many pass. */
-static unsigned check_pools(const struct gateway *gateway, bool (*passes)(const struct pool_view *view),
-                            struct buffer *lines)
+static unsigned check_pools(const struct gateway *gateway,
+                            bool (*passes)(const struct pool_view *view), struct buffer *lines)
 {
     unsigned passed = 0;
     for (unsigned i = 0; i < gateway->pool_count; i++) {
@@ -23,8 +23,9 @@ static unsigned check_pools(const struct gateway *gateway, bool (*passes)(const 
         bool good = passes(&view);
         passed += good;
         buffer_printf(lines, "[%c] pool %s: %s, %u of %u workers ready%s%s\n", good ? '+' : '-',
-                      pool_name(gateway->pools[i]), pool_state_name(view.state), view.workers[WORKER_READY],
-                      view.workers_wanted, view.reason[0] ? ": " : "", view.reason);
+                      pool_name(gateway->pools[i]), pool_state_name(view.state),
+                      view.workers[WORKER_READY], view.workers_wanted, view.reason[0] ? ": " : "",
+                      view.reason);
     }
     return passed;
 }
@@ -33,12 +34,13 @@ static void respond(struct exchange *exchange, bool good, const char *code, stru
 {
     struct buffer text = {0};
     if (!good) {
-        problem_respond(exchange, &(struct problem){.status = 503,
-                                                    .code = code,
-                                                    .category = "pool",
-                                                    .detail = arena_string(exchange->arena, buffer_bytes(lines)),
-                                                    .retryable = true,
-                                                    .retry_after_s = 1});
+        problem_respond(exchange, &(struct problem){
+                                      .status = 503,
+                                      .code = code,
+                                      .category = "pool",
+                                      .detail = arena_string(exchange->arena, buffer_bytes(lines)),
+                                      .retryable = true,
+                                      .retry_after_s = 1});
         buffer_deinit(lines);
         return;
     }

@@ -30,7 +30,8 @@ static uint64_t load(_Atomic uint64_t *counter)
 
 static void add_requests(struct metrics_writer *writer, const struct gateway *gateway)
 {
-    metrics_family(writer, "snakepit_http_requests", METRICS_COUNTER, "HTTP requests that have ended.");
+    metrics_family(writer, "snakepit_http_requests", METRICS_COUNTER,
+                   "HTTP requests that have ended.");
     for (size_t route = 0; route <= gateway_route_count; route++) {
         for (unsigned status = 0; status < HTTP_STATUS_END - HTTP_STATUS_FIRST; status++) {
             uint64_t sum = 0;
@@ -41,13 +42,15 @@ static void add_requests(struct metrics_writer *writer, const struct gateway *ga
             char code[8];
             snprintf(code, sizeof code, "%u", status + HTTP_STATUS_FIRST);
             metrics_sample(writer,
-                           METRICS_LABELS({"method", route_method(route)}, {"route", route_name(route)}, {"code", code}),
+                           METRICS_LABELS({"method", route_method(route)},
+                                          {"route", route_name(route)}, {"code", code}),
                            (double)sum);
         }
     }
 }
 
-static void sum_durations(const struct gateway *gateway, size_t route, struct histogram *out_histogram)
+static void sum_durations(const struct gateway *gateway, size_t route,
+                          struct histogram *out_histogram)
 {
     histogram_init(out_histogram, http_bucket_bounds, HTTP_BUCKETS);
     for (unsigned i = 0; i < gateway->reactor_count; i++) {
@@ -66,13 +69,15 @@ static void add_durations(struct metrics_writer *writer, const struct gateway *g
         struct histogram histogram;
         sum_durations(gateway, route, &histogram);
         if (histogram_total(&histogram))
-            metrics_histogram(writer,
-                              METRICS_LABELS({"method", route_method(route)}, {"route", route_name(route)}), &histogram);
+            metrics_histogram(
+                writer,
+                METRICS_LABELS({"method", route_method(route)}, {"route", route_name(route)}),
+                &histogram);
     }
 }
 
-static void add_protocol_gauge(struct metrics_writer *writer, const struct gateway *gateway, const char *name,
-                               const char *help, size_t offset)
+static void add_protocol_gauge(struct metrics_writer *writer, const struct gateway *gateway,
+                               const char *name, const char *help, size_t offset)
 {
     static const char *const protocols[] = {[HTTP_1] = "1.1", [HTTP_2] = "2"};
     metrics_family(writer, name, METRICS_GAUGE, help);
@@ -95,11 +100,13 @@ static void add_connections(struct metrics_writer *writer, const struct gateway 
     }
     add_protocol_gauge(writer, gateway, "snakepit_http_connections", "Open connections.",
                        offsetof(struct http_stats, connections));
-    add_protocol_gauge(writer, gateway, "snakepit_http_requests_in_flight", "Requests being handled.",
-                       offsetof(struct http_stats, exchanges));
-    metrics_family(writer, "snakepit_http_connections_accepted", METRICS_COUNTER, "Connections accepted.");
+    add_protocol_gauge(writer, gateway, "snakepit_http_requests_in_flight",
+                       "Requests being handled.", offsetof(struct http_stats, exchanges));
+    metrics_family(writer, "snakepit_http_connections_accepted", METRICS_COUNTER,
+                   "Connections accepted.");
     metrics_sample(writer, NULL, (double)accepted);
-    metrics_family(writer, "snakepit_http_connections_refused", METRICS_COUNTER, "Connections above the limit.");
+    metrics_family(writer, "snakepit_http_connections_refused", METRICS_COUNTER,
+                   "Connections above the limit.");
     metrics_sample(writer, NULL, (double)refused);
 }
 
@@ -133,8 +140,10 @@ static void add_workers(struct metrics_writer *writer, const struct pools *pools
     metrics_family(writer, "snakepit_workers", METRICS_GAUGE, "Worker seats by state.");
     for (unsigned i = 0; i < pools->count; i++) {
         for (unsigned state = 0; state < WORKER_STATES; state++)
-            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}, {"state", worker_state_name(state)}),
-                           pools->views[i].workers[state]);
+            metrics_sample(
+                writer,
+                METRICS_LABELS({"pool", pools->names[i]}, {"state", worker_state_name(state)}),
+                pools->views[i].workers[state]);
     }
 }
 
@@ -179,8 +188,10 @@ static const struct pool_number pool_numbers[] = {
     {"snakepit_queue_depth", "Calls waiting for a worker.", METRICS_GAUGE, read_queue_depth},
     {"snakepit_calls_in_flight", "Calls that workers have.", METRICS_GAUGE, read_inflight},
     {"snakepit_worker_starts", "Worker processes asked for.", METRICS_COUNTER, read_starts},
-    {"snakepit_worker_crashes", "Workers that left without being told.", METRICS_COUNTER, read_crashes},
-    {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER, read_requeued},
+    {"snakepit_worker_crashes", "Workers that left without being told.", METRICS_COUNTER,
+     read_crashes},
+    {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER,
+     read_requeued},
     {"snakepit_late_answers", "Answers to calls that had ended.", METRICS_COUNTER, read_late},
 };
 
@@ -189,26 +200,32 @@ static void add_pool_numbers(struct metrics_writer *writer, const struct pools *
     for (unsigned n = 0; n < sizeof pool_numbers / sizeof pool_numbers[0]; n++) {
         metrics_family(writer, pool_numbers[n].name, pool_numbers[n].type, pool_numbers[n].help);
         for (unsigned i = 0; i < pools->count; i++)
-            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}), pool_numbers[n].read(&pools->views[i]));
+            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}),
+                           pool_numbers[n].read(&pools->views[i]));
     }
 }
 
 static void add_pool_times(struct metrics_writer *writer, const struct pools *pools)
 {
-    metrics_family(writer, "snakepit_queue_seconds", METRICS_HISTOGRAM, "Time calls waited for a worker.");
+    metrics_family(writer, "snakepit_queue_seconds", METRICS_HISTOGRAM,
+                   "Time calls waited for a worker.");
     for (unsigned i = 0; i < pools->count; i++)
-        metrics_histogram(writer, METRICS_LABELS({"pool", pools->names[i]}), &pools->views[i].queue_seconds);
+        metrics_histogram(writer, METRICS_LABELS({"pool", pools->names[i]}),
+                          &pools->views[i].queue_seconds);
     metrics_family(writer, "snakepit_run_seconds", METRICS_HISTOGRAM, "Time tools ran.");
     for (unsigned i = 0; i < pools->count; i++)
-        metrics_histogram(writer, METRICS_LABELS({"pool", pools->names[i]}), &pools->views[i].run_seconds);
+        metrics_histogram(writer, METRICS_LABELS({"pool", pools->names[i]}),
+                          &pools->views[i].run_seconds);
 }
 
 void scrape_get(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
-    bool open = media_prefers(exchange_header(exchange, "accept"), "application/openmetrics-text", "text/plain");
+    bool open = media_prefers(exchange_header(exchange, "accept"), "application/openmetrics-text",
+                              "text/plain");
     struct buffer text = {0};
-    struct metrics_writer writer = {.out = &text, .format = open ? METRICS_OPENMETRICS : METRICS_PROMETHEUS};
+    struct metrics_writer writer = {.out = &text,
+                                    .format = open ? METRICS_OPENMETRICS : METRICS_PROMETHEUS};
     struct pools pools = {.count = gateway->pool_count};
     for (unsigned i = 0; i < pools.count; i++) {
         pools.names[i] = pool_name(gateway->pools[i]);

@@ -7,12 +7,13 @@ static void add_pool(struct buffer *text, struct pool *pool)
 {
     struct pool_view view;
     pool_look(pool, &view);
-    buffer_printf(text, "{\"name\":\"%s\",\"state\":\"%s\",\"size\":%u,\"workers\":{", pool_name(pool),
-                  pool_state_name(view.state), view.workers_wanted);
+    buffer_printf(text, "{\"name\":\"%s\",\"state\":\"%s\",\"size\":%u,\"workers\":{",
+                  pool_name(pool), pool_state_name(view.state), view.workers_wanted);
     for (unsigned state = 0; state < WORKER_STATES; state++)
-        buffer_printf(text, "%s\"%s\":%u", state ? "," : "", worker_state_name(state), view.workers[state]);
-    buffer_printf(text, "},\"queue\":{\"depth\":%u,\"limit\":%u},\"inflight\":%u", view.queue_depth, view.queue_limit,
-                  view.inflight);
+        buffer_printf(text, "%s\"%s\":%u", state ? "," : "", worker_state_name(state),
+                      view.workers[state]);
+    buffer_printf(text, "},\"queue\":{\"depth\":%u,\"limit\":%u},\"inflight\":%u", view.queue_depth,
+                  view.queue_limit, view.inflight);
     if (view.reason[0]) {
         buffer_add_string(text, ",\"reason\":");
         buffer_add_json_string(text, bytes_of(view.reason));
@@ -35,12 +36,13 @@ void state_pools(struct exchange *exchange)
 
 static void add_worker(struct buffer *text, const char *pool, const struct worker_view *view)
 {
-    buffer_printf(text,
-                  "{\"id\":\"%s\",\"pool\":\"%s\",\"state\":\"%s\",\"pid\":%d,\"slots\":%u,\"inflight\":%u,"
-                  "\"calls_done\":%llu,\"age_ms\":%llu,\"startup_ms\":%llu}",
-                  view->id, pool, worker_state_name(view->state), view->pid, view->slots, view->inflight,
-                  (unsigned long long)view->calls_done, (unsigned long long)view->age_us / 1000,
-                  (unsigned long long)view->startup_us / 1000);
+    buffer_printf(
+        text,
+        "{\"id\":\"%s\",\"pool\":\"%s\",\"state\":\"%s\",\"pid\":%d,\"slots\":%u,\"inflight\":%u,"
+        "\"calls_done\":%llu,\"age_ms\":%llu,\"startup_ms\":%llu}",
+        view->id, pool, worker_state_name(view->state), view->pid, view->slots, view->inflight,
+        (unsigned long long)view->calls_done, (unsigned long long)view->age_us / 1000,
+        (unsigned long long)view->startup_us / 1000);
 }
 
 void state_workers(struct exchange *exchange)

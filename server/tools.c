@@ -16,7 +16,8 @@ static void add_tool(struct buffer *text, const struct tool *tool)
     buffer_add_json_string(text, tool->spec.description);
     buffer_printf(text, ",\"pool\":\"%s\",\"schema\":", pool_name(tool->pool));
     buffer_add(text, tool->spec.schema);
-    buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s}", tool->spec.streaming ? "true" : "false",
+    buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s}",
+                  tool->spec.streaming ? "true" : "false",
                   tool->spec.idempotent ? "true" : "false");
 }
 
@@ -57,14 +58,17 @@ static void refuse(struct exchange *exchange, const char *code, const char *deta
     problem_respond(exchange, &(struct problem){.status = 400, .code = code, .detail = detail});
 }
 
-/* A JSON body must be an object: the arguments by name. False: it is not, and the exchange has been answered. */
-static bool read_arguments(struct exchange *exchange, struct bytes body, struct invocation_request *request)
+/* A JSON body must be an object: the arguments by name. False: it is not, and the exchange has been
+ * answered. */
+static bool read_arguments(struct exchange *exchange, struct bytes body,
+                           struct invocation_request *request)
 {
     struct json_value value;
     struct json_error error;
     if (!json_check(body, ENVELOPE_MAX_DEPTH, &value, &error)) {
-        refuse(exchange, "invalid_json",
-               arena_printf(exchange->arena, "not JSON at byte %zu: %s", error.offset, error.reason));
+        refuse(
+            exchange, "invalid_json",
+            arena_printf(exchange->arena, "not JSON at byte %zu: %s", error.offset, error.reason));
         return false;
     }
     if (value.type != JSON_TYPE_OBJECT) {
@@ -86,7 +90,8 @@ void tools_post(struct exchange *exchange)
         return;
     if (!json) {
         request.args = body;
-        request.content_type = type.len ? arena_copy(exchange->arena, type) : BYTES("application/octet-stream");
+        request.content_type =
+            type.len ? arena_copy(exchange->arena, type) : BYTES("application/octet-stream");
     }
     invocation_start(exchange, &request, INVOCATION_BARE);
 }

@@ -1,5 +1,5 @@
-/* The body of POST /execute: what is accepted has a tool and object arguments that lie in the body; what is not has a
- * reason. */
+/* The body of POST /execute: what is accepted has a tool and object arguments that lie in the body;
+ * what is not has a reason. */
 #include "base/json.h"
 #include "fuzz.h"
 #include "server/envelope.h"

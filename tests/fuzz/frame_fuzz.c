@@ -1,4 +1,5 @@
-/* A worker's frame: any bytes are read or refused, and what is read lies in the arena and can be looked at. */
+/* A worker's frame: any bytes are read or refused, and what is read lies in the arena and can be
+ * looked at. */
 #include "bridge/frame.h"
 #include "fuzz.h"
 

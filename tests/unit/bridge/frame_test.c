@@ -101,8 +101,10 @@ END_TEST
 
 START_TEST(results_and_failures_are_read)
 {
-    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT, *results[] = {&result};
-    Snakepit__Bridge__V1__Failure failure = SNAKEPIT__BRIDGE__V1__FAILURE__INIT, *failures[] = {&failure};
+    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT,
+                                 *results[] = {&result};
+    Snakepit__Bridge__V1__Failure failure = SNAKEPIT__BRIDGE__V1__FAILURE__INIT,
+                                  *failures[] = {&failure};
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
     static uint8_t body[] = {'1', '.', '5'};
     static char type[] = "ValueError";

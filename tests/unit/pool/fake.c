@@ -21,8 +21,8 @@ static void on_start(struct runtime *runtime, struct worker_ref worker, const ch
     of(runtime)->starts[of(runtime)->start_count++ % FAKE_LOG] = worker;
 }
 
-static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id, struct call *call,
-                      uint64_t remaining_us)
+static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                      struct call *call, uint64_t remaining_us)
 {
     of(runtime)->invokes[of(runtime)->invoke_count++ % FAKE_LOG] =
         (struct fake_invoke){worker, call_id, call, remaining_us};
@@ -60,7 +60,8 @@ static void on_ready(void *context, const char *id, int pid, uint64_t start_us)
     ((struct fake *)context)->ready_events++;
 }
 
-static void on_gone(void *context, const char *id, int pid, const struct worker_exit *exit, unsigned lost)
+static void on_gone(void *context, const char *id, int pid, const struct worker_exit *exit,
+                    unsigned lost)
 {
     (void)id;
     (void)pid;
@@ -135,8 +136,10 @@ struct call *fake_submit(struct fake *fake, struct tool *tool)
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us)
 {
     struct arena *memory = arena_new(0);
-    const struct worker_answer answer = {
-        .call_id = fake->invokes[invoke].call_id, .started = true, .body = BYTES("1"), .run_us = run_us};
+    const struct worker_answer answer = {.call_id = fake->invokes[invoke].call_id,
+                                         .started = true,
+                                         .body = BYTES("1"),
+                                         .run_us = run_us};
     pool_worker_answers(fake->pool, fake->invokes[invoke].worker, &answer, 1, memory);
     arena_unref(&memory);
 }

@@ -1,4 +1,5 @@
-/* A pool with a clock that tests turn by hand and a runtime that only writes down what it is told. */
+/* A pool with a clock that tests turn by hand and a runtime that only writes down what it is told.
+ */
 #ifndef SNAKEPIT_TESTS_UNIT_POOL_FAKE_H
 #define SNAKEPIT_TESTS_UNIT_POOL_FAKE_H
 
@@ -34,7 +35,8 @@ struct fake {
 /* The clock of all fakes, microseconds. */
 extern uint64_t fake_now_us;
 
-/* `adjust` may change the options before the pool is made; NULL leaves them. Two workers, queue of 4. */
+/* `adjust` may change the options before the pool is made; NULL leaves them. Two workers, queue
+ * of 4. */
 void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options));
 
 /* Ends everything that is left and frees. */

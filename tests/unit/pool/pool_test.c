@@ -204,7 +204,8 @@ START_TEST(fast_calls_are_sent_ahead_within_the_budget)
         calls[i] = fake_submit(&fake, fake.tool);
         ahead += calls[i]->state == CALL_DISPATCHED;
     }
-    /* 100 us each with the overhead: up to eleven on each of two workers, the last one behind 1 ms. */
+    /* 100 us each with the overhead: up to eleven on each of two workers, the last one behind 1 ms.
+     */
     ck_assert_uint_eq(ahead, 22);
     for (unsigned i = 0; i < 26; i++) {
         fake_answer(&fake, 1 + i, 90);
@@ -291,6 +292,43 @@ START_TEST(a_call_whose_time_runs_out_is_answered_and_cancelled)
 }
 END_TEST
 
+START_TEST(a_worker_that_does_not_let_go_of_a_cancelled_call_is_killed_after_the_grace)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    pool_cancel(fake.pool, call);
+    expect_end(call, CALL_END_CANCELLED, EXECUTED_MAYBE);
+    fake_pass(&fake, 4999999);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    fake_pass(&fake, 1);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    ck_assert_uint_eq(fake.stops[0].number, fake.invokes[0].worker.number);
+}
+END_TEST
+
+START_TEST(a_worker_that_lets_go_of_a_cancelled_call_lives)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    pool_cancel(fake.pool, call);
+    expect_end(call, CALL_END_CANCELLED, EXECUTED_MAYBE);
+    fake_answer(&fake, 0, 10);
+    fake_pass(&fake, 6000000);
+    ck_assert_uint_eq(fake.stop_count, 0);
+}
+END_TEST
+
+START_TEST(a_worker_killed_for_not_letting_go_is_no_crash)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    unsigned victim = fake.invokes[0].worker.number == fake.starts[0].number ? 0 : 1;
+    pool_cancel(fake.pool, call);
+    expect_end(call, CALL_END_CANCELLED, EXECUTED_MAYBE);
+    fake_pass(&fake, 5000000);
+    fake_die(&fake, victim, SIGKILL, NULL);
+    ck_assert_uint_eq(fake_look(&fake).crashes, 0);
+    ck_assert_uint_eq(fake.start_count, 3);
+}
+END_TEST
+
 START_TEST(waiting_counts_against_the_total_time)
 {
     struct call *busy[2];
@@ -324,7 +362,8 @@ START_TEST(a_call_that_had_finished_but_was_not_answered_was_executed)
 {
     struct call *call = fake_submit(&fake, fake.tool);
     unsigned victim = fake.invokes[0].worker.number == fake.starts[0].number ? 0 : 1;
-    struct started_calls started = {.known = true, .started_count = 1, .started = {fake.invokes[0].call_id}};
+    struct started_calls started = {
+        .known = true, .started_count = 1, .started = {fake.invokes[0].call_id}};
     fake_die(&fake, victim, SIGKILL, &started);
     expect_end(call, CALL_END_CRASH, EXECUTED_YES);
 }
@@ -497,6 +536,10 @@ int main(void)
     tcase_add_test(running, the_slot_of_a_cancelled_call_is_free_only_when_the_worker_says_so);
     tcase_add_test(running, cancelling_twice_or_after_the_answer_does_nothing);
     tcase_add_test(running, a_call_whose_time_runs_out_is_answered_and_cancelled);
+    tcase_add_test(running,
+                   a_worker_that_does_not_let_go_of_a_cancelled_call_is_killed_after_the_grace);
+    tcase_add_test(running, a_worker_that_lets_go_of_a_cancelled_call_lives);
+    tcase_add_test(running, a_worker_killed_for_not_letting_go_is_no_crash);
     tcase_add_test(running, waiting_counts_against_the_total_time);
     tcase_add_test(running, a_running_call_is_lost_with_its_worker);
     tcase_add_test(running, a_call_that_had_finished_but_was_not_answered_was_executed);
