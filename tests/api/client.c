@@ -22,7 +22,8 @@ struct client {
     CURL *curl;
     int port;
     bool http2;
-    atomic_int fd; /* of the connection opened last */
+    bool connected; /* over HTTP/2, as far as we know */
+    atomic_int fd;  /* of the connection opened last */
 };
 
 /* What curl's callbacks fill and read. */
@@ -124,6 +125,15 @@ static void set_body(CURL *curl, const struct request *request, struct transfer 
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+/* libcurl 7.88 cannot take up a connection again with prior knowledge (any server; "Error in the
+ * HTTP2 framing layer"), but it can with plain HTTP/2, which finds the open connection. */
+static long curl_version_of(const struct client *client)
+{
+    if (!client->http2)
+        return CURL_HTTP_VERSION_1_1;
+    return client->connected ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+}
+
 struct answer client_send(struct client *client, const struct request *request)
 {
     struct answer answer = {0};
@@ -142,8 +152,7 @@ struct answer client_send(struct client *client, const struct request *request)
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)REQUEST_SECONDS);
-    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
-                     client->http2 ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, curl_version_of(client));
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
@@ -162,6 +171,7 @@ struct answer client_send(struct client *client, const struct request *request)
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, NULL);
     answer.version = version == CURL_HTTP_VERSION_2_0 ? 2 : 1;
     answer.new_connection = connects > 0;
+    client->connected = code == CURLE_OK && answer.version == 2;
     if (code != CURLE_OK) {
         answer.status = 0;
         if (!answer.error[0])

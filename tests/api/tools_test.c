@@ -245,22 +245,31 @@ static void a_chunked_body_is_a_body_body(void)
 }
 WITH_CLIENT(a_chunked_body_is_a_body)
 
-static void a_body_at_the_limit_passes_and_one_byte_more_does_not_body(void)
+static void a_body_at_the_limit_passes_body(void)
 {
-    char *bytes = patterned(BODY_LIMIT + 1);
+    char *bytes = patterned(BODY_LIMIT);
     struct answer answer = send_bytes("/tools/mirror", "image/png", bytes, BODY_LIMIT);
     ck_assert_msg(answer.status == 200, "%ld %s %.300s", answer.status, answer.error, answer.body);
     ck_assert_uint_eq(answer.size, BODY_LIMIT);
     ck_assert(memcmp(answer.body, bytes, BODY_LIMIT) == 0);
+    free(bytes);
     answer_deinit(&answer);
-    answer = send_bytes("/tools/mirror", "image/png", bytes, BODY_LIMIT + 1);
+}
+WITH_CLIENT(a_body_at_the_limit_passes)
+
+/* Over HTTP/2 see test_clients.py: libcurl 7.88 throws away an answer that comes while it still
+ * sends. */
+static void a_body_one_byte_above_the_limit_is_refused_body(void)
+{
+    char *bytes = patterned(BODY_LIMIT + 1);
+    struct answer answer = send_bytes("/tools/mirror", "image/png", bytes, BODY_LIMIT + 1);
     json_t *problem = expect_problem(&answer, 413, "payload_too_large");
     ck_assert_int_eq(json_integer_value(json_object_get(problem, "limit")), BODY_LIMIT);
     ck_assert_str_eq(member_text(problem, "category"), "limit");
     free(bytes);
     answer_deinit(&answer);
 }
-WITH_CLIENT(a_body_at_the_limit_passes_and_one_byte_more_does_not)
+WITH_CLIENT(a_body_one_byte_above_the_limit_is_refused)
 
 static void a_chunked_body_above_the_limit_is_refused_body(void)
 {
@@ -313,7 +322,8 @@ int main(void)
     ADD_BOTH(ledger, any_content_type_but_json_is_bytes);
     ADD_BOTH(ledger, a_large_answer_of_json_and_of_bytes_arrives_whole);
     ADD_BOTH(ledger, a_chunked_body_is_a_body);
-    ADD_BOTH(ledger, a_body_at_the_limit_passes_and_one_byte_more_does_not);
+    ADD_BOTH(ledger, a_body_at_the_limit_passes);
+    ADD_ONCE(ledger, a_body_one_byte_above_the_limit_is_refused);
     ADD_BOTH(ledger, a_chunked_body_above_the_limit_is_refused);
     ADD_BOTH(ledger, tools_that_print_do_not_disturb);
     return run_tcases((TCase *[]){demo, ledger, NULL});

@@ -24,6 +24,7 @@ enum {
     MAX_CALLS = 4000000,
     MAX_WORKERS = 16,
     WHOLE_SECONDS = 5,
+    PATIENCE_SECONDS = 20,
     GONE_SECONDS = 1,
 };
 
@@ -53,6 +54,7 @@ struct load {
     float *milliseconds; /* by number */
     size_t by_status[600];
     size_t by_code[8];
+    size_t over_http2;
 };
 
 static const char *const codes[] = {"worker_crash",   "queue_timeout",  "no_workers_available",
@@ -92,6 +94,29 @@ static void begin(struct load *load, struct transfer *transfer)
     load->under_way++;
 }
 
+/* Opens the connection that the transfers over HTTP/2 share. libcurl 7.88 cannot take it up again
+ * with prior knowledge (see api/client.c), so the transfers themselves ask for plain HTTP/2, which
+ * finds it. */
+static void open_http2(struct load *load)
+{
+    CURL *curl = curl_easy_init();
+    char url[64];
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/livez", gateway_port(gateway));
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+    ck_assert_int_eq(curl_multi_add_handle(load->multi, curl), CURLM_OK);
+    int running = 1, left;
+    while (running) {
+        ck_assert_int_eq(curl_multi_perform(load->multi, &running), CURLM_OK);
+        curl_multi_poll(load->multi, NULL, 0, 10, NULL);
+    }
+    const CURLMsg *message = curl_multi_info_read(load->multi, &left);
+    ck_assert(message && message->data.result == CURLE_OK);
+    curl_multi_remove_handle(load->multi, curl);
+    curl_easy_cleanup(curl);
+}
+
 static void load_init(struct load *load)
 {
     memset(load, 0, sizeof(*load));
@@ -112,13 +137,13 @@ static void load_init(struct load *load)
         curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
         curl_easy_setopt(curl, CURLOPT_HTTPHEADER, load->headers);
         curl_easy_setopt(curl, CURLOPT_HTTP_VERSION,
-                         transfer->http2 ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE
-                                         : CURL_HTTP_VERSION_1_1);
+                         transfer->http2 ? CURL_HTTP_VERSION_2_0 : CURL_HTTP_VERSION_1_1);
         curl_easy_setopt(curl, CURLOPT_PIPEWAIT, 1L);
         curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
         curl_easy_setopt(curl, CURLOPT_WRITEDATA, transfer);
         curl_easy_setopt(curl, CURLOPT_PRIVATE, transfer);
     }
+    open_http2(load);
 }
 
 static void load_deinit(struct load *load)
@@ -177,10 +202,12 @@ static void collect(struct load *load, bool broken)
     int left;
     for (CURLMsg *message; (message = curl_multi_info_read(load->multi, &left)) != NULL;) {
         struct transfer *transfer;
-        long status = 0;
+        long status = 0, version = 0;
         CURLcode code = message->data.result;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
         curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+        curl_easy_getinfo(message->easy_handle, CURLINFO_HTTP_VERSION, &version);
+        load->over_http2 += version == CURL_HTTP_VERSION_2_0;
         curl_multi_remove_handle(load->multi, transfer->curl);
         load->under_way--;
         transfer->answer[transfer->size] = '\0';
@@ -309,7 +336,7 @@ static void print_figures(struct load *load, double seconds, size_t kills, doubl
            (double)load->milliseconds[load->next / 2],
            (double)load->milliseconds[load->next / 100 * 99],
            (double)load->milliseconds[load->next - 1]);
-    printf("chaos: 200: %zu", load->by_status[200]);
+    printf("chaos: %zu over HTTP/2; 200: %zu", load->over_http2, load->by_status[200]);
     for (size_t i = 0; codes[i]; i++)
         printf(", %s: %zu", codes[i], load->by_code[i]);
     size_t executed[BROKEN + 1] = {0};
@@ -333,39 +360,48 @@ static void start_gateway(void)
 
 static struct load load;
 
+/* Seconds until all workers are ready again, or the patience when they are not. */
+static double wait_until_whole(size_t workers)
+{
+    pid_t pids[MAX_WORKERS];
+    double start = now_seconds();
+    while (ready_workers(client, pids) != workers && now_seconds() - start < PATIENCE_SECONDS)
+        sleep_ms(10);
+    return now_seconds() - start;
+}
+
+static void expect_service(void)
+{
+    for (int i = 0; i < 100; i++) {
+        struct answer answer = client_post(client, "/tools/modules", "{\"names\":[]}");
+        ck_assert_int_eq(answer.status, 200);
+        answer_deinit(&answer);
+    }
+}
+
 START_TEST(every_request_gets_one_answer_and_its_own)
 {
     int seconds = setting("CHAOS_SECONDS", 20);
-    size_t workers = (size_t)setting("CHAOS_WORKERS", 4);
     start_gateway();
     load_init(&load);
+    client = client_new(gateway_port(gateway), false);
     struct killer killer = {.seed = (unsigned)setting("CHAOS_SEED", (int)time(NULL))};
     printf("chaos: seed %u\n", killer.seed);
     ck_assert_int_eq(pthread_create(&killer.thread, NULL, run_killer, &killer), 0);
     load_run(&load, seconds);
     killer.stop = true;
     pthread_join(killer.thread, NULL);
-    double calm = now_seconds();
     load_finish(&load, false);
+    double whole = wait_until_whole((size_t)setting("CHAOS_WORKERS", 4));
 
-    pid_t pids[MAX_WORKERS];
-    client = client_new(gateway_port(gateway), false);
-    while (ready_workers(client, pids) != workers) {
-        ck_assert_msg(now_seconds() - calm < WHOLE_SECONDS, "the pool is not whole after %d s",
-                      WHOLE_SECONDS);
-        sleep_ms(10);
-    }
-    double whole = now_seconds() - calm;
-    for (int i = 0; i < 100; i++) {
-        struct answer answer = client_post(client, "/tools/modules", "{\"names\":[]}");
-        ck_assert_int_eq(answer.status, 200);
-        answer_deinit(&answer);
-    }
-    client_free(&client);
     check_marks(&load);
     print_figures(&load, seconds, killer.kills, whole);
     ck_assert_uint_gt(killer.kills, 0);
+    ck_assert_uint_gt(load.over_http2, load.next / 10);
     ck_assert_uint_gt(load.by_status[200], load.next / 2);
+    ck_assert_msg(whole < WHOLE_SECONDS, "the pool was not whole within %d s", WHOLE_SECONDS);
+    expect_service();
+    client_free(&client);
     load_deinit(&load);
     stop_gateway();
 }
