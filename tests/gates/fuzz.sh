@@ -10,6 +10,7 @@ failed=0
 for target in "$build"/tests/fuzz_*; do
     if [ ! -f "$target" ] || [ ! -x "$target" ]; then continue; fi
     name=${target##*/fuzz_}
+    case $name in replay_*) continue ;; esac
     corpus=$build/corpus/$name
     log=$build/fuzz-$name.log
     mkdir -p "$corpus"
