@@ -11,6 +11,7 @@
 enum {
     READS_PER_TURN = 4,
     SENDS_PER_TURN = 4,
+    STOP_UPLOAD_US = 500000, /* after an answer that came early */
     LAST_WORD_US =
         1000000, /* between the notice of a shutdown and the GOAWAY that refuses streams */
 };
@@ -182,22 +183,30 @@ void http2_adopt(struct http2 *http2, int fd)
 
 /* --- time --- */
 
+static void stop_slow_request(struct http2_stream *stream, uint64_t now_us)
+{
+    const struct http_options *options = &stream->connection->http2->reactor->options;
+    if (stream->answered && now_us - stream->answered_us > STOP_UPLOAD_US)
+        http2_stream_stop_upload(stream);
+    if (stream->exchange.state != EXCHANGE_READING ||
+        now_us - stream->since_us <= options->idle_timeout_ms * UINT64_C(1000))
+        return;
+    nghttp2_submit_rst_stream(stream->connection->session, NGHTTP2_FLAG_NONE, stream->id,
+                              NGHTTP2_CANCEL);
+    http2_mark_dirty(stream->connection);
+}
+
 /* Ends streams whose request stopped coming; true when a head did, which blocks the whole
  * connection. */
 static bool has_stuck_head(struct http2_connection *connection, uint64_t now_us)
 {
-    const struct http_options *options = &connection->http2->reactor->options;
+    uint64_t head_us = connection->http2->reactor->options.head_timeout_ms * UINT64_C(1000);
     LIST_FOREACH (&connection->streams, node, following) {
         struct http2_stream *stream = LIST_OWNER(node, struct http2_stream, node);
-        uint64_t quiet_us = now_us - stream->since_us;
-        if (!stream->begun && quiet_us > options->head_timeout_ms * UINT64_C(1000))
+        if (stream->begun)
+            stop_slow_request(stream, now_us);
+        else if (now_us - stream->since_us > head_us)
             return true;
-        if (stream->begun && stream->exchange.state == EXCHANGE_READING &&
-            quiet_us > options->idle_timeout_ms * UINT64_C(1000)) {
-            nghttp2_submit_rst_stream(connection->session, NGHTTP2_FLAG_NONE, stream->id,
-                                      NGHTTP2_CANCEL);
-            http2_mark_dirty(connection);
-        }
     }
     return false;
 }

@@ -55,10 +55,13 @@ struct http2_stream {
     int32_t id;
     bool begun; /* the head is complete */
     bool answered;
+    bool is_stopped;              /* no more of the request is wanted, and the peer has been told */
     struct http2_header *headers; /* last one first */
     struct bytes authority;
     uint64_t since_us; /* of the last piece of the request */
-    size_t sent;       /* bytes of the answer's body given to nghttp2 */
+    uint64_t answered_us;
+    size_t wasted; /* bytes of the request thrown away after the answer */
+    size_t sent;   /* bytes of the answer's body given to nghttp2 */
     size_t total;
     unsigned part_count;
     struct bytes parts[RESPONSE_MAX_PARTS];
@@ -97,6 +100,10 @@ bool http2_stream_add(struct http2_stream *stream, struct bytes name, struct byt
 
 /* The head is complete; `ends` when there is no body. */
 void http2_stream_begin(struct http2_stream *stream, bool ends);
+
+/* The answer is out, or will be: no more of the request, please. Harmless when all of it has come.
+ */
+void http2_stream_stop_upload(struct http2_stream *stream);
 
 /* nghttp2 has closed the stream, or the connection ends. Frees it. */
 void http2_stream_end(struct http2_stream *stream);

@@ -64,6 +64,17 @@ static int on_frame_received(nghttp2_session *session, const nghttp2_frame *fram
     return 0;
 }
 
+/* Bytes of a request that is answered are thrown away. The peer gets a while to see the answer and
+ * stop by itself, because clients are known that take the reset for a failure when it comes right
+ * behind the answer, as RFC 9113, 8.1 has it (curl up to 8.x, its issues 986 and 22984); one that
+ * goes on is stopped. */
+static void throw_away(struct http2_stream *stream, size_t len)
+{
+    stream->wasted += len;
+    if (stream->wasted > stream->connection->http2->reactor->options.h2_stream_window)
+        http2_stream_stop_upload(stream);
+}
+
 /* nghttp2 credits the peer's windows as soon as the bytes are ours; http_options.body_limit is what
  * bounds the rest. */
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
@@ -75,20 +86,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     if (!stream)
         return 0;
     stream->since_us = reactor_now_us(connection->http2->reactor);
-    exchange_body(&stream->exchange, bytes_from(data, len));
-    return 0;
-}
-
-/* An answer that is out while the request is still coming: ask for no more of it (RFC 9113, 8.1).
- */
-static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *context)
-{
-    (void)context;
-    bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
-                frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
-    if (ends && nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
-        return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                         NGHTTP2_NO_ERROR);
+    if (stream->answered)
+        throw_away(stream, len);
+    else
+        exchange_body(&stream->exchange, bytes_from(data, len));
     return 0;
 }
 
@@ -114,7 +115,6 @@ void http2_session_prepare(struct http2 *http2)
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_received);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
-    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_closed);
     nghttp2_option_set_max_outbound_ack(http2->option, MAX_OUTBOUND_ACKS);
     nghttp2_option_set_max_settings(http2->option, MAX_SETTINGS);

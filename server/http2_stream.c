@@ -190,6 +190,7 @@ static void respond(struct exchange *exchange, const struct response *response)
     if (connection->answering++ == 0)
         connection->moved_us = reactor_now_us(exchange->reactor);
     stream->answered = true;
+    stream->answered_us = reactor_now_us(exchange->reactor);
     keep_body(stream, response);
     submit(stream, response);
     http2_mark_dirty(connection);
@@ -223,6 +224,17 @@ void http2_stream_begin(struct http2_stream *stream, bool ends)
         exchange_body_end(exchange);
     else if (exchange->state == EXCHANGE_READING && header(exchange, BYTES("expect")).len > 0)
         invite_body(stream);
+}
+
+void http2_stream_stop_upload(struct http2_stream *stream)
+{
+    nghttp2_session *session = stream->connection->session;
+    if (!stream->is_stopped && nghttp2_session_get_stream_local_close(session, stream->id) == 1 &&
+        nghttp2_session_get_stream_remote_close(session, stream->id) == 0) {
+        stream->is_stopped = true;
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+        http2_mark_dirty(stream->connection);
+    }
 }
 
 void http2_stream_end(struct http2_stream *stream)

@@ -315,6 +315,21 @@ START_TEST(unannounced_body_above_the_limit_is_413)
 }
 END_TEST
 
+/* Some clients take a reset right behind the answer for a failure of the request. */
+START_TEST(early_answer_comes_before_the_reset)
+{
+    int32_t id = ask_with("POST", "/nowhere", "x", 1, NULL, NULL);
+    peer.answers[id].upload_never_ends = true;
+    flush();
+    int32_t now = ask("GET", "/later?100");
+    run_until_closed(1);
+    assert_answer(now, 200, "later");
+    ck_assert_uint_eq(peer.answers[id].status, 404);
+    run_until_closed(2);
+    ck_assert_uint_eq(peer.answers[id].error, NGHTTP2_NO_ERROR);
+}
+END_TEST
+
 START_TEST(client_that_waits_for_100_gets_it)
 {
     int32_t id = ask_with("POST", "/echo", "hello", 5, "expect", "100-continue");
@@ -491,6 +506,7 @@ int main(void)
     tcase_add_test(tests, large_body_is_echoed);
     tcase_add_test(tests, announced_body_above_the_limit_is_413);
     tcase_add_test(tests, unannounced_body_above_the_limit_is_413);
+    tcase_add_test(tests, early_answer_comes_before_the_reset);
     tcase_add_test(tests, client_that_waits_for_100_gets_it);
     tcase_add_test(tests, unknown_paths_and_methods_are_refused);
     tcase_add_test(tests, long_target_is_414);
