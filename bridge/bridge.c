@@ -314,8 +314,7 @@ static void run_open(struct errand *errand)
     uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->clock);
     uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->zygote_retry);
     bridge->clock.data = bridge->zygote_retry.data = bridge;
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
-        seat_init(&bridge->seats[i], bridge, i);
+    each_seat(bridge, seat_open);
     start_zygote(bridge);
     free(errand);
 }
@@ -330,6 +329,8 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->registry = registry;
     bridge->handler = (struct link_handler){
         .hello = on_hello, .answers = on_answers, .ended = on_ended, .context = bridge};
+    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+        seat_init(&bridge->seats[i], bridge, i);
     pthread_mutex_init(&bridge->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);

@@ -23,7 +23,11 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
     seat->process.on_exit = on_process_exit;
     list_init(&seat->process.place);
     pthread_mutex_init(&seat->lock, NULL);
-    uv_timer_init(supervisor_loop(bridge->supervisor), &seat->timer);
+}
+
+void seat_open(struct seat *seat)
+{
+    uv_timer_init(supervisor_loop(seat->bridge->supervisor), &seat->timer);
     seat->timer.data = seat;
 }
 

@@ -46,6 +46,7 @@ struct seat {
     struct worker_exit exit;
 };
 
+/* Before there are other threads that know of it; seat_open() is the supervisor thread's part. */
 void seat_init(struct seat *seat, struct bridge *bridge, unsigned index);
 
 /* The link of that worker with a reference for the caller, or NULL. Any thread. */
@@ -60,6 +61,8 @@ bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link
 bool seat_detach(struct seat *seat, struct link *link);
 
 /* --- supervisor's thread --- */
+
+void seat_open(struct seat *seat);
 
 void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
 void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us);

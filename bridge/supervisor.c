@@ -54,6 +54,16 @@ static struct process *find(struct supervisor *supervisor, pid_t pid)
     return NULL;
 }
 
+/* The loop ends once it has been told to and every process is gone. */
+static void leave_if_done(struct supervisor *supervisor)
+{
+    if (!supervisor->leaving || !list_empty(&supervisor->processes) ||
+        uv_is_closing((uv_handle_t *)&supervisor->wake))
+        return;
+    uv_close((uv_handle_t *)&supervisor->wake, NULL);
+    uv_close((uv_handle_t *)&supervisor->children, NULL);
+}
+
 static void finish(struct supervisor *supervisor, struct process *process, const siginfo_t *info)
 {
     struct worker_exit exit = classify(info);
@@ -81,6 +91,7 @@ static void on_child(uv_signal_t *handle, int signum)
             supervisor->strangers[supervisor->next_stranger++ % STRANGERS] = info;
         info.si_pid = 0;
     }
+    leave_if_done(supervisor);
 }
 
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid)
@@ -115,10 +126,7 @@ static void on_wake(uv_async_t *handle)
         mail = mail->next;
         errand->run(errand);
     }
-    if (supervisor->leaving) {
-        uv_close((uv_handle_t *)&supervisor->wake, NULL);
-        uv_close((uv_handle_t *)&supervisor->children, NULL);
-    }
+    leave_if_done(supervisor);
 }
 
 static void wake(void *context)

@@ -6,7 +6,7 @@ import builtins
 import os
 import signal
 import time
-from typing import Any, Dict, Literal, Union
+from typing import Any, Literal, Union
 
 from . import describe
 from .adapter import BaseAdapter
@@ -18,7 +18,7 @@ class Demo(BaseAdapter):
     """What a gateway can be tried out with."""
 
     @tool(idempotent=True)
-    def echo(self, /, **arguments: Any) -> Dict[str, Any]:
+    def echo(self, /, **arguments: Any) -> dict[str, Any]:
         """Return the arguments as they came."""
         return arguments
 
@@ -33,7 +33,7 @@ class Demo(BaseAdapter):
         return a + b
 
     @tool(idempotent=True)
-    def sleep(self, seconds: float = 0.0, ms: float = 0.0) -> Dict[str, float]:
+    def sleep(self, seconds: float = 0.0, ms: float = 0.0) -> dict[str, float]:
         """Sleep, and say for how long.
 
         Args:
@@ -82,7 +82,7 @@ class Demo(BaseAdapter):
         raise ToolError(f"there is no way to crash called {how!r}", status=422, code="invalid_arguments")
 
     @tool(idempotent=True)
-    def text_stats(self, body: bytes, top: int = 10) -> Dict[str, Any]:
+    def text_stats(self, body: bytes, top: int = 10) -> dict[str, Any]:
         """Count the lines, words and characters of a text, find its most frequent words and measure its entropy.
 
         Args:
@@ -92,7 +92,7 @@ class Demo(BaseAdapter):
         return describe.text(body, top)
 
     @tool(idempotent=True)
-    def csv_describe(self, body: bytes) -> Dict[str, Any]:
+    def csv_describe(self, body: bytes) -> dict[str, Any]:
         """Describe the columns of a CSV file: their types, ranges, means and quartiles.
 
         Args:

@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from concurrent import futures
@@ -19,7 +20,7 @@ from typing import Any, Callable, Optional
 import grpc
 
 PATIENCE = 20.0  # seconds for anything that should happen at once
-PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else "python3"
+PYTHON = sys.executable
 
 
 def become_subreaper() -> None:
@@ -37,6 +38,7 @@ class Zygote:
         self.process = subprocess.Popen(
             [PYTHON, "-m", "snakepit_bridge"],
             pass_fds=[theirs.fileno()],
+            cwd=package_root,  # "-m" looks there first
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": path,
