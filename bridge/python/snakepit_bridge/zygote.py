@@ -135,6 +135,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # what a tool prints must not die with it
+    # Newer gRPC would otherwise stop its threads around each fork, those for a tool's subprocesses too.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     descriptor = int(os.environ.pop("SNAKEPIT_CONTROL_FD"))
     process.close_descriptors_but(descriptor)
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ def _build(root: Path) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the test modules, which import the package, are collected."""
-    import tempfile
+    os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"  # this process has a gRPC server, and starts programs
 
     root = Path(tempfile.mkdtemp(prefix="snakepit-bridge-"))
     _build(root)

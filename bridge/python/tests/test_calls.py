@@ -20,6 +20,11 @@ def test_run_time_is_measured(worker):
     assert worker.stream.call("sometimes_slow", {"seconds": 0.02}).run_us >= 20_000
 
 
+def test_tool_may_fork(worker):
+    assert worker.stream.value("forks") == 7
+    assert worker.stream.value("later") == 1
+
+
 def test_tools_run_in_the_main_thread(worker):
     assert worker.stream.value("threads") is True
 

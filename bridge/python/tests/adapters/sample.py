@@ -152,8 +152,11 @@ class Sample(BaseAdapter):
         return rest
 
     @tool
-    def prints(self):
-        print("printed by a tool")
+    def forks(self):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(7)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 class Unable(BaseAdapter):
