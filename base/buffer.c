@@ -67,7 +67,7 @@ void buffer_add_string(struct buffer *buffer, const char *string)
     buffer_add(buffer, bytes_of(string));
 }
 
-void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
+static void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);

@@ -32,8 +32,6 @@ void buffer_add(struct buffer *buffer, struct bytes source);
 void buffer_add_string(struct buffer *buffer, const char *string);
 void buffer_printf(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
 
 /* Adds `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void buffer_add_json_string(struct buffer *buffer, struct bytes text);

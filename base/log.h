@@ -37,6 +37,7 @@ struct log_field {
             log_write(level, event, (const struct log_field[]){__VA_ARGS__});                      \
     } while (0)
 
+/* What the macro above expands to. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
 #endif

@@ -19,6 +19,7 @@ enum { BRIDGE_PROTOCOL_VERSION = 1, FRAME_MAX_TOOLS = 4096, START_TOKEN_BYTES = 
 /* Largest frame that is accepted or sent: the largest body with room to spare. Bytes. */
 enum { FRAME_MAX_BYTES = 68 << 20 };
 
+/* Add one message to the frame in the buffer. `remaining_us`: the time the call has left. */
 void frame_add_welcome(struct buffer *frame);
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
                       uint64_t remaining_us);

@@ -369,8 +369,3 @@ void interpreter_kill(struct interpreter *interpreter)
 {
     supervisor_kill(&interpreter->process);
 }
-
-pid_t interpreter_pid(const struct interpreter *interpreter)
-{
-    return interpreter->process.pid;
-}

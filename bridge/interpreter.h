@@ -59,6 +59,4 @@ bool interpreter_become(struct interpreter *interpreter, const struct interprete
 void interpreter_dismiss(struct interpreter *interpreter);
 void interpreter_kill(struct interpreter *interpreter);
 
-pid_t interpreter_pid(const struct interpreter *interpreter);
-
 #endif

@@ -62,9 +62,13 @@ bool seat_detach(struct seat *seat, struct link *link);
 
 /* --- supervisor's thread --- */
 
+/* Gives the seat its timer. */
 void seat_open(struct seat *seat);
 
+/* A process is wanted in this EMPTY seat. */
 void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
+
+/* The worker, if it is still this one, is to leave within `grace_us`; 0 kills it now. */
 void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
 
 /* Goes on, if it is WAITING and what it waits for is there. */

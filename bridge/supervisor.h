@@ -31,10 +31,11 @@ struct process {
  * in all others. `warden` is borrowed. */
 struct supervisor *supervisor_start(struct warden *warden);
 
-/* Ends the loop as soon as every watched process has ended and every handle of others is closed, joins the thread and
- * frees. */
+/* Ends the loop as soon as every watched process has ended and every handle of others is closed,
+ * joins the thread and frees. */
 void supervisor_stop(struct supervisor **supervisor);
 
+/* The loop, for handles that live on the supervisor's thread. */
 uv_loop_t *supervisor_loop(struct supervisor *supervisor);
 
 /* Any thread. */

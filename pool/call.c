@@ -53,8 +53,3 @@ void call_move(struct call *call, enum call_state next)
     }
     call->state = next;
 }
-
-const char *call_state_name(enum call_state state)
-{
-    return state_names[state];
-}

@@ -127,6 +127,4 @@ void call_unref(struct call **call);
  */
 void call_move(struct call *call, enum call_state next);
 
-const char *call_state_name(enum call_state state);
-
 #endif

@@ -121,6 +121,7 @@ struct pool_view {
     struct histogram run_seconds;
 };
 
+/* Writes down how the pool stands at this moment. */
 void pool_look(struct pool *pool, struct pool_view *out_view);
 
 struct worker_view {

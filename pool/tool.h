@@ -41,6 +41,7 @@ struct tool_table {
 
 struct registry;
 
+/* An empty registry; and its end, with all tools. */
 struct registry *registry_new(void) __attribute__((returns_nonnull));
 void registry_free(struct registry **registry);
 
@@ -56,8 +57,5 @@ struct tool *registry_find(const struct registry *registry, struct bytes name);
 
 /* The tools at this moment; valid as long as the registry. Any thread, lock-free. */
 const struct tool_table *registry_table(const struct registry *registry);
-
-/* [A-Za-z0-9][A-Za-z0-9_.-]*, at most TOOL_NAME_MAX bytes. */
-bool tool_name_valid(struct bytes name);
 
 #endif

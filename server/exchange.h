@@ -1,9 +1,9 @@
 /* One HTTP request and its answer, whatever protocol carries it.
  *
- * The protocol (http1.c, http2.c) owns the exchange and feeds it: begin, body…, body_end, and end at the last; gone
- * in between if the client leaves before the answer is out. The handler of the route answers with exchange_respond(),
- * at once or later. All of it happens on the reactor thread that owns the connection. Handlers never learn which
- * protocol it is. */
+ * The protocol (http1.c, http2.c) owns the exchange and feeds it: begin, body…, body_end, and end
+ * at the last; gone in between if the client leaves before the answer is out. The handler of the
+ * route answers with exchange_respond(), at once or later. All of it happens on the reactor thread
+ * that owns the connection. Handlers never learn which protocol it is. */
 #ifndef SNAKEPIT_SERVER_EXCHANGE_H
 #define SNAKEPIT_SERVER_EXCHANGE_H
 
@@ -20,10 +20,10 @@ struct reactor;
 struct route;
 
 enum exchange_state {
-    EXCHANGE_READING,   /* head is in, the body is coming */
-    EXCHANGE_HANDLING,  /* body is in, the handler has it, no answer yet */
-    EXCHANGE_ANSWERED,  /* exchange_respond() was called; the protocol sends */
-    EXCHANGE_ENDED,     /* answer sent, or client gone; nothing is called any more */
+    EXCHANGE_READING,  /* head is in, the body is coming */
+    EXCHANGE_HANDLING, /* body is in, the handler has it, no answer yet */
+    EXCHANGE_ANSWERED, /* exchange_respond() was called; the protocol sends */
+    EXCHANGE_ENDED,    /* answer sent, or client gone; nothing is called any more */
 };
 
 struct header {
@@ -33,38 +33,42 @@ struct header {
 
 enum { RESPONSE_MAX_HEADERS = 16, RESPONSE_MAX_PARTS = 4 };
 
-/* What is sent. All memory it points to stays valid until the exchange ends: take it from the exchange's arena, from
- * static storage, or from something that `on_end` releases. */
+/* What is sent. All memory it points to stays valid until the exchange ends: take it from the
+ * exchange's arena, from static storage, or from something that `on_end` releases. */
 struct response {
     unsigned status;
     unsigned header_count;
     unsigned part_count;
-    struct header headers[RESPONSE_MAX_HEADERS]; /* content-type among them; content-length, date and connection are the protocol's */
-    struct bytes parts[RESPONSE_MAX_PARTS];      /* the body, in order; the protocol leaves it out for HEAD and keeps its length */
+    struct header headers[RESPONSE_MAX_HEADERS]; /* content-type among them; content-length, date
+                                                    and connection are the protocol's */
+    struct bytes parts[RESPONSE_MAX_PARTS]; /* the body, in order; the protocol leaves it out for
+                                               HEAD and keeps its length */
 };
 
 /* What a protocol provides. */
 struct exchange_protocol {
     const char *version; /* "1.1", "2" */
-    /* First value of a header by name (any case), empty data NULL when absent. Valid until the exchange ends. */
+    /* First value of a header by name (any case), empty data NULL when absent. Valid until the
+     * exchange ends. */
     struct bytes (*header)(struct exchange *exchange, struct bytes name);
-    /* Called once. The protocol copies or keeps pointers as it likes (see struct response), respects the peer's flow
-     * control, and afterwards calls exchange_end(). If the request body is still arriving, the rest is thrown away
-     * and, where the protocol needs it, the connection closed after the answer. */
+    /* Called once. The protocol copies or keeps pointers as it likes (see struct response),
+     * respects the peer's flow control, and afterwards calls exchange_end(). If the request body is
+     * still arriving, the rest is thrown away and, where the protocol needs it, the connection
+     * closed after the answer. */
     void (*respond)(struct exchange *exchange, const struct response *response);
 };
 
-/* Embedded as first member in the protocol's own struct. The protocol fills the upper half before exchange_begin();
- * spans are valid until the exchange ends. */
+/* Embedded as first member in the protocol's own struct. The protocol fills the upper half before
+ * exchange_begin(); spans are valid until the exchange ends. */
 struct exchange {
     const struct exchange_protocol *protocol;
     struct reactor *reactor;
-    struct arena *arena;       /* the request's; the exchange holds one reference */
-    struct bytes method;       /* "GET" */
-    struct bytes path;         /* as sent, without the query */
-    struct bytes query;        /* without the '?'; may be empty */
-    int64_t content_length;    /* -1: not announced */
-    size_t head_bytes;         /* size of the request head: target, names and values */
+    struct arena *arena;    /* the request's; the exchange holds one reference */
+    struct bytes method;    /* "GET" */
+    struct bytes path;      /* as sent, without the query */
+    struct bytes query;     /* without the '?'; may be empty */
+    int64_t content_length; /* -1: not announced */
+    size_t head_bytes;      /* size of the request head: target, names and values */
 
     /* The exchange's own. */
     enum exchange_state state;
@@ -72,15 +76,17 @@ struct exchange {
     struct buffer body;        /* the request body, complete in EXCHANGE_HANDLING */
     uint64_t started_us;
     struct bytes request_id;
-    unsigned status;           /* of the answer; 0 before, 499 when the client left first */
-    void *handler;             /* the route's own state */
-    void (*on_gone)(struct exchange *exchange); /* set by a handler that answers later: stop the work */
-    void (*on_end)(struct exchange *exchange);  /* set by a handler that has something to release */
+    unsigned status; /* of the answer; 0 before, 499 when the client left first */
+    void *handler;   /* the route's own state */
+    void (*on_gone)(
+        struct exchange *exchange); /* set by a handler that answers later: stop the work */
+    void (*on_end)(struct exchange *exchange); /* set by a handler that has something to release */
 };
 
 /* --- for protocols --- */
 
-/* The head is complete. May answer at once (404, 405, 413, …). `exchange` is zeroed but for the upper half. */
+/* The head is complete. May answer at once (404, 405, 413, …). `exchange` is zeroed but for the
+ * upper half. */
 void exchange_begin(struct exchange *exchange);
 
 /* More of the request body; copied. Ignored after an answer. */
@@ -89,17 +95,19 @@ void exchange_body(struct exchange *exchange, struct bytes data);
 /* The request body is complete. Ignored after an answer. */
 void exchange_body_end(struct exchange *exchange);
 
-/* The client left, or the stream was reset, before the answer was sent. exchange_end() must still follow. */
+/* The client left, or the stream was reset, before the answer was sent. exchange_end() must still
+ * follow. */
 void exchange_gone(struct exchange *exchange);
 
-/* The last call: answer sent, or client gone. Releases everything, including the arena reference; the protocol's
- * struct may live in the arena, and must not be touched afterwards. Calls exchange_gone() itself if nothing was
- * answered. */
+/* The last call: answer sent, or client gone. Releases everything, including the arena reference;
+ * the protocol's struct may live in the arena, and must not be touched afterwards. Calls
+ * exchange_gone() itself if nothing was answered. */
 void exchange_end(struct exchange *exchange);
 
 /* --- for handlers --- */
 
-/* Sends the answer. Adds x-request-id. Exactly once; a second call aborts. After exchange_gone() it does nothing. */
+/* Sends the answer. Adds x-request-id. Exactly once; a second call aborts. After exchange_gone() it
+ * does nothing. */
 void exchange_respond(struct exchange *exchange, struct response *response);
 
 /* First value of a request header, or empty. */
