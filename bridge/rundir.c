@@ -39,7 +39,8 @@ static void remove_files(const char *path)
 
 void rundir_remove(const struct rundir *rundir)
 {
-    remove_files(rundir->path);
+    if (rundir->path[0])
+        remove_files(rundir->path);
 }
 
 /* The lock of a dead gateway can be taken; that of a live one cannot. */

@@ -17,10 +17,10 @@ struct pool_options pool_defaults(void)
         .name = "default",
         .workers = 1,
         .queue_limit = 1000,
-        .queue_timeout_us = 10u * 1000000u,
-        .timeout_us = 300u * 1000000u,
+        .queue_timeout_us = UINT64_C(10000000),
+        .timeout_us = UINT64_C(300000000),
         .ahead_budget_us = 1000,
-        .cancel_grace_us = 5u * 1000000u,
+        .cancel_grace_us = UINT64_C(5000000),
         .now_us = clock_now_us,
     };
 }

@@ -48,6 +48,7 @@ struct program {
     char package_path[512];
     int listen_fds[GATEWAY_MAX_REACTORS];
     uint16_t port;
+    struct router *router;
     int signals; /* a signalfd */
     int news;    /* an eventfd: NEWS_… from the observer */
     char failure[512];
@@ -201,12 +202,11 @@ static void start_reactors(struct program *program)
     struct gateway *gateway = &program->gateway;
     struct http_options http = http_options_default();
     struct reactor_hooks hooks = gateway_hooks;
-    static struct router *router;
-    router = router_new(gateway_routes, gateway_route_count);
+    program->router = router_new(gateway_routes, gateway_route_count);
     hooks.context = gateway;
     for (unsigned i = 0; i < gateway->reactor_count; i++)
-        gateway->reactors[i] =
-            reactor_new(&http, router, &hooks, program->listen_fds[i], &program->connections);
+        gateway->reactors[i] = reactor_new(&http, program->router, &hooks, program->listen_fds[i],
+                                           &program->connections);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_start(gateway->reactors[i]);
 }
@@ -300,6 +300,7 @@ static void stop(struct program *program)
     for (unsigned i = 0; i < gateway->pool_count; i++)
         pool_free(&gateway->pools[i]);
     registry_free(&gateway->registry);
+    router_free(&program->router);
 }
 
 static int serve(struct program *program)
@@ -326,11 +327,27 @@ static unsigned reactor_count(void)
     return half < 1 ? 1 : half > GATEWAY_MAX_REACTORS ? GATEWAY_MAX_REACTORS : (unsigned)half;
 }
 
+/* What has to be done before there are threads. */
+static bool prepare(struct program *program)
+{
+    log_set_level(program->options.log_level);
+    program->gateway.reactor_count = reactor_count();
+    program->pythons[0] = program->options.python;
+    program->pythons[1] = "/usr/bin/python3";
+    program->pythons[2] = "python3";
+    find_package(program->package_path, sizeof program->package_path);
+    raise_file_limit();
+    if (!rundir_make(&program->rundir))
+        return false;
+    program->warden = warden_start(&program->rundir);
+    return program->warden != NULL;
+}
+
 int main(int count, char **arguments)
 {
-    static struct program program;
-    program.gateway.started_us = clock_now_us();
-    switch (options_read(count, arguments, &program.options)) {
+    struct options options;
+    uint64_t started_us = clock_now_us();
+    switch (options_read(count, arguments, &options)) {
     case OPTIONS_SERVE:
         break;
     case OPTIONS_DONE:
@@ -338,18 +355,12 @@ int main(int count, char **arguments)
     case OPTIONS_WRONG:
         return 2;
     }
-    log_set_level(program.options.log_level);
-    program.gateway.reactor_count = reactor_count();
-    program.pythons[0] = program.options.python;
-    program.pythons[1] = "/usr/bin/python3";
-    program.pythons[2] = "python3";
-    find_package(program.package_path, sizeof program.package_path);
-    raise_file_limit();
-    if (!rundir_make(&program.rundir))
-        return EXIT_FAILURE;
-    program.warden = warden_start(&program.rundir);
-    int code = program.warden ? serve(&program) : EXIT_FAILURE;
-    rundir_remove(&program.rundir);
-    warden_stop(&program.warden);
+    struct program *program = MEM_NEW(struct program);
+    program->options = options;
+    program->gateway.started_us = started_us;
+    int code = prepare(program) ? serve(program) : EXIT_FAILURE;
+    rundir_remove(&program->rundir);
+    warden_stop(&program->warden);
+    free(program);
     return code;
 }

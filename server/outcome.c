@@ -211,18 +211,23 @@ static void respond_crash(const struct invocation *invocation)
 }
 
 /* Ends that say nothing but their name. */
+#define PLAIN_END(status_, code_, category_, retryable_, detail_)                                  \
+    {                                                                                              \
+        .status = (status_), .code = (code_), .category = (category_), .retryable = (retryable_),  \
+        .detail = (detail_)                                                                        \
+    }
+
 static const struct problem plain_ends[CALL_ENDS] = {
-    [CALL_END_SATURATED] = {503, "pool_saturated", NULL, "the queue is full", "pool", NULL, true},
-    [CALL_END_QUEUE_TIMEOUT] = {503, "queue_timeout", NULL, "no worker became free in time",
-                                "timeout", NULL, true},
-    [CALL_END_TIMEOUT] = {504, "worker_timeout", NULL, "the tool did not answer in time", "timeout",
-                          NULL, false},
-    [CALL_END_CANCELLED] = {499, "cancelled", NULL, "the call was cancelled", "worker", NULL,
-                            false},
-    [CALL_END_NO_WORKERS] = {503, "no_workers_available", NULL, "the pool cannot start workers",
-                             "pool", NULL, true},
-    [CALL_END_SHUTDOWN] = {503, "shutting_down", NULL, "the gateway is shutting down", "pool", NULL,
-                           true},
+    [CALL_END_SATURATED] = PLAIN_END(503, "pool_saturated", "pool", true, "the queue is full"),
+    [CALL_END_QUEUE_TIMEOUT] =
+        PLAIN_END(503, "queue_timeout", "timeout", true, "no worker became free in time"),
+    [CALL_END_TIMEOUT] =
+        PLAIN_END(504, "worker_timeout", "timeout", false, "the tool did not answer in time"),
+    [CALL_END_CANCELLED] = PLAIN_END(499, "cancelled", "worker", false, "the call was cancelled"),
+    [CALL_END_NO_WORKERS] =
+        PLAIN_END(503, "no_workers_available", "pool", true, "the pool cannot start workers"),
+    [CALL_END_SHUTDOWN] =
+        PLAIN_END(503, "shutting_down", "pool", true, "the gateway is shutting down"),
 };
 
 static void respond_plain(const struct invocation *invocation)
