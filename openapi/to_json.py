@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Writes openapi.yaml as compact JSON, the same bytes every time: to_json.py IN.yaml OUT.json
 
-The order of members is the file's own. Dates and other YAML-only types are refused, so that what is served is what was
-written.
+The order of members is the file's own. Dates and other YAML-only types are refused, so that what is
+served is what was written.
 """
 
 import json

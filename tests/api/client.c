@@ -400,7 +400,7 @@ char *raw_read(int fd, const char *until, double seconds)
             return text;
         int left = (int)((end - now_seconds()) * 1000);
         struct pollfd ready = {.fd = fd, .events = POLLIN};
-        if (left <= 0 || poll(&ready, 1, left) <= 0)
+        if (poll(&ready, 1, left > 0 ? left : 0) <= 0)
             return text;
         if (size + 1 == room)
             text = realloc(text, room *= 2);

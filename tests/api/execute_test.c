@@ -110,11 +110,13 @@ WITH_CLIENT(integers_beyond_64_bits_survive)
 static void a_megabyte_survives_body(void)
 {
     size_t size = 1 << 20;
-    char *args = malloc(size + 64);
-    int start = sprintf(args, "{\"x\":\"");
+    static const char before[] = "{\"x\":\"", after[] = "\"}";
+    size_t start = sizeof(before) - 1;
+    char *args = malloc(start + size + sizeof(after));
+    memcpy(args, before, start);
     for (size_t i = 0; i < size; i++)
         args[start + i] = (char)('a' + i % 23);
-    strcpy(args + start + size, "\"}");
+    memcpy(args + start + size, after, sizeof(after));
     struct answer answer = client_execute(client, "echo", args);
     const char *back = member_text(expect_result(&answer), "x");
     ck_assert_uint_eq(strlen(back), size);
@@ -260,12 +262,13 @@ WITH_CLIENT(an_envelope_must_be_an_object)
 /* {"tool":"echo","args":{"x":[[…]]}}, with `depth` levels in all. */
 static char *nested_envelope(size_t depth)
 {
-    size_t arrays = depth - 2;
-    char *body = malloc(2 * arrays + 64);
-    size_t at = (size_t)sprintf(body, "{\"tool\":\"echo\",\"args\":{\"x\":");
+    static const char before[] = "{\"tool\":\"echo\",\"args\":{\"x\":", after[] = "}}";
+    size_t arrays = depth - 2, at = sizeof(before) - 1;
+    char *body = malloc(at + 2 * arrays + sizeof(after));
+    memcpy(body, before, at);
     memset(body + at, '[', arrays);
     memset(body + at + arrays, ']', arrays);
-    strcpy(body + at + 2 * arrays, "}}");
+    memcpy(body + at + 2 * arrays, after, sizeof(after));
     return body;
 }
 

@@ -313,15 +313,15 @@ static void note_sockets(struct gateway *gateway)
     char *table = read_whole("/proc/net/unix");
     DIR *dir = opendir(folder);
     for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) {
-        char path[384], target[64] = "", inode[64];
+        char path[384], target[64] = "", inode[64], entry_start[80];
         snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
         if (readlink(path, target, sizeof(target) - 1) < 0 ||
             sscanf(target, "socket:[%63[0-9]", inode) != 1)
             continue;
-        strcat(inode, " /");
-        char *line = strstr(table, inode);
+        snprintf(entry_start, sizeof(entry_start), " %s /", inode);
+        char *line = strstr(table, entry_start);
         char name[256];
-        if (line && line[-1] == ' ' && sscanf(strchr(line, '/'), "%255[^\n]", name) == 1)
+        if (line && sscanf(strchr(line, '/'), "%255[^\n]", name) == 1)
             note(gateway, name);
     }
     if (dir)

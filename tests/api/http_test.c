@@ -265,17 +265,18 @@ WITH_CLIENT(expect_100_is_answered)
 
 static void pipelined_requests_are_answered_in_order_body(void)
 {
-    char all[4096] = "";
+    char all[4096];
+    size_t size = 0;
     for (int i = 0; i < 5; i++) {
-        char body[64], one[256];
+        char body[64];
         snprintf(body, sizeof(body), "{\"tool\":\"add\",\"args\":{\"a\":%d}}", 700 + i);
-        snprintf(one, sizeof(one),
-                 "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", strlen(body),
-                 body);
-        strcat(all, one);
+        size +=
+            (size_t)snprintf(all + size, sizeof(all) - size,
+                             "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+                             strlen(body), body);
     }
     int fd = raw_connect(gateway_port(gateway));
-    raw_write(fd, all, strlen(all));
+    raw_write(fd, all, size);
     char *answer = raw_read(fd, "\"result\":704", 20);
     const char *at = answer;
     for (int i = 0; i < 5; i++) {

@@ -87,7 +87,7 @@ static double metric(const char *name, const char *label)
             continue;
         if (!strstr(line, label))
             continue;
-        sum += atof(strrchr(line, ' ') + 1);
+        sum += strtod(strrchr(line, ' ') + 1, NULL);
         found = true;
     }
     answer_deinit(&answer);
@@ -129,7 +129,8 @@ static void requests_are_counted_by_route_and_code_body(void)
 {
     char *text = metrics_as("*/*", "text/plain");
     char name[128] = "";
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+    char *rest = text;
+    for (char *line; (line = strsep(&rest, "\n")) != NULL;) {
         if (line[0] != '#' && strstr(line, "route=\"") && strstr(line, "code=\"") &&
             strstr(line, "_total{"))
             snprintf(name, sizeof(name), "%.*s", (int)strcspn(line, "{"), line);

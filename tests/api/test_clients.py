@@ -1,4 +1,4 @@
-"""The main path with the clients that people use: httpx, requests, curl, nghttp, and h2 frame by frame."""
+"""The main path with the clients that people use: httpx, requests, curl, nghttp, h2 by hand."""
 
 import asyncio
 import concurrent.futures
@@ -36,14 +36,24 @@ def test_httpx_executes_and_reads_result_and_meta(gateway) -> None:
         assert answer.status_code == 200
         body = answer.json()
         assert body["result"] == 42
-        assert set(body["meta"]) == {"request_id", "worker", "pool", "attempts", "queue_ms", "run_ms"}
+        assert set(body["meta"]) == {
+            "request_id",
+            "worker",
+            "pool",
+            "attempts",
+            "queue_ms",
+            "run_ms",
+        }
         assert answer.headers["x-request-id"] == body["meta"]["request_id"]
 
 
 def test_httpx_async_clients_each_get_their_own(gateway) -> None:
     async def main() -> List[Any]:
         async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=60) as client:
-            calls = [client.post("/execute", json={"tool": "echo", "args": {"me": n}}) for n in range(200)]
+            calls = [
+                client.post("/execute", json={"tool": "echo", "args": {"me": n}})
+                for n in range(200)
+            ]
             return [answer.json()["result"] for answer in await asyncio.gather(*calls)]
 
     assert asyncio.run(main()) == [{"me": n} for n in range(200)]
@@ -73,7 +83,9 @@ def test_requests_streams_a_body_of_unknown_length(gateway) -> None:
 
 
 def test_requests_sees_a_python_error_as_a_problem(gateway) -> None:
-    answer = requests.post(gateway.url + "/tools/fail", json={"exception": "LookupError", "message": "gone"})
+    answer = requests.post(
+        gateway.url + "/tools/fail", json={"exception": "LookupError", "message": "gone"}
+    )
     assert answer.status_code == 500
     assert answer.headers["content-type"].startswith("application/problem+json")
     problem = answer.json()
@@ -112,13 +124,17 @@ def test_curl_sends_the_readme_request(gateway, protocol: str) -> None:
 
 def test_curl_form_default_content_type_is_refused_on_execute(gateway) -> None:
     """`curl -d` without -H says x-www-form-urlencoded: the answer must tell what to do."""
-    problem = json.loads(run("curl", "-sS", "--noproxy", "*", "-d", '{"tool":"echo"}', gateway.url + "/execute"))
+    problem = json.loads(
+        run("curl", "-sS", "--noproxy", "*", "-d", '{"tool":"echo"}', gateway.url + "/execute")
+    )
     assert problem["code"] == "unsupported_media_type"
     assert "application/json" in problem["detail"]
 
 
 def test_curl_upgrade_to_h2c_is_answered_as_http_1(gateway) -> None:
-    out = run("curl", "-sS", "--noproxy", "*", "--http2", "-w", " %{http_version}", gateway.url + "/livez")
+    out = run(
+        "curl", "-sS", "--noproxy", "*", "--http2", "-w", " %{http_version}", gateway.url + "/livez"
+    )
     assert out.endswith(b" 1.1")
 
 
@@ -126,7 +142,14 @@ def test_nghttp_posts_many_streams_on_one_connection(gateway, tmp_path: Path) ->
     body = tmp_path / "body.json"
     body.write_text('{"tool":"echo","args":{"x":[1,2,3]}}')
     out = run(
-        "nghttp", "-m", "50", "-d", str(body), "-H", "content-type: application/json", gateway.url + "/execute"
+        "nghttp",
+        "-m",
+        "50",
+        "-d",
+        str(body),
+        "-H",
+        "content-type: application/json",
+        gateway.url + "/execute",
     )
     assert out.count(b'"result":{"x":[1,2,3]}') + out.count(b'"result":{"x": [1, 2, 3]}') == 50
 
@@ -135,7 +158,12 @@ def test_nghttp_uploads_a_large_body(gateway, tmp_path: Path) -> None:
     body = tmp_path / "body.txt"
     body.write_bytes(b"word " * 1_000_000)
     out = run(
-        "nghttp", "-d", str(body), "-H", "content-type: text/plain", gateway.url + "/tools/text_stats"
+        "nghttp",
+        "-d",
+        str(body),
+        "-H",
+        "content-type: text/plain",
+        gateway.url + "/tools/text_stats",
     )
     assert json.loads(out)["words"] == 1_000_000
 
@@ -155,7 +183,9 @@ class Http2:
     def flush(self) -> None:
         self.socket.sendall(self.http.data_to_send())
 
-    def request(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> int:
+    def request(
+        self, method: str, path: str, body: bytes = b"", kind: str = "application/json"
+    ) -> int:
         stream = self.http.get_next_available_stream_id()
         headers = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "x")]
         headers += [("content-type", kind)]
@@ -225,10 +255,15 @@ def test_a_slow_stream_does_not_block_the_others(gateway) -> None:
 
 
 def test_a_body_above_the_limit_is_refused_before_it_is_sent(gateway) -> None:
-    """On the strength of content-length alone; the stream is then reset without an error (RFC 9113, 8.1)."""
+    """By content-length alone; the stream is then reset without an error (RFC 9113, 8.1)."""
     client = Http2(gateway.port)
     stream = client.http.get_next_available_stream_id()
-    headers = [(":method", "POST"), (":path", "/tools/text_stats"), (":scheme", "http"), (":authority", "x")]
+    headers = [
+        (":method", "POST"),
+        (":path", "/tools/text_stats"),
+        (":scheme", "http"),
+        (":authority", "x"),
+    ]
     headers += [("content-type", "image/png"), ("content-length", str((64 << 20) + 1))]
     client.http.send_headers(stream, headers)
     client.flush()

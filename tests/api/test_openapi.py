@@ -1,5 +1,5 @@
-"""Holds openapi/openapi.yaml and the server together, both ways: what is described is served as described, and what is
-served is described."""
+"""Holds openapi/openapi.yaml and the server together, both ways: what is described is served as
+described, and what is served is described."""
 
 import json
 import re
@@ -20,10 +20,12 @@ SOURCE = ROOT / "openapi" / "openapi.yaml"
 METHODS = {"get", "post", "put", "patch", "delete"}
 DOCUMENT: Dict[str, Any] = yaml.safe_load(SOURCE.read_text())
 # Every path of design/http-api.md, and a few that servers have by accident.
-CANDIDATES = """/ /stream /sessions /sessions/s /sessions/s/variables /sessions/s/variables/v /tools /tools/echo
-/execute /pools /pools/default /workers /workers/default-1 /workers/default-1/recycle /calls /calls/c
-/calls/c/events /calls/c/tool_results/1 /livez /readyz /startupz /healthz /health /metrics /openapi.json
-/openapi.yaml /docs /docs/ /favicon.ico /debug /static /problems/worker_crash /version /status""".split()
+CANDIDATES = """
+/ /stream /sessions /sessions/s /sessions/s/variables /sessions/s/variables/v /tools /tools/echo
+/execute /pools /pools/default /workers /workers/default-1 /workers/default-1/recycle /calls
+/calls/c /calls/c/events /calls/c/tool_results/1 /livez /readyz /startupz /healthz /health /metrics
+/openapi.json /openapi.yaml /docs /docs/ /favicon.ico /debug /static /problems/worker_crash /version
+/status""".split()
 
 
 def resolve(node: Dict[str, Any]) -> Dict[str, Any]:
@@ -51,13 +53,14 @@ def operations() -> Iterator[Tuple[str, str, Dict[str, Any]]]:
 def described_path(path: str) -> str:
     """The path of the document that a real path belongs to, or ""."""
     for pattern in sorted(DOCUMENT["paths"], key=lambda each: "{" in each):
-        if re.fullmatch(re.sub(r"\{[a-z_]+\}", "[^/]+", re.escape(pattern).replace(r"\{", "{").replace(r"\}", "}")), path):
+        literals = map(re.escape, re.split(r"\{[a-z_]+\}", pattern))
+        if re.fullmatch("[^/]+".join(literals), path):
             return pattern
     return ""
 
 
 def check(answer: httpx.Response, path: str, method: str) -> None:
-    """The answer is one of those described for the operation: status, headers, content type, schema."""
+    """The answer is one of those described: status, headers, content type, schema."""
     operation = DOCUMENT["paths"][path][method]
     described = operation["responses"].get(str(answer.status_code))
     assert described, f"{method} {path}: {answer.status_code} is not described: {answer.text[:500]}"
@@ -144,7 +147,9 @@ def test_the_conversion_is_the_same_every_time(tmp_path: Path) -> None:
     outputs = []
     for name in ("a", "b"):
         target = tmp_path / name
-        subprocess.run([sys.executable, ROOT / "openapi" / "to_json.py", SOURCE, target], check=True)
+        subprocess.run(
+            [sys.executable, ROOT / "openapi" / "to_json.py", SOURCE, target], check=True
+        )
         outputs.append(target.read_bytes())
     assert outputs[0] == outputs[1]
     assert json.loads(outputs[0]) == DOCUMENT
@@ -187,7 +192,16 @@ def test_every_member_of_the_envelope_is_known_and_no_other(client: httpx.Client
             body = {name: "echo"}
         answer = client.post("/execute", json=body)
         assert answer.status_code == 200, (name, answer.text)
-    later = ["affinity", "affinity_key", "priority", "idempotent", "on_disconnect", "metadata", "stream", "x"]
+    later = [
+        "affinity",
+        "affinity_key",
+        "priority",
+        "idempotent",
+        "on_disconnect",
+        "metadata",
+        "stream",
+        "x",
+    ]
     for name in later:
         answer = client.post("/execute", json={"tool": "echo", name: 1})
         assert answer.status_code == 400, name
@@ -205,7 +219,12 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("post", "/execute", {"json": {"tool": "fail"}}, 500),
     ("post", "/execute", {"json": {"tool": "crash"}}, 502),
     ("post", "/execute", {"json": {"tool": "crash", "args": {"how": "exit", "code": 3}}}, 502),
-    ("post", "/execute", {"json": {"tool": "sleep", "args": {"seconds": 9}, "timeout_ms": 100}}, 504),
+    (
+        "post",
+        "/execute",
+        {"json": {"tool": "sleep", "args": {"seconds": 9}, "timeout_ms": 100}},
+        504,
+    ),
     ("post", "/execute?" + "x" * 9000, {"json": {"tool": "echo"}}, 414),
     ("post", "/tools/echo", {"content": "{", "headers": {"content-type": "application/json"}}, 400),
     ("post", "/tools/echo", {"json": []}, 400),
@@ -217,7 +236,7 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
 ]
 
 
-@pytest.mark.parametrize("method,path,request_,status", FAILURES)
+@pytest.mark.parametrize("method,path,request_,status", FAILURES, ids=range(len(FAILURES)))
 def test_failures_are_as_described(
     client: httpx.Client, method: str, path: str, request_: Dict[str, Any], status: int
 ) -> None:
@@ -230,7 +249,9 @@ def test_failures_are_as_described(
 def test_a_wait_too_long_is_as_described(start_gateway) -> None:
     gateway = start_gateway("--workers", "1")
     sleep = {"tool": "sleep", "args": {"seconds": 2}}
-    busy = threading.Thread(target=lambda: httpx.post(gateway.url + "/execute", json=sleep, timeout=30))
+    busy = threading.Thread(
+        target=lambda: httpx.post(gateway.url + "/execute", json=sleep, timeout=30)
+    )
     busy.start()
     time.sleep(0.5)
     body = {"tool": "sleep", "args": {"seconds": 0}, "queue_timeout_ms": 100}
@@ -246,7 +267,9 @@ def test_large_headers_and_urls_are_as_described(client: httpx.Client) -> None:
         url = path.replace("{name}", "echo")
         body = minimal_body(path, method)
         check(client.request(method, url + "?" + "x" * 9000, **body), path, method)
-        answer = client.request(method, url, **body, headers={f"x-{n}": "p" * 4000 for n in range(12)})
+        answer = client.request(
+            method, url, **body, headers={f"x-{n}": "p" * 4000 for n in range(12)}
+        )
         assert answer.status_code == 431, (path, answer.status_code)
         check(answer, path, method)
 

@@ -1,5 +1,5 @@
-"""Load generators: wrk, h2load, bench_latency, and a plain client for single requests. Every answer that is an error
-fails the measurement."""
+"""Load generators: wrk, h2load, bench_latency, and a plain client for single requests. Every answer
+that is an error fails the measurement."""
 
 import json
 import os
@@ -23,14 +23,18 @@ def _body_file(body: bytes) -> str:
     return str(path)
 
 
-def wrk(port: int, path: str, seconds: float, connections: int, body: bytes = ECHO, kind: str = JSON) -> float:
+def wrk(
+    port: int, path: str, seconds: float, connections: int, body: bytes = ECHO, kind: str = JSON
+) -> float:
     """Requests per second over HTTP/1.1 with kept connections, one thread."""
     name = _body_file(body)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s"]
     command += ["-s", str(HERE / "post.lua"), f"http://127.0.0.1:{port}{path}"]
     environment = {**os.environ, "BENCH_BODY": name, "BENCH_TYPE": kind}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=120, check=True
+        )
     finally:
         os.unlink(name)
     result = json.loads(done.stdout.splitlines()[-1])
@@ -39,7 +43,9 @@ def wrk(port: int, path: str, seconds: float, connections: int, body: bytes = EC
     return result["requests"] / result["seconds"]
 
 
-def h2load(port: int, path: str, seconds: float, connections: int, streams: int, body: bytes = ECHO) -> float:
+def h2load(
+    port: int, path: str, seconds: float, connections: int, streams: int, body: bytes = ECHO
+) -> float:
     """Requests per second over HTTP/2 with prior knowledge, one thread."""
     name = _body_file(body)
     command = ["h2load", "-t1", f"-c{connections}", f"-m{streams}", f"-D{seconds:.0f}", "-d", name]
@@ -75,16 +81,22 @@ class Plain:
         self.socket = socket.create_connection(("127.0.0.1", port), 30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def request(self, method: str, path: str, body: bytes = b"") -> Tuple[int, Dict[str, str], bytes]:
+    def request(
+        self, method: str, path: str, body: bytes = b""
+    ) -> Tuple[int, Dict[str, str], bytes]:
         """Status, headers (lower case) and body."""
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n"
+        head += f"Content-Length: {len(body)}\r\n\r\n"
         self.socket.sendall(head.encode() + body)
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._more()
         text, _, rest = data.partition(b"\r\n\r\n")
         lines = text.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         while len(rest) < int(headers["content-length"]):
             rest += self._more()
         return int(lines[0].split()[1]), headers, rest

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""Measures the gateway beside FastAPI in one run and prints a table: value, rival, ratio, bar, hope.
+"""Measures the gateway beside FastAPI in one run and prints a table: value, rival, ratio, bar.
 
     run.py [--quick] [--build DIR] [--json FILE] [ROW…]      run.py --list
 
-Repeats are interleaved (ours, rival, ours, …), so that a noisy moment of the machine meets both; numbers are medians.
-Nothing is pinned to a core. Everything is on 127.0.0.1. Exit code 1 when a measurement failed: an error response, a
-server that died. A bar that is missed is only reported.
+Repeats are interleaved (ours, rival, ours, …), so that a noisy moment of the machine meets both;
+numbers are medians. Nothing is pinned to a core. Everything is on 127.0.0.1. Exit code 1 when a
+measurement failed: an error response, a server that died. A bar that is missed is only reported.
 """
 
 import argparse
@@ -28,13 +28,14 @@ from servers import FastApi, Failure, Gateway, Server, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_CONNECTIONS = 5000
-# A worker that dies sooner after its start than a second is taken for a broken one, and replaced with a delay.
+# A worker that dies sooner after its start than a second is taken for a broken one, and replaced
+# with a delay.
 KILL_GAP_SECONDS = 1.05
 
 
 @dataclasses.dataclass
 class Row:
-    """One line of the table. `bar` and `hoped` are limits for the ratio, or for the value if `absolute`."""
+    """One line of the table. `bar` and `hoped` limit the ratio, or the value if `absolute`."""
 
     name: str
     what: str
@@ -77,9 +78,9 @@ class Bench:
         self.latency_client = build / "tests" / "bench" / "bench_latency"
         self.repeats = 3 if quick else 5
         self.seconds = 2 if quick else 4
-        self.starts = 7 if quick else 15
-        self.kills = 15 if quick else 100
-        self.pool_kills = 5 if quick else 20
+        self.starts = 5 if quick else 15
+        self.kills = 10 if quick else 100
+        self.pool_kills = 4 if quick else 20
         self.exchanges = 2000 if quick else 10000
 
     def gateway(self, workers: int, *args: str) -> Gateway:
@@ -118,7 +119,11 @@ def echo_h1(bench: Bench) -> List[Row]:
         return wrk(server.port, "/execute", bench.seconds, 64)
 
     samples = bench.side_by_side(load, load)
-    return [rate_row(samples, name="echo_h1", what="echo, HTTP/1.1, 64 connections, 1 worker", bar=3, hoped=5)]
+    return [
+        rate_row(
+            samples, name="echo_h1", what="echo, HTTP/1.1, 64 connections, 1 worker", bar=3, hoped=5
+        )
+    ]
 
 
 def echo_h2c(bench: Bench) -> List[Row]:
@@ -126,7 +131,15 @@ def echo_h2c(bench: Bench) -> List[Row]:
         lambda server: h2load(server.port, "/execute", bench.seconds, 16, 8),
         lambda server: wrk(server.port, "/execute", bench.seconds, 64),
     )
-    return [rate_row(samples, name="echo_h2c", what="echo, h2c, 16 connections x 8 streams, 1 worker", bar=4, hoped=7)]
+    return [
+        rate_row(
+            samples,
+            name="echo_h2c",
+            what="echo, h2c, 16 connections x 8 streams, 1 worker",
+            bar=4,
+            hoped=7,
+        )
+    ]
 
 
 def echo_8_workers(bench: Bench) -> List[Row]:
@@ -134,17 +147,27 @@ def echo_8_workers(bench: Bench) -> List[Row]:
         return wrk(server.port, "/execute", bench.seconds, 64)
 
     samples = bench.side_by_side(load, load, workers=8)
-    return [rate_row(samples, name="echo_8_workers", what="echo, HTTP/1.1, 64 connections, 8 workers")]
+    return [
+        rate_row(samples, name="echo_8_workers", what="echo, HTTP/1.1, 64 connections, 8 workers")
+    ]
 
 
 def binary_64k(bench: Bench) -> List[Row]:
     body = os.urandom(65536)
 
     def load(server: Server) -> float:
-        return wrk(server.port, "/tools/mirror", bench.seconds, 16, body, "application/octet-stream")
+        return wrk(
+            server.port, "/tools/mirror", bench.seconds, 16, body, "application/octet-stream"
+        )
 
     samples = bench.side_by_side(load, load)
-    return [rate_row(samples, name="binary_64k", what="64 KiB there and back, HTTP/1.1, 16 connections, 1 worker")]
+    return [
+        rate_row(
+            samples,
+            name="binary_64k",
+            what="64 KiB there and back, HTTP/1.1, 16 connections, 1 worker",
+        )
+    ]
 
 
 def idle_latency(bench: Bench) -> List[Row]:
@@ -173,7 +196,7 @@ def idle_latency(bench: Bench) -> List[Row]:
 
 
 def start_8_workers(bench: Bench) -> List[Row]:
-    """Wall clock from exec to the ready line, against one interpreter that imports what every worker needs."""
+    """From exec to the ready line, against one interpreter that imports what every worker needs."""
     rival = ["/usr/bin/python3", "-c", "import grpc, google.protobuf"]
     ours: List[float] = []
     theirs: List[float] = []
@@ -204,7 +227,11 @@ def ready_pids(client: Plain) -> List[int]:
     status, _, body = client.request("GET", "/workers")
     if status != 200:
         raise Failure(f"/workers: {status}")
-    return [worker["pid"] for worker in json.loads(body)["workers"] if worker["state"] in ("ready", "busy")]
+    return [
+        worker["pid"]
+        for worker in json.loads(body)["workers"]
+        if worker["state"] in ("ready", "busy")
+    ]
 
 
 def percentile(samples: List[float], share: float) -> float:
@@ -321,7 +348,9 @@ ROWS: Dict[str, Callable[[Bench], List[Row]]] = {
 def short(number: Optional[float]) -> str:
     if number is None:
         return ""
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+    return (
+        f"{number:,.0f}" if number >= 1000 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
+    )
 
 
 def print_table(rows: List[Row]) -> None:
@@ -340,7 +369,11 @@ def print_table(rows: List[Row]) -> None:
 
 
 def machine() -> Dict[str, object]:
-    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    model = [
+        line
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return {
         "cores": os.cpu_count(),
         "cpu": model[0].partition(":")[2].strip() if model else platform.machine(),
@@ -355,11 +388,15 @@ def as_json(row: Row) -> Dict[str, object]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("rows", nargs="*", metavar="ROW", help="measure these only")
     parser.add_argument("--list", action="store_true", help="names of the rows")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter repeats")
-    parser.add_argument("--build", type=Path, default=ROOT / "build", help="where snakepit was built")
+    parser.add_argument(
+        "--build", type=Path, default=ROOT / "build", help="where snakepit was built"
+    )
     parser.add_argument("--json", type=Path, help="default: bench.json in the build folder")
     options = parser.parse_args()
     if options.list:
@@ -372,7 +409,10 @@ def main() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     about = machine()
-    print(f"{about['cores']} cores ({about['cpu']}), nothing pinned; {'; '.join(about['versions'])}", flush=True)
+    print(
+        f"{about['cores']} cores ({about['cpu']}), nothing pinned; {'; '.join(about['versions'])}",
+        flush=True,
+    )
     bench = Bench(options.build, options.quick)
     rows: List[Row] = []
     failures: Dict[str, str] = {}
@@ -382,11 +422,20 @@ def main() -> int:
             rows += ROWS[name](bench)
         except (Failure, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
             failures[name] = f"{type(error).__name__}: {error}"
-        print(f"{name}: {failures.get(name, 'done')} ({time.monotonic() - start:.0f} s)", file=sys.stderr, flush=True)
+        print(
+            f"{name}: {failures.get(name, 'done')} ({time.monotonic() - start:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
     print_table(rows)
     for name, why in failures.items():
         print(f"FAILED {name}: {why}")
-    document = {"machine": about, "quick": options.quick, "rows": list(map(as_json, rows)), "failures": failures}
+    document = {
+        "machine": about,
+        "quick": options.quick,
+        "rows": list(map(as_json, rows)),
+        "failures": failures,
+    }
     target = options.json or options.build / "bench.json"
     target.write_text(json.dumps(document, indent=1) + "\n")
     print(f"written to {target}")

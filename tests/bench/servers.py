@@ -45,7 +45,9 @@ class Server:
 class Gateway(Server):
     """build/snakepit; `ready_s` is the time from exec to its ready line."""
 
-    def __init__(self, binary: Path, workers: int, *args: str, adapter: str = "bench_tools") -> None:
+    def __init__(
+        self, binary: Path, workers: int, *args: str, adapter: str = "bench_tools"
+    ) -> None:
         path = [str(HERE)] + ([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [])
         command = [str(binary), "serve", "--listen", "127.0.0.1:0", "--workers", str(workers)]
         command += ["--adapter", adapter, *args]
@@ -86,7 +88,15 @@ class FastApi(Server):
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         command = ["/usr/bin/python3", "-m", "uvicorn", "fastapi_app:app", "--port", str(self.port)]
-        command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+        command += [
+            "--loop",
+            "uvloop",
+            "--http",
+            "httptools",
+            "--no-access-log",
+            "--log-level",
+            "warning",
+        ]
         command += ["--backlog", "4096"]
         self.process = subprocess.Popen(command, cwd=HERE)
         end = time.monotonic() + START_SECONDS
