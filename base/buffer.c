@@ -67,7 +67,8 @@ void buffer_add_string(struct buffer *buffer, const char *string)
     buffer_add(buffer, bytes_of(string));
 }
 
-static void buffer_vprintf(struct buffer *buffer, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void buffer_vprintf(struct buffer *buffer,
+                                                                 const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
