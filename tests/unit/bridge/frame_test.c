@@ -101,11 +101,12 @@ END_TEST
 
 START_TEST(results_and_failures_are_read)
 {
-    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT,
-                                 *results[] = {&result};
-    Snakepit__Bridge__V1__Failure failure = SNAKEPIT__BRIDGE__V1__FAILURE__INIT,
-                                  *failures[] = {&failure};
-    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    Snakepit__Bridge__V1__Result result, *results[] = {&result};
+    Snakepit__Bridge__V1__Failure failure, *failures[] = {&failure};
+    Snakepit__Bridge__V1__WorkerFrame message;
+    snakepit__bridge__v1__result__init(&result);
+    snakepit__bridge__v1__failure__init(&failure);
+    snakepit__bridge__v1__worker_frame__init(&message);
     static uint8_t body[] = {'1', '.', '5'};
     static char type[] = "ValueError";
     result.call_id = 5;
