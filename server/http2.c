@@ -27,6 +27,7 @@ static void on_poll_closed(uv_handle_t *handle)
 static void close_connection(struct http2_connection *connection)
 {
     struct reactor *reactor = connection->http2->reactor;
+    reactor_worked(reactor); /* whoever was still working for it wants to tell others */
     http2_session_close(connection);
     list_remove(&connection->node);
     list_remove(&connection->dirty_node);
