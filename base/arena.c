@@ -153,7 +153,7 @@ char *arena_printf(struct arena *arena, const char *format, ...)
     if (len < 0)
         abort();
     char *text = arena_alloc(arena, (size_t)len + 1);
-    vsnprintf(text, (size_t)len + 1, format, again);
+    (void)vsnprintf(text, (size_t)len + 1, format, again);
     va_end(again);
     return text;
 }

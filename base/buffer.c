@@ -75,7 +75,7 @@ __attribute__((format(printf, 2, 0))) static void buffer_vprintf(struct buffer *
     int len = vsnprintf(NULL, 0, format, args);
     if (len < 0 || !buffer_reserve(buffer, (size_t)len + 1))
         abort();
-    vsnprintf(buffer->data + buffer->len, (size_t)len + 1, format, again);
+    (void)vsnprintf(buffer->data + buffer->len, (size_t)len + 1, format, again);
     va_end(again);
     buffer->len += (size_t)len;
 }

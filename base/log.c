@@ -88,7 +88,7 @@ static void add_time(struct line *line)
     gmtime_r(&now.tv_sec, &utc);
     char seconds[32];
     char text[48];
-    strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
     int length =
         snprintf(text, sizeof(text), "{\"time\":\"%s.%03ldZ\"", seconds, now.tv_nsec / 1000000);
     add(line, bytes_from(text, (size_t)length));

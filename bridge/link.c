@@ -95,8 +95,7 @@ static bool start(struct link *link, const grpc_op *op, struct tag *tag)
     if (grpc_call_start_batch(link->call, op, 1, tag, NULL) == GRPC_CALL_OK)
         return true;
     log_event(LOG_ERROR, "grpc refused a batch", LOG_INT("op", op->op), LOG_END);
-    struct link *mine = link;
-    link_unref(&mine);
+    atomic_fetch_sub_explicit(&link->references, 1, memory_order_release); /* never the last one */
     return false;
 }
 

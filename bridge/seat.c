@@ -193,7 +193,7 @@ static void give_up(struct seat *seat, const char *why)
 static struct interpreter_task make_task(const struct seat *seat, char *token)
 {
     for (unsigned i = 0; i < START_TOKEN_BYTES; i++)
-        snprintf(token + 2 * i, 3, "%02x", seat->token[i]);
+        snprintf(token + (size_t)2 * i, 3, "%02x", seat->token[i]);
     return (struct interpreter_task){
         .worker = seat->id,
         .token = token,

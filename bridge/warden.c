@@ -37,9 +37,9 @@ static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_in
 {
     setsid();
     prctl(PR_SET_NAME, "snakepit-warden");
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
     if (fd != 3)
         dup2(fd, 3);
     close_range(4, ~0u, 0);

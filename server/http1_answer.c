@@ -102,7 +102,7 @@ static void write_head(struct buffer *text, const struct response *response)
     char date[40];
     time_t now = time(NULL);
     struct tm utc;
-    strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
+    (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
     buffer_printf(
         text, "HTTP/1.1 %u %s\r\ndate: %s\r\nconnection: close\r\ncontent-length: %zu\r\n",
         response->status, MHD_get_reason_phrase_for(response->status), date, total_of(response));

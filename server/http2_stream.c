@@ -146,8 +146,8 @@ static struct bytes date_of(struct http2 *http2)
     if (http2->date_us == 0 || now_us - http2->date_us >= 500000) {
         time_t now = time(NULL);
         struct tm utc;
-        strftime(http2->date, sizeof(http2->date), "%a, %d %b %Y %H:%M:%S GMT",
-                 gmtime_r(&now, &utc));
+        (void)strftime(http2->date, sizeof(http2->date), "%a, %d %b %Y %H:%M:%S GMT",
+                       gmtime_r(&now, &utc));
         http2->date_us = now_us;
     }
     return bytes_of(http2->date);

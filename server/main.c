@@ -134,7 +134,7 @@ static void raise_file_limit(void)
 static int block_signals(void)
 {
     sigset_t all, wanted;
-    signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
     sigfillset(&all);
     sigdelset(&all, SIGSEGV);
     sigdelset(&all, SIGBUS);

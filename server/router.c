@@ -125,7 +125,7 @@ static struct bytes decoded(struct bytes segment, struct arena *arena)
     for (size_t i = 0; i < segment.len; i++) {
         char c = segment.data[i];
         if (c == '%') {
-            c = (char)(hex_digit(segment.data[i + 1]) << 4 | hex_digit(segment.data[i + 2]));
+            c = (char)(hex_digit(segment.data[i + 1]) * 16 + hex_digit(segment.data[i + 2]));
             i += 2;
         }
         text[len++] = c;
