@@ -1,4 +1,4 @@
-"""A timer that one thread sets without waking the thread that waits for it."""
+"""A timer that one thread sets without waking the thread that waits for it, and that rings now and then anyway."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ class _TimerSpec(ctypes.Structure):
 
 
 class Alarm:
-    """A timerfd. (Setting it costs 1 µs; waking a thread by a lock would cost it 10 and the other one the GIL.)"""
+    """A timerfd. (Setting it costs 1 to 10 µs; waking a thread by a lock would cost more, and the GIL besides.)"""
 
-    def __init__(self, milliseconds: float) -> None:
-        """It rings once, this long after each set(). Raises OSError when the system has no more descriptors."""
+    def __init__(self, soon_ms: int, round_ms: int) -> None:
+        """It rings ``soon_ms`` after each set(), and every ``round_ms`` after that.
+
+        Raises OSError when the system has no more descriptors.
+        """
         libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the GIL, which is right for calls this short
         self._descriptor = libc.timerfd_create(_CLOCK_MONOTONIC, _CLOEXEC)
         if self._descriptor < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
-        spec = _TimerSpec(value=_Timespec(0, int(milliseconds * 1_000_000)))
+        spec = _TimerSpec(_Timespec(0, round_ms * 1_000_000), _Timespec(0, soon_ms * 1_000_000))
         self._settime = libc.timerfd_settime
         self._arguments = (self._descriptor, 0, ctypes.byref(spec), None)
         self._spec = spec  # byref() does not keep it
+        self.set()
 
     def set(self) -> None:
         """Let it ring; a second set() before that starts it anew."""

@@ -7,6 +7,9 @@ which is no harm for a millisecond. When it has been away for longer, an alarm w
 sends the results that are ready and reads in the main thread's place, so that cancellations and pings are seen while
 a tool runs. When the main thread is done, it gets the reading back at the next thing that happens on the stream.
 
+Setting the alarm can cost 10 µs, so it is set only if the tool is not known to be fast or if results wait. When a lone
+call of a fast tool takes long, against its habit, the stand-in's regular round notices within 100 ms.
+
 Who may read holds ``_reading``. ``_handover`` guards ``_resting`` (the main thread sleeps at ``_bell``, for the
 stand-in reads) together with the last look into the queue of calls before the main thread goes to sleep.
 """
@@ -26,7 +29,8 @@ from .alarm import Alarm
 from .errors import Refused
 from .outbox import Outbox
 
-AWAY_MS = 1.0  # how long nobody need read
+AWAY_MS = 1  # how long nobody need read
+ROUND_MS = 100  # how often the stand-in looks in any case
 COLLECT_NS = 250_000  # how long a result may wait for others, while fast tools run
 FAST_NS = 100_000  # a tool that usually takes longer does not hold back finished results
 MAX_EARLY_CANCELS = 4096
@@ -50,7 +54,7 @@ class Worker:
         self._highest = 0  # id of the newest Invoke
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
 
-        self._alarm = Alarm(AWAY_MS)
+        self._alarm = Alarm(AWAY_MS, ROUND_MS)
         self._alarm_set = False
         self._away_since = 0  # when the main thread stopped reading, 0 while it reads
         self._reading = _thread.allocate_lock()
@@ -82,9 +86,6 @@ class Worker:
         """Run all calls that wait, while the stand-in may read."""
         self._away_since = _now()
         self._reading.release()
-        if not self._alarm_set:
-            self._alarm_set = True
-            self._alarm.set()
         while True:
             self._run_calls()
             self._outbox.flush()
@@ -105,9 +106,12 @@ class Worker:
                 _, (invoke, arrived) = calls.popitem(False)
             except KeyError:  # cancelled in between
                 return
-            if unsent_since and (_now() - unsent_since > COLLECT_NS or not self._is_fast(invoke)):
+            fast = self._is_fast(invoke)
+            if unsent_since and (not fast or _now() - unsent_since > COLLECT_NS):
                 self._send_now()
                 unsent_since = 0
+            if unsent_since or not fast:
+                self._set_alarm()
             outbox.put(runner.run(invoke, arrived))
             unsent_since = unsent_since or _now()
 
@@ -192,6 +196,11 @@ class Worker:
 
     # The stand-in.
 
+    def _set_alarm(self) -> None:
+        if not self._alarm_set:
+            self._alarm_set = True
+            self._alarm.set()
+
     def _stand_in(self) -> None:
         while True:
             self._alarm.wait()
@@ -208,8 +217,7 @@ class Worker:
         if not since:
             return
         if _now() - since < AWAY_MS * 1_000_000 or not self._reading.acquire(False):
-            self._alarm_set = True
-            self._alarm.set()
+            self._set_alarm()
             return
         self._outbox.flush()
         while True:

@@ -67,6 +67,18 @@ def test_ping_is_answered_while_a_tool_runs(worker, tool):
     assert call.call_id not in stream.answers()
 
 
+def test_ping_is_answered_while_a_usually_fast_tool_is_slow(worker):
+    stream = worker.stream
+    for _ in range(20):
+        stream.call("sometimes_slow")
+    call = slow(stream, 2.0)
+    stream.invoke(call)
+    running(worker, call.call_id)
+    stream.ping(1)
+    stream.state(1)
+    assert call.call_id not in stream.answers()
+
+
 def test_state_counts_finished_calls(worker):
     worker.stream.call("grows")
     worker.stream.call("exits")
