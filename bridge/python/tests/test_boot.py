@@ -4,7 +4,6 @@ import gc
 import os
 import signal
 import subprocess
-import sys
 import time
 
 from standin import PATIENCE, PYTHON, Page
