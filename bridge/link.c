@@ -50,17 +50,19 @@ struct link *link_ref(struct link *link)
     return link;
 }
 
+/* It is in no list any more, or the whole list goes. */
 static void outgoing_free(struct outgoing *frame)
 {
-    list_remove(&frame->place);
     buffer_deinit(&frame->bytes);
     free(frame);
 }
 
 static void drop_frames(struct link *link)
 {
-    while (!list_empty(&link->frames))
-        outgoing_free(LIST_OWNER(link->frames.next, struct outgoing, place));
+    LIST_FOREACH (&link->frames, node, next) {
+        outgoing_free(LIST_OWNER(node, struct outgoing, place));
+    }
+    list_init(&link->frames);
 }
 
 void link_unref(struct link **link)
@@ -69,7 +71,8 @@ void link_unref(struct link **link)
     *link = NULL;
     if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
         return;
-    atomic_uint *live = gone->live;
+    /* The analyser cannot count: whoever gets here held the last reference. */
+    atomic_uint *live = gone->live; /* NOLINT(clang-analyzer-unix.Malloc) */
     drop_frames(gone);
     grpc_call_unref(gone->call);
     pthread_mutex_destroy(&gone->lock);

@@ -67,7 +67,8 @@ static uint16_t *port_of(struct sockaddr *address)
 
 static bool learn_port(int fd, struct addrinfo *address)
 {
-    struct sockaddr_storage bound = {0};
+    struct sockaddr_storage bound;
+    memset(&bound, 0, sizeof(bound));
     socklen_t len = sizeof(bound);
     if (getsockname(fd, (struct sockaddr *)&bound, &len) != 0)
         return false;
