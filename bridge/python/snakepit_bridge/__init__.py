@@ -6,9 +6,9 @@ the process that the gateway starts.
 
 from .adapter import BaseAdapter
 from .context import CallContext
-from .errors import ToolError
+from .errors import Cancelled, ToolError
 from .tools import tool
 from .values import Binary
 
 __version__ = "0.1.0"
-__all__ = ["BaseAdapter", "Binary", "CallContext", "ToolError", "tool"]
+__all__ = ["BaseAdapter", "Binary", "CallContext", "Cancelled", "ToolError", "tool"]

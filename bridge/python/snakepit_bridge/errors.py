@@ -25,6 +25,13 @@ class ToolError(Exception):
         self.details = details
 
 
+class Cancelled(BaseException):
+    """Raised inside a running tool when nobody waits for its answer any more: the caller left, or the time ran out.
+
+    Not an Exception, so that a tool's ``except Exception`` lets it pass; ``finally`` and ``with`` clean up as usual.
+    """
+
+
 class LoadError(Exception):
     """The adapter cannot be used as it is written; the message says what to change."""
 

@@ -8,17 +8,32 @@ from typing import Any, Optional
 
 
 class EventLoop:
-    """For the main thread alone."""
+    """For the main thread alone, but for cancel()."""
 
     def __init__(self) -> None:
         self._loop: Optional[asyncio.AbstractEventLoop] = None
+        self._task: Optional[asyncio.Task[Any]] = None
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run to completion; returns or raises what the coroutine does."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        return self._loop.run_until_complete(coroutine)
+        self._task = self._loop.create_task(coroutine)
+        try:
+            return self._loop.run_until_complete(self._task)
+        finally:
+            self._task = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None
+
+    def cancel(self) -> None:
+        """Cancel what runs now. For any thread."""
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None:
+            loop.call_soon_threadsafe(task.cancel)
 
     def call(self, function: Any) -> Any:
         """Call a hook that may be a plain function or an async one."""

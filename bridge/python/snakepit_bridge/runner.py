@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from typing import Any, Optional
 
 from . import failure, values
 from .context import CallContext
-from .errors import Refused
+from .errors import Cancelled, Refused
 
 MAX_BODY = 64 << 20  # bytes of one result
 _LATEST = 0.2  # weight of the latest run in a tool's average
+
+# What interrupts a synchronous tool. Ignored by default, so that a late one does no harm, and used by no library.
+_INTERRUPT = signal.SIGURG
 
 _now = time.perf_counter_ns
 
@@ -28,6 +33,9 @@ class Runner:
         self._arrived = 0
         self._context: Optional[CallContext] = None
         self._cancelled: set[int] = set()
+        self._entered = 0  # id of the call whose code runs now and may be interrupted
+        self._main_thread = threading.get_ident()
+        signal.signal(_INTERRUPT, self._on_interrupt)
         if hasattr(type(adapter), "_context_source"):
             adapter._context_source = self._current_context
 
@@ -41,6 +49,8 @@ class Runner:
         try:
             if tool is None or tool.streaming:
                 raise _no_such_call(invoke.tool, tool)
+            if self._cancelled and invoke.call_id in self._cancelled:
+                raise Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
             parameters = tool.parameters
             arguments = parameters.bind(invoke.args, invoke.content_type)
             if parameters.context:
@@ -48,7 +58,10 @@ class Runner:
         except Refused as error:
             answer = failure.of_refusal(invoke, error)
         else:
-            answer = self._run_tool(invoke, tool, arguments)
+            try:
+                answer = self._run_tool(invoke, tool, arguments)
+            except Cancelled as error:  # it came as the tool was ending
+                answer = failure.of_exception(invoke, error, 0, "cancelled")
         self._invoke = self._context = None
         if self._cancelled:
             self._cancelled = {call_id for call_id in self._cancelled if call_id > invoke.call_id}
@@ -58,26 +71,50 @@ class Runner:
         self._page.start(invoke.call_id)
         begun = _now()
         try:
+            self._enter(invoke.call_id)
             value = tool.function(**arguments)
             if tool.is_async:
                 value = self._loop.run(value)
             took = _now() - begun
             answer = _encode(invoke, value, took // 1000)
+            self._entered = 0
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
+            self._entered = 0
             took = _now() - begun
-            answer = failure.of_exception(invoke, error, took // 1000)
-        self._page.end()
+            answer = failure.of_exception(invoke, error, took // 1000, _code_of(error))
+        finally:
+            self._page.end()
         self.done += 1
         average = tool.average_ns
         tool.average_ns = took if average < 0 else average + (took - average) * _LATEST
         return answer
 
+    def _enter(self, call_id: int) -> None:
+        """From here on the call may be interrupted; raises Cancelled if it was given up a moment ago."""
+        self._entered = call_id
+        if self._cancelled and call_id in self._cancelled:
+            raise Cancelled("nobody waits for this call any more")
+
+    def _on_interrupt(self, number: int, frame: Any) -> None:
+        """In the main thread, between two of the tool's bytecodes or out of a system call it sleeps in."""
+        if self._entered and self._entered in self._cancelled:
+            self._entered = 0
+            raise Cancelled("nobody waits for this call any more")
+
     def cancel(self, call_id: int) -> None:
-        """Tell a call that has been taken from the queue, if it has not ended, that nobody waits for it any more."""
+        """Stop a call that has been taken from the queue, if it has not ended: nobody waits for it any more.
+
+        A coroutine is cancelled; in other code Cancelled is raised, as soon as it is Python's code that runs.
+        """
         self._cancelled.add(call_id)  # before the look at the context, which may be made right now
         context, invoke = self._context, self._invoke
         if context is not None and invoke is not None and invoke.call_id == call_id:
             context.cancelled = True
+        if self._entered == call_id:
+            if self._loop.is_running:
+                self._loop.cancel()
+            else:
+                signal.pthread_kill(self._main_thread, _INTERRUPT)
 
     def _current_context(self) -> Optional[CallContext]:
         """The running call's: made when its tool first asks, as most never do."""
@@ -87,6 +124,10 @@ class Runner:
             if invoke.call_id in self._cancelled:
                 context.cancelled = True
         return self._context
+
+
+def _code_of(error: BaseException) -> str:
+    return "cancelled" if isinstance(error, Cancelled) or type(error).__name__ == "CancelledError" else ""
 
 
 def _encode(invoke: Any, value: Any, run_us: int) -> Any:

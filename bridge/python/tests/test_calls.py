@@ -46,7 +46,12 @@ def test_context_tells_about_the_call(worker):
     )
     assert 0 < seen.pop("time_left") <= 5
     assert seen == {
-        "request_id": "r", "session_id": "s", "correlation_id": "c", "cancelled": False, "traceparent": "t", "tracestate": "u"
+        "request_id": "r",
+        "session_id": "s",
+        "correlation_id": "c",
+        "cancelled": False,
+        "traceparent": "t",
+        "tracestate": "u",
     }  # fmt: skip
 
 

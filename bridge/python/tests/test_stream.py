@@ -125,6 +125,19 @@ def test_cancel_in_the_frame_of_its_invoke_holds(worker, pb):
     assert stream.answer(call.call_id).code == "cancelled"
 
 
+@pytest.mark.parametrize("tool", ["sometimes_slow", "busy", "swallows_exceptions", "later_until_cancelled"])
+def test_running_call_that_is_cancelled_is_interrupted(worker, tool):
+    stream = worker.stream
+    call = stream.invocation(tool, {"seconds": 30.0} if tool in ("sometimes_slow", "busy") else {})
+    stream.invoke(call)
+    running(worker, call.call_id)
+    stream.cancel(call.call_id)
+    answer = stream.answer(call.call_id)
+    assert (answer.code, answer.started) == ("cancelled", True)
+    assert stream.value("grows") == {}
+    assert worker.page.running() == 0
+
+
 def test_running_call_sees_that_it_is_cancelled(worker):
     stream = worker.stream
     call = stream.invocation("until_cancelled")

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from snakepit_bridge import BaseAdapter, Binary, ToolError, tool
+from snakepit_bridge import BaseAdapter, Binary, Cancelled, ToolError, tool
 
 
 class Sample(BaseAdapter):
@@ -69,11 +69,25 @@ class Sample(BaseAdapter):
         return [x, ctx.session_id]
 
     @tool
-    def until_cancelled(self, seconds=10.0):
-        give_up = time.monotonic() + seconds
-        while not self.context.cancelled and time.monotonic() < give_up:
-            time.sleep(0.002)
-        return self.context.cancelled
+    def until_cancelled(self):
+        try:
+            time.sleep(30)
+        except Cancelled:
+            return self.context.cancelled
+        finally:
+            self.cleaned_up = True
+
+    @tool
+    def swallows_exceptions(self):
+        while True:
+            try:
+                time.sleep(30)
+            except Exception:
+                pass
+
+    @tool
+    async def later_until_cancelled(self):
+        await asyncio.sleep(30)
 
     @tool
     def sometimes_slow(self, seconds=0.0):
