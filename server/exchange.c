@@ -78,13 +78,19 @@ static void refuse_size(struct exchange *exchange, unsigned status, const char *
     problem_respond(exchange, &(struct problem){.status = status,
                                                 .code = code,
                                                 .category = "limit",
+                                                .detail = arena_printf(exchange->arena,
+                                                                       "at most %zu bytes", limit),
                                                 .limit = (int64_t)limit});
 }
 
 static void refuse_method(struct exchange *exchange, struct bytes allow)
 {
-    problem_respond(exchange,
-                    &(struct problem){.status = 405, .code = "method_not_allowed", .allow = allow});
+    problem_respond(exchange, &(struct problem){.status = 405,
+                                                .code = "method_not_allowed",
+                                                .detail = arena_printf(exchange->arena,
+                                                                       "this path answers to %.*s",
+                                                                       (int)allow.len, allow.data),
+                                                .allow = allow});
 }
 
 static void answer_options(struct exchange *exchange, struct bytes allow)
