@@ -268,7 +268,7 @@ def test_large_headers_and_urls_are_as_described(client: httpx.Client) -> None:
         body = minimal_body(path, method)
         check(client.request(method, url + "?" + "x" * 9000, **body), path, method)
         answer = client.request(
-            method, url, **body, headers={f"x-{n}": "p" * 4000 for n in range(12)}
+            method, url, **body, headers={f"x-{n}": "p" * 4000 for n in range(9)}
         )
         assert answer.status_code == 431, (path, answer.status_code)
         check(answer, path, method)
