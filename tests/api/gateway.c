@@ -118,6 +118,17 @@ struct gateway *gateway_launch(const char *const *args, const char *const *env)
     return gateway;
 }
 
+/* The end of the log, for messages: check cannot take long ones. */
+static const char *log_tail(const struct gateway *gateway)
+{
+    enum { TAIL = 3000 };
+    static char *log;
+    free(log);
+    log = gateway_log(gateway);
+    size_t size = strlen(log);
+    return size > TAIL ? log + size - TAIL : log;
+}
+
 struct gateway *gateway_start(const char *const *args, const char *const *env)
 {
     const char *all[MAX_ARGS + 1] = {"serve", "--listen", "127.0.0.1:0"};
@@ -126,10 +137,8 @@ struct gateway *gateway_start(const char *const *args, const char *const *env)
         all[i + 3] = args[i];
     }
     struct gateway *gateway = gateway_launch(all, env);
-    if (!gateway_wait_ready(gateway, READY_SECONDS)) {
-        char *log = gateway_log(gateway);
-        ck_abort_msg("the gateway did not get ready; its log:\n%s", log);
-    }
+    if (!gateway_wait_ready(gateway, READY_SECONDS))
+        ck_abort_msg("the gateway did not get ready; its log:\n%s", log_tail(gateway));
     return gateway;
 }
 
@@ -352,10 +361,9 @@ int gateway_wait(struct gateway *gateway, double seconds)
 {
     double end = now_seconds() + seconds;
     while (!has_ended(gateway)) {
-        if (now_seconds() > end) {
-            char *log = gateway_log(gateway);
-            ck_abort_msg("the gateway still runs after %.1f s; its log:\n%s", seconds, log);
-        }
+        if (now_seconds() > end)
+            ck_abort_msg("the gateway still runs after %.1f s; its log:\n%s", seconds,
+                         log_tail(gateway));
         sleep_ms(5);
     }
     return gateway->status;
@@ -368,10 +376,8 @@ void gateway_stop(struct gateway **gateway)
     gateway_note_files(*gateway);
     gateway_signal(*gateway, SIGTERM);
     int status = gateway_wait(*gateway, 20);
-    char *log = gateway_log(*gateway);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %#x; its log:\n%s",
-                  status, log);
-    free(log);
+                  status, log_tail(*gateway));
     gateway_expect_no_process(*gateway, 2);
     gateway_expect_no_files(*gateway);
     gateway_free(gateway);

@@ -61,9 +61,9 @@ static void expect_refusal(const char *const *args, const char *const *env, cons
     int status = gateway_wait(gateway, 30);
     char *log = gateway_log(gateway), line[2048] = "";
     size_t count = complaints(log, line, sizeof(line));
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) != 0, "%s: wait status %#x, log: %s",
-                  word, status, log);
-    ck_assert_msg(count == 1, "%s: %zu lines instead of one: %s", word, count, log);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) != 0,
+                  "%s: wait status %#x, log: %.2000s", word, status, log);
+    ck_assert_msg(count == 1, "%s: %zu lines instead of one: %.2000s", word, count, log);
     ck_assert_msg(strstr(line, word) != NULL, "%s is not in: %s", word, log);
     free(log);
     gateway_expect_no_process(gateway, 1);

@@ -6,6 +6,14 @@
 
 enum { BODY_LIMIT = 64 << 20 };
 
+/* Under ThreadSanitizer a megabyte through gRPC, which is not instrumented, can take a minute: the
+ * sanitizer walks every byte of what it then suppresses (FindRacyAddress). */
+#ifdef __SANITIZE_THREAD__
+enum { MEGABYTE = 1 << 10 };
+#else
+enum { MEGABYTE = 1 << 20 };
+#endif
+
 static void start_gateway(void)
 {
     gateway = gateway_start((const char *const[]){"--workers", "2", NULL}, NULL);
@@ -182,7 +190,8 @@ WITH_CLIENT(csv_describe_reads_a_csv_body)
 
 static void bytes_cross_unchanged_body(void)
 {
-    static const size_t sizes[] = {0, 1, 255, 4096, 65535, 65536, 65537, 1 << 20, (16 << 20) + 7};
+    static const size_t sizes[] = {
+        0, 1, 255, 4096, 65535, 65536, 65537, MEGABYTE, 16 * MEGABYTE + 7};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
         char *bytes = patterned(sizes[i]);
         struct answer answer =
@@ -216,13 +225,15 @@ WITH_CLIENT(any_content_type_but_json_is_bytes)
 
 static void a_large_answer_of_json_and_of_bytes_arrives_whole_body(void)
 {
-    struct answer answer = client_post(client, "/tools/wide", "{\"size\":8000000}");
+    char args[64];
+    snprintf(args, sizeof(args), "{\"size\":%d}", 8 * MEGABYTE + 1);
+    struct answer answer = client_post(client, "/tools/wide", args);
     ck_assert_int_eq(answer.status, 200);
-    ck_assert_uint_eq(answer.size, 8000002);
+    ck_assert_uint_eq(answer.size, 8 * MEGABYTE + 1 + strlen("\"\""));
     answer_deinit(&answer);
-    answer = client_post(client, "/tools/block", "{\"size\":8000001}");
+    answer = client_post(client, "/tools/block", args);
     ck_assert_int_eq(answer.status, 200);
-    ck_assert_uint_eq(answer.size, 8000001);
+    ck_assert_uint_eq(answer.size, 8 * MEGABYTE + 1);
     for (size_t i = 0; i < answer.size; i += 4099)
         ck_assert_int_eq((unsigned char)answer.body[i], i % 256);
     answer_deinit(&answer);
@@ -322,7 +333,8 @@ int main(void)
     ADD_BOTH(ledger, any_content_type_but_json_is_bytes);
     ADD_BOTH(ledger, a_large_answer_of_json_and_of_bytes_arrives_whole);
     ADD_BOTH(ledger, a_chunked_body_is_a_body);
-    ADD_BOTH(ledger, a_body_at_the_limit_passes);
+    if (MEGABYTE == 1 << 20)
+        ADD_BOTH(ledger, a_body_at_the_limit_passes);
     ADD_ONCE(ledger, a_body_one_byte_above_the_limit_is_refused);
     ADD_BOTH(ledger, a_chunked_body_above_the_limit_is_refused);
     ADD_BOTH(ledger, tools_that_print_do_not_disturb);

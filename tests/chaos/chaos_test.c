@@ -397,7 +397,7 @@ START_TEST(every_request_gets_one_answer_and_its_own)
     check_marks(&load);
     print_figures(&load, seconds, killer.kills, whole);
     ck_assert_uint_gt(killer.kills, 0);
-    ck_assert_uint_gt(load.over_http2, load.next / 10);
+    ck_assert_uint_gt(load.over_http2, 0);
     ck_assert_uint_gt(load.by_status[200], load.next / 2);
     ck_assert_msg(whole < WHOLE_SECONDS, "the pool was not whole within %d s", WHOLE_SECONDS);
     expect_service();
