@@ -168,7 +168,7 @@ static const struct runtime_ops runtime_ops = {
 
 /* --- links, on a bridge thread --- */
 
-static const char *fault_of(struct bridge *bridge, struct frame_hello *hello)
+static const char *fault_of(struct bridge *bridge, const struct frame_hello *hello)
 {
     if (hello->protocol_version != BRIDGE_PROTOCOL_VERSION)
         return "the worker speaks another version of the protocol";
@@ -186,7 +186,6 @@ static const char *fault_of(struct bridge *bridge, struct frame_hello *hello)
 static bool on_hello(void *context, struct link *link, const struct frame_hello *hello)
 {
     struct bridge *bridge = context;
-    struct frame_hello copy = *hello;
     struct worker_ref worker;
     unsigned i = 0;
     while (i < POOL_MAX_WORKERS && !seat_attach(&bridge->seats[i], hello, link, &worker))
@@ -195,7 +194,7 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
         log_event(LOG_WARNING, "a stranger tried to attach as a worker", LOG_END);
         return false;
     }
-    const char *fault = fault_of(bridge, &copy);
+    const char *fault = fault_of(bridge, hello);
     link_set_worker(link, worker);
     if (fault)
         pool_fail(bridge->pool, fault);
@@ -238,12 +237,11 @@ static void on_zygote_loaded(void *context, struct interpreter *interpreter, boo
 {
     struct bridge *bridge = context;
     bridge->zygote_loaded = forkable;
-    bridge->zygote_failures = 0;
     if (!forkable) {
         log_event(LOG_WARNING, "workers are spawned one by one: what was loaded cannot be forked",
                   LOG_STR("reason", reason), LOG_END);
         bridge->spawn_only = true;
-        interpreter_dismiss(interpreter);
+        interpreter_kill(interpreter);
     }
     each_seat(bridge, seat_proceed);
 }
@@ -269,7 +267,6 @@ static void on_zygote_retry(uv_timer_t *timer)
 
 static void fail(struct bridge *bridge, const char *reason)
 {
-    bridge->zygote_failures++;
     if (bridge->serving)
         pool_fail(bridge->pool, reason);
     else
@@ -388,11 +385,6 @@ void bridge_wait(struct bridge *bridge, uint64_t timeout_us)
     pthread_mutex_unlock(&bridge->lock);
 }
 
-static void close_seat(struct seat *seat)
-{
-    uv_close((uv_handle_t *)&seat->timer, NULL);
-}
-
 static void run_close(struct errand *errand)
 {
     struct bridge *bridge = of_errand(errand)->bridge;
@@ -401,7 +393,7 @@ static void run_close(struct errand *errand)
         interpreter_kill(bridge->zygote);
     uv_close((uv_handle_t *)&bridge->clock, NULL);
     uv_close((uv_handle_t *)&bridge->zygote_retry, NULL);
-    each_seat(bridge, close_seat);
+    each_seat(bridge, seat_close);
     free(errand);
 }
 

@@ -33,7 +33,6 @@ struct poller {
 struct endpoint {
     grpc_server *server;
     const struct link_handler *handler;
-    atomic_uint live; /* links */
     struct tag stopped_tag;
     unsigned count;
     struct poller pollers[MAX_THREADS];
@@ -56,7 +55,7 @@ static void on_call(struct tag *tag, bool success)
     bool attach = success && grpc_slice_str_cmp(accept->details.method,
                                                 "/snakepit.bridge.v1.Bridge/Attach") == 0;
     if (attach) {
-        link_open(accept->call, endpoint->handler, &endpoint->live);
+        link_open(accept->call, endpoint->handler);
     } else if (success) {
         grpc_call_cancel_with_status(accept->call, GRPC_STATUS_UNIMPLEMENTED, "no such method",
                                      NULL);
@@ -102,7 +101,7 @@ static bool listen_on(grpc_server *server, const char *address)
     return bound != 0;
 }
 
-static void start_poller(struct endpoint *endpoint, struct poller *poller)
+static void start_poller(struct poller *poller)
 {
     for (unsigned i = 0; i < ACCEPTS; i++) {
         poller->accepts[i] = (struct accept){.tag.run = on_call, .poller = poller};
@@ -110,7 +109,6 @@ static void start_poller(struct endpoint *endpoint, struct poller *poller)
     }
     pthread_create(&poller->thread, NULL, poll_events, poller);
     pthread_setname_np(poller->thread, "bridge");
-    (void)endpoint;
 }
 
 struct endpoint *endpoint_start(const char *address, unsigned threads,
@@ -129,7 +127,7 @@ struct endpoint *endpoint_start(const char *address, unsigned threads,
     bool bound = listen_on(endpoint->server, address);
     grpc_server_start(endpoint->server);
     for (unsigned i = 0; i < endpoint->count; i++)
-        start_poller(endpoint, &endpoint->pollers[i]);
+        start_poller(&endpoint->pollers[i]);
     if (!bound) {
         log_event(LOG_ERROR, "cannot listen for workers", LOG_STR("address", address), LOG_END);
         endpoint_stop(&endpoint);

@@ -29,9 +29,8 @@ struct bridge {
     bool spawn_only; /* what was loaded cannot be forked: one interpreter per worker */
     bool serving;
     bool leaving;
-    unsigned zygote_failures; /* in a row */
-    char failure[512];        /* came before there was a pool to tell */
-    uv_timer_t clock;         /* the pool's next tick */
+    char failure[512]; /* came before there was a pool to tell */
+    uv_timer_t clock;  /* the pool's next tick */
     uv_timer_t zygote_retry;
 };
 

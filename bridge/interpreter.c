@@ -1,5 +1,6 @@
 #include "bridge/interpreter.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/control.h"
@@ -13,6 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often one is told that Python still loads, and when it is given up. */
+enum { IMPATIENT_MS = 10000, LOAD_TIMEOUT_MS = 300000 };
+
 extern char **environ;
 
 struct interpreter {
@@ -23,7 +27,11 @@ struct interpreter {
     unsigned attempt; /* index into options->pythons */
     int control;      /* our end, or -1 */
     uv_poll_t poll;
+    uv_timer_t patience;
+    unsigned open_handles;
     bool polling;
+    bool killed;
+    uint64_t started_us;
     struct process process;
     bool exited;
     bool loaded;
@@ -35,6 +43,8 @@ struct interpreter {
 
 /* Variables of ours that a worker gets; everything else stays here. */
 static const char *const passed_on[] = {
+    "NUMEXPR_",
+    "VECLIB_",
     "PATH=",
     "HOME=",
     "USER=",
@@ -156,7 +166,7 @@ static void try_next(struct interpreter *interpreter);
 /* The process is gone and the socket is closed. */
 static void conclude(struct interpreter *interpreter)
 {
-    if (!interpreter->loaded && interpreter->missing) {
+    if (!interpreter->loaded && interpreter->missing && !interpreter->killed) {
         interpreter->attempt++;
         try_next(interpreter);
         return;
@@ -167,10 +177,12 @@ static void conclude(struct interpreter *interpreter)
     free(interpreter);
 }
 
-/* Only now may the descriptor go: libuv still names it when it closes the handle. */
-static void on_poll_closed(uv_handle_t *handle)
+/* Only when libuv has let go of it may the descriptor be closed. */
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct interpreter *interpreter = handle->data;
+    if (--interpreter->open_handles > 0)
+        return;
     close(interpreter->control);
     interpreter->control = -1;
     if (interpreter->exited)
@@ -182,7 +194,8 @@ static void hang_up(struct interpreter *interpreter)
     if (!interpreter->polling)
         return;
     interpreter->polling = false;
-    uv_close((uv_handle_t *)&interpreter->poll, on_poll_closed);
+    uv_close((uv_handle_t *)&interpreter->poll, on_handle_closed);
+    uv_close((uv_handle_t *)&interpreter->patience, on_handle_closed);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events);
@@ -233,6 +246,7 @@ static void on_packet(struct interpreter *interpreter, const json_t *packet)
     const char *event = text(packet, "event");
     if (strcmp(event, "loaded") == 0 && !interpreter->loaded) {
         interpreter->loaded = true;
+        uv_timer_stop(&interpreter->patience);
         log_event(LOG_DEBUG, "python loaded", LOG_INT("pid", interpreter->process.pid),
                   LOG_STR("python", text(packet, "python")),
                   LOG_INT("import_ms", json_integer_value(json_object_get(packet, "import_ms"))),
@@ -265,6 +279,20 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* Importing models may take minutes: said aloud now and then, and not waited for without end. */
+static void on_impatient(uv_timer_t *timer)
+{
+    struct interpreter *interpreter = timer->data;
+    uint64_t loading_ms = (clock_now_us() - interpreter->started_us) / 1000;
+    log_event(LOG_INFO, "python is still loading", LOG_INT("pid", interpreter->process.pid),
+              LOG_INT("loading_ms", loading_ms), LOG_END);
+    if (loading_ms < LOAD_TIMEOUT_MS)
+        return;
+    snprintf(interpreter->reason, sizeof interpreter->reason, "python did not load within %d s",
+             LOAD_TIMEOUT_MS / 1000);
+    interpreter_kill(interpreter);
+}
+
 static bool load(struct interpreter *interpreter)
 {
     json_t *modules = json_array();
@@ -290,33 +318,56 @@ static void run_no_program(struct errand *errand)
     free(interpreter);
 }
 
+static void attend(struct interpreter *interpreter, pid_t pid)
+{
+    uv_loop_t *loop = supervisor_loop(interpreter->supervisor);
+    interpreter->missing = interpreter->exited = false;
+    uv_poll_init(loop, &interpreter->poll, interpreter->control);
+    uv_timer_init(loop, &interpreter->patience);
+    interpreter->poll.data = interpreter->patience.data = interpreter;
+    uv_poll_start(&interpreter->poll, UV_READABLE, on_readable);
+    uv_timer_start(&interpreter->patience, on_impatient, IMPATIENT_MS, IMPATIENT_MS);
+    interpreter->open_handles = 2;
+    interpreter->polling = true;
+    interpreter->started_us = clock_now_us();
+    bool told = load(interpreter);
+    supervisor_watch(interpreter->supervisor, &interpreter->process, pid);
+    if (!told) {
+        snprintf(interpreter->reason, sizeof interpreter->reason,
+                 "python cannot be told what to load: is it UTF-8?");
+        interpreter_kill(interpreter);
+    }
+}
+
+/* False, and why, when this program cannot be started. */
+static bool try_one(struct interpreter *interpreter, const char *program)
+{
+    int theirs = -1;
+    pid_t pid = 0;
+    int fault;
+    if (control_pair(&interpreter->control, &theirs)) {
+        fault = spawn(interpreter->options, program, theirs, &pid);
+        close(theirs);
+        if (fault == 0) {
+            attend(interpreter, pid);
+            return true;
+        }
+        close(interpreter->control);
+        interpreter->control = -1;
+    } else {
+        fault = errno;
+    }
+    snprintf(interpreter->reason, sizeof interpreter->reason, "cannot start %s: %s", program,
+             strerror(fault));
+    return false;
+}
+
 /* Starts the next program that can be started at all. */
 static void try_next(struct interpreter *interpreter)
 {
     for (; interpreter->options->pythons[interpreter->attempt]; interpreter->attempt++) {
-        int theirs = -1;
-        pid_t pid = 0;
-        if (!control_pair(&interpreter->control, &theirs))
-            break;
-        int fault = spawn(interpreter->options, interpreter->options->pythons[interpreter->attempt],
-                          theirs, &pid);
-        close(theirs);
-        if (fault == 0) {
-            interpreter->missing = interpreter->exited = false;
-            uv_poll_init(supervisor_loop(interpreter->supervisor), &interpreter->poll,
-                         interpreter->control);
-            interpreter->poll.data = interpreter;
-            uv_poll_start(&interpreter->poll, UV_READABLE, on_readable);
-            interpreter->polling = true;
-            if (!load(interpreter))
-                log_event(LOG_WARNING, "python does not listen", LOG_INT("pid", pid), LOG_END);
-            supervisor_watch(interpreter->supervisor, &interpreter->process, pid);
+        if (try_one(interpreter, interpreter->options->pythons[interpreter->attempt]))
             return;
-        }
-        close(interpreter->control);
-        interpreter->control = -1;
-        snprintf(interpreter->reason, sizeof interpreter->reason, "cannot start %s: %s",
-                 interpreter->options->pythons[interpreter->attempt], strerror(fault));
     }
     interpreter->no_program.run = run_no_program;
     supervisor_send(interpreter->supervisor, &interpreter->no_program);
@@ -360,12 +411,8 @@ bool interpreter_become(struct interpreter *interpreter, const struct interprete
     return order(interpreter, "become", task);
 }
 
-void interpreter_dismiss(struct interpreter *interpreter)
-{
-    hang_up(interpreter);
-}
-
 void interpreter_kill(struct interpreter *interpreter)
 {
+    interpreter->killed = true;
     supervisor_kill(&interpreter->process);
 }

@@ -17,7 +17,6 @@ struct interpreter_options {
     const char *adapter;        /* "module.Class" or "module" */
     const char *preload;        /* "numpy,pandas", or empty */
     const char *pool;
-    const char *log_level;
 };
 
 /* Who a worker is to be. Borrowed for the call. */
@@ -54,9 +53,7 @@ bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_
 bool interpreter_become(struct interpreter *interpreter, const struct interpreter_task *task)
     __attribute__((warn_unused_result));
 
-/* Closes the control socket, on which it leaves by itself unless it became a worker. ended()
- * follows. */
-void interpreter_dismiss(struct interpreter *interpreter);
+/* Ends it, whatever it does. ended() follows. */
 void interpreter_kill(struct interpreter *interpreter);
 
 #endif

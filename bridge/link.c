@@ -24,7 +24,6 @@ struct outgoing {
 struct link {
     grpc_call *call;
     const struct link_handler *handler;
-    atomic_uint *live;
     atomic_uint references; /* one for each batch under way, one for the stream being open, and
                                those of others */
     struct worker_ref worker;
@@ -71,13 +70,10 @@ void link_unref(struct link **link)
     *link = NULL;
     if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
         return;
-    /* The analyser cannot count: whoever gets here held the last reference. */
-    atomic_uint *live = gone->live; /* NOLINT(clang-analyzer-unix.Malloc) */
     drop_frames(gone);
     grpc_call_unref(gone->call);
     pthread_mutex_destroy(&gone->lock);
     free(gone);
-    atomic_fetch_sub_explicit(live, 1, memory_order_release);
 }
 
 void link_set_worker(struct link *link, struct worker_ref worker)
@@ -90,16 +86,18 @@ struct worker_ref link_worker(const struct link *link)
     return link->worker;
 }
 
-/* Starts a batch of one operation; its event releases the reference taken here. */
-static bool start(struct link *link, const grpc_op *op, struct tag *tag)
+/* Starts a batch of one operation; its event releases the reference taken here. A refusal would be
+ * a bug of ours: two operations of a kind at once, or a queue that was shut down. */
+static void start(struct link *link, const grpc_op *op, struct tag *tag)
 {
     link_ref(link);
     tag_arm(tag);
-    if (grpc_call_start_batch(link->call, op, 1, tag, NULL) == GRPC_CALL_OK)
-        return true;
-    log_event(LOG_ERROR, "grpc refused a batch", LOG_INT("op", op->op), LOG_END);
-    atomic_fetch_sub_explicit(&link->references, 1, memory_order_release); /* never the last one */
-    return false;
+    grpc_call_error error = grpc_call_start_batch(link->call, op, 1, tag, NULL);
+    if (error == GRPC_CALL_OK)
+        return;
+    log_event(LOG_ERROR, "grpc refused a batch", LOG_INT("op", op->op), LOG_INT("error", error),
+              LOG_END);
+    abort();
 }
 
 static grpc_op operation(grpc_op_type type)
@@ -293,12 +291,11 @@ static void on_close(struct tag *tag, bool success)
     link_unref(&link);
 }
 
-void link_open(struct grpc_call *call, const struct link_handler *handler, atomic_uint *live)
+void link_open(struct grpc_call *call, const struct link_handler *handler)
 {
     struct link *link = MEM_NEW(struct link);
     link->call = call;
     link->handler = handler;
-    link->live = live;
     link->read_tag.run = on_read;
     link->write_tag.run = on_written;
     link->metadata_tag.run = on_metadata;
@@ -306,7 +303,6 @@ void link_open(struct grpc_call *call, const struct link_handler *handler, atomi
     atomic_init(&link->references, 1);
     pthread_mutex_init(&link->lock, NULL);
     list_init(&link->frames);
-    atomic_fetch_add_explicit(live, 1, memory_order_relaxed);
 
     grpc_op close = operation(GRPC_OP_RECV_CLOSE_ON_SERVER);
     close.data.recv_close_on_server.cancelled = &link->cancelled;

@@ -25,8 +25,8 @@ struct link_handler {
 };
 
 /* Takes the call over and starts to read. The link lives until it is over and nobody refers to it.
- * `handler` is borrowed for that long; `live` counts the links there are. */
-void link_open(struct grpc_call *call, const struct link_handler *handler, atomic_uint *live);
+ * `handler` is borrowed for that long. */
+void link_open(struct grpc_call *call, const struct link_handler *handler);
 
 struct link *link_ref(struct link *link);
 

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { ATTEMPTS = 3 };
+
 static const char prefix[] = "snakepit-";
 static const char socket_name[] = "bridge.sock";
 static const char lock_name[] = "lock";
@@ -72,20 +74,27 @@ static void sweep(const char *parent)
     closedir(directory);
 }
 
+/* False also when another gateway, which was sweeping, has taken the lock and the file first. */
 static bool take_lock(struct rundir *rundir)
 {
     char lock[128];
+    struct stat info;
     snprintf(lock, sizeof lock, "%s/%s", rundir->path, lock_name);
     rundir->lock_fd = open(lock, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    return rundir->lock_fd >= 0 && flock(rundir->lock_fd, LOCK_EX | LOCK_NB) == 0;
+    return rundir->lock_fd >= 0 && flock(rundir->lock_fd, LOCK_EX | LOCK_NB) == 0 &&
+           fstat(rundir->lock_fd, &info) == 0 && info.st_nlink > 0;
 }
 
 bool rundir_make(struct rundir *out_rundir)
 {
     const char *parent = parent_directory();
     sweep(parent);
-    snprintf(out_rundir->path, sizeof out_rundir->path, "%s/%sXXXXXX", parent, prefix);
-    if (!mkdtemp(out_rundir->path) || !take_lock(out_rundir)) {
+    bool made = false;
+    for (unsigned attempt = 0; attempt < ATTEMPTS && !made; attempt++) {
+        snprintf(out_rundir->path, sizeof out_rundir->path, "%s/%sXXXXXX", parent, prefix);
+        made = mkdtemp(out_rundir->path) && take_lock(out_rundir);
+    }
+    if (!made) {
         log_event(LOG_ERROR, "cannot make a private directory", LOG_STR("path", out_rundir->path),
                   LOG_STR("reason", strerror(errno)), LOG_END);
         return false;

@@ -158,6 +158,12 @@ static void kill_process(struct seat *seat)
         supervisor_kill(&seat->process);
 }
 
+void seat_close(struct seat *seat)
+{
+    kill_process(seat);
+    uv_close((uv_handle_t *)&seat->timer, NULL);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct seat *seat = timer->data;
@@ -207,8 +213,11 @@ static void fork_it(struct seat *seat)
 {
     char token[2 * START_TOKEN_BYTES + 1];
     struct interpreter_task task = make_task(seat, token);
-    if (!interpreter_fork(seat->bridge->zygote, &task))
-        return; /* the zygote is ending; the seat waits for the next one */
+    if (!interpreter_fork(seat->bridge->zygote, &task)) {
+        interpreter_kill(
+            seat->bridge->zygote); /* it does not listen; the seat waits for the next */
+        return;
+    }
     close_page_fd(seat);
     seat->state = SEAT_FORKING;
     arm_start_timeout(seat);

@@ -62,8 +62,9 @@ bool seat_detach(struct seat *seat, struct link *link);
 
 /* --- supervisor's thread --- */
 
-/* Gives the seat its timer. */
+/* Gives the seat its timer; and takes it away, killing what is left in the seat. */
 void seat_open(struct seat *seat);
+void seat_close(struct seat *seat);
 
 /* A process is wanted in this EMPTY seat. */
 void seat_start(struct seat *seat, struct worker_ref worker, const char *id);

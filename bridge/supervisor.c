@@ -94,19 +94,24 @@ static void on_child(uv_signal_t *handle, int signum)
     leave_if_done(supervisor);
 }
 
+/* It was reaped before we knew whose it was. */
+static void finish_stranger(struct supervisor *supervisor, struct process *process)
+{
+    siginfo_t info = {.si_code = CLD_EXITED};
+    for (unsigned i = 0; i < STRANGERS; i++) {
+        if (supervisor->strangers[i].si_pid == process->pid)
+            info = supervisor->strangers[i];
+    }
+    finish(supervisor, process, &info);
+}
+
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid)
 {
     process->pid = pid;
     list_push_back(&supervisor->processes, &process->place);
     warden_watch(supervisor->warden, pid);
-    for (unsigned i = 0; i < STRANGERS; i++) {
-        if (supervisor->strangers[i].si_pid == pid) {
-            siginfo_t info = supervisor->strangers[i];
-            supervisor->strangers[i].si_pid = 0;
-            finish(supervisor, process, &info);
-            return;
-        }
-    }
+    if (kill(pid, 0) != 0)
+        finish_stranger(supervisor, process);
 }
 
 /* The group may not exist yet when the process was started just now. */

@@ -21,7 +21,6 @@ enum {
 
 /* --- connections --- */
 
-/* `leaving_fd` needs no removal: the kernel drops a descriptor when it is closed. */
 static void on_opened(struct http1 *http1, struct MHD_Connection *mhd, void **socket_context)
 {
     struct http1_connection *connection = MEM_NEW(struct http1_connection);
@@ -40,6 +39,8 @@ static void on_opened(struct http1 *http1, struct MHD_Connection *mhd, void **so
 
 static void on_closed(struct http1 *http1, struct http1_connection *connection)
 {
+    /* Closing it would do, were it not for a child between fork and exec that has a copy. */
+    epoll_ctl(http1->leaving_fd, EPOLL_CTL_DEL, connection->fd, NULL);
     list_remove(&connection->node);
     free(connection);
     http_stats_shift(&http1->reactor->stats.connections[HTTP_1], -1);

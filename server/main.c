@@ -133,18 +133,15 @@ static void raise_file_limit(void)
  * itself. */
 static int block_signals(void)
 {
-    sigset_t all, wanted;
+    sigset_t blocked, wanted;
     (void)signal(SIGPIPE, SIG_IGN);
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGABRT);
-    pthread_sigmask(SIG_SETMASK, &all, NULL);
     sigemptyset(&wanted);
     sigaddset(&wanted, SIGTERM);
     sigaddset(&wanted, SIGINT);
+    sigaddset(&wanted, SIGHUP);
+    blocked = wanted;
+    sigaddset(&blocked, SIGCHLD);
+    pthread_sigmask(SIG_SETMASK, &blocked, NULL);
     return signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 

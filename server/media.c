@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+enum { TYPE_MAX = 256 };
+
 static struct bytes trim(struct bytes text)
 {
     while (text.len && (text.data[0] == ' ' || text.data[0] == '\t'))
@@ -19,6 +21,15 @@ static struct bytes cut(struct bytes *rest, char separator)
     struct bytes piece = bytes_from(rest->data, len);
     *rest = bytes_skip(*rest, at ? len + 1 : len);
     return trim(piece);
+}
+
+bool media_is_plain(struct bytes type)
+{
+    for (size_t i = 0; i < type.len; i++) {
+        if (type.data[i] < ' ' || type.data[i] > '~')
+            return false;
+    }
+    return type.len <= TYPE_MAX;
 }
 
 bool media_is_json(struct bytes type)

@@ -2,6 +2,7 @@
 
 #include "pool/pool.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -179,10 +180,13 @@ static enum options_verdict read_flag(struct options *options, int count, char *
     return expected ? wrong("--", row->name, text, expected) : OPTIONS_SERVE;
 }
 
+/* A name could lead anywhere; "localhost" is the exception by RFC 6761. */
 static bool is_loopback(const char *host)
 {
+    struct in_addr address;
+    bool numeric = inet_pton(AF_INET, host, &address) == 1;
     return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           strncmp(host, "127.", 4) == 0;
+           (numeric && ntohl(address.s_addr) >> 24 == 127);
 }
 
 static enum options_verdict read_arguments(struct options *options, int count, char **arguments)

@@ -3,13 +3,14 @@
 #include "base/json.h"
 #include "pool/pool.h"
 #include "server/gateway.h"
+#include "server/media.h"
 #include "server/problem.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { RESULT_MAX_DEPTH = JSON_MAX_DEPTH, CONTENT_TYPE_MAX = 256, CODE_MAX = 64 };
+enum { RESULT_MAX_DEPTH = JSON_MAX_DEPTH, CODE_MAX = 64 };
 
 static const char *executed_name(enum call_executed executed)
 {
@@ -54,9 +55,7 @@ static struct bytes meta(const struct invocation *invocation)
  * through. */
 static struct bytes safe_content_type(struct bytes type)
 {
-    bool good = type.len <= CONTENT_TYPE_MAX && memchr(type.data, '/', type.len);
-    for (size_t i = 0; good && i < type.len; i++)
-        good = type.data[i] >= ' ' && type.data[i] <= '~';
+    bool good = media_is_plain(type) && memchr(type.data, '/', type.len);
     return good ? type : BYTES("application/octet-stream");
 }
 

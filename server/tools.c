@@ -86,6 +86,10 @@ void tools_post(struct exchange *exchange)
     struct bytes body = buffer_bytes(&exchange->body);
     struct invocation_request request = {.tool = name_of(exchange), .args = BYTES("{}")};
     bool json = type.len ? media_is_json(type) : body.len == 0;
+    if (!media_is_plain(type)) {
+        refuse(exchange, "invalid_request", "content-type has bytes that do not belong there");
+        return;
+    }
     if (json && body.len && !read_arguments(exchange, body, &request))
         return;
     if (!json) {

@@ -13,6 +13,7 @@ from . import values
 from .errors import Refused, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
+MAX_DETAILS = 1 << 20  # bytes of a ToolError's details
 _SDK = os.path.dirname(os.path.abspath(__file__))
 _OWN_FILES = tuple(os.path.join(_SDK, name) for name in ("runner.py", "values.py", "eventloop.py"))
 _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
@@ -53,7 +54,8 @@ def _choose(failure: Any, error: ToolError) -> None:
         failure.status = error.status
         failure.code = _text(error.code)
         if error.details is not None:
-            failure.details = values.encode(error.details)
+            details = values.encode(error.details)
+            failure.details = details if len(details) <= MAX_DETAILS else b'"(too large)"'
     except Exception as problem:
         print(f"snakepit_bridge: a ToolError cannot be sent as it is: {problem!r}", file=sys.stderr)
 

@@ -57,6 +57,8 @@ class Runner:
                 arguments[parameters.context] = self._current_context()
         except Refused as error:
             answer = failure.of_refusal(invoke, error)
+        except Exception as error:  # a bug of ours, or an input nobody thought of: it must not end the worker
+            answer = failure.of_refusal(invoke, Refused(type(error).__name__, str(error), 500, "worker_error"))
         else:
             try:
                 answer = self._run_tool(invoke, tool, arguments)
@@ -64,7 +66,7 @@ class Runner:
                 answer = failure.of_exception(invoke, error, 0, "cancelled")
         self._invoke = self._context = None
         if self._cancelled:
-            self._cancelled = {call_id for call_id in self._cancelled if call_id > invoke.call_id}
+            self._cancelled = {call_id for call_id in tuple(self._cancelled) if call_id > invoke.call_id}
         return answer
 
     def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any]) -> Any:
@@ -81,7 +83,8 @@ class Runner:
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
             self._entered = 0
             took = _now() - begun
-            answer = failure.of_exception(invoke, error, took // 1000, _code_of(error))
+            code = "cancelled" if invoke.call_id in self._cancelled else ""
+            answer = failure.of_exception(invoke, error, took // 1000, code)
         finally:
             self._page.end()
         self.done += 1
@@ -101,20 +104,23 @@ class Runner:
             self._entered = 0
             raise Cancelled("nobody waits for this call any more")
 
-    def cancel(self, call_id: int) -> None:
+    def cancel(self, call_id: int) -> bool:
         """Stop a call that has been taken from the queue, if it has not ended: nobody waits for it any more.
 
-        A coroutine is cancelled; in other code Cancelled is raised, as soon as it is Python's code that runs.
+        A coroutine is cancelled; in other code Cancelled is raised, as soon as it is Python's code that runs. Returns
+        whether the call was being run.
         """
-        self._cancelled.add(call_id)  # before the look at the context, which may be made right now
+        self._cancelled.add(call_id)  # before the look at what runs, which may change right now
         context, invoke = self._context, self._invoke
-        if context is not None and invoke is not None and invoke.call_id == call_id:
+        running = invoke is not None and invoke.call_id == call_id
+        if running and context is not None:
             context.cancelled = True
         if self._entered == call_id:
             if self._loop.is_running:
                 self._loop.cancel()
             else:
                 signal.pthread_kill(self._main_thread, _INTERRUPT)
+        return running
 
     def _current_context(self) -> Optional[CallContext]:
         """The running call's: made when its tool first asks, as most never do."""
@@ -124,10 +130,6 @@ class Runner:
             if invoke.call_id in self._cancelled:
                 context.cancelled = True
         return self._context
-
-
-def _code_of(error: BaseException) -> str:
-    return "cancelled" if isinstance(error, Cancelled) or type(error).__name__ == "CancelledError" else ""
 
 
 def _encode(invoke: Any, value: Any, run_us: int) -> Any:

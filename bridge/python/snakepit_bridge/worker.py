@@ -51,7 +51,6 @@ class Worker:
         self._outbox = Outbox(stream)
 
         self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
-        self._highest = 0  # id of the newest Invoke
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
 
         self._alarm = Alarm(AWAY_MS, ROUND_MS)
@@ -63,14 +62,17 @@ class Worker:
         self._resting = False
         self._asked = False  # a receive() is under way
 
+        self._main_thread = 0
         self._welcomed = False
         self._stopping = False
+        self._closing = False
         self._closed = False
 
     # The main thread.
 
     def run(self) -> None:
         """Serve until the gateway says Stop or the stream ends, then exit the process."""
+        self._main_thread = _thread.get_ident()
         self._bell.acquire()
         self._reading.acquire()
         _thread.start_new_thread(self._stand_in, ())
@@ -94,6 +96,7 @@ class Worker:
                     continue
                 if self._reading.acquire(False):
                     break
+                self._close_if_finished()  # or nothing might ever wake the stand-in again
                 self._resting = True
             self._bell.acquire()
         self._away_since = 0
@@ -148,14 +151,13 @@ class Worker:
             self._ended(content)
 
     def _take(self, frame: Any) -> None:
-        calls, early, call_id, arrived = self._calls, self._early, self._highest, _now()
+        calls, early, arrived = self._calls, self._early, _now()
         for invoke in frame.invokes:
             call_id = invoke.call_id
             if early and call_id in early:
                 self._answer_cancelled(invoke)
             else:
                 calls[call_id] = invoke, arrived
-        self._highest = call_id
         for cancel in frame.cancels:
             self._cancel(cancel.call_id)
         if frame.HasField("ping"):
@@ -171,9 +173,7 @@ class Worker:
         waiting = self._calls.pop(call_id, None)
         if waiting is not None:
             self._answer_cancelled(waiting[0])
-        elif call_id <= self._highest:
-            self._runner.cancel(call_id)
-        else:
+        elif not self._runner.cancel(call_id):  # over, or still to come: frames of several threads may change places
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
                 del self._early[next(iter(self._early))]
@@ -231,16 +231,23 @@ class Worker:
 
     # The end.
 
+    def _close_if_finished(self) -> None:
+        """Having been told to stop, and with nothing left to send, say so to the gateway. Once."""
+        if self._stopping and not self._closing and not self._outbox and not self._outbox.sending:
+            self._closing = True
+            self._link.close()
+
     def _finish(self) -> None:
         """Everything is answered: let it be written, and leave."""
-        self._link.close()
+        self._close_if_finished()
         while not self._closed:
             self._read_one()
         self._leave(0)
 
     def _leave(self, status: int) -> None:
         try:
-            self._cleanup()
+            if _thread.get_ident() == self._main_thread:  # else a tool is running there, and goes down with us
+                self._cleanup()
         except BaseException as error:
             print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
         _exit(status)
