@@ -118,15 +118,19 @@ struct gateway *gateway_launch(const char *const *args, const char *const *env)
     return gateway;
 }
 
-/* The end of the log, for messages: check cannot take long ones. */
+/* What of the log goes into a message, of which check takes no long ones: a sanitizer's report if
+ * there is one, else the end. */
 static const char *log_tail(const struct gateway *gateway)
 {
-    enum { TAIL = 3000 };
+    enum { MOST = 3000, TAIL = 3000 };
     static char *log;
     free(log);
     log = gateway_log(gateway);
     size_t size = strlen(log);
-    return size > TAIL ? log + size - TAIL : log;
+    char *report = strstr(log, "Sanitizer: ");
+    if (report && strlen(report) > MOST)
+        report[MOST] = '\0';
+    return report ? report : size > TAIL ? log + size - TAIL : log;
 }
 
 struct gateway *gateway_start(const char *const *args, const char *const *env)
