@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-enum { EFFECTS_MAX = 64, EFFECTS_HOMES = 16 };
+enum { EFFECTS_MAX = 64, EFFECTS_HOMES = 64 };
 
 struct effects {
     unsigned invoke_count;

@@ -19,6 +19,7 @@ struct pool {
 
     pthread_mutex_t lock; /* guards everything below */
     enum pool_state state;
+    bool draining; /* takes no new calls; those that are in go on */
     char reason[512];
     struct worker *workers; /* options.workers seats */
     uint64_t next_number;

@@ -105,7 +105,7 @@ void pool_start(struct pool *pool)
 /* Why the call cannot even be queued, if so. */
 static bool refusal(const struct pool *pool, enum call_end *out_end)
 {
-    if (pool->state == POOL_LEAVING)
+    if (pool->draining)
         *out_end = CALL_END_SHUTDOWN;
     else if (pool->state == POOL_FAILED)
         *out_end = CALL_END_NO_WORKERS;
@@ -187,6 +187,7 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
         started = pool->state == POOL_STARTING && all_ready(pool);
         if (started || pool->state == POOL_FAILED)
             pool->state = POOL_RUNNING;
+        pool->reason[0] = '\0';
         schedule_reconsider(pool, worker);
     }
     effects.flush = true;
@@ -281,12 +282,22 @@ static void end_queued(struct pool *pool, enum call_end end, struct effects *eff
     }
 }
 
+static bool any_ready(const struct pool *pool)
+{
+    for (unsigned i = 0; i < pool->options.workers; i++) {
+        if (pool->workers[i].state == WORKER_READY)
+            return true;
+    }
+    return false;
+}
+
+/* Workers that are there go on, even if no more can be started. */
 void pool_fail(struct pool *pool, const char *reason)
 {
     struct effects effects;
     enter(pool, &effects);
     snprintf(pool->reason, sizeof pool->reason, "%s", reason);
-    if (pool->state != POOL_LEAVING) {
+    if (pool->state != POOL_LEAVING && !any_ready(pool)) {
         pool->state = POOL_FAILED;
         end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
@@ -320,7 +331,7 @@ void pool_drain(struct pool *pool)
 {
     struct effects effects;
     enter(pool, &effects);
-    pool->state = POOL_LEAVING;
+    pool->draining = true;
     leave(pool, &effects);
 }
 
@@ -351,6 +362,7 @@ void pool_stop(struct pool *pool, uint64_t grace_us)
     struct worker_ref refs[POOL_MAX_WORKERS];
     enter(pool, &effects);
     pool->state = POOL_LEAVING;
+    pool->draining = true;
     end_queued(pool, CALL_END_SHUTDOWN, &effects);
     unsigned count = dismiss(pool, refs, &effects);
     leave(pool, &effects);
@@ -374,7 +386,7 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
 {
     pthread_mutex_lock(&pool->lock);
     *out_view = (struct pool_view){
-        .state = pool->state,
+        .state = pool->draining ? POOL_LEAVING : pool->state,
         .workers_wanted = pool->options.workers,
         .queue_depth = pool->queue_depth,
         .queue_limit = pool->options.queue_limit,

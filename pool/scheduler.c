@@ -11,7 +11,8 @@ static uint64_t queue_due(const struct pool *pool, const struct call *call)
 {
     uint64_t limit =
         call->queue_timeout_us ? call->queue_timeout_us : pool->options.queue_timeout_us;
-    uint64_t due = call->enqueued_us + limit;
+    uint64_t waited = call->outcome.queue_us; /* before it lost a worker */
+    uint64_t due = call->enqueued_us + (limit > waited ? limit - waited : 0);
     return due < call->deadline_us ? due : call->deadline_us;
 }
 
@@ -60,8 +61,13 @@ static struct worker *worker_of(struct inflight *entry)
 static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                           struct effects *effects)
 {
-    struct worker *worker = worker_of(LIST_OWNER(timer, struct inflight, grace));
-    (void)now_us;
+    struct inflight *entry = LIST_OWNER(timer, struct inflight, grace);
+    struct worker *worker = worker_of(entry);
+    if (worker->slots == 1 && worker->sent.next != &entry->order) {
+        /* Another call runs, and its tool keeps the worker from letting go of this one. */
+        heap_set(&pool->timers, &timer->node, now_us + pool->options.cancel_grace_us);
+        return;
+    }
     worker->leaving = true;
     if (worker->state == WORKER_READY)
         worker_move(worker, WORKER_DRAINING);

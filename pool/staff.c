@@ -1,6 +1,10 @@
 #include "pool/inside.h"
 
-/* A process that dies sooner than this after its start is not simply replaced: each further one
+/* A call that never started goes elsewhere, but not for ever: it may be what kills them before it
+ * starts. */
+enum { ATTEMPTS_MAX = 5 };
+
+/* A process that dies so soon without having done anything is not simply replaced: each further one
  * waits longer. */
 enum { EARLY_US = 1000000, BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
 
@@ -72,7 +76,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         struct inflight *entry = LIST_OWNER(worker->sent.prev, struct inflight, order);
         struct call *call = entry->call;
         enum call_executed executed = how_far(started, entry->id);
-        if (call && executed == EXECUTED_NO) {
+        if (call && executed == EXECUTED_NO && call->outcome.attempts < ATTEMPTS_MAX) {
             call->inflight = NULL;
             schedule_enqueue(pool, call, true, now_us);
             pool->requeued++;
@@ -90,7 +94,7 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
-    bool early = worker->ready_us == 0 || now_us - worker->ready_us < EARLY_US;
+    bool early = worker->calls_done == 0 && now_us - worker->started_us < EARLY_US;
     pool->crashes += !exit->expected;
     worker_move(worker, WORKER_VACANT);
     schedule_reconsider(pool, worker);

@@ -414,6 +414,75 @@ START_TEST(a_worker_that_dies_at_once_again_and_again_is_replaced_more_slowly)
 }
 END_TEST
 
+START_TEST(a_young_worker_that_has_served_is_replaced_at_once)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        struct call *call = fake_submit(&fake, fake.tool);
+        fake_answer(&fake, fake.invoke_count - 1, 10);
+        expect_end(call, CALL_END_RESULT, EXECUTED_YES);
+        unsigned starts = fake.start_count;
+        unsigned victim = starts - 1;
+        while (fake.starts[victim].number != fake.invokes[fake.invoke_count - 1].worker.number)
+            victim--;
+        fake_die(&fake, victim, SIGKILL, NULL);
+        ck_assert_uint_eq(fake.start_count, starts + 1);
+        fake_ready(&fake, starts, 1);
+    }
+}
+END_TEST
+
+START_TEST(a_requeued_call_keeps_the_time_it_has_waited)
+{
+    struct call *calls[3];
+    occupy(calls);
+    calls[2] = fake_submit(&fake, fake.slow);
+    fake_now_us += 9000000;
+    fake_answer(&fake, 0, 10);
+    expect_end(calls[0], CALL_END_RESULT, EXECUTED_YES);
+    unsigned victim = fake.invokes[2].worker.number == fake.starts[0].number ? 0 : 1;
+    fake_die(&fake, victim, SIGKILL, NULL);
+    fake_pass(&fake, 1000000);
+    expect_end(calls[2], CALL_END_QUEUE_TIMEOUT, EXECUTED_NO);
+    fake_answer(&fake, 1, 10);
+    expect_end(calls[1], CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(ready_workers_go_on_when_no_more_can_be_started)
+{
+    pool_fail(fake.pool, "the file was edited");
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_answer(&fake, 0, 10);
+    expect_end(call, CALL_END_RESULT, EXECUTED_YES);
+    ck_assert_str_eq(fake_look(&fake).reason, "the file was edited");
+}
+END_TEST
+
+START_TEST(a_worker_that_dies_while_the_pool_drains_is_replaced_for_what_waits)
+{
+    struct call *calls[3];
+    occupy(calls);
+    calls[2] = fake_submit(&fake, fake.slow);
+    pool_drain(fake.pool);
+    fake_die(&fake, 0, SIGKILL, NULL);
+    ck_assert_uint_eq(fake.start_count, 3);
+    fake_ready(&fake, 2, 1);
+    fake_die(&fake, 1, SIGKILL, NULL);
+    fake_ready(&fake, 3, 1);
+    ck_assert_uint_eq(fake.invoke_count, 4);
+    for (unsigned i = 2; i < 4; i++)
+        fake_answer(&fake, i, 10);
+    ck_assert_int_eq(calls[0]->outcome.end, CALL_END_RESULT);
+    ck_assert_int_eq(calls[1]->outcome.end, CALL_END_RESULT);
+    fake_answer(&fake, 4, 10);
+    ck_assert_int_eq(calls[2]->outcome.end, CALL_END_RESULT);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_ptr_nonnull(fake_posted(&fake));
+        call_unref(&calls[i]);
+    }
+}
+END_TEST
+
 START_TEST(an_answer_from_a_dead_worker_changes_nothing)
 {
     struct call *call = fake_submit(&fake, fake.tool);
@@ -546,6 +615,10 @@ int main(void)
     tcase_add_test(running, calls_that_never_started_go_elsewhere_in_their_order);
     tcase_add_test(running, a_dead_worker_is_replaced_at_once);
     tcase_add_test(running, a_worker_that_dies_at_once_again_and_again_is_replaced_more_slowly);
+    tcase_add_test(running, a_young_worker_that_has_served_is_replaced_at_once);
+    tcase_add_test(running, a_requeued_call_keeps_the_time_it_has_waited);
+    tcase_add_test(running, ready_workers_go_on_when_no_more_can_be_started);
+    tcase_add_test(running, a_worker_that_dies_while_the_pool_drains_is_replaced_for_what_waits);
     tcase_add_test(running, an_answer_from_a_dead_worker_changes_nothing);
     tcase_add_test(running, a_draining_pool_refuses_new_calls_and_finishes_old_ones);
     tcase_add_test(running, stopping_answers_everything_and_tells_all_workers);
