@@ -9,6 +9,13 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_NONE };
 
 /* Lines below `level` are dropped. Process-wide; any thread. */
 void log_set_level(enum log_level level);
+
+/* From now on lines that standard error does not take at once are lost, rather than hold up the
+ * thread that writes them. (Standard error is opened anew for that, so that others who share it are
+ * not affected; a socket cannot be, and stays as it is.) Before there are threads. */
+void log_never_block(void);
+
+/* Whether a line of that level would be written. Any thread. */
 bool log_enabled(enum log_level level);
 
 /* "debug", "info", "warning", "error", "none" -> true and the level. */

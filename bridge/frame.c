@@ -212,7 +212,7 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
     const Snakepit__Bridge__V1__WorkerFrame *frame = snakepit__bridge__v1__worker_frame__unpack(
         &allocator, data.len, (const uint8_t *)data.data);
-    if (!frame || (frame->hello && frame->hello->n_tools > FRAME_MAX_TOOLS))
+    if (!frame)
         return false;
     size_t count = frame->n_results + frame->n_failures;
     struct worker_answer *answers = arena_alloc(arena, count * sizeof answers[0]);

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BRIDGE_PROTOCOL_VERSION = 1, FRAME_MAX_TOOLS = 4096, START_TOKEN_BYTES = 16 };
+enum { BRIDGE_PROTOCOL_VERSION = 1, START_TOKEN_BYTES = 16 };
 
 /* Largest frame that is accepted or sent: the largest body with room to spare. Bytes. */
 enum { FRAME_MAX_BYTES = 68 << 20 };

@@ -236,7 +236,7 @@ static void on_failed(struct interpreter *interpreter, const json_t *packet)
     }
     interpreter->missing = strcmp(text(packet, "kind"), "missing") == 0;
     snprintf(interpreter->reason, sizeof interpreter->reason, "%s", message);
-    log_event(interpreter->missing ? LOG_INFO : LOG_DEBUG, "python cannot be used",
+    log_event(interpreter->missing ? LOG_WARNING : LOG_DEBUG, "python cannot be used",
               LOG_STR("python", interpreter->options->pythons[interpreter->attempt]),
               LOG_STR("reason", message), LOG_STR("traceback", text(packet, "traceback")), LOG_END);
 }

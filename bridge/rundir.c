@@ -18,13 +18,20 @@ static const char prefix[] = "snakepit-";
 static const char socket_name[] = "bridge.sock";
 static const char lock_name[] = "lock";
 
-/* A Unix socket's path has at most 107 bytes, so a long $XDG_RUNTIME_DIR is not used. */
+/* gRPC reads the path as part of a URI, and a list of them at that. */
+static bool is_plain(const char *path)
+{
+    return path[strspn(
+               path, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_.-")] == '\0';
+}
+
+/* A Unix socket's path has at most 107 bytes, so a long or odd $XDG_RUNTIME_DIR is not used. */
 static const char *parent_directory(void)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     struct stat info;
-    if (runtime && runtime[0] == '/' && strlen(runtime) < 48 && stat(runtime, &info) == 0 &&
-        info.st_uid == geteuid())
+    if (runtime && runtime[0] == '/' && strlen(runtime) < 48 && is_plain(runtime) &&
+        stat(runtime, &info) == 0 && info.st_uid == geteuid())
         return runtime;
     return "/tmp";
 }

@@ -4,8 +4,8 @@
  * starts. */
 enum { ATTEMPTS_MAX = 5 };
 
-/* A process that dies so soon without having done anything is not simply replaced: each further one
- * waits longer. */
+/* A process that dies so soon without having been given a call is not simply replaced: each further
+ * one waits longer. */
 enum { EARLY_US = 1000000, BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
 
 void staff_start(struct pool *pool, struct worker *worker, uint64_t now_us, struct effects *effects)
@@ -94,7 +94,7 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
-    bool early = worker->calls_done == 0 && now_us - worker->started_us < EARLY_US;
+    bool early = worker->next_sequence == 1 && now_us - worker->started_us < EARLY_US;
     pool->crashes += !exit->expected;
     worker_move(worker, WORKER_VACANT);
     schedule_reconsider(pool, worker);

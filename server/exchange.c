@@ -6,7 +6,12 @@
 
 #include <stdlib.h>
 
-enum { GONE_STATUS = 499, REQUEST_ID_MAX = 128, EAGER_BODY = 1024 * 1024 };
+enum {
+    GONE_STATUS = 499,
+    REQUEST_ID_MAX = 128,
+    EAGER_BODY = 1024 * 1024,
+    SMALL_ANSWER = 64 * 1024
+};
 
 /* --- the state machine --- */
 
@@ -100,6 +105,27 @@ static void answer_options(struct exchange *exchange, struct bytes allow)
     exchange_respond(exchange, &response);
 }
 
+/* Bodies that many slow peers leave in our memory must not add up without end. */
+static bool hold(struct exchange *exchange, size_t bytes)
+{
+    if (!reactor_hold(exchange->reactor, bytes))
+        return false;
+    exchange->held += bytes;
+    return true;
+}
+
+static void refuse_memory(struct exchange *exchange, const char *executed)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 503,
+                                      .code = "memory_limit",
+                                      .category = "limit",
+                                      .detail = "too many bodies are in memory: peers do not read",
+                                      .executed = executed,
+                                      .retryable = true,
+                                      .retry_after_s = 1});
+}
+
 /* --- the way through --- */
 
 static size_t body_limit(const struct exchange *exchange)
@@ -169,6 +195,10 @@ void exchange_body(struct exchange *exchange, struct bytes data)
 {
     if (exchange->state != EXCHANGE_READING || is_gone(exchange))
         return;
+    if (!hold(exchange, data.len)) {
+        refuse_memory(exchange, "no");
+        return;
+    }
     if (!make_room(exchange, data.len) || !buffer_append(&exchange->body, data))
         refuse_size(exchange, 413, "payload_too_large", body_limit(exchange));
 }
@@ -201,16 +231,30 @@ void exchange_end(struct exchange *exchange)
     if (exchange->on_end)
         exchange->on_end(exchange);
     buffer_deinit(&exchange->body);
+    reactor_release(exchange->reactor, exchange->held);
     struct arena *arena = exchange->arena; /* the exchange itself may be in it */
     arena_unref(&arena);
 }
 
 /* --- for handlers --- */
 
+static size_t response_size(const struct response *response)
+{
+    size_t bytes = 0;
+    for (unsigned i = 0; i < response->part_count; i++)
+        bytes += response->parts[i].len;
+    return bytes;
+}
+
 void exchange_respond(struct exchange *exchange, struct response *response)
 {
     if (is_gone(exchange))
         return;
+    size_t bytes = response_size(response);
+    if (bytes > SMALL_ANSWER && !hold(exchange, bytes)) {
+        refuse_memory(exchange, "maybe");
+        return;
+    }
     move(exchange, EXCHANGE_ANSWERED);
     exchange->status = response->status;
     response_header(response, "x-request-id", exchange->request_id);

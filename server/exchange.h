@@ -77,6 +77,7 @@ struct exchange {
     uint64_t started_us;
     struct bytes request_id;
     unsigned status; /* of the answer; 0 before, 499 when the client left first */
+    size_t held;     /* bytes accounted for by reactor_hold() */
     void *handler;   /* the route's own state */
     void (*on_gone)(
         struct exchange *exchange); /* set by a handler that answers later: stop the work */

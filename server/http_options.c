@@ -4,6 +4,7 @@ struct http_options http_options_default(void)
 {
     return (struct http_options){
         .connection_limit = 10000,
+        .memory_limit = 512 << 20,
         .body_limit = 64 << 20,
         .head_limit = 32 << 10,
         .url_limit = 8 << 10,

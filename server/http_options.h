@@ -7,9 +7,11 @@
 struct http_options {
     unsigned
         connection_limit; /* over all reactors that share a count; one too many is closed at once */
-    size_t body_limit;    /* bytes of a request body, where the route sets none */
-    size_t head_limit;    /* bytes of a request head; more is 431 */
-    size_t url_limit;     /* bytes of the request target; more is 414 */
+    size_t memory_limit; /* bytes of request and answer bodies that a reactor holds at once; more is
+                            503 */
+    size_t body_limit;   /* bytes of a request body, where the route sets none */
+    size_t head_limit;   /* bytes of a request head; more is 431 */
+    size_t url_limit;    /* bytes of the request target; more is 414 */
     unsigned head_timeout_ms;       /* from the first byte to the complete head */
     unsigned first_byte_timeout_ms; /* a connection that says nothing */
     unsigned idle_timeout_ms;       /* between requests, and between two pieces of a request body */

@@ -14,10 +14,12 @@
 #include "base/mem.h"
 #include "bridge/bridge.h"
 #include "bridge/rundir.h"
+#include "bridge/strays.h"
 #include "server/gateway.h"
 #include "server/listener.h"
 #include "server/options.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -118,6 +120,17 @@ static void find_package(char *out_path, size_t size)
     snprintf(probe, sizeof probe, "%s/snakepit_bridge/__main__.py", out_path);
     if (access(probe, R_OK) != 0)
         snprintf(out_path, size, "%s/../share/snakepit/python", program);
+}
+
+/* Started without standard streams, the next descriptors we open would pass for them. */
+static bool open_standard_streams(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 static void raise_file_limit(void)
@@ -328,6 +341,7 @@ static unsigned reactor_count(void)
 static bool prepare(struct program *program)
 {
     log_set_level(program->options.log_level);
+    log_never_block();
     program->gateway.reactor_count = reactor_count();
     program->pythons[0] = program->options.python;
     program->pythons[1] = "/usr/bin/python3";
@@ -343,6 +357,8 @@ static bool prepare(struct program *program)
 int main(int count, char **arguments)
 {
     struct options options;
+    if (!open_standard_streams())
+        return EXIT_FAILURE;
     uint64_t started_us = clock_now_us();
     switch (options_read(count, arguments, &options)) {
     case OPTIONS_SERVE:
@@ -358,6 +374,7 @@ int main(int count, char **arguments)
     int code = prepare(program) ? serve(program) : EXIT_FAILURE;
     rundir_remove(&program->rundir);
     warden_stop(&program->warden);
+    strays_kill();
     free(program);
     return code;
 }

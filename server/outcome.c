@@ -194,6 +194,8 @@ static void respond_crash(const struct invocation *invocation)
     buffer_printf(&members, ",\"crash\":{\"classification\":\"%s\"", crash->cause);
     if (abbreviation)
         buffer_printf(&members, ",\"signal\":\"SIG%s\",\"exit_code\":null}", abbreviation);
+    else if (crash->signal)
+        buffer_printf(&members, ",\"signal\":\"SIG%d\",\"exit_code\":null}", crash->signal);
     else
         buffer_printf(&members, ",\"signal\":null,\"exit_code\":%d}", crash->code);
     struct problem problem = {

@@ -266,6 +266,19 @@ struct http_stats *reactor_stats(struct reactor *reactor)
     return &reactor->stats;
 }
 
+bool reactor_hold(struct reactor *reactor, size_t bytes)
+{
+    if (bytes > reactor->options.memory_limit - reactor->held)
+        return false;
+    reactor->held += bytes;
+    return true;
+}
+
+void reactor_release(struct reactor *reactor, size_t bytes)
+{
+    reactor->held -= bytes;
+}
+
 void reactor_next_id(struct reactor *reactor, char out_id[REACTOR_ID_LEN])
 {
     static const char digits[] = "0123456789abcdef";

@@ -64,6 +64,12 @@ const struct router *reactor_router(const struct reactor *reactor);
 /* Lives as long as the reactor. Any thread, as http_stats.h says. */
 struct http_stats *reactor_stats(struct reactor *reactor);
 
+/* Accounts for a body of that many bytes that is kept in memory; false, and nothing changed, when
+ * that would pass http_options.memory_limit. What was held is released in the end. Reactor thread.
+ */
+bool reactor_hold(struct reactor *reactor, size_t bytes) __attribute__((warn_unused_result));
+void reactor_release(struct reactor *reactor, size_t bytes);
+
 /* A new request id, 24 hex digits, unique among processes by chance: a random prefix and a counter.
  * Written to `out_id`, not terminated. Reactor thread. */
 enum { REACTOR_ID_LEN = 24 };

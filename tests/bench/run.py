@@ -29,9 +29,6 @@ from servers import FastApi, Failure, Gateway, Server, versions
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_CONNECTIONS = 5000
 IDLE_SECONDS = 4  # the gateway gives memory back once connections have been idle for a second or two
-# A worker that dies sooner after its start than a second is taken for a broken one, and replaced
-# with a delay.
-KILL_GAP_SECONDS = 1.05
 
 
 @dataclasses.dataclass
@@ -260,7 +257,6 @@ def replacement(bench: Bench) -> List[Row]:
     with bench.gateway(1, "--preload", "numpy") as gateway:
         client = Plain(gateway.port)
         for _ in range(bench.kills):
-            time.sleep(KILL_GAP_SECONDS)
             (pid,) = ready_pids(client)
             samples.append(time_to_next_answer(client, pid))
     row = Row(
@@ -293,7 +289,6 @@ def pool_whole_again(bench: Bench) -> List[Row]:
     with bench.gateway(4, "--preload", "numpy") as gateway:
         client = Plain(gateway.port)
         for _ in range(bench.pool_kills):
-            time.sleep(KILL_GAP_SECONDS)
             samples.append(time_to_whole(client, random.choice(ready_pids(client)), 4))
     row = Row(
         name="pool_whole_again",
