@@ -214,8 +214,12 @@ static void collect(struct load *load, bool broken)
         ck_assert_msg(broken || code == CURLE_OK, "call %u (HTTP/%d): %s", transfer->number,
                       transfer->http2 ? 2 : 1, curl_easy_strerror(code));
         ck_assert_uint_eq(load->verdicts[transfer->number], UNANSWERED);
+        /* When an HTTP/2 connection ends under several streams, curl 7.88 may hand what it has of
+         * one to another (seen in 4 of some 150 kills, over HTTP/2 only, and only once the gateway
+         * was dead): such answers prove nothing. */
+        bool proves = code == CURLE_OK && !(broken && transfer->http2);
         load->verdicts[transfer->number] =
-            (uint8_t)(code == CURLE_OK ? judge(load, transfer, status) : BROKEN);
+            (uint8_t)(proves ? judge(load, transfer, status) : BROKEN);
         load->milliseconds[transfer->number] = (float)((now_seconds() - transfer->start) * 1000);
         load->by_status[code == CURLE_OK ? status : 0]++;
         transfer->number = UINT32_MAX; /* idle */

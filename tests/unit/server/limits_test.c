@@ -14,6 +14,7 @@ static void set_up(void)
     options.idle_timeout_ms = 600;
     options.write_timeout_ms = 600;
     options.connection_limit = 3;
+    options.memory_limit = 200000;
     site_start(options);
 }
 
@@ -76,6 +77,20 @@ START_TEST(request_line_that_trickles_is_closed)
 {
     int fd = site_connect();
     ck_assert(is_closed_while_trickling(fd, "GETGETGET"));
+    close(fd);
+}
+END_TEST
+
+START_TEST(body_that_there_is_no_memory_for_is_refused)
+{
+    int fd = site_connect();
+    site_send(fd, BYTES("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"));
+    static char body[300000];
+    site_send(fd, bytes_from(body, sizeof body));
+    char answer[512];
+    ssize_t len = site_receive(fd, answer, sizeof(answer) - 1, 4000);
+    ck_assert_int_gt(len, 13);
+    ck_assert_int_eq(memcmp(answer, "HTTP/1.1 503 ", 13), 0);
     close(fd);
 }
 END_TEST
@@ -194,6 +209,7 @@ int main(void)
     tcase_add_test(tests, preface_without_settings_is_closed);
     tcase_add_test(tests, head_that_trickles_is_closed);
     tcase_add_test(tests, request_line_that_trickles_is_closed);
+    tcase_add_test(tests, body_that_there_is_no_memory_for_is_refused);
     tcase_add_test(tests, body_that_stops_is_closed);
     tcase_add_test(tests, idle_connection_is_closed);
     tcase_add_test(tests, pending_request_is_not_idle);
