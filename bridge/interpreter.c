@@ -369,6 +369,13 @@ static void try_next(struct interpreter *interpreter)
         if (try_one(interpreter, interpreter->options->pythons[interpreter->attempt]))
             return;
     }
+    char last[sizeof interpreter->reason];
+    memcpy(last, interpreter->reason, sizeof last);
+    snprintf(
+        interpreter->reason, sizeof interpreter->reason,
+        "no Python has grpc and protobuf: install python3-grpcio and python3-protobuf, or name an "
+        "interpreter that has them with --python (%.300s)",
+        last);
     interpreter->no_program.run = run_no_program;
     supervisor_send(interpreter->supervisor, &interpreter->no_program);
 }
