@@ -189,9 +189,9 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     struct frame_hello copy = *hello;
     struct worker_ref worker;
     unsigned i = 0;
-    while (i < POOL_MAX_WORKERS && !seat_attach(&bridge->seats[i], hello, link, &worker))
+    while (i < POOL_MAX_SEATS && !seat_attach(&bridge->seats[i], hello, link, &worker))
         i++;
-    if (i == POOL_MAX_WORKERS) {
+    if (i == POOL_MAX_SEATS) {
         log_event(LOG_WARNING, "a stranger tried to attach as a worker", LOG_END);
         return false;
     }
@@ -229,7 +229,7 @@ static void start_zygote(struct bridge *bridge);
 
 static void each_seat(struct bridge *bridge, void (*act)(struct seat *seat))
 {
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
         act(&bridge->seats[i]);
 }
 
@@ -253,7 +253,7 @@ static void on_zygote_forked(void *context, struct interpreter *interpreter, con
 {
     struct bridge *bridge = context;
     (void)interpreter;
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++) {
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++) {
         struct seat *seat = &bridge->seats[i];
         if (seat->state == SEAT_FORKING && strcmp(seat->id, worker) == 0) {
             seat_forked(seat, pid);
@@ -329,7 +329,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->registry = registry;
     bridge->handler = (struct link_handler){
         .hello = on_hello, .answers = on_answers, .ended = on_ended, .context = bridge};
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
         seat_init(&bridge->seats[i], bridge, i);
     pthread_mutex_init(&bridge->lock, NULL);
     pthread_condattr_t monotonic;
@@ -417,7 +417,7 @@ void bridge_free(struct bridge **bridge)
     *bridge = NULL;
     if (!gone)
         return;
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
         pthread_mutex_destroy(&gone->seats[i].lock);
     pthread_cond_destroy(&gone->changed);
     pthread_mutex_destroy(&gone->lock);

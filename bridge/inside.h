@@ -6,7 +6,7 @@
 #include "bridge/endpoint.h"
 #include "bridge/seat.h"
 
-enum { DIRTY_WORDS = (POOL_MAX_WORKERS + 63) / 64 };
+enum { DIRTY_WORDS = (POOL_MAX_SEATS + 63) / 64 };
 
 struct bridge {
     struct runtime runtime; /* first */
@@ -16,7 +16,7 @@ struct bridge {
     struct endpoint *endpoint;
     struct link_handler handler;
     struct pool *pool; /* constant from bridge_serve() on */
-    struct seat seats[POOL_MAX_WORKERS];
+    struct seat seats[POOL_MAX_SEATS];
     _Atomic uint64_t dirty[DIRTY_WORDS]; /* seats whose frames wait for a flush */
 
     pthread_mutex_t lock; /* guards `occupied` */

@@ -50,6 +50,7 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     call->traceparent = plain_header(exchange, "traceparent", TRACE_HEADER_MAX);
     call->tracestate = plain_header(exchange, "tracestate", TRACE_HEADER_MAX);
     call->timeout_us = request->timeout_us;
+    call->idempotent = tool->spec.idempotent;
     call->queue_timeout_us = request->queue_timeout_us;
     call->home = reactor_inbox(exchange->reactor);
     return call;

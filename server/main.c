@@ -171,7 +171,7 @@ static bool start_workers(struct program *program)
 {
     struct gateway *gateway = &program->gateway;
     struct pool_options pool = pool_defaults();
-    pool.workers = program->options.workers;
+    pool.min_workers = pool.max_workers = program->options.workers;
     struct bridge_options bridge = {
         .interpreter = {.pythons =
                             program->options.python ? program->pythons : program->pythons + 1,

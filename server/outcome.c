@@ -223,6 +223,14 @@ static const struct problem plain_ends[CALL_ENDS] = {
         PLAIN_END(503, "queue_timeout", "timeout", true, "no worker became free in time"),
     [CALL_END_TIMEOUT] =
         PLAIN_END(504, "worker_timeout", "timeout", false, "the tool did not answer in time"),
+    [CALL_END_DEADLINE] =
+        PLAIN_END(504, "deadline_exceeded", "timeout", false, "the call's time in all is up"),
+    [CALL_END_UNREACHABLE] = PLAIN_END(503, "deadline_unreachable", "pool", true,
+                                       "the deadline cannot be met: too many calls wait"),
+    [CALL_END_CIRCUIT_OPEN] =
+        PLAIN_END(503, "circuit_open", "pool", true, "the pool lost too many calls in a row"),
+    [CALL_END_POISON] = PLAIN_END(422, "poison_request", "worker", false,
+                                  "the same request has killed workers before"),
     [CALL_END_CANCELLED] = PLAIN_END(499, "cancelled", "worker", false, "the call was cancelled"),
     [CALL_END_NO_WORKERS] =
         PLAIN_END(503, "no_workers_available", "pool", true, "the pool cannot start workers"),
@@ -266,6 +274,10 @@ void outcome_respond(struct invocation *invocation)
     case CALL_END_SATURATED:
     case CALL_END_QUEUE_TIMEOUT:
     case CALL_END_TIMEOUT:
+    case CALL_END_DEADLINE:
+    case CALL_END_UNREACHABLE:
+    case CALL_END_CIRCUIT_OPEN:
+    case CALL_END_POISON:
     case CALL_END_CANCELLED:
     case CALL_END_NO_WORKERS:
     case CALL_END_SHUTDOWN:

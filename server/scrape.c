@@ -121,10 +121,18 @@ struct pools {
 static void add_ends(struct metrics_writer *writer, const struct pools *pools)
 {
     static const char *const ends[CALL_ENDS] = {
-        [CALL_END_RESULT] = "result",       [CALL_END_FAILURE] = "failure",
-        [CALL_END_CRASH] = "worker_crash",  [CALL_END_SATURATED] = "pool_saturated",
-        [CALL_END_TIMEOUT] = "timeout",     [CALL_END_QUEUE_TIMEOUT] = "queue_timeout",
-        [CALL_END_CANCELLED] = "cancelled", [CALL_END_NO_WORKERS] = "no_workers",
+        [CALL_END_RESULT] = "result",
+        [CALL_END_FAILURE] = "failure",
+        [CALL_END_CRASH] = "worker_crash",
+        [CALL_END_SATURATED] = "pool_saturated",
+        [CALL_END_TIMEOUT] = "timeout",
+        [CALL_END_QUEUE_TIMEOUT] = "queue_timeout",
+        [CALL_END_CANCELLED] = "cancelled",
+        [CALL_END_NO_WORKERS] = "no_workers",
+        [CALL_END_DEADLINE] = "deadline",
+        [CALL_END_UNREACHABLE] = "deadline_unreachable",
+        [CALL_END_CIRCUIT_OPEN] = "circuit_open",
+        [CALL_END_POISON] = "poison",
         [CALL_END_SHUTDOWN] = "shutdown",
     };
     metrics_family(writer, "snakepit_calls", METRICS_COUNTER, "Calls that have ended.");

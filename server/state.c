@@ -52,8 +52,8 @@ void state_workers(struct exchange *exchange)
     bool first = true;
     buffer_add_string(&text, "{\"workers\":[");
     for (unsigned i = 0; i < gateway->pool_count; i++) {
-        struct worker_view views[POOL_MAX_WORKERS];
-        unsigned count = pool_look_at_workers(gateway->pools[i], views, POOL_MAX_WORKERS);
+        struct worker_view views[POOL_MAX_SEATS];
+        unsigned count = pool_look_at_workers(gateway->pools[i], views, POOL_MAX_SEATS);
         for (unsigned j = 0; j < count; j++) {
             buffer_add_string(&text, first ? "" : ",");
             add_worker(&text, pool_name(gateway->pools[i]), &views[j]);

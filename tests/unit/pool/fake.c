@@ -92,7 +92,7 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
                                       {.name = BYTES("slow"), .schema = BYTES("{}")}};
     memset(fake, 0, sizeof *fake);
     fake->runtime.ops = &ops;
-    options.workers = 2;
+    options.min_workers = options.max_workers = 2;
     options.queue_limit = 4;
     options.now_us = now;
     if (adjust)
