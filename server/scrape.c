@@ -249,7 +249,7 @@ static const struct pool_number pool_numbers[] = {
      read_wanted},
     {"snakepit_breaker_opened", "Times that the circuit breaker has opened.", METRICS_COUNTER,
      read_opened},
-    {"snakepit_poisoned_requests", "Different requests known to have killed workers.",
+    {"snakepit_poisoned_requests", "Requests refused because they have killed workers.",
      METRICS_GAUGE, read_poisoned},
     {"snakepit_queue_limit", "Calls that may wait for a worker.", METRICS_GAUGE, read_limit},
     {"snakepit_queue_oldest_seconds", "How long the oldest of those that wait has waited.",
