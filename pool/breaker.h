@@ -5,8 +5,9 @@
  *                                            ▲                │
  *                                            └──trial lost────┘
  *
- * A loss is a call whose worker died, or did not answer in time; what a tool raises is none. Pure,
- * time is passed in; under the pool's lock. */
+ * A loss is a call whose worker died, or did not answer in time; what a tool raises is none. Calls
+ * that were let through before it opened end while it is open: only the trial's end closes it.
+ * Pure, time is passed in; under the pool's lock. */
 #ifndef SNAKEPIT_POOL_BREAKER_H
 #define SNAKEPIT_POOL_BREAKER_H
 
@@ -29,13 +30,14 @@ struct breaker {
     uint64_t opened; /* times, ever */
 };
 
-/* Whether a call may pass now; one that does, on a half-open breaker, is the trial. */
-bool breaker_admit(struct breaker *breaker, uint64_t now_us);
+/* Whether a call may pass now, and whether it is the trial: it passes a half-open breaker. */
+bool breaker_admit(struct breaker *breaker, uint64_t now_us, bool *out_trial);
 
-/* How an admitted call ended. `neither`: cancelled, say, which proves nothing; it gives a trial
- * back. */
+/* How an admitted call ended, and whether it was the trial. `neither`: cancelled, say, which proves
+ * nothing; it gives a trial back. */
 enum breaker_verdict { BREAKER_SUCCESS, BREAKER_LOSS, BREAKER_NEITHER };
-void breaker_note(struct breaker *breaker, enum breaker_verdict verdict, uint64_t now_us);
+void breaker_note(struct breaker *breaker, enum breaker_verdict verdict, bool trial,
+                  uint64_t now_us);
 
 const char *breaker_state_name(enum breaker_state state);
 

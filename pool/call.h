@@ -123,6 +123,8 @@ struct call {
     struct list known;       /* in the pool's list of live calls */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;
+    bool trial;       /* the breaker's */
+    unsigned retries; /* after it had started; what never started is not counted */
     uint64_t submitted_us;
     uint64_t enqueued_us;
     uint64_t turn_us;     /* see queue.h */

@@ -22,6 +22,7 @@ struct pool {
 
     pthread_mutex_t lock; /* guards everything below */
     enum pool_state state;
+    bool stopped; /* LEAVING, and nothing is left to be done */
     char reason[512];
     struct list calls; /* all live ones, oldest first */
     struct call_queue queue;
@@ -39,11 +40,10 @@ struct pool {
     unsigned early_deaths;   /* in a row: processes that died before they did anything */
     uint64_t start_after_us; /* no process is started before */
     struct pool_timer review;
-    uint64_t idle_since_us; /* when `idle_least` was begun */
-    unsigned idle_least;    /* fewest idle workers since then */
-    uint64_t random;        /* for jitter */
+    uint64_t wanting_us; /* when a call last found no worker */
+    uint64_t random;     /* for jitter */
 
-    uint64_t answered_us;     /* when the last answer came while calls waited; 0: none did */
+    uint64_t pace_since_us;   /* the last answer while calls waited, or when they began to */
     uint64_t answer_every_us; /* moving average of the time between answers while calls wait */
     uint64_t wait_us;         /* moving average of the wait */
     uint64_t ends[CALL_ENDS];
@@ -102,22 +102,24 @@ void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects);
 /* Calls have begun to wait: looks soon whether more workers are needed. */
 void staff_hurry(struct pool *pool, uint64_t now_us);
 
-/* The worker is to be replaced; `why` is static. */
-void staff_retire(struct pool *pool, struct worker *worker, const char *why);
+/* The worker is to be replaced when its turn comes; `why` is static. */
+void staff_retire(struct worker *worker, const char *why);
 
 /* A worker has attached: others may go now. */
 void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us,
                  struct effects *effects);
 
-/* The worker has answered a call. */
-void staff_answered(struct pool *pool, struct worker *worker, struct effects *effects);
+/* The worker has answered calls. */
+void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
+                    struct effects *effects);
 
 /* The process has gone: deals with its calls, vacates the seat. Returns how many calls were lost.
  */
 unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                     const struct started_calls *started, uint64_t now_us, struct effects *effects);
 
-/* READY workers that are to last. */
+/* READY workers; and of these, those that are to last. */
+unsigned staff_able_count(const struct pool *pool);
 unsigned staff_ready_count(const struct pool *pool);
 
 #endif

@@ -65,6 +65,14 @@ bool poison_blocks(const struct poison *poison, const struct call *call)
     return entry && entry->kills >= poison->after;
 }
 
+unsigned poison_count(const struct poison *poison)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < poison->count; i++)
+        count += poison->entries[i].kills >= poison->after;
+    return count;
+}
+
 unsigned poison_clear(struct poison *poison, uint64_t wanted)
 {
     unsigned kept = 0, before = poison->count;

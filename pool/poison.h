@@ -32,6 +32,9 @@ void poison_note(struct poison *poison, const struct call *call, uint64_t now_us
 /* Whether the call is known to kill. Costs nothing while nobody has been killed. */
 bool poison_blocks(const struct poison *poison, const struct call *call);
 
+/* How many requests are refused. */
+unsigned poison_count(const struct poison *poison);
+
 /* Forgets the request with that fingerprint, or all when it is 0. Returns how many. */
 unsigned poison_clear(struct poison *poison, uint64_t fingerprint);
 

@@ -132,16 +132,30 @@ static void leave_balancing(struct pool *pool, uint64_t now_us, struct effects *
     leave(pool, effects);
 }
 
+/* Whether this is the moment at which all first workers are ready. */
+static bool note_started(struct pool *pool)
+{
+    if (pool->state != POOL_STARTING || staff_ready_count(pool) < pool->wanted)
+        return false;
+    pool->state = POOL_RUNNING;
+    return true;
+}
+
+static void tell_started(struct pool *pool)
+{
+    if (pool->observer.ops->pool_started)
+        pool->observer.ops->pool_started(pool->observer.context, pool);
+}
+
 void pool_start(struct pool *pool)
 {
     struct effects effects;
     uint64_t now_us = enter(pool, &effects);
     staff_open(pool, now_us);
-    if (pool->wanted == 0)
-        pool->state = POOL_RUNNING;
+    bool started = note_started(pool);
     leave_balancing(pool, now_us, &effects);
-    if (pool->options.min_workers == 0 && pool->observer.ops->pool_started)
-        pool->observer.ops->pool_started(pool->observer.context, pool);
+    if (started)
+        tell_started(pool);
 }
 
 void pool_submit(struct pool *pool, struct call *call)
@@ -174,8 +188,7 @@ static void cancel(struct pool *pool, struct call *call, uint64_t now_us, struct
     if (call->state == CALL_DISPATCHED || call->state == CALL_RUNNING)
         schedule_give_up(pool, call, CALL_END_CANCELLED, now_us, effects);
     else if (call->state == CALL_QUEUED)
-        schedule_end(pool, call, CALL_END_CANCELLED,
-                     call->outcome.attempts ? EXECUTED_MAYBE : EXECUTED_NO, effects);
+        schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_NO, effects);
 }
 
 void pool_cancel(struct pool *pool, struct call *call)
@@ -217,7 +230,7 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
     uint64_t startup_us = 0;
     uint64_t now_us = enter(pool, &effects);
     struct worker *worker = resolve(pool, ref);
-    bool expected = worker && worker->state == WORKER_STARTING && pool->state != POOL_LEAVING;
+    bool expected = worker && worker->state == WORKER_STARTING && !pool->stopped;
     if (expected) {
         worker_move(worker, WORKER_READY);
         worker->pid = hello->pid;
@@ -225,17 +238,18 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
         worker->ready_us = now_us;
         startup_us = now_us - worker->started_us;
         memcpy(id, worker->id, sizeof id);
-        started = pool->state == POOL_STARTING && staff_ready_count(pool) >= pool->wanted;
-        if (started || pool->state == POOL_FAILED)
+        started = note_started(pool);
+        if (pool->state == POOL_FAILED)
             pool->state = POOL_RUNNING;
+        pool->reason[0] = '\0';
         staff_ready(pool, worker, now_us, &effects);
     }
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
     if (expected && pool->observer.ops->worker_ready)
         pool->observer.ops->worker_ready(pool->observer.context, id, hello->pid, startup_us);
-    if (started && pool->observer.ops->pool_started)
-        pool->observer.ops->pool_started(pool->observer.context, pool);
+    if (started)
+        tell_started(pool);
     return expected;
 }
 
@@ -277,7 +291,7 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
             answer(pool, worker, &answers[i], memory, &effects);
         schedule_pace(pool, count, now_us);
         schedule_reconsider(pool, worker);
-        staff_answered(pool, worker, &effects);
+        staff_answered(pool, worker, now_us, &effects);
     }
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
@@ -291,6 +305,17 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
     if (worker)
         worker->resident = resident;
     leave(pool, &effects);
+}
+
+static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
+{
+    LIST_FOREACH (&pool->calls, node, next) {
+        struct call *call = LIST_OWNER(node, struct call, known);
+        if (call->state != CALL_QUEUED)
+            continue;
+        call->outcome.retry_after_s = schedule_retry_after(pool);
+        schedule_end(pool, call, end, EXECUTED_NO, effects);
+    }
 }
 
 void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct worker_exit *exit,
@@ -308,6 +333,8 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         pid = worker->pid;
         cause.expected = exit->expected || worker->leaving;
         lost = staff_gone(pool, worker, &cause, started, now_us, &effects);
+        if (pool->state == POOL_FAILED)
+            end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
@@ -315,24 +342,12 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         pool->observer.ops->worker_gone(pool->observer.context, id, pid, &cause, lost);
 }
 
-static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
-{
-    LIST_FOREACH (&pool->calls, node, next) {
-        struct call *call = LIST_OWNER(node, struct call, known);
-        if (call->state != CALL_QUEUED)
-            continue;
-        call->outcome.retry_after_s = schedule_retry_after(pool);
-        schedule_end(pool, call, end, call->outcome.attempts ? EXECUTED_MAYBE : EXECUTED_NO,
-                     effects);
-    }
-}
-
 void pool_fail(struct pool *pool, const char *reason)
 {
     struct effects effects;
     enter(pool, &effects);
     snprintf(pool->reason, sizeof pool->reason, "%s", reason);
-    if (pool->state != POOL_LEAVING) {
+    if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
         pool->state = POOL_FAILED;
         end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
@@ -348,6 +363,7 @@ uint64_t pool_tick(struct pool *pool)
     bool more;
     do {
         uint64_t now_us = enter(pool, &effects);
+        effects.flush = true;
         struct heap_node *first = heap_first(&pool->timers);
         while (first && first->key <= now_us && !effects_full(&effects)) {
             struct pool_timer *timer = HEAP_OWNER(first, struct pool_timer, node);
@@ -355,7 +371,9 @@ uint64_t pool_tick(struct pool *pool)
             timer->fire(pool, timer, now_us, &effects);
             first = heap_first(&pool->timers);
         }
-        more = first && first->key <= now_us;
+        more = !schedule_pump(pool, now_us, &effects);
+        first = heap_first(&pool->timers);
+        more = more || (first && first->key <= now_us);
         next_us = pool->alarm_us = first ? first->key : UINT64_MAX;
         leave(pool, &effects);
     } while (more);
@@ -380,7 +398,10 @@ const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_wo
         pool->wanted = min_workers;
     if (pool->wanted > max_workers)
         pool->wanted = max_workers;
+    bool started = note_started(pool);
     leave_balancing(pool, now_us, &effects);
+    if (started)
+        tell_started(pool);
     return NULL;
 }
 
@@ -393,7 +414,7 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id)
         struct worker *worker = &pool->workers[i];
         if (worker->state == WORKER_VACANT || !bytes_equal(bytes_of(worker->id), worker_id))
             continue;
-        staff_retire(pool, worker, "api");
+        staff_retire(worker, "api");
         found = true;
     }
     leave_balancing(pool, now_us, &effects);
@@ -405,7 +426,7 @@ void pool_reload(struct pool *pool)
     struct effects effects;
     uint64_t now_us = enter(pool, &effects);
     for (unsigned i = 0; i < pool->seats; i++)
-        pool->workers[i].outdated = pool->workers[i].state != WORKER_VACANT;
+        staff_retire(&pool->workers[i], "reload");
     leave_balancing(pool, now_us, &effects);
 }
 
@@ -451,6 +472,7 @@ void pool_stop(struct pool *pool, uint64_t grace_us)
     struct worker_ref refs[POOL_MAX_SEATS];
     enter(pool, &effects);
     pool->state = POOL_LEAVING;
+    pool->stopped = true;
     end_queued(pool, CALL_END_SHUTDOWN, &effects);
     unsigned count = dismiss(pool, refs, &effects);
     leave(pool, &effects);

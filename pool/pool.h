@@ -124,7 +124,8 @@ void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t 
 void pool_worker_gone(struct pool *pool, struct worker_ref worker, const struct worker_exit *exit,
                       const struct started_calls *started);
 
-/* No process can be started, and why (copied): calls are refused from now on. */
+/* No process can be started, and why (copied). If there is no other worker, calls are refused from
+ * now on, until one is ready after all. */
 void pool_fail(struct pool *pool, const char *reason);
 
 /* Does what is due. Returns when it wants to be called next (UINT64_MAX: not at all);
@@ -150,7 +151,7 @@ unsigned pool_forgive(struct pool *pool, uint64_t fingerprint);
 
 /* --- leaving --- */
 
-/* Refuses new calls from now on; those that are in go on. */
+/* Refuses new calls from now on; those that are in go on, and get workers, but no second try. */
 void pool_drain(struct pool *pool);
 
 /* Ends every call that is left (CALL_END_SHUTDOWN) and asks all workers to leave within `grace_us`.

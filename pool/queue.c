@@ -2,31 +2,38 @@
 
 void queue_init(struct call_queue *queue)
 {
+    *queue = (struct call_queue){.depth = 0};
     for (unsigned i = 0; i < CALL_PRIORITIES; i++)
         list_init(&queue->levels[i]);
-    queue->depth = 0;
+}
+
+static struct call *owner(struct list *place)
+{
+    return LIST_OWNER(place, struct call, place);
 }
 
 void queue_put(struct call_queue *queue, struct call *call, bool again)
 {
     struct list *level = &queue->levels[call->priority];
-    if (again)
-        list_push_front(level, &call->place);
-    else
-        list_push_back(level, &call->place);
+    struct list *before = again ? level->next : level;
+    while (before != level && owner(before)->turn_us < call->turn_us)
+        before = before->next;
+    list_insert_before(before, &call->place);
+    queue->depths[call->priority]++;
     queue->depth++;
 }
 
 void queue_remove(struct call_queue *queue, struct call *call)
 {
     list_remove(&call->place);
+    queue->depths[call->priority]--;
     queue->depth--;
 }
 
 static struct call *head(const struct call_queue *queue, unsigned level)
 {
     const struct list *list = &queue->levels[level];
-    return list_empty(list) ? NULL : LIST_OWNER(list->next, struct call, place);
+    return list_empty(list) ? NULL : owner(list->next);
 }
 
 struct call *queue_first(const struct call_queue *queue)
@@ -42,13 +49,34 @@ struct call *queue_first(const struct call_queue *queue)
     return first;
 }
 
+unsigned queue_ahead(const struct call_queue *queue, unsigned priority)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i <= priority; i++)
+        count += queue->depths[i];
+    return count;
+}
+
+/* Those in front may have lost a worker, and wait for less long than those behind them. */
+static uint64_t longest_of(const struct list *level)
+{
+    uint64_t oldest_us = UINT64_MAX;
+    LIST_FOREACH (level, place, next) {
+        const struct call *call = owner(place);
+        if (call->enqueued_us < oldest_us)
+            oldest_us = call->enqueued_us;
+        if (call->outcome.attempts == 0)
+            break;
+    }
+    return oldest_us;
+}
+
 uint64_t queue_oldest_us(const struct call_queue *queue)
 {
     uint64_t oldest_us = UINT64_MAX;
     for (unsigned i = 0; i < CALL_PRIORITIES; i++) {
-        const struct call *call = head(queue, i);
-        if (call && call->submitted_us < oldest_us)
-            oldest_us = call->submitted_us;
+        uint64_t level_us = longest_of(&queue->levels[i]);
+        oldest_us = level_us < oldest_us ? level_us : oldest_us;
     }
     return oldest_us;
 }

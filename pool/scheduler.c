@@ -26,6 +26,8 @@ static void join_queue(struct pool *pool, struct call *call, bool again, uint64_
     uint64_t limit_us = or_default(call->queue_timeout_us, pool->options.queue_timeout_us);
     call->timer.fire = on_call_due;
     heap_set(&pool->timers, &call->timer.node, sooner(now_us + limit_us, call->deadline_us));
+    if (pool->queue.depth == 0)
+        pool->pace_since_us = now_us;
     queue_put(&pool->queue, call, again);
 }
 
@@ -45,11 +47,13 @@ static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t n
 
 void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
 {
-    breaker_note(&pool->breaker, BREAKER_LOSS, now_us);
+    breaker_note(&pool->breaker, BREAKER_LOSS, call->trial, now_us);
+    call->trial = false;
     call_move(call, CALL_QUEUED);
     call->enqueued_us = now_us;
     call->timer.fire = on_retry_due;
-    heap_set(&pool->timers, &call->timer.node, now_us + after_us);
+    heap_set(&pool->timers, &call->timer.node, sooner(now_us + after_us, call->deadline_us));
+    call->retries++;
     pool->retries++;
 }
 
@@ -72,7 +76,8 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
 {
     enum breaker_verdict verdict = verdict_of(end);
     if (call->state != CALL_NEW)
-        breaker_note(&pool->breaker, verdict, verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
+        breaker_note(&pool->breaker, verdict, call->trial,
+                     verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
     leave_queue(pool, call);
     list_remove(&call->known);
     heap_remove(&pool->timers, &call->timer.node);
@@ -81,7 +86,8 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
     call->inflight = NULL;
     call_move(call, CALL_DONE);
     call->outcome.end = end;
-    call->outcome.executed = executed;
+    if (executed > call->outcome.executed) /* an earlier worker may have got further */
+        call->outcome.executed = executed;
     pool->ends[end]++;
     effects_answer(effects, call);
 }
@@ -147,10 +153,14 @@ static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t no
 /* Everybody is busy, and even at the pace of now the call's turn would come too late. */
 static bool is_hopeless(const struct pool *pool, const struct call *call, uint64_t now_us)
 {
-    if (pool->queue.depth == 0 || pool->answer_every_us == 0)
-        return false;
-    uint64_t wait_us = pool->queue.depth * pool->answer_every_us;
-    return now_us + wait_us + call->tool->run_median_us > call->deadline_us;
+    uint64_t wait_us = queue_ahead(&pool->queue, call->priority) * pool->answer_every_us;
+    return wait_us && now_us + wait_us + call->tool->run_median_us > call->deadline_us;
+}
+
+/* A pool without a queue takes what a worker is free for. */
+static bool needs_no_queue(const struct pool *pool)
+{
+    return pool->queue.depth == 0 && !list_empty(&pool->free);
 }
 
 bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enum call_end *out_end)
@@ -161,11 +171,11 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
         *out_end = CALL_END_NO_WORKERS;
     else if (poison_blocks(&pool->poison, call))
         *out_end = CALL_END_POISON;
-    else if (pool->queue.depth >= pool->options.queue_limit)
+    else if (pool->queue.depth >= pool->options.queue_limit && !needs_no_queue(pool))
         *out_end = CALL_END_SATURATED;
     else if (is_hopeless(pool, call, now_us))
         *out_end = CALL_END_UNREACHABLE;
-    else if (!breaker_admit(&pool->breaker, now_us))
+    else if (!breaker_admit(&pool->breaker, now_us, &call->trial))
         *out_end = CALL_END_CIRCUIT_OPEN;
     else
         return false;
@@ -256,6 +266,10 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
 bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
     for (struct call *call = queue_first(&pool->queue); call; call = queue_first(&pool->queue)) {
+        if (call->timer.node.key <= now_us) { /* its timer fires soon, but it is too late now */
+            on_call_due(pool, &call->timer, now_us, effects);
+            continue;
+        }
         struct worker *worker = choose(pool);
         if (!worker) {
             staff_hurry(pool, now_us);
@@ -293,15 +307,11 @@ void schedule_measure(struct pool *pool, struct tool *tool, uint64_t run_us)
 
 void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us)
 {
-    if (pool->queue.depth == 0) {
-        pool->answered_us = 0;
+    if (pool->queue.depth == 0)
         return;
-    }
-    if (pool->answered_us) {
-        uint64_t every_us = (now_us - pool->answered_us) / answers;
-        int64_t change = ((int64_t)every_us - (int64_t)pool->answer_every_us) / 8;
-        pool->answer_every_us =
-            pool->answer_every_us ? pool->answer_every_us + (uint64_t)change : every_us;
-    }
-    pool->answered_us = now_us;
+    uint64_t every_us = (now_us - pool->pace_since_us) / answers;
+    int64_t change = ((int64_t)every_us - (int64_t)pool->answer_every_us) / 8;
+    pool->answer_every_us =
+        pool->answer_every_us ? pool->answer_every_us + (uint64_t)change : every_us;
+    pool->pace_since_us = now_us;
 }

@@ -22,6 +22,14 @@ static unsigned count_lasting(const struct pool *pool)
     return count;
 }
 
+unsigned staff_able_count(const struct pool *pool)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += pool->workers[i].state == WORKER_READY;
+    return count;
+}
+
 unsigned staff_ready_count(const struct pool *pool)
 {
     unsigned count = 0;
@@ -30,12 +38,11 @@ unsigned staff_ready_count(const struct pool *pool)
     return count;
 }
 
-static unsigned count_idle(const struct pool *pool)
+static unsigned count_busy(const struct pool *pool)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < pool->seats; i++)
-        count += is_lasting(&pool->workers[i]) && pool->workers[i].state == WORKER_READY &&
-                 pool->workers[i].inflight_count == 0;
+        count += pool->workers[i].state == WORKER_READY && pool->workers[i].inflight_count > 0;
     return count;
 }
 
@@ -53,7 +60,7 @@ static uint64_t jittered(struct pool *pool, uint64_t limit)
 {
     if (limit == 0)
         return UINT64_MAX;
-    uint64_t range = limit / 100 * pool->options.recycle_jitter;
+    uint64_t range = limit * pool->options.recycle_jitter / 100;
     return limit - (range ? next_random(pool) % (range + 1) : 0);
 }
 
@@ -81,11 +88,10 @@ static struct worker *find_vacant(struct pool *pool)
 
 /* --- going --- */
 
-void staff_retire(struct pool *pool, struct worker *worker, const char *why)
+void staff_retire(struct worker *worker, const char *why)
 {
-    (void)pool;
-    if (is_lasting(worker))
-        worker->retiring = why;
+    if (is_lasting(worker) && !worker->outdated)
+        worker->outdated = why;
 }
 
 static void tell_to_leave(struct pool *pool, struct worker *worker, struct effects *effects)
@@ -101,15 +107,22 @@ static void drain(struct pool *pool, struct worker *worker, struct effects *effe
     bool ready = worker->state == WORKER_READY;
     worker_move(worker, WORKER_DRAINING);
     schedule_reconsider(pool, worker);
-    pool->recycled++;
     if (worker->inflight_count == 0 || !ready)
         tell_to_leave(pool, worker, effects);
 }
 
-void staff_answered(struct pool *pool, struct worker *worker, struct effects *effects)
+void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
+                    struct effects *effects)
 {
-    if (worker->calls_done >= worker->max_calls)
-        staff_retire(pool, worker, "max_calls");
+    if (!worker->proven)
+        pool->early_deaths = 0;
+    worker->proven = true;
+    if (worker->inflight_count == 0)
+        worker->idle_since_us = now_us;
+    if (worker->calls_done >= worker->max_calls && is_lasting(worker) && !worker->outdated) {
+        staff_retire(worker, "max_calls");
+        staff_balance(pool, now_us, effects);
+    }
     if (worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving &&
         !effects_full(effects))
         tell_to_leave(pool, worker, effects);
@@ -118,11 +131,16 @@ void staff_answered(struct pool *pool, struct worker *worker, struct effects *ef
 /* Those who are to go do so once there are enough others that can work. */
 static void relieve(struct pool *pool, struct effects *effects)
 {
-    unsigned ready = staff_ready_count(pool);
-    for (unsigned i = 0; i < pool->seats && ready >= pool->wanted && !effects_full(effects); i++) {
+    unsigned able = staff_able_count(pool);
+    for (unsigned i = 0; i < pool->seats && able >= pool->wanted && !effects_full(effects); i++) {
         struct worker *worker = &pool->workers[i];
-        if (worker->retiring && (worker->state == WORKER_READY || worker->state == WORKER_STARTING))
-            drain(pool, worker, effects);
+        bool ready = worker->state == WORKER_READY;
+        if (!worker->retiring || (!ready && worker->state != WORKER_STARTING) ||
+            (ready && able == pool->wanted))
+            continue;
+        drain(pool, worker, effects);
+        able -= ready;
+        pool->recycled++;
     }
 }
 
@@ -134,13 +152,13 @@ static unsigned count_retiring(const struct pool *pool)
     return count;
 }
 
-/* A reload replaces a quarter of the workers at a time. */
+/* A quarter of the workers is replaced at a time, so that their memory is not needed twice. */
 static void retire_outdated(struct pool *pool)
 {
     unsigned limit = pool->wanted / 4 + 1, retiring = count_retiring(pool);
     for (unsigned i = 0; i < pool->seats && retiring < limit; i++) {
         if (pool->workers[i].outdated && is_lasting(&pool->workers[i])) {
-            staff_retire(pool, &pool->workers[i], "reload");
+            pool->workers[i].retiring = pool->workers[i].outdated;
             retiring++;
         }
     }
@@ -159,21 +177,43 @@ static void dismiss_drained(struct pool *pool, struct effects *effects)
 
 /* --- how many --- */
 
+/* Who is missed least: one that is not ready yet, the youngest first; then the least busy, and of
+ * the idle the one that is so longest. */
+static bool is_missed_less(const struct worker *one, const struct worker *other)
+{
+    if (one->state != other->state)
+        return one->state == WORKER_STARTING;
+    if (one->state == WORKER_STARTING)
+        return one->ref.number > other->ref.number;
+    if (one->inflight_count != other->inflight_count)
+        return one->inflight_count < other->inflight_count;
+    return one->idle_since_us < other->idle_since_us;
+}
+
+static struct worker *find_least_missed(struct pool *pool)
+{
+    struct worker *least = NULL;
+    for (unsigned i = 0; i < pool->seats; i++) {
+        struct worker *worker = &pool->workers[i];
+        if (is_lasting(worker) && (!least || is_missed_less(worker, least)))
+            least = worker;
+    }
+    return least;
+}
+
 static void dismiss_surplus(struct pool *pool, unsigned lasting, struct effects *effects)
 {
-    for (unsigned i = 0; i < pool->seats && lasting > pool->wanted && !effects_full(effects); i++) {
-        struct worker *worker = &pool->workers[i];
-        if (is_lasting(worker) && worker->state == WORKER_READY && worker->inflight_count == 0) {
-            worker->retiring = "surplus";
-            drain(pool, worker, effects);
-            lasting--;
-        }
+    struct worker *least;
+    while (lasting > pool->wanted && !effects_full(effects) && (least = find_least_missed(pool))) {
+        least->retiring = "surplus";
+        drain(pool, least, effects);
+        lasting--;
     }
 }
 
 void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
-    if (pool->state == POOL_LEAVING)
+    if (pool->stopped)
         return;
     retire_outdated(pool);
     unsigned lasting = count_lasting(pool);
@@ -192,9 +232,20 @@ void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects)
     dismiss_drained(pool, effects);
 }
 
+static unsigned at_least(unsigned value, unsigned limit)
+{
+    return value > limit ? value : limit;
+}
+
 static unsigned at_most(unsigned value, unsigned limit)
 {
     return value < limit ? value : limit;
+}
+
+/* The fewest workers there may be. One that has failed keeps trying, lest it fail for ever. */
+static unsigned fewest(const struct pool *pool)
+{
+    return pool->options.min_workers || pool->state != POOL_FAILED ? pool->options.min_workers : 1;
 }
 
 /* Doubles the workers as long as calls wait longer than they should. */
@@ -210,26 +261,33 @@ static void grow(struct pool *pool, uint64_t now_us)
                                    predicted_us > pool->options.target_queue_us ||
                                    pool->wait_us > pool->options.target_queue_us))
         pool->wanted = at_most(2 * pool->wanted, most);
-    unsigned busy = staff_ready_count(pool) - count_idle(pool);
-    unsigned with_spare = at_most(busy + pool->options.spare, most);
-    if (with_spare > pool->wanted)
-        pool->wanted = with_spare;
+    unsigned with_spare = at_most(count_busy(pool) + pool->options.spare, most);
+    pool->wanted = at_least(at_least(pool->wanted, with_spare), fewest(pool));
 }
 
-/* Gives back the workers that had nothing to do for the whole of the last while. */
+/* READY workers that have had nothing to do for long, and those that are not ready after all this
+ * time in which nobody waited for them. */
+static unsigned count_needless(const struct pool *pool, uint64_t now_us)
+{
+    unsigned count = 0, able = staff_able_count(pool);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        const struct worker *worker = &pool->workers[i];
+        count += is_lasting(worker) && worker->state == WORKER_READY &&
+                 worker->inflight_count == 0 &&
+                 now_us - worker->idle_since_us >= pool->options.idle_us;
+    }
+    if (now_us - pool->wanting_us >= pool->options.idle_us && able < pool->wanted)
+        count += pool->wanted - able;
+    return count;
+}
+
 static void shrink(struct pool *pool, uint64_t now_us)
 {
-    unsigned idle = count_idle(pool);
-    if (pool->queue.depth || idle < pool->idle_least)
-        pool->idle_least = pool->queue.depth ? 0 : idle;
-    if (now_us - pool->idle_since_us < pool->options.idle_us)
+    if (pool->queue.depth)
         return;
-    unsigned surplus =
-        pool->idle_least > pool->options.spare ? pool->idle_least - pool->options.spare : 0;
-    unsigned removable = pool->wanted - at_most(pool->wanted, pool->options.min_workers);
-    pool->wanted -= at_most(surplus, removable);
-    pool->idle_since_us = now_us;
-    pool->idle_least = idle;
+    unsigned least = at_least(count_busy(pool) + pool->options.spare, fewest(pool));
+    unsigned removable = pool->wanted - at_most(pool->wanted, least);
+    pool->wanted -= at_most(count_needless(pool, now_us), removable);
 }
 
 static void recycle_old(struct pool *pool, uint64_t now_us)
@@ -237,12 +295,12 @@ static void recycle_old(struct pool *pool, uint64_t now_us)
     uint64_t most = pool->options.worker_max_resident;
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
-        if (worker->state != WORKER_READY || worker->retiring)
+        if (worker->state != WORKER_READY)
             continue;
         if (now_us - worker->ready_us >= worker->max_age_us)
-            staff_retire(pool, worker, "max_age");
+            staff_retire(worker, "max_age");
         else if (most && worker->resident > most)
-            staff_retire(pool, worker, "memory");
+            staff_retire(worker, "memory");
     }
 }
 
@@ -250,7 +308,7 @@ static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_
                       struct effects *effects)
 {
     heap_set(&pool->timers, &timer->node, now_us + (pool->queue.depth ? HURRY_US : REVIEW_US));
-    if (pool->state == POOL_LEAVING)
+    if (pool->stopped)
         return;
     grow(pool, now_us);
     shrink(pool, now_us);
@@ -260,7 +318,7 @@ static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_
 
 void staff_open(struct pool *pool, uint64_t now_us)
 {
-    pool->idle_since_us = now_us;
+    pool->wanting_us = now_us;
     pool->wanted = pool->options.min_workers;
     pool->review.fire = on_review;
     heap_set(&pool->timers, &pool->review.node, now_us + REVIEW_US);
@@ -269,15 +327,15 @@ void staff_open(struct pool *pool, uint64_t now_us)
 void staff_hurry(struct pool *pool, uint64_t now_us)
 {
     uint64_t soon_us = now_us + (pool->wanted ? HURRY_US : 0);
+    pool->wanting_us = now_us;
     if (pool->wanted < pool->options.max_workers && pool->review.node.key > soon_us)
         heap_set(&pool->timers, &pool->review.node, soon_us);
 }
 
 void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us, struct effects *effects)
 {
+    worker->idle_since_us = now_us;
     schedule_reconsider(pool, worker);
-    pool->idle_least = 0;
-    pool->idle_since_us = now_us;
     staff_balance(pool, now_us, effects);
 }
 
@@ -304,8 +362,8 @@ static bool may_retry(const struct pool *pool, const struct call *call, uint64_t
 {
     enum retry_policy policy = pool->options.retry;
     bool wanted = policy == RETRY_ALWAYS || (policy == RETRY_IDEMPOTENT && call->idempotent);
-    return wanted && pool->state != POOL_LEAVING &&
-           call->outcome.attempts <= pool->options.max_retries && now_us < call->deadline_us &&
+    return wanted && pool->state != POOL_LEAVING && pool->state != POOL_FAILED &&
+           call->retries < pool->options.max_retries && now_us < call->deadline_us &&
            !poison_blocks(&pool->poison, call);
 }
 
@@ -318,8 +376,8 @@ static bool lose(struct pool *pool, struct call *call, enum call_executed execut
     call_move(call, CALL_RUNNING);
     if (may_retry(pool, call, now_us)) {
         call->inflight = NULL;
-        schedule_retry(pool, call, pool->options.retry_backoff_us[call->outcome.attempts - 1],
-                       now_us);
+        call->outcome.executed = executed;
+        schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
         return false;
     }
     call->outcome.crash = *exit;
@@ -352,6 +410,12 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
     return lost;
 }
 
+/* Has served a call, or at least lived for some time. */
+static bool was_useful(const struct worker *worker, uint64_t now_us)
+{
+    return worker->proven || (worker->ready_us && now_us - worker->ready_us >= BACKOFF_MAX_US);
+}
+
 static void slow_down(struct pool *pool, uint64_t now_us)
 {
     if (++pool->early_deaths < 2)
@@ -364,15 +428,14 @@ static void slow_down(struct pool *pool, uint64_t now_us)
 unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
-    bool useless = worker->calls_done == 0 && !exit->expected;
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
     pool->crashes += !exit->expected;
     worker_move(worker, WORKER_VACANT);
     schedule_reconsider(pool, worker);
-    if (useless)
-        slow_down(pool, now_us);
-    else
+    if (was_useful(worker, now_us))
         pool->early_deaths = 0;
+    else if (!exit->expected)
+        slow_down(pool, now_us);
     staff_balance(pool, now_us, effects);
     return lost;
 }

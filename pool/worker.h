@@ -52,9 +52,11 @@ struct worker {
     uint64_t started_us; /* when the process was asked for */
     uint64_t ready_us;
     uint64_t calls_done;
-    const char *retiring; /* why it is to be replaced, or NULL */
-    bool outdated;        /* to be replaced when its turn comes */
-    uint64_t max_calls;   /* UINT64_MAX: any number */
+    uint64_t idle_since_us; /* READY without calls since then */
+    const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
+    const char *retiring;   /* its turn has come: goes once there are others; or NULL */
+    bool proven;            /* has answered a call */
+    uint64_t max_calls;     /* UINT64_MAX: any number */
     uint64_t max_age_us;
     uint64_t resident; /* bytes, as measured last */
     bool leaving;      /* it was told to leave */
