@@ -1,5 +1,6 @@
 /* Calls that end early: time limits, urgency, clients that leave, cancelling. */
 #include "ledger.h"
+#include "look.h"
 
 /* What a worker may take to let go, with other tests on the same processors. The figures themselves
  * are printed. */
@@ -57,22 +58,6 @@ static void expect_success(struct pending **pending)
     answer_deinit(&answer);
 }
 
-/* A member of GET /pools/default, by up to two names. */
-static json_int_t pool_number(const char *name, const char *inner)
-{
-    struct answer answer = client_get(client, "/pools/default");
-    json_t *value = json_object_get(answer_json(&answer, "application/json"), name);
-    json_int_t number = json_integer_value(inner ? json_object_get(value, inner) : value);
-    answer_deinit(&answer);
-    return number;
-}
-
-static void wait_for_depth(json_int_t depth)
-{
-    for (double end = now_seconds() + 20; pool_number("queue", "depth") != depth; sleep_ms(2))
-        ck_assert_msg(now_seconds() < end, "there are never %d calls in the queue", (int)depth);
-}
-
 /* --- the run limit --- */
 
 static const char *const tools[] = {"hold", "spin", "rest"};
@@ -110,7 +95,7 @@ START_TEST(the_run_limit_interrupts_the_tool_and_frees_its_worker)
         ck_assert(free_again - answered < INTERRUPTED_MS / 1000.0);
     }
     ck_assert(!ledger_has("ended"));
-    ck_assert_int_eq(pool_number("counters", "crashes"), 0);
+    ck_assert_int_eq(pool_number("counters.crashes"), 0);
     answer_deinit(&first);
     stop();
 }
@@ -210,7 +195,7 @@ START_TEST(urgent_calls_go_first)
     ledger_wait("held begun");
     for (int i = 0; i < LINES; i++) {
         pending[i] = line_later(lines[i].word, lines[i].more, lines[i].headers);
-        wait_for_depth(i + 1);
+        wait_for_number("queue.depth", i + 1);
     }
     expect_success(&first);
     for (int i = 0; i < LINES; i++)
@@ -254,7 +239,7 @@ START_TEST(a_hopeless_call_is_refused_at_once)
     start("1");
     for (int i = 0; i < CALLS; i++)
         pending[i] = hold_later(i % 2, "held", 0.1, "", NULL);
-    while (pool_number("counters", "starts") == 0 || !ledger_has("ended"))
+    while (pool_number("counters.starts") == 0 || !ledger_has("ended"))
         sleep_ms(5);
     for (int ended = 0; ended < 3; sleep_ms(5)) {
         ended = 0;
@@ -299,7 +284,7 @@ START_TEST(a_client_that_leaves_stops_its_tool)
         ck_assert_msg(took < INTERRUPTED_MS / 1000.0, "it took %f s", took);
     }
     ck_assert(!ledger_has("ended"));
-    ck_assert_int_eq(pool_number("counters", "crashes"), 0);
+    ck_assert_int_eq(pool_number("counters.crashes"), 0);
     stop();
 }
 END_TEST
@@ -345,7 +330,7 @@ START_TEST(a_call_that_is_cancelled_is_answered_and_its_tool_stops)
     ledger_wait("running begun");
     struct pending *queued =
         hold_later(_i == 0, "queued", 0, "", (const char *const[]){"x-request-id: call-b", NULL});
-    wait_for_depth(1);
+    wait_for_number("queue.depth", 1);
     expect_call("call-a", "dispatched", 2);
     expect_call("call-b", "queued", 2);
     ck_assert_int_eq(cancel_request("call-b"), 204);
@@ -365,7 +350,7 @@ START_TEST(a_call_that_is_cancelled_is_answered_and_its_tool_stops)
     ck_assert_int_eq(cancel_request("call-a"), 404);
     ck_assert_int_eq(cancel_request("never"), 404);
     ck_assert(!ledger_has("ended") && !ledger_has("queued"));
-    ck_assert_int_eq(pool_number("counters", "crashes"), 0);
+    ck_assert_int_eq(pool_number("counters.crashes"), 0);
     stop();
 }
 END_TEST
