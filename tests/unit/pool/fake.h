@@ -45,14 +45,28 @@ void fake_deinit(struct fake *fake);
 /* The worker of the n-th start attaches, with one slot or so many. */
 void fake_ready(struct fake *fake, unsigned start, unsigned slots);
 
+/* A new call, to be filled in and sent; the reference is the test's. */
+struct call *fake_make(struct fake *fake, struct tool *tool);
+struct call *fake_send(struct fake *fake, struct call *call);
+
 /* A new call, submitted; the reference is the test's. */
 struct call *fake_submit(struct fake *fake, struct tool *tool);
+
+/* The next call in the mailbox is this one and ended so; drops the test's reference. */
+void fake_expect(struct fake *fake, struct call *call, enum call_end end,
+                 enum call_executed executed);
 
 /* The n-th invocation is answered with a result. */
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
 
 /* The worker of the n-th start dies by `signal`; `started` may be NULL: nothing had started. */
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started);
+
+/* The worker of the n-th invocation dies of a segfault while it runs that call. */
+void fake_crash(struct fake *fake, unsigned invoke);
+
+/* The worker of the n-th start has left, as it was told. */
+void fake_left(struct fake *fake, unsigned start);
 
 /* Takes the next call out of the mailbox and drops the mail's reference; NULL when it is empty. */
 struct call *fake_posted(struct fake *fake);

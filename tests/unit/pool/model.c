@@ -269,10 +269,11 @@ static void keep_promise(struct model *model, struct call *call)
 
 static void check_calls(const struct model *model, unsigned *out_waiting, uint64_t *out_retries)
 {
-    unsigned count = 0;
+    unsigned count = 0, trials = 0;
     for (unsigned i = 0; i < model->promise_count; i++) {
         const struct promise *promise = model->promises[i];
         const struct call *call = promise->call;
+        trials += call->trial;
         HOLDS(call->state == CALL_QUEUED || call->state == CALL_DISPATCHED);
         HOLDS((call->state == CALL_DISPATCHED) == (promise->job != NULL));
         HOLDS((call->state == CALL_DISPATCHED) == (call->inflight != NULL));
@@ -283,6 +284,7 @@ static void check_calls(const struct model *model, unsigned *out_waiting, uint64
     LIST_FOREACH (&model->pool->calls, node, next)
         count++;
     COMPARE(count, ==, model->promise_count);
+    COMPARE(trials, ==, model->pool->breaker.trial);
 }
 
 static void check_worker(const struct model *model, unsigned seat, unsigned *out_graces)

@@ -26,11 +26,7 @@ static void tear_down(void)
 
 static void expect_end(struct call *call, enum call_end end, enum call_executed executed)
 {
-    ck_assert_ptr_eq(fake_posted(&fake), call);
-    ck_assert_int_eq(call->state, CALL_DONE);
-    ck_assert_int_eq(call->outcome.end, end);
-    ck_assert_int_eq(call->outcome.executed, executed);
-    call_unref(&call);
+    fake_expect(&fake, call, end, executed);
 }
 
 /* --- starting --- */
