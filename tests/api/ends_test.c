@@ -1,6 +1,7 @@
 /* How things end: workers that die, clients that leave, the gateway told to go or killed. Each test
  * has a gateway of its own. */
 #include "ledger.h"
+#include "look.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -295,8 +296,9 @@ START_TEST(a_full_queue_refuses_with_retry_after)
     free(refusal);
     for (int i = 0; i < CALLS; i++)
         close(fds[i]);
+    wait_for_number("queue.depth", 0); /* the other thousand leave the queue with their clients */
     struct answer answer = client_execute(client, "echo", "{}");
-    expect_result(&answer); /* the other thousand have left the queue with their clients */
+    expect_result(&answer);
     answer_deinit(&answer);
     stop();
 }
