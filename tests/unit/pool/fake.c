@@ -110,8 +110,8 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
 void fake_deinit(struct fake *fake)
 {
     pool_stop(fake->pool, 0);
-    while (fake_posted(fake)) {
-    }
+    for (struct call *call = fake_posted(fake); call; call = fake_posted(fake))
+        call_unref(&call);
     pool_free(&fake->pool);
     registry_free(&fake->registry);
 }
@@ -120,6 +120,12 @@ void fake_ready(struct fake *fake, unsigned start, unsigned slots)
 {
     const struct worker_hello hello = {.pid = 100 + (int)start, .slots = slots};
     ck_assert(pool_worker_ready(fake->pool, fake->starts[start], &hello));
+}
+
+void fake_attach(struct fake *fake)
+{
+    while (fake->attached < fake->start_count)
+        fake_ready(fake, fake->attached++, 1);
 }
 
 struct call *fake_make(struct fake *fake, struct tool *tool)

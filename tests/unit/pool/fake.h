@@ -28,6 +28,7 @@ struct fake {
     struct worker_ref starts[FAKE_LOG];
     struct worker_ref stops[FAKE_LOG];
     uint64_t alarm_us;
+    unsigned attached; /* by fake_attach() */
 
     unsigned ready_events, gone_events, started_events, failed_events;
 };
@@ -39,11 +40,14 @@ extern uint64_t fake_now_us;
  * of 4. */
 void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options));
 
-/* Ends everything that is left and frees. */
+/* Ends everything that is left and frees, with the test's references to what it did not expect. */
 void fake_deinit(struct fake *fake);
 
 /* The worker of the n-th start attaches, with one slot or so many. */
 void fake_ready(struct fake *fake, unsigned start, unsigned slots);
+
+/* Every process that was asked for and has not attached yet does, with one slot. */
+void fake_attach(struct fake *fake);
 
 /* A new call, to be filled in and sent; the reference is the test's. */
 struct call *fake_make(struct fake *fake, struct tool *tool);
