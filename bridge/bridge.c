@@ -5,12 +5,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/inside.h"
+#include "bridge/watch.h"
+#include "bridge/zygote.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { SCHEMA_MAX_DEPTH = 64, SLOTS_MAX = RUNNING_MAX, ZYGOTE_RETRY_MS = 1000 };
+enum { SCHEMA_MAX_DEPTH = 64, SLOTS_MAX = RUNNING_MAX, START_FAILURES = 3 };
 
 static struct bridge *of(struct runtime *runtime)
 {
@@ -24,6 +26,7 @@ struct bridge_errand {
     struct bridge *bridge;
     struct worker_ref worker;
     uint64_t grace_us;
+    const char *fault; /* static, or NULL */
     char id[WORKER_ID_MAX];
 };
 
@@ -59,13 +62,22 @@ static void run_stop(struct errand *errand)
 static void run_unlinked(struct errand *errand)
 {
     struct bridge_errand *it = of_errand(errand);
-    seat_unlinked(&it->bridge->seats[it->worker.seat], it->worker);
+    seat_unlinked(&it->bridge->seats[it->worker.seat], it->worker, it->fault);
     free(it);
+}
+
+static void send_unlinked(struct bridge *bridge, struct worker_ref worker, const char *fault)
+{
+    struct bridge_errand *errand = MEM_NEW(struct bridge_errand);
+    *errand = (struct bridge_errand){
+        .errand.run = run_unlinked, .bridge = bridge, .worker = worker, .fault = fault};
+    supervisor_send(bridge->supervisor, &errand->errand);
 }
 
 static void run_attached(struct errand *errand)
 {
     struct bridge_errand *it = of_errand(errand);
+    it->bridge->start_failures = 0;
     seat_attached(&it->bridge->seats[it->worker.seat], it->worker);
     free(it);
 }
@@ -188,9 +200,9 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     struct bridge *bridge = context;
     struct worker_ref worker;
     unsigned i = 0;
-    while (i < POOL_MAX_WORKERS && !seat_attach(&bridge->seats[i], hello, link, &worker))
+    while (i < POOL_MAX_SEATS && !seat_attach(&bridge->seats[i], hello, link, &worker))
         i++;
-    if (i == POOL_MAX_WORKERS) {
+    if (i == POOL_MAX_SEATS) {
         log_event(LOG_WARNING, "a stranger tried to attach as a worker", LOG_END);
         return false;
     }
@@ -203,7 +215,7 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
         return true;
     }
     seat_detach(&bridge->seats[i], link);
-    send_errand(bridge, run_unlinked, worker, 0, "");
+    send_unlinked(bridge, worker, fault);
     return false;
 }
 
@@ -219,88 +231,14 @@ static void on_ended(void *context, struct link *link)
     struct bridge *bridge = context;
     struct worker_ref worker = link_worker(link);
     seat_detach(&bridge->seats[worker.seat], link);
-    send_errand(bridge, run_unlinked, worker, 0, "");
+    send_unlinked(bridge, worker, NULL);
 }
 
-/* --- the zygote, on the supervisor's thread --- */
-
-static void start_zygote(struct bridge *bridge);
-
-static void each_seat(struct bridge *bridge, void (*act)(struct seat *seat))
-{
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
-        act(&bridge->seats[i]);
-}
-
-static void on_zygote_loaded(void *context, struct interpreter *interpreter, bool forkable,
-                             const char *reason)
+static void on_pong(void *context, struct link *link, uint64_t sequence)
 {
     struct bridge *bridge = context;
-    bridge->zygote_loaded = forkable;
-    if (!forkable) {
-        log_event(LOG_WARNING, "workers are spawned one by one: what was loaded cannot be forked",
-                  LOG_STR("reason", reason), LOG_END);
-        bridge->spawn_only = true;
-        interpreter_kill(interpreter);
-    }
-    each_seat(bridge, seat_proceed);
-}
-
-static void on_zygote_forked(void *context, struct interpreter *interpreter, const char *worker,
-                             pid_t pid)
-{
-    struct bridge *bridge = context;
-    (void)interpreter;
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++) {
-        struct seat *seat = &bridge->seats[i];
-        if (seat->state == SEAT_FORKING && strcmp(seat->id, worker) == 0) {
-            seat_forked(seat, pid);
-            return;
-        }
-    }
-}
-
-static void on_zygote_retry(uv_timer_t *timer)
-{
-    start_zygote(timer->data);
-}
-
-static void fail(struct bridge *bridge, const char *reason)
-{
-    if (bridge->serving)
-        pool_fail(bridge->pool, reason);
-    else
-        snprintf(bridge->failure, sizeof bridge->failure, "%s", reason);
-}
-
-static void on_zygote_ended(void *context, struct interpreter *interpreter, const char *reason,
-                            const struct worker_exit *exit)
-{
-    struct bridge *bridge = context;
-    (void)interpreter;
-    bridge->zygote = NULL;
-    bridge->zygote_loaded = false;
-    if (bridge->leaving || bridge->spawn_only)
-        return;
-    if (reason)
-        fail(bridge, reason);
-    else
-        log_event(LOG_WARNING, "zygote lost", LOG_STR("cause", exit->cause),
-                  LOG_INT("signal", exit->signal), LOG_INT("code", exit->code), LOG_END);
-    each_seat(bridge, seat_orphaned);
-    uv_timer_start(&bridge->zygote_retry, on_zygote_retry, reason ? ZYGOTE_RETRY_MS : 0, 0);
-}
-
-static const struct interpreter_handler zygote_handler = {
-    .loaded = on_zygote_loaded,
-    .forked = on_zygote_forked,
-    .ended = on_zygote_ended,
-};
-
-static void start_zygote(struct bridge *bridge)
-{
-    bridge->zygote = interpreter_start(bridge->supervisor, &bridge->options.interpreter,
-                                       &zygote_handler, bridge);
+    struct worker_ref worker = link_worker(link);
+    watch_pong(&bridge->seats[worker.seat], worker, sequence);
 }
 
 /* --- life --- */
@@ -309,10 +247,11 @@ static void run_open(struct errand *errand)
 {
     struct bridge *bridge = of_errand(errand)->bridge;
     uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->clock);
-    uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->zygote_retry);
-    bridge->clock.data = bridge->zygote_retry.data = bridge;
-    each_seat(bridge, seat_open);
-    start_zygote(bridge);
+    bridge->clock.data = bridge;
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
+        seat_open(&bridge->seats[i]);
+    watch_open(bridge);
+    zygote_open(bridge);
     free(errand);
 }
 
@@ -324,9 +263,12 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->options = *options;
     bridge->supervisor = supervisor;
     bridge->registry = registry;
-    bridge->handler = (struct link_handler){
-        .hello = on_hello, .answers = on_answers, .ended = on_ended, .context = bridge};
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+    bridge->handler = (struct link_handler){.hello = on_hello,
+                                            .answers = on_answers,
+                                            .pong = on_pong,
+                                            .ended = on_ended,
+                                            .context = bridge};
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
         seat_init(&bridge->seats[i], bridge, i);
     pthread_mutex_init(&bridge->lock, NULL);
     pthread_condattr_t monotonic;
@@ -365,6 +307,50 @@ void bridge_serve(struct bridge *bridge, struct pool *pool)
     send_errand(bridge, run_serve, (struct worker_ref){0}, 0, "");
 }
 
+void bridge_failed(struct bridge *bridge, const char *reason)
+{
+    if (bridge->serving)
+        pool_fail(bridge->pool, reason);
+    else
+        snprintf(bridge->failure, sizeof bridge->failure, "%s", reason);
+}
+
+void bridge_start_failed(struct bridge *bridge, const char *reason, const struct worker_exit *exit)
+{
+    char text[320];
+    if (bridge->leaving || ++bridge->start_failures < START_FAILURES)
+        return;
+    if (reason[0])
+        snprintf(text, sizeof text, "%s", reason);
+    else
+        snprintf(text, sizeof text, "workers end before they are ready (%s %d)", exit->cause,
+                 exit->signal ? exit->signal : exit->code);
+    bridge_failed(bridge, text);
+}
+
+struct reload {
+    struct errand errand;
+    struct bridge *bridge;
+    void (*done)(void *context, const char *failure);
+    void *context;
+};
+
+static void run_reload(struct errand *errand)
+{
+    struct reload *it = (struct reload *)(void *)errand;
+    zygote_reload(it->bridge, it->done, it->context);
+    free(it);
+}
+
+void bridge_reload(struct bridge *bridge, void (*done)(void *context, const char *failure),
+                   void *context)
+{
+    struct reload *reload = MEM_NEW(struct reload);
+    *reload = (struct reload){
+        .errand.run = run_reload, .bridge = bridge, .done = done, .context = context};
+    supervisor_send(bridge->supervisor, &reload->errand);
+}
+
 void bridge_vacated(struct bridge *bridge)
 {
     pthread_mutex_lock(&bridge->lock);
@@ -389,11 +375,11 @@ static void run_close(struct errand *errand)
 {
     struct bridge *bridge = of_errand(errand)->bridge;
     bridge->leaving = true;
-    if (bridge->zygote)
-        interpreter_kill(bridge->zygote);
+    zygote_close(bridge);
+    watch_close(bridge);
     uv_close((uv_handle_t *)&bridge->clock, NULL);
-    uv_close((uv_handle_t *)&bridge->zygote_retry, NULL);
-    each_seat(bridge, seat_close);
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
+        seat_close(&bridge->seats[i]);
     free(errand);
 }
 
@@ -409,7 +395,7 @@ void bridge_free(struct bridge **bridge)
     *bridge = NULL;
     if (!gone)
         return;
-    for (unsigned i = 0; i < POOL_MAX_WORKERS; i++)
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
         pthread_mutex_destroy(&gone->seats[i].lock);
     pthread_cond_destroy(&gone->changed);
     pthread_mutex_destroy(&gone->lock);

@@ -13,10 +13,17 @@ struct bridge;
 
 struct bridge_options {
     struct interpreter_options interpreter;
-    const char *address;       /* where workers attach, see rundir.h; borrowed */
-    unsigned threads;          /* that poll the streams */
-    unsigned slots;            /* calls a worker runs at once */
+    const char *address; /* where workers attach, see rundir.h; borrowed */
+    unsigned threads;    /* that poll the streams */
+    enum worker_profile profile;
+    unsigned slots;            /* calls a worker runs at once, 1 to RUNNING_MAX; a worker of the
+                                  `process` profile has one in any case */
     uint64_t start_timeout_us; /* from the order to start a worker until it has attached */
+    uint64_t heartbeat_interval_us; /* between two pings; 0: none are sent */
+    uint64_t
+        stall_after_us; /* a worker that leaves a ping unanswered for so long is stalled; 0: 5 s
+                         */
+    uint64_t kill_stalled_after_us; /* and for so long, is killed; 0: never */
 };
 
 /* Makes the bridge and begins to load Python, in the background. Both are borrowed. */
@@ -31,6 +38,17 @@ struct runtime *bridge_runtime(struct bridge *bridge);
 
 /* The pool that it serves from now on; before pool_start(). */
 void bridge_serve(struct bridge *bridge, struct pool *pool);
+
+/* Picks up changed code: loads it in a fresh process, from which new workers come from then on, and
+ * has the pool replace those there are. `done` may be NULL; it is called once, on the supervisor's
+ * thread: with NULL when the replacing has begun, or with why it has not, and then everything is as
+ * before. Any thread. */
+void bridge_reload(struct bridge *bridge, void (*done)(void *context, const char *failure),
+                   void *context);
+
+/* Whether the worker with that id has stopped to answer pings: a long call holds the interpreter's
+ * lock, most likely. Any thread. */
+bool bridge_worker_stalled(struct bridge *bridge, const char *id);
 
 /* Waits until no worker is left, at most `timeout_us`; after pool_stop(). */
 void bridge_wait(struct bridge *bridge, uint64_t timeout_us);

@@ -131,6 +131,15 @@ void frame_add_welcome(struct buffer *frame)
     add_packed(frame, &message);
 }
 
+void frame_add_ping(struct buffer *frame, uint64_t sequence)
+{
+    Snakepit__Bridge__V1__Ping ping = SNAKEPIT__BRIDGE__V1__PING__INIT;
+    Snakepit__Bridge__V1__GatewayFrame message = SNAKEPIT__BRIDGE__V1__GATEWAY_FRAME__INIT;
+    ping.sequence = sequence;
+    message.ping = &ping;
+    add_packed(frame, &message);
+}
+
 void frame_add_stop(struct buffer *frame, uint64_t grace_us)
 {
     Snakepit__Bridge__V1__Stop stop = SNAKEPIT__BRIDGE__V1__STOP__INIT;
@@ -222,6 +231,7 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
         answers[frame->n_results + i] = from_failure(frame->failures[i]);
     *out_frame = (struct worker_frame){
         .hello = frame->hello ? read_hello(frame->hello, arena) : NULL,
+        .pong = frame->state ? frame->state->sequence : 0,
         .answers = answers,
         .answer_count = count,
     };

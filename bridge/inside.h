@@ -1,4 +1,4 @@
-/* The bridge's insides, shared by bridge.c and seat.c. */
+/* The bridge's insides, shared by bridge.c, seat.c, watch.c and zygote.c. */
 #ifndef SNAKEPIT_BRIDGE_INSIDE_H
 #define SNAKEPIT_BRIDGE_INSIDE_H
 
@@ -6,7 +6,7 @@
 #include "bridge/endpoint.h"
 #include "bridge/seat.h"
 
-enum { DIRTY_WORDS = (POOL_MAX_WORKERS + 63) / 64 };
+enum { DIRTY_WORDS = (POOL_MAX_SEATS + 63) / 64 };
 
 struct bridge {
     struct runtime runtime; /* first */
@@ -16,7 +16,7 @@ struct bridge {
     struct endpoint *endpoint;
     struct link_handler handler;
     struct pool *pool; /* constant from bridge_serve() on */
-    struct seat seats[POOL_MAX_WORKERS];
+    struct seat seats[POOL_MAX_SEATS];
     _Atomic uint64_t dirty[DIRTY_WORDS]; /* seats whose frames wait for a flush */
 
     pthread_mutex_t lock; /* guards `occupied` */
@@ -24,17 +24,31 @@ struct bridge {
     unsigned occupied; /* seats that are not EMPTY, or about to be taken */
 
     /* The supervisor's thread alone. */
-    struct interpreter *zygote;
+    struct interpreter *zygote;      /* from which workers come; NULL while there is none */
+    struct interpreter *next_zygote; /* that loads changed code, or NULL */
+    struct interpreter *old_zygote;  /* that was replaced and forks the last workers, or NULL */
     bool zygote_loaded;
     bool spawn_only; /* what was loaded cannot be forked: one interpreter per worker */
+    void (*reloaded)(void *context, const char *failure); /* who waits for next_zygote, or NULL */
+    void *reload_context;
     bool serving;
     bool leaving;
-    char failure[512]; /* came before there was a pool to tell */
-    uv_timer_t clock;  /* the pool's next tick */
+    unsigned start_failures; /* of workers, since the last one that attached */
+    char failure[512];       /* came before there was a pool to tell */
+    uv_timer_t clock;        /* the pool's next tick */
+    uv_timer_t rounds;
+    unsigned round;
     uv_timer_t zygote_retry;
 };
 
 /* The seat is empty again. */
 void bridge_vacated(struct bridge *bridge);
+
+/* No worker can be started, and why. */
+void bridge_failed(struct bridge *bridge, const char *reason);
+
+/* A worker ended by itself before it had attached. `reason`: in its own words, or empty. When it
+ * happens again and again, the pool is told. */
+void bridge_start_failed(struct bridge *bridge, const char *reason, const struct worker_exit *exit);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/control.h"
+#include "bridge/environment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,105 +42,21 @@ struct interpreter {
     struct errand no_program;
 };
 
-/* Variables of ours that a worker gets; everything else stays here. */
-static const char *const passed_on[] = {
-    "NUMEXPR_",
-    "VECLIB_",
-    "PATH=",
-    "HOME=",
-    "USER=",
-    "LANG=",
-    "LC_",
-    "TZ=",
-    "TMPDIR=",
-    "PYTHON",
-    "VIRTUAL_ENV",
-    "LD_",
-    "SSL_CERT_",
-    "CUDA_",
-    "NVIDIA_",
-    "OMP_",
-    "OPENBLAS_",
-    "MKL_",
-    "HF_",
-    "XDG_CACHE_HOME=",
-    "XDG_RUNTIME_DIR=",
-    "ASAN_",
-    "TSAN_",
-    "UBSAN_",
-};
-
-/* One call at a time in each worker: numeric libraries must not start a thread per core in every
- * one of them. Put in front, so that a variable of the caller's own comes later and wins. */
-static const char *const thread_limits[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1",
-                                            "MKL_NUM_THREADS=1", "NUMEXPR_NUM_THREADS=1",
-                                            "VECLIB_MAXIMUM_THREADS=1"};
-
-static bool is_passed_on(const char *variable)
-{
-    for (unsigned i = 0; i < sizeof passed_on / sizeof passed_on[0]; i++) {
-        if (strncmp(variable, passed_on[i], strlen(passed_on[i])) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool is_set(const char *assignment)
-{
-    char name[64];
-    snprintf(name, sizeof name, "%.*s", (int)(strchr(assignment, '=') - assignment), assignment);
-    return getenv(name) != NULL;
-}
-
-/* The child's environment: NULL-terminated, of which the array and its last two strings are owned
- * by the caller. */
-static char **make_environment(const struct interpreter_options *options, char *control,
-                               size_t control_size, int fd)
-{
-    size_t count = 0, at = 0;
-    while (environ[count])
-        count++;
-    char **made =
-        mem_array(count + sizeof thread_limits / sizeof thread_limits[0] + 4, sizeof(char *));
-    for (unsigned i = 0; i < sizeof thread_limits / sizeof thread_limits[0]; i++) {
-        if (!is_set(thread_limits[i]))
-            made[at++] = (char *)(size_t)thread_limits[i];
-    }
-    const char *path = NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (strncmp(environ[i], "PYTHONPATH=", 11) == 0)
-            path = environ[i] + 11;
-        else if (is_passed_on(environ[i]))
-            made[at++] = environ[i];
-    }
-    snprintf(control, control_size, "SNAKEPIT_CONTROL_FD=%d", fd);
-    made[at++] = control;
-    size_t size = strlen(options->package_path) + (path ? strlen(path) : 0) + 16;
-    made[at] = mem_alloc(size);
-    snprintf(made[at], size, "PYTHONPATH=%s%s%s", options->package_path, path ? ":" : "",
-             path ? path : "");
-    return made;
-}
-
-static void free_environment(char **made)
-{
-    size_t last = 0;
-    while (made[last + 1])
-        last++;
-    free(made[last]);
-    free(made);
-}
-
 /* A new process group, no blocked or ignored signals, no input, and only the control socket to
  * inherit. */
 static int spawn(const struct interpreter_options *options, const char *program, int control,
                  pid_t *out_pid)
 {
     enum { CHILD_FD = 3 };
-    char variable[40];
     char *arguments[] = {(char *)(size_t)program, (char *)(size_t) "-m",
-                         (char *)(size_t) "snakepit_bridge", NULL};
-    char **environment = make_environment(options, variable, sizeof variable, CHILD_FD);
+                         (char *)(size_t) "snakepit_bridge",
+                         options->run ? (char *)(size_t)options->run->mark : NULL, NULL};
+    char **environment = environment_make(&(struct environment_source){
+        .ours = environ,
+        .extra = options->env,
+        .package_path = options->package_path,
+        .control_fd = CHILD_FD,
+    });
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none, all;
@@ -157,7 +74,7 @@ static int spawn(const struct interpreter_options *options, const char *program,
     int fault = posix_spawnp(out_pid, program, &actions, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
-    free_environment(environment);
+    environment_free(&environment);
     return fault;
 }
 
@@ -225,13 +142,24 @@ static const char *text(const json_t *packet, const char *name)
     return value ? value : "";
 }
 
+/* What a worker said before it ended, or a zygote that cannot fork. */
+static void on_worker_failed(struct interpreter *interpreter, const json_t *packet)
+{
+    bool fork = strcmp(text(packet, "kind"), "fork") == 0;
+    log_event(LOG_ERROR, fork ? "cannot fork a worker" : "a worker cannot start",
+              LOG_STR("worker", text(packet, "worker")), LOG_STR("reason", text(packet, "message")),
+              LOG_STR("traceback", text(packet, "traceback")), LOG_END);
+    interpreter->handler->unable(interpreter->context, interpreter, text(packet, "worker"),
+                                 text(packet, "message"));
+    if (fork)
+        interpreter_kill(interpreter);
+}
+
 static void on_failed(struct interpreter *interpreter, const json_t *packet)
 {
     const char *message = text(packet, "message");
-    if (strcmp(text(packet, "kind"), "fork") == 0) {
-        log_event(LOG_ERROR, "cannot fork a worker", LOG_STR("worker", text(packet, "worker")),
-                  LOG_STR("reason", message), LOG_END);
-        interpreter_kill(interpreter);
+    if (interpreter->loaded) {
+        on_worker_failed(interpreter, packet);
         return;
     }
     interpreter->missing = strcmp(text(packet, "kind"), "missing") == 0;
@@ -397,14 +325,28 @@ struct interpreter *interpreter_start(struct supervisor *supervisor,
     return interpreter;
 }
 
+static json_t *pack_limits(const struct interpreter_options *options)
+{
+    json_t *limits = json_object();
+    for (size_t i = 0; i < options->limit_count; i++)
+        json_object_set_new(limits, options->limits[i].name,
+                            json_integer((json_int_t)options->limits[i].value));
+    return limits;
+}
+
 static bool order(struct interpreter *interpreter, const char *op,
                   const struct interpreter_task *task)
 {
+    static const char *const profiles[] = {
+        [PROFILE_PROCESS] = "process", [PROFILE_THREAD] = "thread", [PROFILE_ASYNC] = "async"};
+    const struct interpreter_options *options = interpreter->options;
     return interpreter->polling &&
            control_send(interpreter->control,
-                        json_pack("{s:s, s:s, s:s, s:s, s:i}", "op", op, "worker", task->worker,
-                                  "token", task->token, "address", task->address, "slots",
-                                  (int)task->slots),
+                        json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:b}", "op", op, "worker",
+                                  task->worker, "token", task->token, "address", task->address,
+                                  "profile", profiles[task->profile], "slots", (int)task->slots,
+                                  "limits", pack_limits(options), "no_new_privs",
+                                  options->no_new_privs),
                         task->page_fd);
 }
 
@@ -422,4 +364,9 @@ void interpreter_kill(struct interpreter *interpreter)
 {
     interpreter->killed = true;
     supervisor_kill(&interpreter->process);
+}
+
+pid_t interpreter_pid(const struct interpreter *interpreter)
+{
+    return interpreter->process.pid;
 }

@@ -4,19 +4,40 @@
 #ifndef SNAKEPIT_BRIDGE_INTERPRETER_H
 #define SNAKEPIT_BRIDGE_INTERPRETER_H
 
+#include "bridge/run.h"
 #include "bridge/supervisor.h"
 
 #include <stdbool.h>
 
 struct interpreter;
 
-/* How to start and what to load. Borrowed for the life of the interpreter. */
+/* How a worker runs its calls. */
+enum worker_profile {
+    PROFILE_PROCESS, /* one at a time, in the main thread */
+    PROFILE_THREAD,  /* one in each of its threads */
+    PROFILE_ASYNC,   /* as tasks of one event loop; synchronous tools in up to 8 threads */
+};
+
+/* A resource limit of workers, soft and hard: "AS" or "CORE" in bytes, "CPU" in seconds, "NOFILE",
+ * "NPROC" (counted for the whole user), or another name of setrlimit(2) without its RLIMIT_. */
+struct worker_limit {
+    const char *name;
+    uint64_t value;
+};
+
+/* How to start, what to load and what workers are like. Borrowed for the life of the interpreter.
+ */
 struct interpreter_options {
     const char *const *pythons; /* programs to try in turn, NULL-terminated */
     const char *package_path;   /* directory that holds snakepit_bridge */
     const char *adapter;        /* "module.Class" or "module" */
     const char *preload;        /* "numpy,pandas", or empty */
     const char *pool;
+    const struct run *run;  /* whose mark they bear; NULL: none */
+    const char *const *env; /* further NAME=VALUE for workers, NULL-terminated, or NULL */
+    const struct worker_limit *limits; /* set in each worker before its adapter is made */
+    size_t limit_count;
+    bool no_new_privs; /* no rights by set-user-ID programs */
 };
 
 /* Who a worker is to be. Borrowed for the call. */
@@ -24,6 +45,7 @@ struct interpreter_task {
     const char *worker;
     const char *token; /* hex */
     const char *address;
+    enum worker_profile profile;
     unsigned slots;
     int page_fd;
 };
@@ -34,6 +56,9 @@ struct interpreter_handler {
                    const char *reason);
     /* A worker was forked. */
     void (*forked)(void *context, struct interpreter *interpreter, const char *worker, pid_t pid);
+    /* A worker could not be forked, or could not start and is about to end, and why. */
+    void (*unable)(void *context, struct interpreter *interpreter, const char *worker,
+                   const char *reason);
     /* It could not load, or it ended, or became a worker and that ended. Last; frees itself
      * afterwards. `reason` says why it could not load, and is NULL when it had loaded. */
     void (*ended)(void *context, struct interpreter *interpreter, const char *reason,
@@ -55,5 +80,8 @@ bool interpreter_become(struct interpreter *interpreter, const struct interprete
 
 /* Ends it, whatever it does. ended() follows. */
 void interpreter_kill(struct interpreter *interpreter);
+
+/* Its process, 0 when there is none. */
+pid_t interpreter_pid(const struct interpreter *interpreter);
 
 #endif

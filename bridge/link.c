@@ -138,6 +138,14 @@ void link_add_cancel(struct link *link, uint64_t call_id)
     pthread_mutex_unlock(&link->lock);
 }
 
+void link_add_ping(struct link *link, uint64_t sequence)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_ping(filling(link, 0), sequence);
+    pthread_mutex_unlock(&link->lock);
+}
+
 void link_add_stop(struct link *link, uint64_t grace_us)
 {
     pthread_mutex_lock(&link->lock);
@@ -257,6 +265,8 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
     else if (good)
         link->handler->answers(link->handler->context, link, frame.answers, frame.answer_count,
                                arena);
+    if (good && frame.pong)
+        link->handler->pong(link->handler->context, link, frame.pong);
     arena_unref(&arena);
     return good;
 }

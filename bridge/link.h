@@ -19,6 +19,8 @@ struct link_handler {
     /* Answers have come; they lie in `memory`, of which references may be taken. */
     void (*answers)(void *context, struct link *link, const struct worker_answer *answers,
                     size_t count, struct arena *memory);
+    /* It answered the ping of that sequence. */
+    void (*pong)(void *context, struct link *link, uint64_t sequence);
     /* The stream of a welcome worker is over. Once, and last. */
     void (*ended)(void *context, struct link *link);
     void *context;
@@ -41,6 +43,7 @@ struct worker_ref link_worker(const struct link *link);
 void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
                      uint64_t remaining_us);
 void link_add_cancel(struct link *link, uint64_t call_id);
+void link_add_ping(struct link *link, uint64_t sequence);
 void link_add_stop(struct link *link, uint64_t grace_us);
 
 /* Sends the frame, unless one is on the wire: then it follows by itself. */

@@ -15,7 +15,6 @@
 enum { ATTEMPTS = 3 };
 
 static const char prefix[] = "snakepit-";
-static const char socket_name[] = "bridge.sock";
 static const char lock_name[] = "lock";
 
 /* gRPC reads the path as part of a URI, and a list of them at that. */
@@ -39,8 +38,10 @@ static const char *parent_directory(void)
 static void remove_files(const char *path)
 {
     char name[128];
-    snprintf(name, sizeof name, "%s/%s", path, socket_name);
-    unlink(name);
+    for (unsigned i = 0; i < RUNDIR_SOCKETS; i++) {
+        snprintf(name, sizeof name, "%s/bridge-%u.sock", path, i);
+        unlink(name);
+    }
     snprintf(name, sizeof name, "%s/%s", path, lock_name);
     unlink(name);
     rmdir(path);
@@ -106,7 +107,10 @@ bool rundir_make(struct rundir *out_rundir)
                   LOG_STR("reason", strerror(errno)), LOG_END);
         return false;
     }
-    snprintf(out_rundir->address, sizeof out_rundir->address, "unix:%s/%s", out_rundir->path,
-             socket_name);
     return true;
+}
+
+void rundir_address(const struct rundir *rundir, unsigned number, char *out_address)
+{
+    snprintf(out_address, RUNDIR_ADDRESS_MAX, "unix:%s/bridge-%u.sock", rundir->path, number);
 }

@@ -108,9 +108,12 @@ static void vacate(struct seat *seat)
     struct link *link = seat->link;
     seat->link = NULL;
     seat->id[0] = '\0';
+    seat->stalled = false;
     pthread_mutex_unlock(&seat->lock);
     link_unref(&link);
     seat->state = SEAT_EMPTY;
+    if (!seat->attached && !seat->stopping)
+        bridge_start_failed(seat->bridge, seat->failure, &exit);
     pool_worker_gone(seat->bridge->pool, worker, &exit, &started);
     bridge_vacated(seat->bridge);
 }
@@ -136,21 +139,36 @@ static void on_process_exit(struct process *process, const struct worker_exit *e
 
 void seat_attached(struct seat *seat, struct worker_ref worker)
 {
-    if (seat->worker.number == worker.number && !seat->stopping && !seat->exited)
+    if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
+        return;
+    seat->attached = true;
+    if (!seat->stopping && !seat->exited)
         uv_timer_stop(&seat->timer);
 }
 
-void seat_unlinked(struct seat *seat, struct worker_ref worker)
+void seat_unable(struct seat *seat, const char *reason)
+{
+    snprintf(seat->failure, sizeof seat->failure, "%s", reason);
+}
+
+void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault)
 {
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
         return;
+    if (fault)
+        seat_unable(seat, fault);
     if (seat->exited)
         vacate(seat);
     else if (!seat->stopping)
         set_timer(seat, PROCESS_LAG_MS);
 }
 
-static void kill_process(struct seat *seat)
+pid_t seat_pid(const struct seat *seat)
+{
+    return seat->interpreter ? interpreter_pid(seat->interpreter) : seat->process.pid;
+}
+
+void seat_kill(struct seat *seat)
 {
     if (seat->interpreter)
         interpreter_kill(seat->interpreter);
@@ -160,7 +178,7 @@ static void kill_process(struct seat *seat)
 
 void seat_close(struct seat *seat)
 {
-    kill_process(seat);
+    seat_kill(seat);
     uv_close((uv_handle_t *)&seat->timer, NULL);
 }
 
@@ -177,10 +195,10 @@ static void on_timer(uv_timer_t *timer)
     log_event(LOG_WARNING,
               "worker killed: it did not attach, let go of its stream or leave in time",
               LOG_STR("worker", seat->id), LOG_END);
-    if (seat->state == SEAT_FORKING && seat->bridge->zygote)
-        interpreter_kill(seat->bridge->zygote);
+    if (seat->state == SEAT_FORKING)
+        interpreter_kill(seat->mother);
     else
-        kill_process(seat);
+        seat_kill(seat);
 }
 
 static void arm_start_timeout(struct seat *seat)
@@ -204,6 +222,7 @@ static struct interpreter_task make_task(const struct seat *seat, char *token)
         .worker = seat->id,
         .token = token,
         .address = seat->bridge->options.address,
+        .profile = seat->bridge->options.profile,
         .slots = seat->bridge->options.slots,
         .page_fd = seat->page_fd,
     };
@@ -219,6 +238,7 @@ static void fork_it(struct seat *seat)
         return;
     }
     close_page_fd(seat);
+    seat->mother = seat->bridge->zygote;
     seat->state = SEAT_FORKING;
     arm_start_timeout(seat);
 }
@@ -240,19 +260,30 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
     arm_start_timeout(seat);
 }
 
+static void on_unable(void *context, struct interpreter *interpreter, const char *worker,
+                      const char *reason)
+{
+    (void)interpreter;
+    (void)worker;
+    seat_unable(context, reason);
+}
+
 static void on_ended(void *context, struct interpreter *interpreter, const char *reason,
                      const struct worker_exit *exit)
 {
     struct seat *seat = context;
     (void)interpreter;
     seat->interpreter = NULL;
-    if (reason)
+    if (reason) {
         log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id),
                   LOG_STR("reason", reason), LOG_END);
+        seat_unable(seat, reason);
+    }
     on_gone(seat, exit);
 }
 
-static const struct interpreter_handler own_interpreter = {.loaded = on_loaded, .ended = on_ended};
+static const struct interpreter_handler own_interpreter = {
+    .loaded = on_loaded, .unable = on_unable, .ended = on_ended};
 
 void seat_proceed(struct seat *seat)
 {
@@ -274,8 +305,11 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     seat->worker = worker;
     snprintf(seat->id, sizeof seat->id, "%s", id);
     bool random = getrandom(seat->token, sizeof seat->token, 0) == sizeof seat->token;
+    seat->pong = 0;
     pthread_mutex_unlock(&seat->lock);
-    seat->stopping = seat->exited = false;
+    seat->stopping = seat->exited = seat->attached = false;
+    seat->failure[0] = '\0';
+    seat->ping = seat->pinged_us = 0;
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat->state = SEAT_WAITING;
     seat->page = page_new(&seat->page_fd);
@@ -293,9 +327,9 @@ void seat_forked(struct seat *seat, pid_t pid)
         supervisor_kill(&seat->process);
 }
 
-void seat_orphaned(struct seat *seat)
+void seat_orphaned(struct seat *seat, const struct interpreter *zygote)
 {
-    if (seat->state != SEAT_FORKING)
+    if (seat->state != SEAT_FORKING || seat->mother != zygote)
         return;
     seat->exit = (struct worker_exit){.cause = "not started"};
     vacate(seat);
@@ -314,7 +348,7 @@ void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
         link_flush(link);
         set_timer(seat, grace_us / 1000);
     } else if (seat->state != SEAT_FORKING) {
-        kill_process(seat);
+        seat_kill(seat);
     }
     link_unref(&link);
 }

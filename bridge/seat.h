@@ -33,17 +33,24 @@ struct seat {
     char id[WORKER_ID_MAX]; /* empty: nobody is expected */
     uint8_t token[START_TOKEN_BYTES];
     struct link *link; /* a reference; NULL while not attached */
+    uint64_t pong;     /* sequence of the last ping it answered */
+    bool stalled;      /* it has left a ping unanswered for too long */
 
     /* The supervisor's thread alone. */
     enum seat_state state;
     struct process process;
     struct interpreter *interpreter; /* BOOTING, and ALIVE after it became the worker */
+    struct interpreter *mother;      /* FORKING: the zygote that was asked */
     const void *page;
     int page_fd; /* until it has been handed over */
     uv_timer_t timer;
     bool stopping;
     bool exited;
+    bool attached;     /* it was, at some time */
+    char failure[256]; /* why it cannot start, in its own words, or empty */
     struct worker_exit exit;
+    uint64_t ping; /* sequence of the last ping, 0 before the first */
+    uint64_t pinged_us;
 };
 
 /* Before there are other threads that know of it; seat_open() is the supervisor thread's part. */
@@ -78,14 +85,23 @@ void seat_proceed(struct seat *seat);
 /* The zygote has forked it. */
 void seat_forked(struct seat *seat, pid_t pid);
 
-/* The zygote is gone: a worker that it was to fork will not come. One that WAITs waits for the next
- * zygote. */
-void seat_orphaned(struct seat *seat);
+/* That zygote is gone: a worker that it was to fork will not come. One that WAITs waits for the
+ * next zygote. */
+void seat_orphaned(struct seat *seat, const struct interpreter *zygote);
+
+/* It cannot start, and why. */
+void seat_unable(struct seat *seat, const char *reason);
 
 /* It has attached in time. */
 void seat_attached(struct seat *seat, struct worker_ref worker);
 
-/* Its link is over. */
-void seat_unlinked(struct seat *seat, struct worker_ref worker);
+/* Its link is over. `fault`: why it was refused, or NULL. */
+void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault);
+
+/* Its process, 0 when there is none that is known. */
+pid_t seat_pid(const struct seat *seat);
+
+/* Kills its process. The pool hears of it as of any other death. */
+void seat_kill(struct seat *seat);
 
 #endif

@@ -8,7 +8,7 @@ static const unsigned char moves[] = {
     [CALL_NEW] = 1u << CALL_QUEUED | 1u << CALL_DISPATCHED | 1u << CALL_DONE,
     [CALL_QUEUED] = 1u << CALL_DISPATCHED | 1u << CALL_DONE,
     [CALL_DISPATCHED] = 1u << CALL_RUNNING | 1u << CALL_QUEUED | 1u << CALL_DONE,
-    [CALL_RUNNING] = 1u << CALL_DONE,
+    [CALL_RUNNING] = 1u << CALL_QUEUED | 1u << CALL_DONE,
     [CALL_DONE] = 0,
 };
 
@@ -22,7 +22,9 @@ struct call *call_new(struct arena *arena)
     struct call *call = arena_zalloc(arena, sizeof *call);
     call->arena = arena_ref(arena);
     atomic_init(&call->references, 1);
+    call->priority = CALL_DEFAULT_PRIORITY;
     list_init(&call->place);
+    list_init(&call->known);
     return call;
 }
 

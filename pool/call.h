@@ -5,6 +5,8 @@
  *      │                 │  ◄─────────────────┤ worker died, not started │
  *      └───────────────► DONE ◄───────────────┴──────────────────────────┘
  *
+ * A call that had started and is idempotent goes back from RUNNING to QUEUED as well.
+ *
  * The caller makes it, fills in the request half and submits it; then it is the pool's until the
  * pool posts it, DONE and with its outcome, to the caller's mailbox (`home`), exactly once. The
  * caller keeps a reference of its own throughout. */
@@ -39,11 +41,19 @@ enum call_end {
     CALL_END_CRASH,         /* the worker died with it */
     CALL_END_SATURATED,     /* refused: the queue is full */
     CALL_END_QUEUE_TIMEOUT, /* waited too long for a worker */
-    CALL_END_TIMEOUT,       /* its time ran out while a worker had it */
+    CALL_END_TIMEOUT,       /* the tool ran too long */
+    CALL_END_DEADLINE,      /* its time in all ran out */
     CALL_END_CANCELLED,     /* its caller gave it up */
     CALL_END_NO_WORKERS,    /* refused: the pool cannot start workers */
+    CALL_END_UNREACHABLE,   /* refused: its deadline cannot be met */
+    CALL_END_CIRCUIT_OPEN,  /* refused: the pool's circuit breaker is open */
+    CALL_END_POISON,        /* refused: the same request has killed workers before */
     CALL_END_SHUTDOWN,      /* refused or ended because the gateway is leaving */
 };
+enum { CALL_ENDS = CALL_END_SHUTDOWN + 1 };
+
+/* 0 is the most urgent. */
+enum { CALL_PRIORITIES = 8, CALL_DEFAULT_PRIORITY = 3 };
 
 /* Did the tool's code run? */
 enum call_executed { EXECUTED_NO, EXECUTED_MAYBE, EXECUTED_YES };
@@ -96,6 +106,9 @@ struct call {
     struct bytes tracestate;
     uint64_t timeout_us;       /* in all, from submission; 0 takes the pool's default */
     uint64_t queue_timeout_us; /* 0 takes the pool's default */
+    uint64_t run_timeout_us;   /* from dispatch; 0 takes the pool's default */
+    unsigned priority;         /* below CALL_PRIORITIES; call_new() sets the default */
+    bool idempotent;           /* may be run again after its worker died */
     struct mailbox *home;      /* where the answer is posted */
     void *context;             /* the caller's; used by the owner of `home` only */
 
@@ -107,10 +120,14 @@ struct call {
     enum call_state state;
     atomic_uint references;
     struct list place;       /* in the queue */
+    struct list known;       /* in the pool's list of live calls */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;
+    bool trial;       /* the breaker's */
+    unsigned retries; /* after it had started; what never started is not counted */
     uint64_t submitted_us;
     uint64_t enqueued_us;
+    uint64_t turn_us;     /* see queue.h */
     uint64_t deadline_us; /* on the pool's clock */
 };
 

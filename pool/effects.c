@@ -34,8 +34,8 @@ void effects_apply(struct effects *effects, struct runtime *runtime)
         runtime->ops->cancel(runtime, effects->cancels[i].worker, effects->cancels[i].call_id);
     for (unsigned i = 0; i < effects->start_count; i++)
         runtime->ops->start(runtime, effects->starts[i].worker, effects->starts[i].id);
-    for (unsigned i = 0; i < effects->kill_count; i++)
-        runtime->ops->stop(runtime, effects->kills[i], 0);
+    for (unsigned i = 0; i < effects->stop_count; i++)
+        runtime->ops->stop(runtime, effects->stops[i].worker, effects->stops[i].grace_us);
     if (effects->flush && (effects->invoke_count || effects->cancel_count))
         runtime->ops->flush(runtime);
     if (effects->alarm_us)

@@ -35,8 +35,11 @@ struct effects {
         char id[WORKER_ID_MAX];
     } starts[EFFECTS_MAX];
 
-    unsigned kill_count;
-    struct worker_ref kills[EFFECTS_MAX];
+    unsigned stop_count;
+    struct {
+        struct worker_ref worker;
+        uint64_t grace_us;
+    } stops[EFFECTS_MAX];
 
     /* Answers, a chain for each mailbox. */
     unsigned home_count;
@@ -52,7 +55,7 @@ struct effects {
 
 static inline void effects_init(struct effects *effects)
 {
-    effects->invoke_count = effects->cancel_count = effects->start_count = effects->kill_count =
+    effects->invoke_count = effects->cancel_count = effects->start_count = effects->stop_count =
         effects->home_count = 0;
     effects->alarm_us = 0;
     effects->flush = false;
@@ -62,7 +65,7 @@ static inline void effects_init(struct effects *effects)
 static inline bool effects_full(const struct effects *effects)
 {
     return effects->invoke_count == EFFECTS_MAX || effects->cancel_count == EFFECTS_MAX ||
-           effects->start_count == EFFECTS_MAX || effects->kill_count == EFFECTS_MAX;
+           effects->start_count == EFFECTS_MAX || effects->stop_count == EFFECTS_MAX;
 }
 
 /* Posts the call, DONE, to its home; takes the pool's reference. */

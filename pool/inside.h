@@ -5,8 +5,11 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "pool/breaker.h"
 #include "pool/effects.h"
+#include "pool/poison.h"
 #include "pool/pool.h"
+#include "pool/queue.h"
 
 #include <pthread.h>
 
@@ -19,25 +22,41 @@ struct pool {
 
     pthread_mutex_t lock; /* guards everything below */
     enum pool_state state;
-    bool draining; /* takes no new calls; those that are in go on */
+    bool stopped; /* LEAVING, and nothing is left to be done */
     char reason[512];
-    struct worker *workers; /* options.workers seats */
-    uint64_t next_number;
-    struct list free;  /* READY workers with a free slot, the one that became free last first: its
-                          caches are warm */
-    struct list queue; /* calls, oldest first */
-    unsigned queue_depth;
+    struct list calls; /* all live ones, oldest first */
+    struct call_queue queue;
     struct heap timers;
     uint64_t alarm_us; /* the runtime calls pool_tick() then; UINT64_MAX: not at all */
+    struct breaker breaker;
+    struct poison poison;
 
-    uint64_t answered_us;     /* when the last answer came */
-    uint64_t answer_every_us; /* moving average of the time between answers */
+    struct worker *workers; /* options' most, and some more for replacements */
+    unsigned seats;
+    struct list free; /* READY workers with a free slot, the one that became free last first: its
+                         caches are warm */
+    unsigned wanted;  /* workers that are to last */
+    uint64_t next_number;
+    unsigned early_deaths;   /* in a row: processes that died before they did anything */
+    uint64_t start_after_us; /* no process is started before */
+    struct pool_timer review;
+    uint64_t wanting_us; /* when a call last found no worker */
+    uint64_t random;     /* for jitter */
+
+    uint64_t pace_since_us;   /* the last answer while calls waited, or when they began to */
+    uint64_t answer_every_us; /* moving average of the time between answers while calls wait */
+    uint64_t wait_us;         /* moving average of the wait */
     uint64_t ends[CALL_ENDS];
-    uint64_t late_answers, requeued, starts, crashes;
+    uint64_t late_answers, requeued, retries, starts, crashes, recycled;
     struct histogram queue_seconds, run_seconds;
 };
 
 /* --- scheduler.c: which call goes to which worker --- */
+
+/* Why the call must be refused, if so. One that is let through may have become the breaker's trial.
+ */
+bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us,
+                      enum call_end *out_end);
 
 /* Ends the call and leaves its answer in `effects`; takes it out of the queue or from its worker's
  * entry. */
@@ -48,34 +67,59 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
 void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
                       struct effects *effects);
 
-/* Puts the call at the end of the queue, or at its front when `again`: it had its turn and lost its
- * worker. */
+/* Puts the call into the queue; `again`: it had its turn and lost its worker. */
 void schedule_enqueue(struct pool *pool, struct call *call, bool again, uint64_t now_us);
+
+/* Lets a call that lost its worker wait for a while before it goes into the queue again. */
+void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us);
 
 /* Gives queued calls to workers that can take them, in order. False: `effects` is full, apply it
  * and come again. */
 bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects);
 
-/* The worker's number of calls has changed: puts it into, or takes it out of, the list of free
- * ones. */
+/* The worker's number of calls, or its state, has changed: puts it into, or takes it out of, the
+ * list of free ones. */
 void schedule_reconsider(struct pool *pool, struct worker *worker);
 
 /* Notes a tool's measured run time. */
 void schedule_measure(struct pool *pool, struct tool *tool, uint64_t run_us);
 
+/* Answers have come: notes their pace, if calls wait. Before schedule_pump(). */
+void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us);
+
 /* Seconds until a caller who is refused now may find room: length of the queue by the pace of
  * answers. 1 to 60. */
 unsigned schedule_retry_after(const struct pool *pool);
 
-/* --- staff.c: the life of worker seats --- */
+/* --- staff.c: the workers' seats --- */
 
-/* Asks for a process for the VACANT seat. */
-void staff_start(struct pool *pool, struct worker *worker, uint64_t now_us,
+/* Begins to look after the number of workers. */
+void staff_open(struct pool *pool, uint64_t now_us);
+
+/* Starts what is missing and dismisses what is too much. */
+void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects);
+
+/* Calls have begun to wait: looks soon whether more workers are needed. */
+void staff_hurry(struct pool *pool, uint64_t now_us);
+
+/* The worker is to be replaced when its turn comes; `why` is static. */
+void staff_retire(struct worker *worker, const char *why);
+
+/* A worker has attached: others may go now. */
+void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us,
                  struct effects *effects);
 
-/* The process has gone: deals with its calls, vacates the seat, plans the replacement. Returns how
- * many calls were lost. */
+/* The worker has answered calls. */
+void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
+                    struct effects *effects);
+
+/* The process has gone: deals with its calls, vacates the seat. Returns how many calls were lost.
+ */
 unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                     const struct started_calls *started, uint64_t now_us, struct effects *effects);
+
+/* READY workers; and of these, those that are to last. */
+unsigned staff_able_count(const struct pool *pool);
+unsigned staff_ready_count(const struct pool *pool);
 
 #endif

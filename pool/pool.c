@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 /* Seconds; from a fast tool's wait to a long model run. */
 static const double bounds[] = {.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1,
@@ -15,14 +16,35 @@ struct pool_options pool_defaults(void)
 {
     return (struct pool_options){
         .name = "default",
-        .workers = 1,
+        .min_workers = 1,
+        .max_workers = 1,
         .queue_limit = 1000,
         .queue_timeout_us = UINT64_C(10000000),
+        .run_timeout_us = UINT64_C(300000000),
         .timeout_us = UINT64_C(300000000),
+        .priority_step_us = 1000000,
         .ahead_budget_us = 1000,
         .cancel_grace_us = UINT64_C(5000000),
+        .retry = RETRY_IDEMPOTENT,
+        .max_retries = 1,
+        .retry_backoff_us = {50000, 100000, 200000, 200000, 200000},
+        .poison_after = 3,
+        .breaker_threshold = 5,
+        .breaker_open_us = UINT64_C(30000000),
+        .recycle_jitter = 10,
+        .stop_grace_us = 2000000,
+        .target_queue_us = 100000,
+        .idle_us = UINT64_C(30000000),
         .now_us = clock_now_us,
     };
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+        abort();
+    return seed | 1;
 }
 
 struct pool *pool_new(const struct pool_options *options, struct registry *registry,
@@ -35,11 +57,17 @@ struct pool *pool_new(const struct pool_options *options, struct registry *regis
     pool->runtime = runtime;
     pool->observer = observer;
     pthread_mutex_init(&pool->lock, NULL);
-    pool->workers = mem_array(options->workers, sizeof(struct worker));
-    for (unsigned i = 0; i < options->workers; i++)
+    pool->seats = POOL_MAX_SEATS;
+    pool->workers = mem_array(pool->seats, sizeof(struct worker));
+    for (unsigned i = 0; i < pool->seats; i++)
         worker_init(&pool->workers[i], i);
     list_init(&pool->free);
-    list_init(&pool->queue);
+    list_init(&pool->calls);
+    queue_init(&pool->queue);
+    poison_init(&pool->poison, options->poison_after);
+    pool->breaker = (struct breaker){.threshold = options->breaker_threshold,
+                                     .open_us = options->breaker_open_us};
+    pool->random = random_seed();
     pool->alarm_us = UINT64_MAX;
     histogram_init(&pool->queue_seconds, bounds, sizeof bounds / sizeof bounds[0]);
     histogram_init(&pool->run_seconds, bounds, sizeof bounds / sizeof bounds[0]);
@@ -91,29 +119,43 @@ static void leave_pumping(struct pool *pool, uint64_t now_us, struct effects *ef
     leave(pool, effects);
 }
 
-void pool_start(struct pool *pool)
+/* Lets the number of workers follow, as often as there is more to do than one set of effects holds.
+ */
+static void leave_balancing(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
-    for (unsigned i = 0; i < pool->options.workers;) {
-        struct effects effects;
-        uint64_t now_us = enter(pool, &effects);
-        for (; i < pool->options.workers && !effects_full(&effects); i++)
-            staff_start(pool, &pool->workers[i], now_us, &effects);
-        leave(pool, &effects);
+    staff_balance(pool, now_us, effects);
+    while (effects_full(effects)) {
+        leave(pool, effects);
+        now_us = enter(pool, effects);
+        staff_balance(pool, now_us, effects);
     }
+    leave(pool, effects);
 }
 
-/* Why the call cannot even be queued, if so. */
-static bool refusal(const struct pool *pool, enum call_end *out_end)
+/* Whether this is the moment at which all first workers are ready. */
+static bool note_started(struct pool *pool)
 {
-    if (pool->draining)
-        *out_end = CALL_END_SHUTDOWN;
-    else if (pool->state == POOL_FAILED)
-        *out_end = CALL_END_NO_WORKERS;
-    else if (pool->queue_depth >= pool->options.queue_limit)
-        *out_end = CALL_END_SATURATED;
-    else
+    if (pool->state != POOL_STARTING || staff_ready_count(pool) < pool->wanted)
         return false;
+    pool->state = POOL_RUNNING;
     return true;
+}
+
+static void tell_started(struct pool *pool)
+{
+    if (pool->observer.ops->pool_started)
+        pool->observer.ops->pool_started(pool->observer.context, pool);
+}
+
+void pool_start(struct pool *pool)
+{
+    struct effects effects;
+    uint64_t now_us = enter(pool, &effects);
+    staff_open(pool, now_us);
+    bool started = note_started(pool);
+    leave_balancing(pool, now_us, &effects);
+    if (started)
+        tell_started(pool);
 }
 
 void pool_submit(struct pool *pool, struct call *call)
@@ -123,14 +165,15 @@ void pool_submit(struct pool *pool, struct call *call)
     call_ref(call);
     uint64_t now_us = enter(pool, &effects);
     call->submitted_us = call->enqueued_us = now_us;
+    call->turn_us = now_us + call->priority * pool->options.priority_step_us;
     call->deadline_us = now_us + (call->timeout_us ? call->timeout_us : pool->options.timeout_us);
-    bool refused = refusal(pool, &end);
-    if (refused) {
+    if (schedule_refuses(pool, call, now_us, &end)) {
         call->outcome.retry_after_s = schedule_retry_after(pool);
         schedule_end(pool, call, end, EXECUTED_NO, &effects);
         leave(pool, &effects);
         return;
     }
+    list_push_back(&pool->calls, &call->known);
     schedule_enqueue(pool, call, false, now_us);
     leave_pumping(pool, now_us, &effects);
 }
@@ -140,32 +183,43 @@ void pool_flush(struct pool *pool)
     pool->runtime->ops->flush(pool->runtime);
 }
 
+static void cancel(struct pool *pool, struct call *call, uint64_t now_us, struct effects *effects)
+{
+    if (call->state == CALL_DISPATCHED || call->state == CALL_RUNNING)
+        schedule_give_up(pool, call, CALL_END_CANCELLED, now_us, effects);
+    else if (call->state == CALL_QUEUED)
+        schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_NO, effects);
+}
+
 void pool_cancel(struct pool *pool, struct call *call)
 {
     struct effects effects;
     uint64_t now_us = enter(pool, &effects);
-    if (call->state == CALL_DISPATCHED || call->state == CALL_RUNNING) {
-        schedule_give_up(pool, call, CALL_END_CANCELLED, now_us, &effects);
-    } else if (call->state == CALL_QUEUED) {
-        schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_NO, &effects);
+    cancel(pool, call, now_us, &effects);
+    leave(pool, &effects);
+}
+
+bool pool_cancel_request(struct pool *pool, struct bytes request_id)
+{
+    struct effects effects;
+    bool found = false;
+    uint64_t now_us = enter(pool, &effects);
+    LIST_FOREACH (&pool->calls, node, next) {
+        struct call *call = LIST_OWNER(node, struct call, known);
+        if (!found && bytes_equal(call->request_id, request_id)) {
+            cancel(pool, call, now_us, &effects);
+            found = true;
+        }
     }
     leave(pool, &effects);
+    return found;
 }
 
 /* The worker that the reference means, if it is still there. */
 static struct worker *resolve(struct pool *pool, struct worker_ref ref)
 {
-    struct worker *worker = ref.seat < pool->options.workers ? &pool->workers[ref.seat] : NULL;
+    struct worker *worker = ref.seat < pool->seats ? &pool->workers[ref.seat] : NULL;
     return worker && worker_is(worker, ref) ? worker : NULL;
-}
-
-static bool all_ready(const struct pool *pool)
-{
-    for (unsigned i = 0; i < pool->options.workers; i++) {
-        if (pool->workers[i].state != WORKER_READY)
-            return false;
-    }
-    return true;
 }
 
 bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct worker_hello *hello)
@@ -176,7 +230,7 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
     uint64_t startup_us = 0;
     uint64_t now_us = enter(pool, &effects);
     struct worker *worker = resolve(pool, ref);
-    bool expected = worker && worker->state == WORKER_STARTING && pool->state != POOL_LEAVING;
+    bool expected = worker && worker->state == WORKER_STARTING && !pool->stopped;
     if (expected) {
         worker_move(worker, WORKER_READY);
         worker->pid = hello->pid;
@@ -184,18 +238,18 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
         worker->ready_us = now_us;
         startup_us = now_us - worker->started_us;
         memcpy(id, worker->id, sizeof id);
-        started = pool->state == POOL_STARTING && all_ready(pool);
-        if (started || pool->state == POOL_FAILED)
+        started = note_started(pool);
+        if (pool->state == POOL_FAILED)
             pool->state = POOL_RUNNING;
         pool->reason[0] = '\0';
-        schedule_reconsider(pool, worker);
+        staff_ready(pool, worker, now_us, &effects);
     }
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
     if (expected && pool->observer.ops->worker_ready)
         pool->observer.ops->worker_ready(pool->observer.context, id, hello->pid, startup_us);
-    if (started && pool->observer.ops->pool_started)
-        pool->observer.ops->pool_started(pool->observer.context, pool);
+    if (started)
+        tell_started(pool);
     return expected;
 }
 
@@ -224,15 +278,6 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     }
 }
 
-static void measure_pace(struct pool *pool, size_t count, uint64_t now_us)
-{
-    uint64_t every_us = (now_us - pool->answered_us) / count;
-    if (pool->answered_us)
-        pool->answer_every_us +=
-            (uint64_t)(((int64_t)every_us - (int64_t)pool->answer_every_us) / 8);
-    pool->answered_us = now_us;
-}
-
 void pool_worker_answers(struct pool *pool, struct worker_ref ref,
                          const struct worker_answer *answers, size_t count, struct arena *memory)
 {
@@ -244,11 +289,33 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     if (worker) {
         for (size_t i = 0; i < count; i++)
             answer(pool, worker, &answers[i], memory, &effects);
-        measure_pace(pool, count, now_us);
+        schedule_pace(pool, count, now_us);
         schedule_reconsider(pool, worker);
+        staff_answered(pool, worker, now_us, &effects);
     }
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
+}
+
+void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t resident)
+{
+    struct effects effects;
+    enter(pool, &effects);
+    struct worker *worker = resolve(pool, ref);
+    if (worker)
+        worker->resident = resident;
+    leave(pool, &effects);
+}
+
+static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
+{
+    LIST_FOREACH (&pool->calls, node, next) {
+        struct call *call = LIST_OWNER(node, struct call, known);
+        if (call->state != CALL_QUEUED)
+            continue;
+        call->outcome.retry_after_s = schedule_retry_after(pool);
+        schedule_end(pool, call, end, EXECUTED_NO, effects);
+    }
 }
 
 void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct worker_exit *exit,
@@ -266,6 +333,8 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         pid = worker->pid;
         cause.expected = exit->expected || worker->leaving;
         lost = staff_gone(pool, worker, &cause, started, now_us, &effects);
+        if (pool->state == POOL_FAILED)
+            end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
@@ -273,31 +342,12 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         pool->observer.ops->worker_gone(pool->observer.context, id, pid, &cause, lost);
 }
 
-static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
-{
-    while (!list_empty(&pool->queue)) {
-        struct call *call = LIST_OWNER(pool->queue.next, struct call, place);
-        call->outcome.retry_after_s = schedule_retry_after(pool);
-        schedule_end(pool, call, end, EXECUTED_NO, effects);
-    }
-}
-
-static bool any_ready(const struct pool *pool)
-{
-    for (unsigned i = 0; i < pool->options.workers; i++) {
-        if (pool->workers[i].state == WORKER_READY)
-            return true;
-    }
-    return false;
-}
-
-/* Workers that are there go on, even if no more can be started. */
 void pool_fail(struct pool *pool, const char *reason)
 {
     struct effects effects;
     enter(pool, &effects);
     snprintf(pool->reason, sizeof pool->reason, "%s", reason);
-    if (pool->state != POOL_LEAVING && !any_ready(pool)) {
+    if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
         pool->state = POOL_FAILED;
         end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
@@ -313,6 +363,7 @@ uint64_t pool_tick(struct pool *pool)
     bool more;
     do {
         uint64_t now_us = enter(pool, &effects);
+        effects.flush = true;
         struct heap_node *first = heap_first(&pool->timers);
         while (first && first->key <= now_us && !effects_full(&effects)) {
             struct pool_timer *timer = HEAP_OWNER(first, struct pool_timer, node);
@@ -320,25 +371,85 @@ uint64_t pool_tick(struct pool *pool)
             timer->fire(pool, timer, now_us, &effects);
             first = heap_first(&pool->timers);
         }
-        more = first && first->key <= now_us;
+        more = !schedule_pump(pool, now_us, &effects);
+        first = heap_first(&pool->timers);
+        more = more || (first && first->key <= now_us);
         next_us = pool->alarm_us = first ? first->key : UINT64_MAX;
         leave(pool, &effects);
     } while (more);
     return next_us;
 }
 
+const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,
+                        unsigned spare)
+{
+    struct effects effects;
+    if (max_workers < 1 || max_workers > POOL_MAX_WORKERS)
+        return "max must be from 1 to 150";
+    if (min_workers > max_workers)
+        return "min must not be above max";
+    if (spare > max_workers)
+        return "spare must not be above max";
+    uint64_t now_us = enter(pool, &effects);
+    pool->options.min_workers = min_workers;
+    pool->options.max_workers = max_workers;
+    pool->options.spare = spare;
+    if (pool->wanted < min_workers)
+        pool->wanted = min_workers;
+    if (pool->wanted > max_workers)
+        pool->wanted = max_workers;
+    bool started = note_started(pool);
+    leave_balancing(pool, now_us, &effects);
+    if (started)
+        tell_started(pool);
+    return NULL;
+}
+
+bool pool_recycle(struct pool *pool, struct bytes worker_id)
+{
+    struct effects effects;
+    bool found = false;
+    uint64_t now_us = enter(pool, &effects);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        struct worker *worker = &pool->workers[i];
+        if (worker->state == WORKER_VACANT || !bytes_equal(bytes_of(worker->id), worker_id))
+            continue;
+        staff_retire(worker, "api");
+        found = true;
+    }
+    leave_balancing(pool, now_us, &effects);
+    return found;
+}
+
+void pool_reload(struct pool *pool)
+{
+    struct effects effects;
+    uint64_t now_us = enter(pool, &effects);
+    for (unsigned i = 0; i < pool->seats; i++)
+        staff_retire(&pool->workers[i], "reload");
+    leave_balancing(pool, now_us, &effects);
+}
+
+unsigned pool_forgive(struct pool *pool, uint64_t fingerprint)
+{
+    pthread_mutex_lock(&pool->lock);
+    unsigned count = poison_clear(&pool->poison, fingerprint);
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
 void pool_drain(struct pool *pool)
 {
     struct effects effects;
     enter(pool, &effects);
-    pool->draining = true;
+    pool->state = POOL_LEAVING;
     leave(pool, &effects);
 }
 
 static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct effects *effects)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < pool->options.workers; i++) {
+    for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
         LIST_FOREACH (&worker->sent, node, next) {
             struct call *call = LIST_OWNER(node, struct inflight, order)->call;
@@ -349,7 +460,6 @@ static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct e
             worker_move(worker, WORKER_DRAINING);
         schedule_reconsider(pool, worker);
         worker->leaving = true;
-        heap_remove(&pool->timers, &worker->timer.node);
         if (worker->state != WORKER_VACANT)
             out_refs[count++] = worker->ref;
     }
@@ -359,74 +469,13 @@ static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct e
 void pool_stop(struct pool *pool, uint64_t grace_us)
 {
     struct effects effects;
-    struct worker_ref refs[POOL_MAX_WORKERS];
+    struct worker_ref refs[POOL_MAX_SEATS];
     enter(pool, &effects);
     pool->state = POOL_LEAVING;
-    pool->draining = true;
+    pool->stopped = true;
     end_queued(pool, CALL_END_SHUTDOWN, &effects);
     unsigned count = dismiss(pool, refs, &effects);
     leave(pool, &effects);
     for (unsigned i = 0; i < count; i++)
         pool->runtime->ops->stop(pool->runtime, refs[i], grace_us);
-}
-
-static const char *const state_names[] = {
-    [POOL_STARTING] = "starting",
-    [POOL_RUNNING] = "running",
-    [POOL_FAILED] = "failed",
-    [POOL_LEAVING] = "leaving",
-};
-
-const char *pool_state_name(enum pool_state state)
-{
-    return state_names[state];
-}
-
-void pool_look(struct pool *pool, struct pool_view *out_view)
-{
-    pthread_mutex_lock(&pool->lock);
-    *out_view = (struct pool_view){
-        .state = pool->draining ? POOL_LEAVING : pool->state,
-        .workers_wanted = pool->options.workers,
-        .queue_depth = pool->queue_depth,
-        .queue_limit = pool->options.queue_limit,
-        .late_answers = pool->late_answers,
-        .requeued = pool->requeued,
-        .starts = pool->starts,
-        .crashes = pool->crashes,
-        .queue_seconds = pool->queue_seconds,
-        .run_seconds = pool->run_seconds,
-    };
-    memcpy(out_view->reason, pool->reason, sizeof pool->reason);
-    memcpy(out_view->ends, pool->ends, sizeof pool->ends);
-    for (unsigned i = 0; i < pool->options.workers; i++) {
-        out_view->workers[pool->workers[i].state]++;
-        out_view->inflight += pool->workers[i].inflight_count;
-    }
-    pthread_mutex_unlock(&pool->lock);
-}
-
-unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, unsigned max)
-{
-    unsigned count = 0;
-    pthread_mutex_lock(&pool->lock);
-    uint64_t now_us = pool->options.now_us();
-    for (unsigned i = 0; i < pool->options.workers && count < max; i++) {
-        const struct worker *worker = &pool->workers[i];
-        if (worker->state == WORKER_VACANT)
-            continue;
-        struct worker_view *view = &out_views[count++];
-        *view = (struct worker_view){
-            .state = worker->state,
-            .pid = worker->pid,
-            .slots = worker->slots,
-            .inflight = worker->inflight_count,
-            .calls_done = worker->calls_done,
-            .age_us = now_us - worker->started_us,
-            .startup_us = worker->ready_us ? worker->ready_us - worker->started_us : 0,
-        };
-        memcpy(view->id, worker->id, sizeof view->id);
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return count;
 }

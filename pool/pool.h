@@ -2,13 +2,21 @@
  *
  * A monitor: one mutex, short critical sections, no I/O and no callback under it. Every function
  * may be called from any thread unless it says otherwise. Effects of a change (frames, process
- * starts, answers) are carried out by the thread that made it, after the lock is released. */
+ * starts, answers) are carried out by the thread that made it, after the lock is released.
+ *
+ *   pool.c       what the others of the house call
+ *   scheduler.c  which call goes to which worker; queue.c, breaker.c, poison.c
+ *   staff.c      how many workers there are, and which one has to go
+ *   view.c       looking in
+ */
 #ifndef SNAKEPIT_POOL_POOL_H
 #define SNAKEPIT_POOL_POOL_H
 
 #include "base/histogram.h"
+#include "pool/breaker.h"
 #include "pool/call.h"
 #include "pool/observer.h"
+#include "pool/poison.h"
 #include "pool/runtime.h"
 #include "pool/tool.h"
 #include "pool/worker.h"
@@ -18,23 +26,54 @@
 
 struct pool;
 
+enum {
+    POOL_MAX_WORKERS = 150,
+    POOL_MAX_SEATS = POOL_MAX_WORKERS + POOL_MAX_WORKERS / 4 + 1,
+    POOL_RETRIES_MAX = 5
+};
+
+/* When a call whose worker died while it ran is run again. */
+enum retry_policy { RETRY_NEVER, RETRY_IDEMPOTENT, RETRY_ALWAYS };
+
 struct pool_options {
-    const char *name;          /* borrowed, [A-Za-z0-9_-]{1,32} */
-    unsigned workers;          /* 1 to POOL_MAX_WORKERS */
+    const char *name;     /* borrowed, [A-Za-z0-9_-]{1,32} */
+    unsigned min_workers; /* 0 to max_workers */
+    unsigned max_workers; /* 1 to POOL_MAX_WORKERS */
+    unsigned spare;       /* idle workers to keep, between min and max */
+
     unsigned queue_limit;      /* calls that wait, at most */
     uint64_t queue_timeout_us; /* for calls that bring none */
-    uint64_t timeout_us;       /* for calls that bring none */
+    uint64_t run_timeout_us;   /* for calls that bring none */
+    uint64_t timeout_us;       /* in all, for calls that bring none */
+    uint64_t priority_step_us; /* a call is overtaken by more urgent ones that come so much later,
+                                  for each level between them */
     uint64_t ahead_budget_us; /* how long a call sent ahead to a busy worker may be expected to wait
                                  there; 0 = never */
     uint64_t cancel_grace_us; /* after which a worker that does not let go of a cancelled call is
                                  killed */
+
+    enum retry_policy retry;
+    unsigned max_retries;                        /* 0 to POOL_RETRIES_MAX */
+    uint64_t retry_backoff_us[POOL_RETRIES_MAX]; /* before the first, second, … retry */
+    unsigned poison_after;                       /* workers a request may kill; 0: any number */
+    unsigned breaker_threshold;                  /* lost calls in a row; 0: no breaker */
+    uint64_t breaker_open_us;
+
+    uint64_t worker_max_age_us;   /* 0: any */
+    uint64_t worker_max_calls;    /* 0: any */
+    uint64_t worker_max_resident; /* bytes; 0: any */
+    unsigned recycle_jitter;      /* percent by which age and calls of each worker vary downwards */
+    uint64_t stop_grace_us;       /* for a worker that is told to leave */
+
+    uint64_t target_queue_us; /* more workers when calls wait longer */
+    uint64_t idle_us;         /* fewer workers when some had nothing to do for so long */
     uint64_t (*now_us)(void); /* the clock */
 };
 
-enum { POOL_MAX_WORKERS = 150, CALL_ENDS = CALL_END_SHUTDOWN + 1 };
-
-/* name "default", one worker, queue 1,000, 10 s in the queue, 300 s in all, 1 ms ahead, 5 s of
- * grace, the monotonic clock. */
+/* name "default", one worker, queue 1,000, 10 s in the queue, 300 s run, 300 s in all, 1 s a
+ * priority level, 1 ms ahead, 5 s of grace; one retry of idempotent calls after 50 ms; poisonous
+ * after 3; breaker of 5 losses and 30 s; no recycling, 10 % jitter, 2 s to leave; target 100 ms,
+ * idle 30 s; the monotonic clock. */
 struct pool_options pool_defaults(void);
 
 /* Borrows all but the options. `observer` is copied. No process is started yet. */
@@ -63,6 +102,9 @@ void pool_flush(struct pool *pool);
  * told. */
 void pool_cancel(struct pool *pool, struct call *call);
 
+/* The same for the live call with that request id. False: there is none. */
+bool pool_cancel_request(struct pool *pool, struct bytes request_id);
+
 /* --- for the runtime --- */
 
 /* The worker attached. False when it is not expected (any more): it must then be stopped. */
@@ -74,21 +116,42 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref worker,
 void pool_worker_answers(struct pool *pool, struct worker_ref worker,
                          const struct worker_answer *answers, size_t count, struct arena *memory);
 
+/* What the worker's process has in memory now, bytes. */
+void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t resident);
+
 /* The process is gone and nothing more will come from it. Its calls are answered or queued again; a
  * replacement is asked for. */
 void pool_worker_gone(struct pool *pool, struct worker_ref worker, const struct worker_exit *exit,
                       const struct started_calls *started);
 
-/* No process can be started, and why (copied): calls are refused from now on. */
+/* No process can be started, and why (copied). If there is no other worker, calls are refused from
+ * now on, until one is ready after all. */
 void pool_fail(struct pool *pool, const char *reason);
 
 /* Does what is due. Returns when it wants to be called next (UINT64_MAX: not at all);
  * runtime->alarm may ask for an earlier moment. One thread at a time. */
 uint64_t pool_tick(struct pool *pool);
 
+/* --- for operators --- */
+
+/* Changes how many workers there may be. NULL, or why not (static) and nothing changed. */
+const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,
+                        unsigned spare) __attribute__((warn_unused_result));
+
+/* Replaces one worker, without losing a call: its replacement is ready before it takes no more.
+ * False: there is no such worker. */
+bool pool_recycle(struct pool *pool, struct bytes worker_id);
+
+/* Replaces all workers there are now, a few at a time. */
+void pool_reload(struct pool *pool);
+
+/* Forgets poisonous requests: the one with that fingerprint, or all when it is 0. Returns how many.
+ */
+unsigned pool_forgive(struct pool *pool, uint64_t fingerprint);
+
 /* --- leaving --- */
 
-/* Refuses new calls from now on; those that are in go on. */
+/* Refuses new calls from now on; those that are in go on, and get workers, but no second try. */
 void pool_drain(struct pool *pool);
 
 /* Ends every call that is left (CALL_END_SHUTDOWN) and asks all workers to leave within `grace_us`.
@@ -107,16 +170,24 @@ enum pool_state {
 struct pool_view {
     enum pool_state state;
     char reason[512]; /* why it failed, or empty */
+    unsigned min_workers, max_workers, spare;
     unsigned workers_wanted;
     unsigned workers[WORKER_STATES];
     unsigned queue_depth;
     unsigned queue_limit;
-    unsigned inflight; /* calls that workers have */
+    uint64_t queue_oldest_us; /* how long the oldest has waited; 0 when nobody waits */
+    uint64_t queue_wait_us;   /* moving average of the wait, alpha 0.2 */
+    unsigned inflight;        /* calls that workers have */
+    enum breaker_state breaker;
+    uint64_t breaker_opened;
+    unsigned poisoned;
     uint64_t ends[CALL_ENDS];
     uint64_t late_answers; /* came for calls that had ended */
-    uint64_t requeued;     /* calls taken back from dead workers */
+    uint64_t requeued;     /* calls taken back from dead workers before they had started */
+    uint64_t retries;      /* calls run again after they had started */
     uint64_t starts;       /* processes asked for */
     uint64_t crashes;
+    uint64_t recycled;
     struct histogram queue_seconds;
     struct histogram run_seconds;
 };
@@ -130,13 +201,31 @@ struct worker_view {
     int pid;
     unsigned slots;
     unsigned inflight;
+    bool retiring;
     uint64_t calls_done;
+    uint64_t resident;   /* bytes; 0 when not measured yet */
     uint64_t age_us;     /* since it was asked for */
     uint64_t startup_us; /* from then until ready, 0 before */
 };
 
 /* Writes up to `max` workers that are not vacant; returns how many. */
 unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, unsigned max);
+
+/* Writes up to `max` requests that have killed; returns how many. */
+unsigned pool_look_at_poison(struct pool *pool, struct poison_entry *out_entries, unsigned max);
+
+struct call_view {
+    char request_id[129];
+    char tool[TOOL_NAME_MAX + 1];
+    char worker[WORKER_ID_MAX]; /* empty while it waits */
+    enum call_state state;
+    unsigned priority;
+    unsigned attempts;
+    uint64_t age_us;
+};
+
+/* Writes up to `max` live calls, oldest first; returns how many. */
+unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max);
 
 const char *pool_state_name(enum pool_state state);
 

@@ -53,7 +53,7 @@ struct runtime {
 /* What a worker says when it is ready. */
 struct worker_hello {
     int pid;
-    unsigned slots;              /* calls it runs at once, 1 to 64 */
+    unsigned slots;              /* calls it runs at once, 1 to RUNNING_MAX */
     struct bytes python_version; /* borrowed */
 };
 
@@ -69,7 +69,7 @@ struct worker_answer {
 };
 
 /* What is known of the calls a dead worker had. */
-enum { STARTED_MAX = 256, RUNNING_MAX = 64 };
+enum { STARTED_MAX = 256, RUNNING_MAX = 120 };
 struct started_calls {
     bool known; /* false: any of them may have run */
     unsigned started_count;

@@ -4,57 +4,107 @@
  * measured. */
 enum { OVERHEAD_US = 10, UNMEASURED_US = 1000000 };
 
+enum { RETRY_AFTER_MAX_S = 60 };
+
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects);
 
-static uint64_t queue_due(const struct pool *pool, const struct call *call)
+/* --- in and out of the queue --- */
+
+static uint64_t sooner(uint64_t a, uint64_t b)
 {
-    uint64_t limit =
-        call->queue_timeout_us ? call->queue_timeout_us : pool->options.queue_timeout_us;
-    uint64_t waited = call->outcome.queue_us; /* before it lost a worker */
-    uint64_t due = call->enqueued_us + (limit > waited ? limit - waited : 0);
-    return due < call->deadline_us ? due : call->deadline_us;
+    return a < b ? a : b;
+}
+
+static uint64_t or_default(uint64_t given, uint64_t otherwise)
+{
+    return given ? given : otherwise;
+}
+
+static void join_queue(struct pool *pool, struct call *call, bool again, uint64_t now_us)
+{
+    uint64_t limit_us = or_default(call->queue_timeout_us, pool->options.queue_timeout_us);
+    uint64_t waited_us = call->outcome.queue_us; /* before it lost a worker */
+    uint64_t left_us = limit_us > waited_us ? limit_us - waited_us : 0;
+    call->timer.fire = on_call_due;
+    heap_set(&pool->timers, &call->timer.node, sooner(now_us + left_us, call->deadline_us));
+    if (pool->queue.depth == 0)
+        pool->pace_since_us = now_us;
+    queue_put(&pool->queue, call, again);
 }
 
 void schedule_enqueue(struct pool *pool, struct call *call, bool again, uint64_t now_us)
 {
     call_move(call, CALL_QUEUED);
     call->enqueued_us = now_us;
-    call->timer.fire = on_call_due;
-    heap_set(&pool->timers, &call->timer.node, queue_due(pool, call));
-    if (again)
-        list_push_front(&pool->queue, &call->place);
-    else
-        list_push_back(&pool->queue, &call->place);
-    pool->queue_depth++;
+    join_queue(pool, call, again, now_us);
 }
 
+static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                         struct effects *effects)
+{
+    (void)effects;
+    join_queue(pool, LIST_OWNER(timer, struct call, timer), true, now_us);
+}
+
+void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
+{
+    breaker_note(&pool->breaker, BREAKER_LOSS, call->trial, now_us);
+    call->trial = false;
+    call_move(call, CALL_QUEUED);
+    call->enqueued_us = now_us;
+    call->timer.fire = on_retry_due;
+    heap_set(&pool->timers, &call->timer.node, sooner(now_us + after_us, call->deadline_us));
+    call->retries++;
+    pool->retries++;
+}
+
+/* A call that waits for its retry is queued, but in no list. */
 static void leave_queue(struct pool *pool, struct call *call)
 {
-    if (call->state != CALL_QUEUED)
-        return;
-    list_remove(&call->place);
-    pool->queue_depth--;
+    if (!list_empty(&call->place))
+        queue_remove(&pool->queue, call);
+}
+
+static enum breaker_verdict verdict_of(enum call_end end)
+{
+    if (end == CALL_END_RESULT || end == CALL_END_FAILURE)
+        return BREAKER_SUCCESS;
+    return end == CALL_END_CRASH || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
 }
 
 void schedule_end(struct pool *pool, struct call *call, enum call_end end,
                   enum call_executed executed, struct effects *effects)
 {
+    enum breaker_verdict verdict = verdict_of(end);
+    if (call->state != CALL_NEW)
+        breaker_note(&pool->breaker, verdict, call->trial,
+                     verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
     leave_queue(pool, call);
+    list_remove(&call->known);
     heap_remove(&pool->timers, &call->timer.node);
     if (call->inflight)
         call->inflight->call = NULL;
     call->inflight = NULL;
     call_move(call, CALL_DONE);
     call->outcome.end = end;
-    call->outcome.executed = executed;
+    if (executed > call->outcome.executed) /* an earlier worker may have got further */
+        call->outcome.executed = executed;
     pool->ends[end]++;
     effects_answer(effects, call);
 }
 
+/* --- time limits and cancellation --- */
+
 static struct worker *worker_of(struct inflight *entry)
 {
     return LIST_OWNER(entry - (entry->id & 0xff), struct worker, inflight);
+}
+
+static void stop_worker(struct effects *effects, const struct worker *worker, uint64_t grace_us)
+{
+    effects->stops[effects->stop_count].worker = worker->ref;
+    effects->stops[effects->stop_count++].grace_us = grace_us;
 }
 
 /* The worker still runs a call that nobody waits for. It alone is killed, and that is no crash. */
@@ -72,7 +122,7 @@ static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t 
     if (worker->state == WORKER_READY)
         worker_move(worker, WORKER_DRAINING);
     schedule_reconsider(pool, worker);
-    effects->kills[effects->kill_count++] = worker->ref;
+    stop_worker(effects, worker, 0);
 }
 
 void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
@@ -88,19 +138,67 @@ void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, u
     schedule_end(pool, call, end, EXECUTED_MAYBE, effects);
 }
 
-/* A queued call has waited too long, or a dispatched one has used up its time. */
+/* A queued call has waited too long, a dispatched one has run too long, or the time in all is up.
+ */
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects)
 {
-    struct call *call = HEAP_OWNER(timer, struct call, timer);
+    struct call *call = LIST_OWNER(timer, struct call, timer);
+    bool late = now_us >= call->deadline_us;
     if (call->state == CALL_QUEUED) {
         call->outcome.queue_us += now_us - call->enqueued_us;
         call->outcome.retry_after_s = schedule_retry_after(pool);
-        schedule_end(pool, call, CALL_END_QUEUE_TIMEOUT, EXECUTED_NO, effects);
+        schedule_end(pool, call, late ? CALL_END_DEADLINE : CALL_END_QUEUE_TIMEOUT, EXECUTED_NO,
+                     effects);
         return;
     }
-    schedule_give_up(pool, call, CALL_END_TIMEOUT, now_us, effects);
+    schedule_give_up(pool, call, late ? CALL_END_DEADLINE : CALL_END_TIMEOUT, now_us, effects);
 }
+
+/* --- admission --- */
+
+/* Everybody is busy, and even at the pace of now the call's turn would come too late. */
+static bool is_hopeless(const struct pool *pool, const struct call *call, uint64_t now_us)
+{
+    uint64_t wait_us = queue_ahead(&pool->queue, call->priority) * pool->answer_every_us;
+    return wait_us && now_us + wait_us + call->tool->run_median_us > call->deadline_us;
+}
+
+/* A pool without a queue takes what a worker is free for. */
+static bool needs_no_queue(const struct pool *pool)
+{
+    return pool->queue.depth == 0 && !list_empty(&pool->free);
+}
+
+bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enum call_end *out_end)
+{
+    if (pool->state == POOL_LEAVING)
+        *out_end = CALL_END_SHUTDOWN;
+    else if (pool->state == POOL_FAILED)
+        *out_end = CALL_END_NO_WORKERS;
+    else if (poison_blocks(&pool->poison, call))
+        *out_end = CALL_END_POISON;
+    else if (pool->queue.depth >= pool->options.queue_limit && !needs_no_queue(pool))
+        *out_end = CALL_END_SATURATED;
+    else if (is_hopeless(pool, call, now_us))
+        *out_end = CALL_END_UNREACHABLE;
+    else if (!breaker_admit(&pool->breaker, now_us, &call->trial))
+        *out_end = CALL_END_CIRCUIT_OPEN;
+    else
+        return false;
+    return true;
+}
+
+unsigned schedule_retry_after(const struct pool *pool)
+{
+    uint64_t wait_us = (uint64_t)pool->queue.depth * pool->answer_every_us;
+    if (pool->breaker.state == BREAKER_OPEN)
+        wait_us = pool->breaker.until_us - sooner(pool->breaker.until_us, pool->options.now_us());
+    uint64_t seconds = (wait_us + 999999) / 1000000;
+    return seconds < 1 ? 1 : seconds > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (unsigned)seconds;
+}
+
+/* --- dispatch --- */
 
 void schedule_reconsider(struct pool *pool, struct worker *worker)
 {
@@ -132,7 +230,7 @@ static struct worker *choose(struct pool *pool)
     struct worker *best = NULL;
     if (pool->options.ahead_budget_us == 0)
         return NULL;
-    for (unsigned i = 0; i < pool->options.workers; i++) {
+    for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
         if (may_send_ahead(pool, worker) && (!best || worker->backlog_us < best->backlog_us))
             best = worker;
@@ -140,53 +238,87 @@ static struct worker *choose(struct pool *pool)
     return best;
 }
 
+/* Exponential moving average with alpha 0.2. */
+static void note_wait(struct pool *pool, uint64_t waited_us)
+{
+    int64_t change = ((int64_t)waited_us - (int64_t)pool->wait_us) / 5;
+    pool->wait_us += (uint64_t)change;
+    histogram_observe(&pool->queue_seconds, (double)waited_us / 1e6);
+}
+
 static void dispatch(struct pool *pool, struct call *call, struct worker *worker, uint64_t now_us,
                      struct effects *effects)
 {
     uint64_t waited_us = now_us - call->enqueued_us;
+    uint64_t run_limit_us = or_default(call->run_timeout_us, pool->options.run_timeout_us);
+    uint64_t due_us = sooner(now_us + run_limit_us, call->deadline_us);
     leave_queue(pool, call);
     call_move(call, CALL_DISPATCHED);
     call->outcome.queue_us += waited_us;
     call->outcome.attempts++;
     memcpy(call->outcome.worker, worker->id, sizeof worker->id);
-    heap_set(&pool->timers, &call->timer.node, call->deadline_us);
+    call->timer.fire = on_call_due;
+    heap_set(&pool->timers, &call->timer.node, due_us);
     call->inflight = worker_take(worker, call, cost(call->tool), now_us);
     schedule_reconsider(pool, worker);
-    histogram_observe(&pool->queue_seconds, (double)waited_us / 1e6);
+    note_wait(pool, waited_us);
 
     unsigned i = effects->invoke_count++;
     effects->invokes[i].worker = worker->ref;
     effects->invokes[i].call_id = call->inflight->id;
     effects->invokes[i].call = call_ref(call);
-    effects->invokes[i].remaining_us = call->deadline_us > now_us ? call->deadline_us - now_us : 1;
+    effects->invokes[i].remaining_us = due_us > now_us ? due_us - now_us : 1;
 }
 
 bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
-    while (!list_empty(&pool->queue)) {
+    for (struct call *call = queue_first(&pool->queue); call; call = queue_first(&pool->queue)) {
+        if (call->timer.node.key <= now_us) { /* its timer fires soon, but it is too late now */
+            on_call_due(pool, &call->timer, now_us, effects);
+            continue;
+        }
         struct worker *worker = choose(pool);
-        if (!worker)
+        if (!worker) {
+            staff_hurry(pool, now_us);
             return true;
+        }
         if (effects_full(effects))
             return false;
-        dispatch(pool, LIST_OWNER(pool->queue.next, struct call, place), worker, now_us, effects);
+        dispatch(pool, call, worker, now_us, effects);
     }
     return true;
 }
 
+/* --- measuring --- */
+
+/* The mean by an exponential moving average; the median by steps towards each sample, of a
+ * twentieth of it (frugal streaming: Ma, Muthukrishnan and Sandler, 2013). */
 void schedule_measure(struct pool *pool, struct tool *tool, uint64_t run_us)
 {
-    histogram_observe(&pool->run_seconds, (double)run_us / 1e6);
     uint64_t sample = run_us ? run_us : 1;
+    histogram_observe(&pool->run_seconds, (double)run_us / 1e6);
+    if (tool->run_ewma_us == 0) {
+        tool->run_ewma_us = tool->run_median_us = sample;
+        return;
+    }
     int64_t change = ((int64_t)sample - (int64_t)tool->run_ewma_us) / 8;
-    tool->run_ewma_us = tool->run_ewma_us ? tool->run_ewma_us + (uint64_t)change : sample;
+    tool->run_ewma_us += (uint64_t)change;
     if (tool->run_ewma_us == 0)
         tool->run_ewma_us = 1;
+    uint64_t step = tool->run_median_us / 20 + 1;
+    if (sample > tool->run_median_us)
+        tool->run_median_us += step;
+    else if (sample < tool->run_median_us)
+        tool->run_median_us -= step < tool->run_median_us ? step : 0;
 }
 
-unsigned schedule_retry_after(const struct pool *pool)
+void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us)
 {
-    uint64_t wait_us = (uint64_t)pool->queue_depth * pool->answer_every_us;
-    uint64_t seconds = (wait_us + 999999) / 1000000;
-    return seconds < 1 ? 1 : seconds > 60 ? 60 : (unsigned)seconds;
+    if (pool->queue.depth == 0)
+        return;
+    uint64_t every_us = (now_us - pool->pace_since_us) / answers;
+    int64_t change = ((int64_t)every_us - (int64_t)pool->answer_every_us) / 8;
+    pool->answer_every_us =
+        pool->answer_every_us ? pool->answer_every_us + (uint64_t)change : every_us;
+    pool->pace_since_us = now_us;
 }

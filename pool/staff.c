@@ -1,43 +1,349 @@
 #include "pool/inside.h"
 
+/* A process that dies before it did anything is not simply replaced: each further one waits longer.
+ */
+enum { BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
+
 /* A call that never started goes elsewhere, but not for ever: it may be what kills them before it
  * starts. */
 enum { ATTEMPTS_MAX = 5 };
 
-/* A process that dies so soon without having been given a call is not simply replaced: each further
- * one waits longer. */
-enum { EARLY_US = 1000000, BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
+/* How often the number of workers is reviewed: while calls wait, and otherwise. */
+enum { HURRY_US = 25000, REVIEW_US = 1000000 };
 
-void staff_start(struct pool *pool, struct worker *worker, uint64_t now_us, struct effects *effects)
+/* --- counting --- */
+
+static bool is_lasting(const struct worker *worker)
+{
+    return (worker->state == WORKER_STARTING || worker->state == WORKER_READY) && !worker->retiring;
+}
+
+static unsigned count_lasting(const struct pool *pool)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += is_lasting(&pool->workers[i]);
+    return count;
+}
+
+unsigned staff_able_count(const struct pool *pool)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += pool->workers[i].state == WORKER_READY;
+    return count;
+}
+
+unsigned staff_ready_count(const struct pool *pool)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += is_lasting(&pool->workers[i]) && pool->workers[i].state == WORKER_READY;
+    return count;
+}
+
+static unsigned count_busy(const struct pool *pool)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += pool->workers[i].state == WORKER_READY && pool->workers[i].inflight_count > 0;
+    return count;
+}
+
+/* xorshift64: good enough to keep workers from being recycled all at once. */
+static uint64_t next_random(struct pool *pool)
+{
+    pool->random ^= pool->random << 13;
+    pool->random ^= pool->random >> 7;
+    pool->random ^= pool->random << 17;
+    return pool->random;
+}
+
+/* `limit` less up to the jitter's percent of it; UINT64_MAX for no limit. */
+static uint64_t jittered(struct pool *pool, uint64_t limit)
+{
+    if (limit == 0)
+        return UINT64_MAX;
+    uint64_t range = limit * pool->options.recycle_jitter / 100;
+    return limit - (range ? next_random(pool) % (range + 1) : 0);
+}
+
+/* --- coming --- */
+
+static void start(struct pool *pool, struct worker *worker, uint64_t now_us,
+                  struct effects *effects)
 {
     worker_begin(worker, pool->name, ++pool->next_number, now_us);
+    worker->max_calls = jittered(pool, pool->options.worker_max_calls);
+    worker->max_age_us = jittered(pool, pool->options.worker_max_age_us);
     pool->starts++;
     effects->starts[effects->start_count].worker = worker->ref;
     memcpy(effects->starts[effects->start_count++].id, worker->id, sizeof worker->id);
 }
 
-static void on_start_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
-                         struct effects *effects)
+static struct worker *find_vacant(struct pool *pool)
 {
-    staff_start(pool, HEAP_OWNER(timer, struct worker, timer), now_us, effects);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        if (pool->workers[i].state == WORKER_VACANT)
+            return &pool->workers[i];
+    }
+    return NULL;
 }
 
-static void plan_replacement(struct pool *pool, struct worker *worker, bool early, uint64_t now_us,
-                             struct effects *effects)
+/* --- going --- */
+
+void staff_retire(struct worker *worker, const char *why)
 {
-    worker->early_deaths = early ? worker->early_deaths + 1 : 0;
-    if (pool->state == POOL_LEAVING)
-        return;
-    if (worker->early_deaths < 2 && !effects_full(effects)) {
-        staff_start(pool, worker, now_us, effects);
-        return;
-    }
-    unsigned doublings = worker->early_deaths < 2 ? 0 : worker->early_deaths - 2;
-    uint64_t delay_us = doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : BACKOFF_MAX_US;
-    worker->timer.fire = on_start_due;
-    heap_set(&pool->timers, &worker->timer.node,
-             now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US));
+    if (is_lasting(worker) && !worker->outdated)
+        worker->outdated = why;
 }
+
+static void tell_to_leave(struct pool *pool, struct worker *worker, struct effects *effects)
+{
+    worker->leaving = true;
+    effects->stops[effects->stop_count].worker = worker->ref;
+    effects->stops[effects->stop_count++].grace_us = pool->options.stop_grace_us;
+}
+
+/* Takes no more calls; leaves once those it has are answered. */
+static void drain(struct pool *pool, struct worker *worker, struct effects *effects)
+{
+    bool ready = worker->state == WORKER_READY;
+    worker_move(worker, WORKER_DRAINING);
+    schedule_reconsider(pool, worker);
+    if (worker->inflight_count == 0 || !ready)
+        tell_to_leave(pool, worker, effects);
+}
+
+void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
+                    struct effects *effects)
+{
+    if (!worker->proven)
+        pool->early_deaths = 0;
+    worker->proven = true;
+    if (worker->inflight_count == 0)
+        worker->idle_since_us = now_us;
+    if (worker->calls_done >= worker->max_calls && is_lasting(worker) && !worker->outdated) {
+        staff_retire(worker, "max_calls");
+        staff_balance(pool, now_us, effects);
+    }
+    if (worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving &&
+        !effects_full(effects))
+        tell_to_leave(pool, worker, effects);
+}
+
+/* Those who are to go do so once there are enough others that can work. */
+static void relieve(struct pool *pool, struct effects *effects)
+{
+    unsigned able = staff_able_count(pool);
+    for (unsigned i = 0; i < pool->seats && able >= pool->wanted && !effects_full(effects); i++) {
+        struct worker *worker = &pool->workers[i];
+        bool ready = worker->state == WORKER_READY;
+        if (!worker->retiring || (!ready && worker->state != WORKER_STARTING) ||
+            (ready && able == pool->wanted))
+            continue;
+        drain(pool, worker, effects);
+        able -= ready;
+        pool->recycled++;
+    }
+}
+
+static unsigned count_retiring(const struct pool *pool)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += pool->workers[i].retiring && pool->workers[i].state != WORKER_VACANT;
+    return count;
+}
+
+/* A quarter of the workers is replaced at a time, so that their memory is not needed twice. */
+static void retire_outdated(struct pool *pool)
+{
+    unsigned limit = pool->wanted / 4 + 1, retiring = count_retiring(pool);
+    for (unsigned i = 0; i < pool->seats && retiring < limit; i++) {
+        if (pool->workers[i].outdated && is_lasting(&pool->workers[i])) {
+            pool->workers[i].retiring = pool->workers[i].outdated;
+            retiring++;
+        }
+    }
+}
+
+/* Workers that were told to leave long ago but still drain an answer that came with full effects.
+ */
+static void dismiss_drained(struct pool *pool, struct effects *effects)
+{
+    for (unsigned i = 0; i < pool->seats && !effects_full(effects); i++) {
+        struct worker *worker = &pool->workers[i];
+        if (worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving)
+            tell_to_leave(pool, worker, effects);
+    }
+}
+
+/* --- how many --- */
+
+/* Who is missed least: one that is not ready yet, the youngest first; then the least busy, and of
+ * the idle the one that is so longest. */
+static bool is_missed_less(const struct worker *one, const struct worker *other)
+{
+    if (one->state != other->state)
+        return one->state == WORKER_STARTING;
+    if (one->state == WORKER_STARTING)
+        return one->ref.number > other->ref.number;
+    if (one->inflight_count != other->inflight_count)
+        return one->inflight_count < other->inflight_count;
+    return one->idle_since_us < other->idle_since_us;
+}
+
+static struct worker *find_least_missed(struct pool *pool)
+{
+    struct worker *least = NULL;
+    for (unsigned i = 0; i < pool->seats; i++) {
+        struct worker *worker = &pool->workers[i];
+        if (is_lasting(worker) && (!least || is_missed_less(worker, least)))
+            least = worker;
+    }
+    return least;
+}
+
+static void dismiss_surplus(struct pool *pool, unsigned lasting, struct effects *effects)
+{
+    struct worker *least;
+    while (lasting > pool->wanted && !effects_full(effects) && (least = find_least_missed(pool))) {
+        least->retiring = "surplus";
+        drain(pool, least, effects);
+        lasting--;
+    }
+}
+
+void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects)
+{
+    if (pool->stopped)
+        return;
+    retire_outdated(pool);
+    unsigned lasting = count_lasting(pool);
+    if (lasting < pool->wanted && now_us < pool->start_after_us) {
+        if (pool->review.node.key > pool->start_after_us)
+            heap_set(&pool->timers, &pool->review.node, pool->start_after_us);
+    } else {
+        struct worker *vacant;
+        while (lasting < pool->wanted && !effects_full(effects) && (vacant = find_vacant(pool))) {
+            start(pool, vacant, now_us, effects);
+            lasting++;
+        }
+    }
+    dismiss_surplus(pool, lasting, effects);
+    relieve(pool, effects);
+    dismiss_drained(pool, effects);
+}
+
+static unsigned at_least(unsigned value, unsigned limit)
+{
+    return value > limit ? value : limit;
+}
+
+static unsigned at_most(unsigned value, unsigned limit)
+{
+    return value < limit ? value : limit;
+}
+
+/* The fewest workers there may be. One that has failed keeps trying, lest it fail for ever. */
+static unsigned fewest(const struct pool *pool)
+{
+    return pool->options.min_workers || pool->state != POOL_FAILED ? pool->options.min_workers : 1;
+}
+
+/* Doubles the workers as long as calls wait longer than they should. */
+static void grow(struct pool *pool, uint64_t now_us)
+{
+    uint64_t oldest_us = queue_oldest_us(&pool->queue);
+    uint64_t waiting_us = oldest_us < now_us ? now_us - oldest_us : 0;
+    uint64_t predicted_us = pool->queue.depth * pool->answer_every_us;
+    unsigned most = pool->options.max_workers;
+    if (pool->queue.depth && pool->wanted == 0)
+        pool->wanted = 1;
+    else if (pool->queue.depth && (waiting_us > pool->options.target_queue_us ||
+                                   predicted_us > pool->options.target_queue_us ||
+                                   pool->wait_us > pool->options.target_queue_us))
+        pool->wanted = at_most(2 * pool->wanted, most);
+    unsigned with_spare = at_most(count_busy(pool) + pool->options.spare, most);
+    pool->wanted = at_least(at_least(pool->wanted, with_spare), fewest(pool));
+}
+
+/* READY workers that have had nothing to do for long, and those that are not ready after all this
+ * time in which nobody waited for them. */
+static unsigned count_needless(const struct pool *pool, uint64_t now_us)
+{
+    unsigned count = 0, able = staff_able_count(pool);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        const struct worker *worker = &pool->workers[i];
+        count += is_lasting(worker) && worker->state == WORKER_READY &&
+                 worker->inflight_count == 0 &&
+                 now_us - worker->idle_since_us >= pool->options.idle_us;
+    }
+    if (now_us - pool->wanting_us >= pool->options.idle_us && able < pool->wanted)
+        count += pool->wanted - able;
+    return count;
+}
+
+static void shrink(struct pool *pool, uint64_t now_us)
+{
+    if (pool->queue.depth)
+        return;
+    unsigned least = at_least(count_busy(pool) + pool->options.spare, fewest(pool));
+    unsigned removable = pool->wanted - at_most(pool->wanted, least);
+    pool->wanted -= at_most(count_needless(pool, now_us), removable);
+}
+
+static void recycle_old(struct pool *pool, uint64_t now_us)
+{
+    uint64_t most = pool->options.worker_max_resident;
+    for (unsigned i = 0; i < pool->seats; i++) {
+        struct worker *worker = &pool->workers[i];
+        if (worker->state != WORKER_READY)
+            continue;
+        if (now_us - worker->ready_us >= worker->max_age_us)
+            staff_retire(worker, "max_age");
+        else if (most && worker->resident > most)
+            staff_retire(worker, "memory");
+    }
+}
+
+static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                      struct effects *effects)
+{
+    heap_set(&pool->timers, &timer->node, now_us + (pool->queue.depth ? HURRY_US : REVIEW_US));
+    if (pool->stopped)
+        return;
+    grow(pool, now_us);
+    shrink(pool, now_us);
+    recycle_old(pool, now_us);
+    staff_balance(pool, now_us, effects);
+}
+
+void staff_open(struct pool *pool, uint64_t now_us)
+{
+    pool->wanting_us = now_us;
+    pool->wanted = pool->options.min_workers;
+    pool->review.fire = on_review;
+    heap_set(&pool->timers, &pool->review.node, now_us + REVIEW_US);
+}
+
+void staff_hurry(struct pool *pool, uint64_t now_us)
+{
+    uint64_t soon_us = now_us + (pool->wanted ? HURRY_US : 0);
+    pool->wanting_us = now_us;
+    if (pool->wanted < pool->options.max_workers && pool->review.node.key > soon_us)
+        heap_set(&pool->timers, &pool->review.node, soon_us);
+}
+
+void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us, struct effects *effects)
+{
+    worker->idle_since_us = now_us;
+    schedule_reconsider(pool, worker);
+    staff_balance(pool, now_us, effects);
+}
+
+/* --- gone --- */
 
 static bool contains(const uint64_t *ids, unsigned count, uint64_t id)
 {
@@ -56,13 +362,32 @@ static enum call_executed how_far(const struct started_calls *started, uint64_t 
     return contains(started->started, started->started_count, id) ? EXECUTED_YES : EXECUTED_NO;
 }
 
-static void lose(struct pool *pool, struct call *call, enum call_executed executed,
+static bool may_retry(const struct pool *pool, const struct call *call, uint64_t now_us)
+{
+    enum retry_policy policy = pool->options.retry;
+    bool wanted = policy == RETRY_ALWAYS || (policy == RETRY_IDEMPOTENT && call->idempotent);
+    return wanted && pool->state != POOL_LEAVING && pool->state != POOL_FAILED &&
+           call->retries < pool->options.max_retries && now_us < call->deadline_us &&
+           !poison_blocks(&pool->poison, call);
+}
+
+/* The worker died while it ran the call, or before its answer was out. */
+static bool lose(struct pool *pool, struct call *call, enum call_executed executed,
                  const struct worker_exit *exit, uint64_t now_us, struct effects *effects)
 {
+    if (executed == EXECUTED_MAYBE && !exit->expected)
+        poison_note(&pool->poison, call, now_us);
     call_move(call, CALL_RUNNING);
+    if (may_retry(pool, call, now_us)) {
+        call->inflight = NULL;
+        call->outcome.executed = executed;
+        schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
+        return false;
+    }
     call->outcome.crash = *exit;
     call->outcome.run_us = now_us - call->inflight->sent_us;
     schedule_end(pool, call, CALL_END_CRASH, executed, effects);
+    return true;
 }
 
 /* What had not started goes back to the front of the queue, in its old order: hence newest first.
@@ -81,8 +406,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
             schedule_enqueue(pool, call, true, now_us);
             pool->requeued++;
         } else if (call) {
-            lose(pool, call, executed, exit, now_us, effects);
-            lost++;
+            lost += lose(pool, call, executed, exit, now_us, effects);
         }
         heap_remove(&pool->timers, &entry->grace.node);
         worker_release(worker, entry);
@@ -90,14 +414,33 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
     return lost;
 }
 
+/* Has served a call, or at least lived for some time. */
+static bool was_useful(const struct worker *worker, uint64_t now_us)
+{
+    return worker->proven || worker->next_sequence > 1 ||
+           (worker->ready_us && now_us - worker->ready_us >= BACKOFF_MAX_US);
+}
+
+static void slow_down(struct pool *pool, uint64_t now_us)
+{
+    if (++pool->early_deaths < 2)
+        return;
+    unsigned doublings = pool->early_deaths - 2;
+    uint64_t delay_us = doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : BACKOFF_MAX_US;
+    pool->start_after_us = now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US);
+}
+
 unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
-    bool early = worker->next_sequence == 1 && now_us - worker->started_us < EARLY_US;
     pool->crashes += !exit->expected;
     worker_move(worker, WORKER_VACANT);
     schedule_reconsider(pool, worker);
-    plan_replacement(pool, worker, early && !exit->expected, now_us, effects);
+    if (was_useful(worker, now_us))
+        pool->early_deaths = 0;
+    else if (!exit->expected)
+        slow_down(pool, now_us);
+    staff_balance(pool, now_us, effects);
     return lost;
 }

@@ -26,9 +26,10 @@ struct tool_spec {
 };
 
 struct tool {
-    struct tool_spec spec; /* immutable */
-    struct pool *pool;     /* that runs it */
-    uint64_t run_ewma_us;  /* measured run time, 0 before the first; guarded by the pool's lock */
+    struct tool_spec spec;  /* immutable */
+    struct pool *pool;      /* that runs it */
+    uint64_t run_median_us; /* estimate, 0 before the first; guarded likewise */
+    uint64_t run_ewma_us;   /* measured run time, 0 before the first; guarded by the pool's lock */
 };
 
 /* An immutable view of all tools, sorted by name. */

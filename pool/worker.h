@@ -45,16 +45,21 @@ struct worker {
     struct worker_ref ref;
     char id[WORKER_ID_MAX];
     enum worker_state state;
-    struct list free_place;  /* in the pool's list of workers with a free slot */
-    struct pool_timer timer; /* the next start, while VACANT */
+    struct list free_place; /* in the pool's list of workers with a free slot */
     int pid;
     unsigned slots;
     uint64_t next_sequence;
     uint64_t started_us; /* when the process was asked for */
     uint64_t ready_us;
     uint64_t calls_done;
-    unsigned early_deaths; /* in a row, soon after the start */
-    bool leaving;          /* it was told to leave */
+    uint64_t idle_since_us; /* READY without calls since then */
+    const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
+    const char *retiring;   /* its turn has come: goes once there are others; or NULL */
+    bool proven;            /* has answered a call */
+    uint64_t max_calls;     /* UINT64_MAX: any number */
+    uint64_t max_age_us;
+    uint64_t resident; /* bytes, as measured last */
+    bool leaving;      /* it was told to leave */
 
     struct inflight inflight[INFLIGHT_MAX];
     struct list sent;

@@ -8,4 +8,7 @@
 /* Answers 200 with a copy of `text`, which it frees. `content_type` is static. */
 void document_respond(struct exchange *exchange, const char *content_type, struct buffer *text);
 
+/* Answers with that status and a copy of the JSON `text`, which it frees. */
+void document_respond_json(struct exchange *exchange, unsigned status, struct buffer *text);
+
 #endif

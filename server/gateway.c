@@ -3,16 +3,27 @@
 #include "server/handlers.h"
 #include "server/invocation.h"
 
-/* One byte: a body where none is expected is refused rather than read. */
-enum { NO_BODY = 1 };
+/* One byte: a body where none is expected is refused rather than read. And what is enough for a
+ * small document of settings. */
+enum { NO_BODY = 1, DOCUMENT_BODY = 65536 };
 
 const struct route gateway_routes[] = {
     {"POST", "/execute", execute_post, 0, 0},
     {"GET", "/tools", tools_list, NO_BODY, 0},
     {"GET", "/tools/{name}", tools_get, NO_BODY, 0},
     {"POST", "/tools/{name}", tools_post, 0, 0},
-    {"GET", "/pools", state_pools, NO_BODY, 0},
-    {"GET", "/workers", state_workers, NO_BODY, 0},
+    {"GET", "/pools", pools_list, NO_BODY, 0},
+    {"GET", "/pools/{name}", pools_get, NO_BODY, 0},
+    {"PATCH", "/pools/{name}", pools_patch, DOCUMENT_BODY, 0},
+    {"POST", "/pools/{name}/reload", pools_reload, NO_BODY, 0},
+    {"GET", "/pools/{name}/poison", pools_poison, NO_BODY, 0},
+    {"DELETE", "/pools/{name}/poison", pools_forgive, NO_BODY, 0},
+    {"GET", "/workers", workers_list, NO_BODY, 0},
+    {"GET", "/workers/{id}", workers_get, NO_BODY, 0},
+    {"POST", "/workers/{id}/recycle", workers_recycle, NO_BODY, 0},
+    {"GET", "/calls", calls_list, NO_BODY, 0},
+    {"GET", "/calls/{id}", calls_get, NO_BODY, 0},
+    {"DELETE", "/calls/{id}", calls_cancel, NO_BODY, 0},
     {"GET", "/livez", probes_live, NO_BODY, 0},
     {"GET", "/readyz", probes_ready, NO_BODY, 0},
     {"GET", "/startupz", probes_startup, NO_BODY, 0},
@@ -21,6 +32,15 @@ const struct route gateway_routes[] = {
     {"GET", "/openapi.json", description_get, NO_BODY, 0},
 };
 const size_t gateway_route_count = sizeof gateway_routes / sizeof gateway_routes[0];
+
+struct pool *gateway_find_pool(const struct gateway *gateway, struct bytes name)
+{
+    for (unsigned i = 0; i < gateway->pool_count; i++) {
+        if (bytes_equal(bytes_of(pool_name(gateway->pools[i])), name))
+            return gateway->pools[i];
+    }
+    return NULL;
+}
 
 static void on_mail(struct reactor *reactor, struct mail *mail)
 {

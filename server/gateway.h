@@ -26,6 +26,9 @@ static inline struct gateway *gateway_of(const struct exchange *exchange)
     return reactor_context(exchange->reactor);
 }
 
+/* The pool of that name, or NULL. */
+struct pool *gateway_find_pool(const struct gateway *gateway, struct bytes name);
+
 /* The routes, in the order of design/http-api.md. */
 extern const struct route gateway_routes[];
 extern const size_t gateway_route_count;

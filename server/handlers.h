@@ -12,9 +12,23 @@ void tools_list(struct exchange *exchange);
 void tools_get(struct exchange *exchange);
 void tools_post(struct exchange *exchange);
 
-/* state.c */
-void state_pools(struct exchange *exchange);
-void state_workers(struct exchange *exchange);
+/* pools.c */
+void pools_list(struct exchange *exchange);
+void pools_get(struct exchange *exchange);
+void pools_patch(struct exchange *exchange);
+void pools_reload(struct exchange *exchange);
+void pools_poison(struct exchange *exchange);
+void pools_forgive(struct exchange *exchange);
+
+/* workers.c */
+void workers_list(struct exchange *exchange);
+void workers_get(struct exchange *exchange);
+void workers_recycle(struct exchange *exchange);
+
+/* calls.c */
+void calls_list(struct exchange *exchange);
+void calls_get(struct exchange *exchange);
+void calls_cancel(struct exchange *exchange);
 
 /* probes.c */
 void probes_live(struct exchange *exchange);

@@ -2,6 +2,7 @@
 
 #include "server/gateway.h"
 #include "server/outcome.h"
+#include "server/patience.h"
 #include "server/problem.h"
 
 enum { TRACE_HEADER_MAX = 512, CORRELATION_MAX = 256 };
@@ -51,49 +52,67 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     call->tracestate = plain_header(exchange, "tracestate", TRACE_HEADER_MAX);
     call->timeout_us = request->timeout_us;
     call->queue_timeout_us = request->queue_timeout_us;
+    call->run_timeout_us = request->run_timeout_us;
+    call->idempotent =
+        request->idempotent.given ? request->idempotent.value : tool->spec.idempotent;
+    if (request->priority.given)
+        call->priority = request->priority.value;
     call->home = reactor_inbox(exchange->reactor);
     return call;
 }
 
-static struct pool *find_pool(const struct gateway *gateway, struct bytes name)
-{
-    for (unsigned i = 0; i < gateway->pool_count; i++) {
-        if (bytes_equal(bytes_of(pool_name(gateway->pools[i])), name))
-            return gateway->pools[i];
-    }
-    return NULL;
-}
+/* --- the tool --- */
 
-/* A tool may be unknown because no worker has said yet what it has. */
-static bool still_starting(const struct gateway *gateway)
+static bool has_tools(const struct gateway *gateway, const struct pool *pool)
 {
-    for (unsigned i = 0; i < gateway->pool_count; i++) {
-        struct pool_view view;
-        pool_look(gateway->pools[i], &view);
-        if (view.state == POOL_STARTING)
+    const struct tool_table *table = registry_table(gateway->registry);
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->sorted[i]->pool == pool)
             return true;
     }
     return false;
 }
 
-static void refuse_unknown_tool(struct exchange *exchange, struct bytes name)
+/* A tool may be unknown because its pool has not said yet what it has: the state of such a pool,
+ * POOL_RUNNING when there is none. `only`: the pool that the caller named, or NULL. */
+static enum pool_state silent_pool(const struct gateway *gateway, const struct pool *only)
 {
-    if (registry_table(gateway_of(exchange)->registry)->count == 0 &&
-        still_starting(gateway_of(exchange))) {
-        problem_respond(exchange, &(struct problem){.status = 503,
-                                                    .code = "pool_not_ready",
-                                                    .category = "pool",
-                                                    .detail = "no worker is ready yet",
-                                                    .retryable = true,
-                                                    .retry_after_s = 1});
-        return;
+    enum pool_state found = POOL_RUNNING;
+    for (unsigned i = 0; i < gateway->pool_count; i++) {
+        struct pool_view view;
+        struct pool *pool = gateway->pools[i];
+        if ((only && only != pool) || has_tools(gateway, pool))
+            continue;
+        pool_look(pool, &view);
+        if (view.state == POOL_STARTING || (view.state == POOL_FAILED && found == POOL_RUNNING))
+            found = view.state;
     }
-    problem_respond(
-        exchange,
-        &(struct problem){.status = 404,
-                          .code = "tool_not_found",
-                          .detail = arena_printf(exchange->arena, "there is no tool named \"%.*s\"",
-                                                 name.len > 80 ? 80 : (int)name.len, name.data)});
+    return found;
+}
+
+static void refuse_unknown_tool(struct exchange *exchange, struct bytes name,
+                                const struct pool *pool)
+{
+    enum pool_state state = silent_pool(gateway_of(exchange), pool);
+    struct problem problem = {.status = 404,
+                              .code = "tool_not_found",
+                              .detail =
+                                  arena_printf(exchange->arena, "there is no tool named \"%.*s\"%s",
+                                               name.len > 80 ? 80 : (int)name.len, name.data,
+                                               pool ? " in that pool" : "")};
+    if (state == POOL_STARTING || state == POOL_FAILED) {
+        problem = (struct problem){.status = 503,
+                                   .code = "pool_not_ready",
+                                   .category = "pool",
+                                   .detail = "no worker is ready yet",
+                                   .retryable = true,
+                                   .retry_after_s = 1};
+        if (state == POOL_FAILED) {
+            problem.code = "no_workers_available";
+            problem.detail = "a pool that might have this tool cannot start workers";
+        }
+    }
+    problem_respond(exchange, &problem);
 }
 
 /* The tool to run, or NULL when the exchange has been answered. */
@@ -101,7 +120,7 @@ static struct tool *resolve(struct exchange *exchange, const struct invocation_r
 {
     const struct gateway *gateway = gateway_of(exchange);
     struct tool *tool = registry_find(gateway->registry, request->tool);
-    const struct pool *pool = request->pool.len ? find_pool(gateway, request->pool) : NULL;
+    const struct pool *pool = request->pool.len ? gateway_find_pool(gateway, request->pool) : NULL;
     if (request->pool.len && !pool) {
         problem_respond(exchange, &(struct problem){.status = 404,
                                                     .code = "pool_not_found",
@@ -111,14 +130,58 @@ static struct tool *resolve(struct exchange *exchange, const struct invocation_r
     }
     if (tool && (!pool || tool->pool == pool))
         return tool;
-    refuse_unknown_tool(exchange, request->tool);
+    refuse_unknown_tool(exchange, request->tool, pool);
     return NULL;
 }
 
-void invocation_start(struct exchange *exchange, const struct invocation_request *request,
+/* --- time limits and urgency --- */
+
+typedef bool limit_reader(struct bytes text, uint64_t *out_us);
+
+/* Lowers `timeout_us` to what the header says. False: that is malformed, and the exchange has been
+ * answered. */
+static bool apply_limit(struct exchange *exchange, const char *name, const char *expected,
+                        limit_reader *read, uint64_t *timeout_us)
+{
+    struct bytes text = exchange_header(exchange, name);
+    uint64_t limit_us = 0;
+    if (!text.data)
+        return true;
+    if (!read(text, &limit_us)) {
+        problem_respond(exchange, &(struct problem){.status = 400,
+                                                    .code = "invalid_request",
+                                                    .detail = arena_printf(
+                                                        exchange->arena, "the header %s must be %s",
+                                                        name, expected)});
+        return false;
+    }
+    if (*timeout_us == 0 || limit_us < *timeout_us)
+        *timeout_us = limit_us;
+    return true;
+}
+
+static bool apply_headers(struct exchange *exchange, struct invocation_request *request)
+{
+    struct member_number *priority = &request->priority;
+    if (!apply_limit(exchange, "request-timeout",
+                     "seconds, more than 0 and at most 86400, such as 2.5", patience_read_seconds,
+                     &request->timeout_us))
+        return false;
+    if (!apply_limit(exchange, "grpc-timeout",
+                     "one to eight digits, not 0, and a unit of H, M, S, m, u, n, such as 100m",
+                     patience_read_grpc, &request->timeout_us))
+        return false;
+    if (!priority->given)
+        priority->given =
+            patience_read_urgency(exchange_header(exchange, "priority"), &priority->value);
+    return true;
+}
+
+void invocation_start(struct exchange *exchange, const struct invocation_request *given,
                       enum invocation_shape shape)
 {
-    struct tool *tool = resolve(exchange, request);
+    struct invocation_request whole = *given, *request = &whole;
+    struct tool *tool = apply_headers(exchange, request) ? resolve(exchange, request) : NULL;
     if (!tool)
         return;
     struct invocation *invocation = arena_zalloc(exchange->arena, sizeof *invocation);

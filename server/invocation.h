@@ -5,6 +5,7 @@
 
 #include "pool/call.h"
 #include "server/exchange.h"
+#include "server/members.h"
 
 /* How a result is presented. */
 enum invocation_shape {
@@ -22,10 +23,15 @@ struct invocation_request {
     struct bytes correlation_id;
     uint64_t timeout_us;
     uint64_t queue_timeout_us;
+    uint64_t run_timeout_us;
+    struct member_number priority;   /* below CALL_PRIORITIES */
+    struct member_number idempotent; /* 0 or 1; not given: what the tool says of itself */
 };
 
 /* Runs it and answers the exchange, now (a problem) or when the call has ended. Takes over the
- * exchange's body, in which `args` may lie. */
+ * exchange's body, in which `args` may lie. Of the time limits in the request and in the headers
+ * Request-Timeout and Grpc-Timeout the smallest counts; the request's priority goes before that of
+ * the header. */
 void invocation_start(struct exchange *exchange, const struct invocation_request *request,
                       enum invocation_shape shape);
 

@@ -1,6 +1,6 @@
 /* snakepit: the program. Wires the rooms together, and takes them apart again in order.
  *
- *   options.c      command line and environment
+ *   options.c      command line and environment, around config*.c: the file, and what may be set
  *   gateway.c      route table; what handlers know of the rest
  *   reactor.c      a thread: loop, listener.c (accept, sniff.c), http1*.c, http2*.c
  *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "bridge/bridge.h"
+#include "bridge/run.h"
 #include "bridge/rundir.h"
 #include "bridge/strays.h"
 #include "server/gateway.h"
@@ -30,40 +31,77 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Milliseconds: for running calls to finish after SIGTERM; for a worker to leave; for the last
- * answers to be written. */
-enum { DRAIN_MS = 25000, WORKER_GRACE_MS = 2000, LAST_ANSWERS_MS = 1000, DRAIN_STEP_MS = 20 };
+/* Milliseconds: for the last answers to be written; between two looks at what still runs. */
+enum { LAST_ANSWERS_MS = 1000, DRAIN_STEP_MS = 20 };
 
-/* A worker has so long from its start until it has attached. */
-enum { START_TIMEOUT_US = 60000000 };
+/* For the processes of workers to be gone after their grace. */
+enum { WORKERS_GONE_US = 1000000 };
 
-enum { NEWS_STARTED = 1, NEWS_FAILED = 1 << 16 };
+/* The same trouble of a pool is an error in the log once in that time. */
+enum { COMPLAINT_US = 60000000 };
+
+enum plant_state {
+    PLANT_COMING,  /* neither of the others has happened yet */
+    PLANT_STARTED, /* its first workers are ready, or have been */
+    PLANT_FAILED,  /* it could not start a single one until now */
+};
+
+/* A pool with what belongs to it. */
+struct plant {
+    struct program *program;
+    const struct pool_config *config;
+    struct pool *pool;
+    struct bridge *bridge;
+    char address[RUNDIR_ADDRESS_MAX];
+    _Atomic enum plant_state state;
+    _Atomic uint64_t complained_us; /* 0: never */
+};
 
 struct program {
-    struct options options;
+    struct config config;
     struct gateway gateway;
+    struct plant plants[GATEWAY_MAX_POOLS];
+    struct run run;
     struct rundir rundir;
     struct warden *warden;
     struct supervisor *supervisor;
-    struct bridge *bridge;
     const char *pythons[4];
     char package_path[512];
     int listen_fds[GATEWAY_MAX_REACTORS];
     uint16_t port;
     struct router *router;
-    int signals; /* a signalfd */
-    int news;    /* an eventfd: NEWS_… from the observer */
-    char failure[512];
+    int signals;      /* a signalfd */
+    int news;         /* an eventfd: a plant's state has changed */
+    uint64_t gone_us; /* when no worker may be left */
     _Atomic unsigned connections;
 };
+_Static_assert((int)CONFIG_POOLS_MAX <= (int)GATEWAY_MAX_POOLS &&
+                   (int)CONFIG_POOLS_MAX <= (int)RUNDIR_SOCKETS,
+               "each pool needs a place and a socket");
 
 /* --- what the pool reports --- */
 
+static void enter_state(struct plant *plant, enum plant_state state)
+{
+    uint64_t news = 1;
+    enum plant_state before = atomic_load(&plant->state);
+    while (before != PLANT_STARTED && before != state) {
+        if (!atomic_compare_exchange_weak(&plant->state, &before, state))
+            continue;
+        if (write(plant->program->news, &news, sizeof news) != sizeof news)
+            abort();
+        return;
+    }
+}
+
 static void on_worker_ready(void *context, const char *id, int pid, uint64_t start_us)
 {
-    (void)context;
+    struct plant *plant = context;
     log_event(LOG_INFO, "worker ready", LOG_STR("worker", id), LOG_INT("pid", pid),
               LOG_INT("start_us", start_us), LOG_END);
+    atomic_store(&plant->complained_us, 0);
+    if (atomic_load(&plant->state) == PLANT_FAILED)
+        enter_state(plant, PLANT_STARTED);
 }
 
 static void on_worker_gone(void *context, const char *id, int pid, const struct worker_exit *exit,
@@ -77,24 +115,23 @@ static void on_worker_gone(void *context, const char *id, int pid, const struct 
               LOG_INT("exit_code", exit->code), LOG_INT("calls_lost", lost), LOG_END);
 }
 
-static void tell(const struct program *program, uint64_t news)
-{
-    if (write(program->news, &news, sizeof news) != sizeof news)
-        abort();
-}
-
 static void on_pool_started(void *context, struct pool *pool)
 {
     (void)pool;
-    tell(context, NEWS_STARTED);
+    enter_state(context, PLANT_STARTED);
 }
 
+/* The bridge goes on trying, and fails again each time. */
 static void on_pool_failed(void *context, struct pool *pool, const char *reason)
 {
-    struct program *program = context;
-    log_event(LOG_ERROR, "pool cannot start workers", LOG_STR("pool", pool_name(pool)),
-              LOG_STR("reason", reason), LOG_END);
-    tell(program, NEWS_FAILED);
+    struct plant *plant = context;
+    uint64_t now_us = clock_now_us(), before_us = atomic_load(&plant->complained_us);
+    bool again = before_us && now_us - before_us < COMPLAINT_US;
+    if (!again)
+        atomic_store(&plant->complained_us, now_us);
+    log_event(again ? LOG_DEBUG : LOG_ERROR, "pool cannot start workers",
+              LOG_STR("pool", pool_name(pool)), LOG_STR("reason", reason), LOG_END);
+    enter_state(plant, PLANT_FAILED);
 }
 
 static const struct observer_ops observer_ops = {
@@ -160,76 +197,112 @@ static int block_signals(void)
 
 static void name_address(const struct program *program, unsigned port, char *out_name, size_t size)
 {
-    bool colons = strchr(program->options.host, ':') != NULL;
-    snprintf(out_name, size, "%s%s%s:%u", colons ? "[" : "", program->options.host,
+    bool colons = strchr(program->config.listen.host, ':') != NULL;
+    snprintf(out_name, size, "%s%s%s:%u", colons ? "[" : "", program->config.listen.host,
              colons ? "]" : "", port);
 }
 
 static bool open_port(struct program *program)
 {
     char error[256], address[300];
-    if (listener_open(program->options.host, program->options.port, program->gateway.reactor_count,
-                      program->listen_fds, &program->port, error, sizeof error))
+    if (listener_open(program->config.listen.host, program->config.listen.port,
+                      program->gateway.reactor_count, program->listen_fds, &program->port, error,
+                      sizeof error))
         return true;
-    name_address(program, program->options.port, address, sizeof address);
+    name_address(program, program->config.listen.port, address, sizeof address);
     log_event(LOG_ERROR, "cannot listen", LOG_STR("listen", address), LOG_STR("reason", error),
               LOG_END);
     return false;
 }
 
-static bool start_workers(struct program *program)
+static void make_plant(struct program *program, unsigned index)
 {
     struct gateway *gateway = &program->gateway;
-    struct pool_options pool = pool_defaults();
-    pool.workers = program->options.workers;
-    struct bridge_options bridge = {
-        .interpreter = {.pythons =
-                            program->options.python ? program->pythons : program->pythons + 1,
+    struct plant *plant = &program->plants[index];
+    const struct pool_config *config = &program->config.pools[index];
+    unsigned threads = gateway->reactor_count / program->config.pool_count;
+    rundir_address(&program->rundir, index, plant->address);
+    struct bridge_options options = {
+        .interpreter = {.pythons = program->config.python ? program->pythons : program->pythons + 1,
                         .package_path = program->package_path,
-                        .adapter = program->options.adapter,
-                        .preload = program->options.preload,
-                        .pool = pool.name},
-        .address = program->rundir.address,
-        .threads = gateway->reactor_count,
-        .slots = 1,
-        .start_timeout_us = START_TIMEOUT_US,
+                        .adapter = config->adapter,
+                        .preload = config->preload,
+                        .pool = config->name,
+                        .run = &program->run,
+                        .env = config->env,
+                        .limits = config->limit_list,
+                        .limit_count = config->limit_count,
+                        .no_new_privs = config->no_new_privs},
+        .address = plant->address,
+        .threads = threads ? threads : 1,
+        .profile = config->profile,
+        .slots = config->slots,
+        .start_timeout_us = config->start_timeout_us,
+        .heartbeat_interval_us = config->heartbeat_us,
+        .stall_after_us = config->stall_after_us,
+        .kill_stalled_after_us = config->kill_stalled_us,
     };
+    plant->program = program;
+    plant->config = config;
+    plant->bridge = bridge_new(&options, program->supervisor, gateway->registry);
+    plant->pool = pool_new(&config->options, gateway->registry, bridge_runtime(plant->bridge),
+                           (struct observer){.ops = &observer_ops, .context = plant});
+    gateway->pools[gateway->pool_count++] = plant->pool;
+    bridge_serve(plant->bridge, plant->pool);
+}
+
+/* The gateway's list is complete before the first one starts. */
+static void start_workers(struct program *program)
+{
     program->supervisor = supervisor_start(program->warden);
-    gateway->registry = registry_new();
-    program->bridge = bridge_new(&bridge, program->supervisor, gateway->registry);
-    gateway->pools[0] = pool_new(&pool, gateway->registry, bridge_runtime(program->bridge),
-                                 (struct observer){.ops = &observer_ops, .context = program});
-    gateway->pool_count = 1;
-    bridge_serve(program->bridge, gateway->pools[0]);
-    if (!bridge_listen(program->bridge))
-        return false;
-    pool_start(gateway->pools[0]);
-    return true;
+    program->gateway.registry = registry_new();
+    for (unsigned i = 0; i < program->config.pool_count; i++)
+        make_plant(program, i);
+    for (unsigned i = 0; i < program->gateway.pool_count; i++) {
+        if (bridge_listen(program->plants[i].bridge))
+            pool_start(program->plants[i].pool);
+        else
+            pool_fail(program->plants[i].pool, "no socket for workers can be opened");
+    }
 }
 
 static void start_reactors(struct program *program)
 {
     struct gateway *gateway = &program->gateway;
-    struct http_options http = http_options_default();
     struct reactor_hooks hooks = gateway_hooks;
     program->router = router_new(gateway_routes, gateway_route_count);
     hooks.context = gateway;
     for (unsigned i = 0; i < gateway->reactor_count; i++)
-        gateway->reactors[i] = reactor_new(&http, program->router, &hooks, program->listen_fds[i],
-                                           &program->connections);
+        gateway->reactors[i] = reactor_new(&program->config.http, program->router, &hooks,
+                                           program->listen_fds[i], &program->connections);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_start(gateway->reactors[i]);
 }
 
 /* --- running --- */
 
+static unsigned count_plants(const struct program *program, enum plant_state state)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < program->gateway.pool_count; i++)
+        count += atomic_load(&program->plants[i].state) == state;
+    return count;
+}
+
 static void announce(const struct program *program)
 {
     char listen[300];
+    unsigned workers = 0;
+    for (unsigned i = 0; i < program->gateway.pool_count; i++) {
+        const struct plant *plant = &program->plants[i];
+        if (atomic_load(&plant->state) == PLANT_STARTED)
+            workers += plant->config->options.min_workers;
+    }
     name_address(program, program->port, listen, sizeof listen);
-    log_event(LOG_INFO, "ready", LOG_STR("listen", listen),
-              LOG_INT("workers", program->options.workers),
-              LOG_STR("adapter", program->options.adapter),
+    log_event(LOG_INFO, "ready", LOG_STR("listen", listen), LOG_INT("workers", workers),
+              LOG_INT("pools", count_plants(program, PLANT_STARTED)),
+              LOG_INT("pools_failed", count_plants(program, PLANT_FAILED)),
+              LOG_STR("adapter", program->config.pools[0].adapter),
               LOG_INT("ready_ms", (clock_now_us() - program->gateway.started_us) / 1000), LOG_END);
 }
 
@@ -242,10 +315,10 @@ static bool told_to_leave(const struct program *program, int timeout_ms)
     return read(program->signals, &info, sizeof info) == sizeof info;
 }
 
-/* Until told to leave, or until the first start has failed. Returns the exit code. */
+/* Until told to leave, or until the first start of every pool has failed. Returns the exit code. */
 static int run(const struct program *program)
 {
-    bool started = false;
+    bool announced = false;
     for (;;) {
         struct pollfd waits[] = {{.fd = program->signals, .events = POLLIN},
                                  {.fd = program->news, .events = POLLIN}};
@@ -253,13 +326,13 @@ static int run(const struct program *program)
         poll(waits, 2, -1);
         if (told_to_leave(program, 0))
             return EXIT_SUCCESS;
-        if (read(program->news, &news, sizeof news) != sizeof news)
+        if (read(program->news, &news, sizeof news) != sizeof news || announced ||
+            count_plants(program, PLANT_COMING) > 0)
             continue;
-        if (!started && news >= NEWS_FAILED)
+        if (count_plants(program, PLANT_STARTED) == 0)
             return EXIT_FAILURE;
-        if (!started)
-            announce(program);
-        started = true;
+        announce(program);
+        announced = true;
     }
 }
 
@@ -285,26 +358,50 @@ static void drain(struct program *program)
     atomic_store(&gateway->leaving, true);
     for (unsigned i = 0; i < gateway->pool_count; i++)
         pool_drain(gateway->pools[i]);
-    uint64_t until_us = clock_now_us() + (uint64_t)DRAIN_MS * 1000;
+    uint64_t until_us = clock_now_us() + program->config.drain_timeout_us;
     while (!is_idle(gateway) && clock_now_us() < until_us) {
         if (told_to_leave(program, DRAIN_STEP_MS))
             break;
     }
 }
 
+/* Each worker gets its pool's grace; all leave at the same time. */
+static void stop_workers(struct program *program)
+{
+    struct gateway *gateway = &program->gateway;
+    uint64_t grace_us = 0;
+    for (unsigned i = 0; i < gateway->pool_count; i++) {
+        const struct pool_options *options = &program->config.pools[i].options;
+        pool_stop(gateway->pools[i], options->stop_grace_us);
+        if (options->stop_grace_us > grace_us)
+            grace_us = options->stop_grace_us;
+    }
+    program->gone_us = clock_now_us() + grace_us + WORKERS_GONE_US;
+}
+
+static void close_bridges(struct program *program)
+{
+    for (unsigned i = 0; i < program->gateway.pool_count; i++) {
+        uint64_t now_us = clock_now_us();
+        bridge_wait(program->plants[i].bridge,
+                    program->gone_us > now_us ? program->gone_us - now_us : 0);
+    }
+    for (unsigned i = 0; i < program->gateway.pool_count; i++)
+        bridge_close(program->plants[i].bridge);
+    supervisor_stop(&program->supervisor);
+    for (unsigned i = 0; i < program->gateway.pool_count; i++)
+        bridge_free(&program->plants[i].bridge);
+}
+
 static void stop(struct program *program)
 {
     struct gateway *gateway = &program->gateway;
-    for (unsigned i = 0; i < gateway->pool_count; i++)
-        pool_stop(gateway->pools[i], (uint64_t)WORKER_GRACE_MS * 1000);
+    stop_workers(program);
     for (unsigned i = 0; i < gateway->reactor_count && gateway->reactors[i]; i++)
         reactor_stop(gateway->reactors[i], LAST_ANSWERS_MS);
     for (unsigned i = 0; i < gateway->reactor_count && gateway->reactors[i]; i++)
         reactor_join(gateway->reactors[i]);
-    bridge_wait(program->bridge, (uint64_t)(WORKER_GRACE_MS + 1000) * 1000);
-    bridge_close(program->bridge);
-    supervisor_stop(&program->supervisor);
-    bridge_free(&program->bridge);
+    close_bridges(program);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_free(&gateway->reactors[i]);
     for (unsigned i = 0; i < gateway->pool_count; i++)
@@ -319,11 +416,9 @@ static int serve(struct program *program)
     program->signals = block_signals();
     program->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (open_port(program)) {
-        bool up = start_workers(program);
-        if (up) {
-            start_reactors(program);
-            code = run(program);
-        }
+        start_workers(program);
+        start_reactors(program);
+        code = run(program);
         if (code == EXIT_SUCCESS)
             drain(program);
         stop(program);
@@ -340,14 +435,16 @@ static unsigned reactor_count(void)
 /* What has to be done before there are threads. */
 static bool prepare(struct program *program)
 {
-    log_set_level(program->options.log_level);
+    log_set_level(program->config.log_level);
     log_never_block();
     program->gateway.reactor_count = reactor_count();
-    program->pythons[0] = program->options.python;
+    program->pythons[0] = program->config.python;
     program->pythons[1] = "/usr/bin/python3";
     program->pythons[2] = "python3";
     find_package(program->package_path, sizeof program->package_path);
     raise_file_limit();
+    run_init(&program->run, program->config.instance);
+    run_sweep(&program->run);
     if (!rundir_make(&program->rundir))
         return false;
     program->warden = warden_start(&program->rundir);
@@ -356,25 +453,23 @@ static bool prepare(struct program *program)
 
 int main(int count, char **arguments)
 {
-    struct options options;
     if (!open_standard_streams())
         return EXIT_FAILURE;
-    uint64_t started_us = clock_now_us();
-    switch (options_read(count, arguments, &options)) {
+    struct program *program = MEM_NEW(struct program);
+    int code = EXIT_SUCCESS;
+    program->gateway.started_us = clock_now_us();
+    switch (options_read(count, arguments, &program->config)) {
     case OPTIONS_SERVE:
+        code = prepare(program) ? serve(program) : EXIT_FAILURE;
+        rundir_remove(&program->rundir);
+        warden_stop(&program->warden);
         break;
     case OPTIONS_DONE:
-        return EXIT_SUCCESS;
+        break;
     case OPTIONS_WRONG:
-        return 2;
+        code = 2;
     }
-    struct program *program = MEM_NEW(struct program);
-    program->options = options;
-    program->gateway.started_us = started_us;
-    int code = prepare(program) ? serve(program) : EXIT_FAILURE;
-    rundir_remove(&program->rundir);
-    warden_stop(&program->warden);
-    strays_kill();
+    config_deinit(&program->config);
     free(program);
     return code;
 }

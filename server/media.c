@@ -13,8 +13,7 @@ static struct bytes trim(struct bytes text)
     return text;
 }
 
-/* Cuts `rest` at the first `separator` and returns what was before it. */
-static struct bytes cut(struct bytes *rest, char separator)
+struct bytes media_cut(struct bytes *rest, char separator)
 {
     const char *at = rest->len ? memchr(rest->data, separator, rest->len) : NULL;
     size_t len = at ? (size_t)(at - rest->data) : rest->len;
@@ -34,7 +33,7 @@ bool media_is_plain(struct bytes type)
 
 bool media_is_json(struct bytes type)
 {
-    struct bytes essence = cut(&type, ';');
+    struct bytes essence = media_cut(&type, ';');
     struct bytes suffix = BYTES("+json");
     if (bytes_equal_nocase(essence, BYTES("application/json")))
         return true;
@@ -46,7 +45,7 @@ bool media_is_json(struct bytes type)
 static int quality(struct bytes parameters)
 {
     while (parameters.len) {
-        struct bytes parameter = cut(&parameters, ';');
+        struct bytes parameter = media_cut(&parameters, ';');
         if (parameter.len > 2 && (parameter.data[0] | 0x20) == 'q' && parameter.data[1] == '=') {
             char text[8] = {0};
             memcpy(text, parameter.data + 2, parameter.len - 2 < 6 ? parameter.len - 2 : 6);
@@ -60,8 +59,8 @@ static int quality(struct bytes parameters)
 static int quality_of(struct bytes accept, const char *type)
 {
     while (accept.len) {
-        struct bytes range = cut(&accept, ',');
-        if (bytes_equal_nocase(cut(&range, ';'), bytes_of(type)))
+        struct bytes range = media_cut(&accept, ',');
+        if (bytes_equal_nocase(media_cut(&range, ';'), bytes_of(type)))
             return quality(range);
     }
     return -1;

@@ -16,4 +16,8 @@ bool media_is_plain(struct bytes type);
  * it is absent or says nothing of `type` but through wildcards. */
 bool media_prefers(struct bytes accept, const char *type, const char *other);
 
+/* Cuts `rest`, a header's value, at the first `separator` and returns what was before it without
+ * the white space around it. */
+struct bytes media_cut(struct bytes *rest, char separator);
+
 #endif

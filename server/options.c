@@ -1,205 +1,217 @@
 #include "server/options.h"
 
-#include "pool/pool.h"
+#include "server/config_schema.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #ifndef SNAKEPIT_VERSION
 #define SNAKEPIT_VERSION "unknown"
 #endif
 
-/* Each sets one option from text. Returns NULL, or what the text should have been. */
-typedef const char *setter(struct options *options, const char *text);
+enum { NAME_MAX_LEN = 160 };
 
-static const char *set_port(struct options *options, const char *text)
+static const char variable_prefix[] = "SNAKEPIT_";
+
+/* --- help --- */
+
+static void print_option(const char *name, const char *value, const char *help)
 {
-    char *end = NULL;
-    errno = 0;
-    unsigned long port = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 65536;
-    if (port > 65535 || *end)
-        return "HOST:PORT with a port from 0 to 65535";
-    options->port = (uint16_t)port;
-    return NULL;
+    char flag[64];
+    snprintf(flag, sizeof flag, "--%s%s%s", name, value[0] ? " " : "", value);
+    printf("  %-24s %s\n", flag, help);
 }
-
-static const char *set_listen(struct options *options, const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    const char *start = text;
-    size_t len = colon ? (size_t)(colon - text) : 0;
-    if (!colon)
-        return "HOST:PORT";
-    if (len >= 2 && text[0] == '[' && colon[-1] == ']') {
-        start++;
-        len -= 2;
-    }
-    if (len >= sizeof options->host)
-        return "HOST:PORT with a shorter host";
-    memcpy(options->host, start, len);
-    options->host[len] = '\0';
-    return set_port(options, colon + 1);
-}
-
-static const char *set_workers(struct options *options, const char *text)
-{
-    char *end = NULL;
-    unsigned long workers = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 0;
-    if (workers < 1 || workers > POOL_MAX_WORKERS || *end)
-        return "a number from 1 to 150";
-    options->workers = (unsigned)workers;
-    return NULL;
-}
-
-static const char *set_adapter(struct options *options, const char *text)
-{
-    options->adapter = text;
-    return text[0] ? NULL : "MODULE or MODULE.CLASS";
-}
-
-static const char *set_preload(struct options *options, const char *text)
-{
-    options->preload = text;
-    return NULL;
-}
-
-static const char *set_python(struct options *options, const char *text)
-{
-    options->python = text;
-    return text[0] ? NULL : "a program";
-}
-
-static const char *set_log_level(struct options *options, const char *text)
-{
-    return log_level_parse(text, &options->log_level) ? NULL
-                                                      : "debug, info, warning, error or none";
-}
-
-static const char *set_insecure(struct options *options, const char *text)
-{
-    bool yes = strcasecmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    options->insecure = yes;
-    return yes || strcasecmp(text, "false") == 0 || strcmp(text, "0") == 0 ? NULL : "true or false";
-}
-
-/* The flag --some-name is also SNAKEPIT_SOME_NAME in the environment. */
-static const struct option_row {
-    const char *name;
-    const char *value; /* what it takes, for the help; NULL: nothing, the flag says true */
-    const char *help;
-    setter *set;
-} rows[] = {
-    {"listen", "HOST:PORT", "where to listen (127.0.0.1:8080); port 0 takes a free one",
-     set_listen},
-    {"workers", "N", "Python processes (one for each processor)", set_workers},
-    {"adapter", "MODULE.CLASS", "what to serve: a class, or a module of functions (the demo)",
-     set_adapter},
-    {"preload", "MODULE,…", "modules to import once, before the workers are forked", set_preload},
-    {"python", "PROGRAM", "interpreter of the workers (the first that has grpc and protobuf)",
-     set_python},
-    {"log-level", "LEVEL", "debug, info, warning, error or none (info)", set_log_level},
-    {"insecure", NULL, "allow to listen beyond this machine, without authentication", set_insecure},
-};
-enum { ROWS = sizeof rows / sizeof rows[0] };
 
 static void print_help(void)
 {
-    printf("Usage: snakepit serve [OPTIONS]\n"
+    printf("Usage: snakepit serve [OPTIONS]     serve Python functions over HTTP\n"
+           "       snakepit config [OPTIONS]    print the configuration that this gives, with all "
+           "its keys\n"
            "       snakepit --version | --help\n\n"
-           "Serves Python functions over HTTP/1.1 and HTTP/2 from a pool of worker processes.\n\n"
-           "Options (each also as an environment variable, --log-level as SNAKEPIT_LOG_LEVEL):\n");
-    for (unsigned i = 0; i < ROWS; i++) {
-        char flag[48];
-        snprintf(flag, sizeof flag, "--%s %s", rows[i].name, rows[i].value ? rows[i].value : "");
-        printf("  %-26s %s\n", flag, rows[i].help);
-    }
+           "Options (each also in the environment, --log-level as SNAKEPIT_LOG_LEVEL; options "
+           "win):\n");
+    print_option("config", "FILE", "read this first, YAML; see \"snakepit config\"");
+    print_option("listen", "HOST:PORT",
+                 "where to listen (127.0.0.1:8080); port 0 takes a free one");
+    print_option("workers", "N", "Python processes (one for each processor)");
+    print_option("adapter", "MODULE.CLASS",
+                 "what to serve: a class, or a module of functions (the demo)");
+    print_option("preload", "MODULE,…", "modules to import once, before the workers are forked");
+    print_option("python", "PROGRAM",
+                 "interpreter of the workers (the first that has grpc and protobuf)");
+    print_option("log-level", "LEVEL", "debug, info, warning, error or none (info)");
+    print_option("insecure", "", "allow to listen beyond this machine, without authentication");
+    printf("\nEvery key of the file is an option: http.body_limit is --http-body-limit, and "
+           "max_workers of\nthe pool \"default\" is --pools-default-max-workers. --workers, "
+           "--adapter and --preload mean the\npool \"default\", or the first.\n");
 }
 
-static enum options_verdict wrong(const char *what, const char *name, const char *given,
-                                  const char *expected)
+/* --- errors, one line each --- */
+
+static enum options_verdict wrong(const char *place, const char *what)
 {
-    fprintf(stderr, "snakepit: %s%s%s%s%s%s; see snakepit --help\n", what, name,
-            given ? " is \"" : "", given ? given : "", given ? "\", expected " : "",
-            expected ? expected : "");
+    fprintf(stderr, "snakepit: %s %s; see snakepit --help\n", place, what);
     return OPTIONS_WRONG;
 }
 
-static void variable_name(const struct option_row *row, char *out_name, size_t size)
+static enum options_verdict wrong_file(const char *path, const struct config_fault *fault)
 {
-    snprintf(out_name, size, "SNAKEPIT_%s", row->name);
-    for (char *at = out_name; *at; at++)
-        *at = *at == '-' ? '_' : (char)toupper((unsigned char)*at);
+    if (fault->line)
+        fprintf(stderr, "%s:%u:%u: %s\n", path, fault->line, fault->column, fault->text);
+    else
+        fprintf(stderr, "snakepit: %s %s\n", path, fault->text);
+    return OPTIONS_WRONG;
 }
 
-/* A variable that is set but empty counts as not set. */
-static enum options_verdict read_environment(struct options *options)
+/* --- names --- */
+
+/* --http-body-limit, HTTP_BODY_LIMIT: one from the other. */
+static void flag_to_name(const char *flag, size_t len, char *out_name, size_t size)
 {
-    for (unsigned i = 0; i < ROWS; i++) {
-        char name[48];
-        variable_name(&rows[i], name, sizeof name);
-        const char *text = getenv(name);
-        const char *expected = text && text[0] ? rows[i].set(options, text) : NULL;
-        if (expected)
-            return wrong("", name, text, expected);
+    snprintf(out_name, size, "%.*s", (int)(len < size ? len : size - 1), flag);
+    for (char *at = out_name; *at; at++)
+        *at = isalnum((unsigned char)*at) ? (char)toupper((unsigned char)*at) : '_';
+}
+
+static void target_to_flag(const struct config_target *target, char *out_flag, size_t size)
+{
+    config_target_name(target, out_flag, size);
+    for (char *at = out_flag; *at; at++)
+        *at = *at == '_' ? '-' : (char)tolower((unsigned char)*at);
+}
+
+/* --- the environment --- */
+
+/* A variable that is set but empty counts as not set. */
+static enum options_verdict read_environment(struct config *config)
+{
+    struct config_target target;
+    struct config_mark mark = {.given = true};
+    struct config_fault fault;
+    for (size_t i = 0; config_target_at(config, i, &target); i++) {
+        char name[NAME_MAX_LEN], variable[NAME_MAX_LEN + sizeof variable_prefix];
+        config_target_name(&target, name, sizeof name);
+        snprintf(variable, sizeof variable, "%s%s", variable_prefix, name);
+        const char *text = getenv(variable);
+        if (text && text[0] && !config_set(config, &target, bytes_of(text), mark, &fault))
+            return wrong(variable, fault.text);
     }
     return OPTIONS_SERVE;
 }
 
-static const struct option_row *find_row(const char *name, size_t len)
+/* A variable that is nearly one of ours, or means a pool, is a mistake; others are somebody
+ * else's. */
+static enum options_verdict check_variable(struct config *config, const char *variable)
 {
-    for (unsigned i = 0; i < ROWS; i++) {
-        if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0)
-            return &rows[i];
+    struct config_target target;
+    char name[NAME_MAX_LEN], nearest[NAME_MAX_LEN], what[NAME_MAX_LEN + 80];
+    const char *equals = strchr(variable, '=');
+    size_t len = equals ? (size_t)(equals - variable) : 0;
+    const size_t prefix_len = sizeof variable_prefix - 1;
+    if (len <= prefix_len || len - prefix_len >= sizeof name || !equals[1] ||
+        strncmp(variable, variable_prefix, prefix_len) != 0)
+        return OPTIONS_SERVE;
+    snprintf(name, sizeof name, "%.*s", (int)(len - prefix_len), variable + prefix_len);
+    if (strcmp(name, "CONFIG") == 0 || config_find(config, name, &target) ||
+        (!target.row && strncmp(name, "POOLS_", strlen("POOLS_")) != 0))
+        return OPTIONS_SERVE;
+    snprintf(what, sizeof what, "means no key of a pool that there is");
+    if (target.row) {
+        config_target_name(&target, nearest, sizeof nearest);
+        snprintf(what, sizeof what, "means no key, did you mean %s%s?", variable_prefix, nearest);
     }
-    return NULL;
+    snprintf(nearest, sizeof nearest, "%.*s", (int)len, variable);
+    return wrong(nearest, what);
 }
 
-/* One argument, "--name value" or "--name=value"; moves `at` over what it used. */
-static enum options_verdict read_flag(struct options *options, int count, char **arguments, int *at)
+static enum options_verdict check_environment(struct config *config)
 {
-    const char *argument = arguments[(*at)++];
+    enum options_verdict verdict = OPTIONS_SERVE;
+    for (char **variable = environ; *variable && verdict == OPTIONS_SERVE; variable++)
+        verdict = check_variable(config, *variable);
+    return verdict;
+}
+
+/* --- the arguments --- */
+
+static enum options_verdict wrong_flag(const char *argument, const struct config_target *nearest)
+{
+    char flag[NAME_MAX_LEN], what[NAME_MAX_LEN + 40] = "is no option";
+    if (nearest->row) {
+        target_to_flag(nearest, flag, sizeof flag);
+        snprintf(what, sizeof what, "is no option, did you mean --%s?", flag);
+    }
+    return wrong(argument, what);
+}
+
+/* One argument, "--name value" or "--name=value", taken apart. */
+struct flag {
+    char name[NAME_MAX_LEN]; /* as in the environment; empty: it is no flag */
+    const char *argument;
+    const char *value; /* behind the =, or NULL */
+};
+
+static struct flag take_apart(const char *argument)
+{
+    struct flag flag = {.argument = argument};
     const char *equals = strchr(argument, '=');
     size_t len = equals ? (size_t)(equals - argument) : strlen(argument);
-    const struct option_row *row = len > 2 && argument[0] == '-' && argument[1] == '-'
-                                       ? find_row(argument + 2, len - 2)
-                                       : NULL;
-    if (!row)
-        return wrong("unknown argument ", argument, NULL, NULL);
-    const char *text = equals ? equals + 1 : row->value ? NULL : "true";
+    if (len > 2 && argument[0] == '-' && argument[1] == '-')
+        flag_to_name(argument + 2, len - 2, flag.name, sizeof flag.name);
+    flag.value = equals ? equals + 1 : NULL;
+    return flag;
+}
+
+/* Moves `at` over what it used. */
+static enum options_verdict read_flag(struct config *config, int count, char **arguments, int *at)
+{
+    struct config_target target = {0};
+    struct config_fault fault;
+    char place[NAME_MAX_LEN] = "--config";
+    struct flag flag = take_apart(arguments[(*at)++]);
+    bool is_config = strcmp(flag.name, "CONFIG") == 0;
+    if (!flag.name[0] || (!is_config && !config_find(config, flag.name, &target)))
+        return wrong_flag(flag.argument, &target);
+    const char *text = flag.value;
+    if (!text && !is_config && target.row->kind == CONFIG_SWITCH)
+        text = "true";
     if (!text && *at < count)
         text = arguments[(*at)++];
     if (!text)
-        return wrong("missing value of ", argument, NULL, NULL);
-    const char *expected = row->set(options, text);
-    return expected ? wrong("--", row->name, text, expected) : OPTIONS_SERVE;
-}
-
-/* A name could lead anywhere; "localhost" is the exception by RFC 6761. */
-static bool is_loopback(const char *host)
-{
-    struct in_addr address;
-    bool numeric = inet_pton(AF_INET, host, &address) == 1;
-    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 ||
-           (numeric && ntohl(address.s_addr) >> 24 == 127);
-}
-
-static enum options_verdict read_arguments(struct options *options, int count, char **arguments)
-{
-    if (count < 2 || strcmp(arguments[1], "serve") != 0)
-        return wrong(count < 2 ? "missing command: snakepit serve" : "unknown command ",
-                     count < 2 ? "" : arguments[1], NULL, NULL);
-    for (int at = 2; at < count;) {
-        enum options_verdict verdict = read_flag(options, count, arguments, &at);
-        if (verdict != OPTIONS_SERVE)
-            return verdict;
-    }
+        return wrong(flag.argument, "needs a value");
+    if (is_config)
+        return OPTIONS_SERVE;
+    target_to_flag(&target, place + 2, sizeof place - 2);
+    if (!config_set(config, &target, bytes_of(text), (struct config_mark){.given = true}, &fault))
+        return wrong(place, fault.text);
     return OPTIONS_SERVE;
+}
+
+static enum options_verdict read_arguments(struct config *config, int count, char **arguments)
+{
+    enum options_verdict verdict = OPTIONS_SERVE;
+    for (int at = 2; at < count && verdict == OPTIONS_SERVE;)
+        verdict = read_flag(config, count, arguments, &at);
+    return verdict;
+}
+
+/* --- the file --- */
+
+/* The last --config there is, else the variable; NULL: none. Needs no configuration, since what the
+ * other flags mean depends on the file. */
+static const char *find_file(int count, char **arguments)
+{
+    const char *path = getenv("SNAKEPIT_CONFIG");
+    for (int i = 2; i < count; i++) {
+        struct flag flag = take_apart(arguments[i]);
+        if (strcmp(flag.name, "CONFIG") == 0)
+            path = flag.value ? flag.value : i + 1 < count ? arguments[i + 1] : NULL;
+    }
+    return path && path[0] ? path : NULL;
 }
 
 static bool asks_for(int count, char **arguments, const char *flag, const char *letter)
@@ -211,19 +223,39 @@ static bool asks_for(int count, char **arguments, const char *flag, const char *
     return false;
 }
 
-enum options_verdict options_read(int count, char **arguments, struct options *out_options)
+static enum options_verdict read_all(const char *path, int count, char **arguments,
+                                     struct config *config)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    *out_options = (struct options){
-        .host = "127.0.0.1",
-        .port = 8080,
-        .workers = processors < 1                  ? 1
-                   : processors > POOL_MAX_WORKERS ? POOL_MAX_WORKERS
-                                                   : (unsigned)processors,
-        .adapter = "snakepit_bridge.demo.Demo",
-        .preload = "",
-        .log_level = LOG_INFO,
-    };
+    struct config_fault fault;
+    if (path && !config_load(config, path, &fault))
+        return wrong_file(path, &fault);
+    if (config->pool_count == 0)
+        config_add_pool(config);
+    enum options_verdict verdict = read_environment(config);
+    if (verdict == OPTIONS_SERVE)
+        verdict = read_arguments(config, count, arguments);
+    if (verdict == OPTIONS_SERVE)
+        verdict = check_environment(config);
+    if (verdict != OPTIONS_SERVE || config_finish(config, &fault))
+        return verdict;
+    if (fault.line)
+        return wrong_file(path, &fault);
+    fprintf(stderr, "snakepit: %s\n", fault.text);
+    return OPTIONS_WRONG;
+}
+
+static enum options_verdict print_config(const struct config *config)
+{
+    struct buffer text = {0};
+    config_write(config, &text);
+    fwrite(text.data, 1, text.len, stdout);
+    buffer_deinit(&text);
+    return OPTIONS_DONE;
+}
+
+enum options_verdict options_read(int count, char **arguments, struct config *out_config)
+{
+    config_init(out_config);
     if (asks_for(count, arguments, "--help", "-h")) {
         print_help();
         return OPTIONS_DONE;
@@ -232,12 +264,12 @@ enum options_verdict options_read(int count, char **arguments, struct options *o
         puts("snakepit " SNAKEPIT_VERSION);
         return OPTIONS_DONE;
     }
-    enum options_verdict verdict = read_environment(out_options);
-    if (verdict == OPTIONS_SERVE)
-        verdict = read_arguments(out_options, count, arguments);
-    if (verdict == OPTIONS_SERVE && !out_options->insecure && !is_loopback(out_options->host))
-        return wrong("listening on ", out_options->host, NULL,
-                     " would let anyone run tools, since there is no authentication: add "
-                     "--insecure if that is meant");
-    return verdict;
+    if (count < 2)
+        return wrong("a command", "is missing: snakepit serve");
+    bool only_print = strcmp(arguments[1], "config") == 0;
+    if (!only_print && strcmp(arguments[1], "serve") != 0)
+        return wrong(arguments[1], "is no command, expected serve or config");
+    enum options_verdict verdict =
+        read_all(find_file(count, arguments), count, arguments, out_config);
+    return verdict == OPTIONS_SERVE && only_print ? print_config(out_config) : verdict;
 }

@@ -1,31 +1,18 @@
-/* The command line and its environment. */
+/* The command line and its environment, around the configuration. */
 #ifndef SNAKEPIT_SERVER_OPTIONS_H
 #define SNAKEPIT_SERVER_OPTIONS_H
 
-#include "base/log.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-struct options {
-    char host[256];
-    uint16_t port;
-    unsigned workers;
-    const char *adapter;
-    const char *preload;
-    const char *python; /* NULL: find one */
-    enum log_level log_level;
-    bool insecure; /* listen beyond loopback although nobody is asked who they are */
-};
+#include "server/config.h"
 
 enum options_verdict {
     OPTIONS_SERVE, /* go on */
-    OPTIONS_DONE,  /* help or version was asked for and printed */
+    OPTIONS_DONE,  /* what was asked for has been printed */
     OPTIONS_WRONG, /* one line was printed to standard error */
 };
 
-/* Reads the environment, then the arguments, which win. Strings are borrowed from them. Before
- * there are threads. */
-enum options_verdict options_read(int count, char **arguments, struct options *out_options);
+/* Reads the file that --config or SNAKEPIT_CONFIG names, then the environment, then the arguments;
+ * the last one wins. Before there are threads. The configuration is the caller's, to be
+ * deinitialised whatever the verdict. */
+enum options_verdict options_read(int count, char **arguments, struct config *out_config);
 
 #endif

@@ -19,6 +19,26 @@ static const char *executed_name(enum call_executed executed)
     return names[executed];
 }
 
+const char *outcome_end_name(enum call_end end)
+{
+    static const char *const names[CALL_ENDS] = {
+        [CALL_END_RESULT] = "result",
+        [CALL_END_FAILURE] = "failure",
+        [CALL_END_CRASH] = "worker_crash",
+        [CALL_END_SATURATED] = "pool_saturated",
+        [CALL_END_QUEUE_TIMEOUT] = "queue_timeout",
+        [CALL_END_TIMEOUT] = "timeout",
+        [CALL_END_DEADLINE] = "deadline",
+        [CALL_END_CANCELLED] = "cancelled",
+        [CALL_END_NO_WORKERS] = "no_workers",
+        [CALL_END_UNREACHABLE] = "deadline_unreachable",
+        [CALL_END_CIRCUIT_OPEN] = "circuit_open",
+        [CALL_END_POISON] = "poison",
+        [CALL_END_SHUTDOWN] = "shutdown",
+    };
+    return names[end];
+}
+
 /* --- results --- */
 
 static struct bytes printed(struct exchange *exchange, const char *text)
@@ -98,7 +118,7 @@ static void respond_json(const struct invocation *invocation)
 
 /* --- problems --- */
 
-/* What every problem of a call says: the tool and the pool. */
+/* What every problem of a call says: the tool, the pool, and how many workers it was given to. */
 static void add_place(struct buffer *members, const struct call *call)
 {
     buffer_add_string(members, "\"tool\":");
@@ -108,6 +128,14 @@ static void add_place(struct buffer *members, const struct call *call)
         buffer_add_string(members, ",\"session_id\":");
         buffer_add_json_string(members, call->session_id);
     }
+    if (call->outcome.attempts)
+        buffer_printf(members, ",\"attempts\":%u", call->outcome.attempts);
+}
+
+/* Another try does no harm. */
+static bool is_repeatable(const struct call *call)
+{
+    return call->outcome.executed == EXECUTED_NO || call->idempotent;
 }
 
 static void respond_problem(const struct invocation *invocation, struct problem *problem,
@@ -206,12 +234,12 @@ static void respond_crash(const struct invocation *invocation)
                                call->outcome.worker, abbreviation ? "SIG" : crash->cause,
                                abbreviation ? abbreviation : ""),
         .executed = executed_name(call->outcome.executed),
-        .retryable = call->tool->spec.idempotent,
+        .retryable = is_repeatable(call),
     };
     respond_problem(invocation, &problem, &members);
 }
 
-/* Ends that say nothing but their name. */
+/* Ends that say nothing but their name; `retryable` if another try can succeed and does no harm. */
 #define PLAIN_END(status_, code_, category_, retryable_, detail_)                                  \
     {                                                                                              \
         .status = (status_), .code = (code_), .category = (category_), .retryable = (retryable_),  \
@@ -223,7 +251,16 @@ static const struct problem plain_ends[CALL_ENDS] = {
     [CALL_END_QUEUE_TIMEOUT] =
         PLAIN_END(503, "queue_timeout", "timeout", true, "no worker became free in time"),
     [CALL_END_TIMEOUT] =
-        PLAIN_END(504, "worker_timeout", "timeout", false, "the tool did not answer in time"),
+        PLAIN_END(504, "worker_timeout", "timeout", true, "the tool did not answer in time"),
+    [CALL_END_DEADLINE] =
+        PLAIN_END(504, "deadline_exceeded", "timeout", true, "the call's time in all is up"),
+    [CALL_END_UNREACHABLE] = PLAIN_END(503, "deadline_unreachable", "pool", true,
+                                       "the deadline cannot be met: too many calls wait"),
+    [CALL_END_CIRCUIT_OPEN] =
+        PLAIN_END(503, "circuit_open", "pool", true, "the pool lost too many calls in a row"),
+    [CALL_END_POISON] = PLAIN_END(422, "poison_request", "worker", false,
+                                  "the same request has killed workers before; it is listed in "
+                                  "/pools/{name}/poison and can be cleared there"),
     [CALL_END_CANCELLED] = PLAIN_END(499, "cancelled", "worker", false, "the call was cancelled"),
     [CALL_END_NO_WORKERS] =
         PLAIN_END(503, "no_workers_available", "pool", true, "the pool cannot start workers"),
@@ -238,6 +275,7 @@ static void respond_plain(const struct invocation *invocation)
     struct problem problem = plain_ends[outcome->end];
     add_place(&members, invocation->call);
     problem.executed = executed_name(outcome->executed);
+    problem.retryable &= is_repeatable(invocation->call);
     if (problem.status == 503)
         problem.retry_after_s = outcome->retry_after_s ? outcome->retry_after_s : 1;
     if (outcome->end == CALL_END_SATURATED) {
@@ -267,6 +305,10 @@ void outcome_respond(struct invocation *invocation)
     case CALL_END_SATURATED:
     case CALL_END_QUEUE_TIMEOUT:
     case CALL_END_TIMEOUT:
+    case CALL_END_DEADLINE:
+    case CALL_END_UNREACHABLE:
+    case CALL_END_CIRCUIT_OPEN:
+    case CALL_END_POISON:
     case CALL_END_CANCELLED:
     case CALL_END_NO_WORKERS:
     case CALL_END_SHUTDOWN:

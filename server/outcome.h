@@ -14,4 +14,7 @@ struct invocation {
 /* Answers the exchange of a call that is DONE. */
 void outcome_respond(struct invocation *invocation);
 
+/* How the ends are called in metrics and counters; static. */
+const char *outcome_end_name(enum call_end end);
+
 #endif

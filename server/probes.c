@@ -22,10 +22,10 @@ static unsigned check_pools(const struct gateway *gateway,
         pool_look(gateway->pools[i], &view);
         bool good = passes(&view);
         passed += good;
-        buffer_printf(lines, "[%c] pool %s: %s, %u of %u workers ready%s%s\n", good ? '+' : '-',
-                      pool_name(gateway->pools[i]), pool_state_name(view.state),
-                      view.workers[WORKER_READY], view.workers_wanted, view.reason[0] ? ": " : "",
-                      view.reason);
+        buffer_printf(lines, "[%c] pool %s: %s, %u of %u workers ready, circuit breaker %s%s%s\n",
+                      good ? '+' : '-', pool_name(gateway->pools[i]), pool_state_name(view.state),
+                      view.workers[WORKER_READY], view.workers_wanted,
+                      breaker_state_name(view.breaker), view.reason[0] ? ": " : "", view.reason);
     }
     return passed;
 }
@@ -59,9 +59,12 @@ void probes_live(struct exchange *exchange)
     respond(exchange, true, NULL, &lines);
 }
 
+/* An open circuit breaker does not count: it closes again only by calls, which would not come any
+ * more. A pool that may have no worker starts one for the first call. */
 static bool can_take_calls(const struct pool_view *view)
 {
-    return view->state != POOL_LEAVING && view->workers[WORKER_READY] > 0;
+    bool on_demand = view->state == POOL_RUNNING && view->min_workers == 0;
+    return view->state != POOL_LEAVING && (view->workers[WORKER_READY] > 0 || on_demand);
 }
 
 void probes_ready(struct exchange *exchange)

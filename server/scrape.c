@@ -4,6 +4,7 @@
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/media.h"
+#include "server/outcome.h"
 
 #include <stdio.h>
 
@@ -120,30 +121,37 @@ struct pools {
 
 static void add_ends(struct metrics_writer *writer, const struct pools *pools)
 {
-    static const char *const ends[CALL_ENDS] = {
-        [CALL_END_RESULT] = "result",       [CALL_END_FAILURE] = "failure",
-        [CALL_END_CRASH] = "worker_crash",  [CALL_END_SATURATED] = "pool_saturated",
-        [CALL_END_TIMEOUT] = "timeout",     [CALL_END_QUEUE_TIMEOUT] = "queue_timeout",
-        [CALL_END_CANCELLED] = "cancelled", [CALL_END_NO_WORKERS] = "no_workers",
-        [CALL_END_SHUTDOWN] = "shutdown",
-    };
     metrics_family(writer, "snakepit_calls", METRICS_COUNTER, "Calls that have ended.");
     for (unsigned i = 0; i < pools->count; i++) {
         for (unsigned end = 0; end < CALL_ENDS; end++)
-            metrics_sample(writer, METRICS_LABELS({"pool", pools->names[i]}, {"end", ends[end]}),
-                           (double)pools->views[i].ends[end]);
+            metrics_sample(
+                writer, METRICS_LABELS({"pool", pools->names[i]}, {"end", outcome_end_name(end)}),
+                (double)pools->views[i].ends[end]);
     }
 }
 
 static void add_workers(struct metrics_writer *writer, const struct pools *pools)
 {
-    metrics_family(writer, "snakepit_workers", METRICS_GAUGE, "Worker seats by state.");
+    metrics_family(writer, "snakepit_workers", METRICS_GAUGE, "Workers by state.");
     for (unsigned i = 0; i < pools->count; i++) {
-        for (unsigned state = 0; state < WORKER_STATES; state++)
+        for (unsigned state = WORKER_STARTING; state < WORKER_STATES; state++)
             metrics_sample(
                 writer,
                 METRICS_LABELS({"pool", pools->names[i]}, {"state", worker_state_name(state)}),
                 pools->views[i].workers[state]);
+    }
+}
+
+static void add_breakers(struct metrics_writer *writer, const struct pools *pools)
+{
+    metrics_family(writer, "snakepit_breaker_state", METRICS_GAUGE,
+                   "Circuit breaker of the pool: 1 for the state it is in.");
+    for (unsigned i = 0; i < pools->count; i++) {
+        for (unsigned state = BREAKER_CLOSED; state <= BREAKER_HALF_OPEN; state++)
+            metrics_sample(
+                writer,
+                METRICS_LABELS({"pool", pools->names[i]}, {"state", breaker_state_name(state)}),
+                pools->views[i].breaker == state);
     }
 }
 
@@ -184,6 +192,46 @@ static double read_late(const struct pool_view *view)
     return (double)view->late_answers;
 }
 
+static double read_retries(const struct pool_view *view)
+{
+    return (double)view->retries;
+}
+
+static double read_recycled(const struct pool_view *view)
+{
+    return (double)view->recycled;
+}
+
+static double read_opened(const struct pool_view *view)
+{
+    return (double)view->breaker_opened;
+}
+
+static double read_wanted(const struct pool_view *view)
+{
+    return view->workers_wanted;
+}
+
+static double read_poisoned(const struct pool_view *view)
+{
+    return view->poisoned;
+}
+
+static double read_oldest(const struct pool_view *view)
+{
+    return (double)view->queue_oldest_us / 1e6;
+}
+
+static double read_wait(const struct pool_view *view)
+{
+    return (double)view->queue_wait_us / 1e6;
+}
+
+static double read_limit(const struct pool_view *view)
+{
+    return view->queue_limit;
+}
+
 static const struct pool_number pool_numbers[] = {
     {"snakepit_queue_depth", "Calls waiting for a worker.", METRICS_GAUGE, read_queue_depth},
     {"snakepit_calls_in_flight", "Calls that workers have.", METRICS_GAUGE, read_inflight},
@@ -193,6 +241,21 @@ static const struct pool_number pool_numbers[] = {
     {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER,
      read_requeued},
     {"snakepit_late_answers", "Answers to calls that had ended.", METRICS_COUNTER, read_late},
+    {"snakepit_calls_retried", "Calls run again after their worker died.", METRICS_COUNTER,
+     read_retries},
+    {"snakepit_workers_recycled", "Workers replaced or dismissed on purpose.", METRICS_COUNTER,
+     read_recycled},
+    {"snakepit_workers_wanted", "Workers that the pool keeps at the moment.", METRICS_GAUGE,
+     read_wanted},
+    {"snakepit_breaker_opened", "Times that the circuit breaker has opened.", METRICS_COUNTER,
+     read_opened},
+    {"snakepit_poisoned_requests", "Requests refused because they have killed workers.",
+     METRICS_GAUGE, read_poisoned},
+    {"snakepit_queue_limit", "Calls that may wait for a worker.", METRICS_GAUGE, read_limit},
+    {"snakepit_queue_oldest_seconds", "How long the oldest of those that wait has waited.",
+     METRICS_GAUGE, read_oldest},
+    {"snakepit_queue_wait_seconds", "Moving average of the wait, alpha 0.2.", METRICS_GAUGE,
+     read_wait},
 };
 
 static void add_pool_numbers(struct metrics_writer *writer, const struct pools *pools)
@@ -238,6 +301,7 @@ void scrape_get(struct exchange *exchange)
     add_connections(&writer, gateway);
     add_ends(&writer, &pools);
     add_workers(&writer, &pools);
+    add_breakers(&writer, &pools);
     add_pool_numbers(&writer, &pools);
     add_pool_times(&writer, &pools);
     metrics_end(&writer);

@@ -1,6 +1,7 @@
 /* How things end: workers that die, clients that leave, the gateway told to go or killed. Each test
  * has a gateway of its own. */
-#include "suite.h"
+#include "ledger.h"
+#include "look.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -12,14 +13,12 @@
  * kernel. */
 enum { MAX_WORKERS = 16, GONE_SECONDS = 1, PATIENCE_SECONDS = 20 };
 
-static char path_of_ledger[128];
-
 static void start(const char *workers)
 {
     gateway = gateway_start(
         (const char *const[]){"--workers", workers, "--adapter", "ledger.Ledger", NULL}, NULL);
     client = client_new(gateway_port(gateway), false);
-    snprintf(path_of_ledger, sizeof(path_of_ledger), "%s/ledger", gateway_folder(gateway));
+    ledger_open(gateway);
 }
 
 static void start_demo(const char *workers)
@@ -34,30 +33,13 @@ static void stop(void)
     gateway_stop(&gateway);
 }
 
-static bool ledger_has(const char *word)
-{
-    char text[4096] = "";
-    FILE *file = fopen(path_of_ledger, "re");
-    if (!file)
-        return false;
-    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
-    fclose(file);
-    return strstr(text, word) != NULL;
-}
-
-static void wait_for_ledger(const char *word)
-{
-    for (double end = now_seconds() + PATIENCE_SECONDS; !ledger_has(word); sleep_ms(5))
-        ck_assert_msg(now_seconds() < end, "%s never appeared", word);
-}
-
 /* A call of a ledger tool that writes `word` and then takes `seconds`. */
 static struct pending *write_later(bool http2, const char *word, double seconds)
 {
     char body[512];
     snprintf(body, sizeof(body),
              "{\"tool\":\"write\",\"args\":{\"path\":\"%s\",\"line\":\"%s\",\"seconds\":%f}}",
-             path_of_ledger, word, seconds);
+             ledger_path, word, seconds);
     return client_send_later(gateway_port(gateway), http2,
                              &(struct request){.path = "/execute", .body = body});
 }
@@ -66,7 +48,7 @@ static struct pending *two_lines_later(double seconds)
 {
     char body[512];
     snprintf(body, sizeof(body),
-             "{\"tool\":\"two_lines\",\"args\":{\"path\":\"%s\",\"seconds\":%f}}", path_of_ledger,
+             "{\"tool\":\"two_lines\",\"args\":{\"path\":\"%s\",\"seconds\":%f}}", ledger_path,
              seconds);
     return client_send_later(gateway_port(gateway), false,
                              &(struct request){.path = "/execute", .body = body});
@@ -228,7 +210,7 @@ START_TEST(a_queued_call_whose_client_left_never_runs)
 {
     start("1");
     struct pending *running = write_later(false, "running", 1.5);
-    wait_for_ledger("running");
+    ledger_wait("running");
     struct pending *left[6];
     for (int i = 0; i < 6; i++)
         left[i] = write_later(i % 2 == 1, "left", 0);
@@ -252,7 +234,7 @@ START_TEST(a_client_that_leaves_its_running_call_costs_no_worker)
 {
     start("1");
     struct pending *running = write_later(_i == 1, "running", 3);
-    wait_for_ledger("running");
+    ledger_wait("running");
     pending_leave(&running);
     struct pending *next = write_later(false, "next", 0);
     struct answer answer = pending_wait(&next);
@@ -268,7 +250,7 @@ START_TEST(a_call_that_waits_too_long_is_told_so)
 {
     start("1");
     struct pending *running = write_later(false, "running", 2);
-    wait_for_ledger("running");
+    ledger_wait("running");
     struct answer answer =
         client_post(client, "/execute",
                     "{\"tool\":\"modules\",\"args\":{\"names\":[]},\"queue_timeout_ms\":150}");
@@ -314,8 +296,9 @@ START_TEST(a_full_queue_refuses_with_retry_after)
     free(refusal);
     for (int i = 0; i < CALLS; i++)
         close(fds[i]);
+    wait_for_number("queue.depth", 0); /* the other thousand leave the queue with their clients */
     struct answer answer = client_execute(client, "echo", "{}");
-    expect_result(&answer); /* the other thousand have left the queue with their clients */
+    expect_result(&answer);
     answer_deinit(&answer);
     stop();
 }
@@ -330,7 +313,7 @@ START_TEST(a_stop_lets_the_running_call_finish)
     ck_assert_int_eq(answer.status, 200);
     answer_deinit(&answer);
     struct pending *running = two_lines_later(2);
-    wait_for_ledger("begun");
+    ledger_wait("begun");
     gateway_note_files(gateway);
     gateway_signal(gateway, _i == 0 ? SIGTERM : SIGINT);
     sleep_ms(300);
@@ -388,7 +371,7 @@ START_TEST(a_second_stop_does_not_wait)
 {
     start("1");
     struct pending *running = two_lines_later(120);
-    wait_for_ledger("begun");
+    ledger_wait("begun");
     gateway_note_files(gateway);
     gateway_signal(gateway, SIGTERM);
     sleep_ms(300);
@@ -432,7 +415,7 @@ START_TEST(a_gateway_killed_while_calls_run_leaves_nothing)
 {
     start("2");
     struct pending *running = write_later(false, "running", 60);
-    wait_for_ledger("running");
+    ledger_wait("running");
     kill_and_expect_nothing();
     struct answer answer = pending_wait(&running);
     ck_assert_int_eq(answer.status, 0);

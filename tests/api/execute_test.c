@@ -414,7 +414,7 @@ WITH_CLIENT(run_time_is_measured)
 static void a_tool_that_takes_too_long_is_a_timeout_body(void)
 {
     struct answer answer;
-    execute(&answer, "{\"tool\":\"sleep\",\"args\":{\"seconds\":20},\"timeout_ms\":300}");
+    execute(&answer, "{\"tool\":\"sleep\",\"args\":{\"seconds\":20},\"run_timeout_ms\":300}");
     json_t *problem = expect_problem(&answer, 504, "worker_timeout");
     ck_assert_str_eq(member_text(problem, "category"), "timeout");
     ck_assert_str_ne(member_text(problem, "executed"), "no");

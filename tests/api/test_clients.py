@@ -176,6 +176,7 @@ class Http2:
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.http = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
         self.http.initiate_connection()
         self.flush()
@@ -242,6 +243,31 @@ def test_a_reset_stream_in_the_queue_never_runs(start_gateway, tmp_path: Path) -
     while not {running, stayed} <= ended:
         ended |= {e.stream_id for e in client.events() if isinstance(e, h2.events.StreamEnded)}
     assert ledger.read_text().split() == ["running", "stayed"]
+
+
+def test_a_reset_stream_stops_its_running_tool(start_gateway, tmp_path: Path) -> None:
+    """RST_STREAM alone: the connection goes on and the same worker takes the next call at once."""
+    gateway = start_gateway("--workers", "1", "--adapter", "holder.Holder")
+    ledger = tmp_path / "ledger"
+    ledger.touch()
+    client = Http2(gateway.port)
+    args = {"path": str(ledger), "word": "x", "seconds": 30}
+    running = client.request(
+        "POST", "/execute", json.dumps({"tool": "hold", "args": args}).encode()
+    )
+    wait_for(lambda: "x begun" in ledger.read_text())
+    began = time.monotonic()
+    client.http.reset_stream(running)
+    client.flush()
+    wait_for(lambda: "x finally" in ledger.read_text())
+    took = time.monotonic() - began
+    print(f"stopped {1000 * took:.1f} ms after RST_STREAM")
+    assert took < 1
+    after = client.request("POST", "/tools/echo", b"{}")
+    client.wait_for(h2.events.StreamEnded, after)
+    assert "ended" not in ledger.read_text()
+    (worker,) = requests.get(gateway.url + "/workers").json()["workers"]
+    assert worker["id"] == "default-1"
 
 
 def test_a_slow_stream_does_not_block_the_others(gateway) -> None:

@@ -1,6 +1,7 @@
 """Holds openapi/openapi.yaml and the server together, both ways: what is described is served as
 described, and what is served is described."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -22,8 +23,9 @@ DOCUMENT: Dict[str, Any] = yaml.safe_load(SOURCE.read_text())
 # Every path of design/http-api.md, and a few that servers have by accident.
 CANDIDATES = """
 / /stream /sessions /sessions/s /sessions/s/variables /sessions/s/variables/v /tools /tools/echo
-/execute /pools /pools/default /workers /workers/default-1 /workers/default-1/recycle /calls
-/calls/c /calls/c/events /calls/c/tool_results/1 /livez /readyz /startupz /healthz /health /metrics
+/execute /pools /pools/default /pools/default/reload /pools/default/poison /pools/default/x /workers
+/workers/default-1 /workers/default-1/recycle /calls /calls/c /calls/c/events
+/calls/c/tool_results/1 /livez /readyz /startupz /healthz /health /metrics
 /openapi.json /openapi.yaml /docs /docs/ /favicon.ico /debug /static /problems/worker_crash /version
 /status""".split()
 
@@ -72,6 +74,9 @@ def check(answer: httpx.Response, path: str, method: str) -> None:
         if name in answer.headers:
             validate(header["schema"], answer.headers[name])
     content = response.get("content", {})
+    if answer.status_code == 204:
+        assert not answer.content and not content
+        return
     got = answer.headers["content-type"]
     matches = [each for each in content if each.split(";")[0] == got.split(";")[0]]
     if not matches and "*/*" in content:
@@ -162,15 +167,57 @@ def test_what_is_served_is_the_file(client: httpx.Client) -> None:
     assert client.get("/openapi.json").json() == DOCUMENT
 
 
+def real_path(path: str, tool: str = "echo", worker: str = "default-1", call: str = "c") -> str:
+    """A path of the document with its placeholders filled in."""
+    if path.startswith("/tools"):
+        return path.replace("{name}", tool)
+    return path.replace("{name}", "default").replace(
+        "{id}", worker if path.startswith("/workers") else call
+    )
+
+
+def some_worker(client: httpx.Client) -> str:
+    """The id of one that is ready and is not about to be replaced."""
+    while True:
+        for worker in client.get("/workers").json()["workers"]:
+            if worker["state"] == "ready" and not worker["retiring"]:
+                return worker["id"]
+        time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def running_call(gateway) -> Iterator[str]:
+    """The id of a call that runs for as long as nobody cancels it."""
+    call = f"call-{time.monotonic_ns()}"
+    body = {"tool": "sleep", "args": {"seconds": 20}}
+    thread = threading.Thread(
+        target=httpx.post,
+        args=(gateway.url + "/execute",),
+        kwargs={"json": body, "headers": {"x-request-id": call}, "timeout": 30},
+    )
+    thread.start()
+    while httpx.get(f"{gateway.url}/calls/{call}").status_code != 200:
+        time.sleep(0.01)
+    yield call
+    httpx.delete(f"{gateway.url}/calls/{call}")
+    thread.join()
+
+
 @pytest.mark.parametrize("path,method", [(p, m) for p, m, _ in operations()])
-def test_every_operation_answers_as_described(client: httpx.Client, path: str, method: str) -> None:
-    answer = client.request(method, path.replace("{name}", "echo"), **minimal_body(path, method))
-    assert answer.status_code == 200, answer.text
+def test_every_operation_answers_as_described(
+    gateway, client: httpx.Client, path: str, method: str
+) -> None:
+    with contextlib.ExitStack() as stack:
+        call = stack.enter_context(running_call(gateway)) if path == "/calls/{id}" else ""
+        url = real_path(path, worker=some_worker(client), call=call)
+        answer = client.request(method, url, **minimal_body(path, method))
+    described = DOCUMENT["paths"][path][method]["responses"]
+    assert str(answer.status_code) == min(described), answer.text
     check(answer, path, method)
 
 
 def minimal_body(path: str, method: str) -> Dict[str, Any]:
-    if method == "get":
+    if "requestBody" not in DOCUMENT["paths"][path][method]:
         return {}
     return {"json": {"tool": "echo"} if path == "/execute" else {}}
 
@@ -179,24 +226,34 @@ def test_request_examples_are_answered(client: httpx.Client) -> None:
     for path, method, operation in operations():
         content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
         for example in examples_of(content):
-            answer = client.request(method, path.replace("{name}", "add"), json=example)
+            answer = client.request(method, real_path(path, tool="add"), json=example)
             assert answer.status_code == 200, (path, example, answer.text)
             check(answer, path, method)
 
 
+def test_header_examples_are_answered(client: httpx.Client) -> None:
+    parameters = DOCUMENT["components"]["parameters"].values()
+    headers = {
+        p["name"]: p["example"] for p in parameters if p["in"] == "header" and "example" in p
+    }
+    assert set(headers) == {"request-timeout", "grpc-timeout", "priority"}
+    answer = client.post("/execute", json={"tool": "echo"}, headers=headers)
+    assert answer.status_code == 200, answer.text
+
+
 def test_every_member_of_the_envelope_is_known_and_no_other(client: httpx.Client) -> None:
-    values = {"string": "default", "integer": 5000, "object": {}}
+    values = {"string": "default", "integer": 5, "object": {}, "boolean": True}
     for name, schema in DOCUMENT["components"]["schemas"]["Execute"]["properties"].items():
         body = {"tool": "echo", name: values[schema["type"]]}
         if name in ("tool", "command"):
             body = {name: "echo"}
+        if name.endswith("_ms"):
+            body[name] = 5000
         answer = client.post("/execute", json=body)
         assert answer.status_code == 200, (name, answer.text)
     later = [
         "affinity",
         "affinity_key",
-        "priority",
-        "idempotent",
         "on_disconnect",
         "metadata",
         "stream",
@@ -225,6 +282,32 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
         {"json": {"tool": "sleep", "args": {"seconds": 9}, "timeout_ms": 100}},
         504,
     ),
+    (
+        "post",
+        "/execute",
+        {"json": {"tool": "sleep", "args": {"seconds": 9}, "run_timeout_ms": 100}},
+        504,
+    ),
+    ("post", "/execute", {"json": {"tool": "echo", "priority": 8}}, 400),
+    ("post", "/execute", {"json": {"tool": "echo"}, "headers": {"request-timeout": "soon"}}, 400),
+    ("post", "/tools/echo", {"json": {}, "headers": {"grpc-timeout": "1"}}, 400),
+    ("post", "/tools/sleep", {"json": {"seconds": 9}, "headers": {"grpc-timeout": "100m"}}, 504),
+    ("get", "/pools/nothing", {}, 404),
+    ("patch", "/pools/nothing", {"json": {}}, 404),
+    ("patch", "/pools/default", {"json": {"size": 1}}, 400),
+    ("patch", "/pools/default", {"json": {"max": 0}}, 422),
+    ("patch", "/pools/default", {"json": {"min": "1"}}, 400),
+    ("patch", "/pools/default", {"content": "{}", "headers": {"content-type": "text/plain"}}, 415),
+    ("patch", "/pools/default", {"content": b" " * 70000}, 413),
+    ("post", "/pools/nothing/reload", {}, 404),
+    ("post", "/pools/default/reload", {"json": {}}, 413),
+    ("get", "/pools/nothing/poison", {}, 404),
+    ("delete", "/pools/nothing/poison", {}, 404),
+    ("delete", "/pools/default/poison?fingerprint=x", {}, 400),
+    ("get", "/workers/nothing", {}, 404),
+    ("post", "/workers/nothing/recycle", {}, 404),
+    ("get", "/calls/nothing", {}, 404),
+    ("delete", "/calls/nothing", {}, 404),
     ("post", "/execute?" + "x" * 9000, {"json": {"tool": "echo"}}, 414),
     ("post", "/tools/echo", {"content": "{", "headers": {"content-type": "application/json"}}, 400),
     ("post", "/tools/echo", {"json": []}, 400),
@@ -262,9 +345,58 @@ def test_a_wait_too_long_is_as_described(start_gateway) -> None:
     check(answer, "/execute", "post")
 
 
+def test_a_request_that_kills_is_as_described(start_gateway) -> None:
+    gateway = start_gateway("--workers", "2")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        for _ in range(3):
+            assert client.post("/tools/crash", json={}).status_code == 502
+        answer = client.post("/execute", json={"tool": "crash"})
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["code"] == "poison_request"
+        check(answer, "/execute", "post")
+        answer = client.get("/pools/default/poison")
+        assert [each["kills"] for each in answer.json()["poison"]] == [3]
+        check(answer, "/pools/{name}/poison", "get")
+        fingerprint = answer.json()["poison"][0]["fingerprint"]
+        answer = client.delete("/pools/default/poison", params={"fingerprint": fingerprint})
+        assert answer.json() == {"cleared": 1}
+        check(answer, "/pools/{name}/poison", "delete")
+
+
+def test_an_open_circuit_is_as_described(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        for code in range(5):
+            client.post("/tools/crash", json={"how": "exit", "code": code})
+        answer = client.post("/tools/echo", json={})
+        assert answer.json()["code"] == "circuit_open"
+        check(answer, "/tools/{name}", "post")
+        assert client.get("/pools/default").json()["breaker"] == {"state": "open", "opened": 1}
+
+
+def test_a_cancelled_call_is_as_described(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1")
+    answers = []
+
+    def call() -> None:
+        body = {"tool": "sleep", "args": {"seconds": 20}}
+        headers = {"x-request-id": "mine"}
+        answers.append(httpx.post(gateway.url + "/execute", json=body, headers=headers, timeout=30))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    while httpx.get(gateway.url + "/calls/mine").status_code != 200:
+        time.sleep(0.01)
+    check(httpx.get(gateway.url + "/calls"), "/calls", "get")
+    assert httpx.delete(gateway.url + "/calls/mine").status_code == 204
+    thread.join()
+    assert answers[0].status_code == 499
+    check(answers[0], "/execute", "post")
+
+
 def test_large_headers_and_urls_are_as_described(client: httpx.Client) -> None:
     for path, method, operation in operations():
-        url = path.replace("{name}", "echo")
+        url = real_path(path, worker="nothing")
         body = minimal_body(path, method)
         check(client.request(method, url + "?" + "x" * 9000, **body), path, method)
         answer = client.request(

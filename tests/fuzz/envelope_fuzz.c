@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena *arena = arena_new(0);
     struct invocation_request request;
-    struct envelope_fault fault;
+    struct member_fault fault;
     struct json_value args;
     if (envelope_read(bytes_from(data, size), arena, &request, &fault)) {
         if (request.tool.len == 0 || !json_check(request.args, ENVELOPE_MAX_DEPTH, &args, NULL) ||

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextvars import ContextVar
 from typing import Any, Optional
 
 
@@ -48,3 +49,7 @@ class CallContext:
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+
+running: ContextVar[Optional[CallContext]] = ContextVar("snakepit_call", default=None)
+"""The call that this thread or task runs, where a worker runs several at once."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import traceback
 from typing import Any, Optional
 
 MAX_PACKET = 64 << 10  # bytes
+MAX_MESSAGE = 4 << 10  # characters, at most 6 bytes each when escaped: both fit into a packet
+MAX_TRACEBACK = 6 << 10
 
 
 class Control:
@@ -32,3 +35,16 @@ class Control:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def tell_failure(control: Any, kind: str, error: BaseException, **members: Any) -> None:
+    """Say why this process is going to end."""
+    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        message = f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
+    except BaseException:  # its __str__ is the adapter's code
+        message = type(error).__name__
+    try:
+        control.send("failed", kind=kind, message=message, traceback=trace[-MAX_TRACEBACK:], **members)
+    except OSError:  # the gateway is gone, or the worker had started
+        pass

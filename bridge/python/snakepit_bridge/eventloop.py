@@ -1,4 +1,4 @@
-"""The event loop of a worker's async code: made when first needed, kept as long as the worker."""
+"""The event loop of one thread's async code: made when first needed, kept as long as the worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 
 class EventLoop:
-    """For the main thread alone, but for cancel()."""
+    """For one thread alone, but for cancel()."""
 
     def __init__(self) -> None:
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -16,14 +16,21 @@ class EventLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run to completion; returns or raises what the coroutine does."""
+        loop = self.get()
+        task = self._task = loop.create_task(coroutine)
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            self._task = None
+            if not task.done():  # interrupted from outside: it ends when the loop next runs
+                task.cancel()
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        """The loop itself."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
-        self._task = self._loop.create_task(coroutine)
-        try:
-            return self._loop.run_until_complete(self._task)
-        finally:
-            self._task = None
+        return self._loop
 
     @property
     def is_running(self) -> bool:

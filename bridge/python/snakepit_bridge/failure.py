@@ -15,7 +15,8 @@ from .errors import Refused, ToolError
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
 MAX_DETAILS = 1 << 20  # bytes of a ToolError's details
 _SDK = os.path.dirname(os.path.abspath(__file__))
-_OWN_FILES = tuple(os.path.join(_SDK, name) for name in ("runner.py", "values.py", "eventloop.py"))
+_OWN = ("runner.py", "strand.py", "tasks.py", "calls.py", "values.py", "eventloop.py")
+_OWN_FILES = tuple(os.path.join(_SDK, name) for name in _OWN)
 _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
 
 

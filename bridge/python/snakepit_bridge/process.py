@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import threading
 import time
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
 PARENT_SECONDS = 10.0  # for the intermediate process to go
 
 
@@ -47,6 +49,26 @@ def reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def restrict(limits: dict[str, int], no_new_privs: bool) -> None:
+    """Set resource limits by their names in ``resource`` ("AS", "CPU", …; bytes, seconds or numbers), soft and hard.
+
+    With ``no_new_privs`` nothing that is started from here gains rights by a set-user-ID bit. Raises OSError, or
+    ValueError for an unknown name.
+    """
+    for name, value in limits.items():
+        kind = getattr(resource, f"RLIMIT_{name}", None)
+        if kind is None:
+            raise ValueError(f"there is no resource limit {name!r}")
+        most = resource.getrlimit(kind)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
+        later = 1 if name == "CPU" and value != most else 0  # so that SIGXCPU says why, before SIGKILL does not
+        resource.setrlimit(kind, (value, value + later))
+    if no_new_privs:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS) failed")
 
 
 def null_stdin() -> None:

@@ -7,11 +7,10 @@ import threading
 import time
 from typing import Any, Optional
 
-from . import failure, values
+from . import calls, failure
 from .context import CallContext
 from .errors import Cancelled, Refused
 
-MAX_BODY = 64 << 20  # bytes of one result
 _LATEST = 0.2  # weight of the latest run in a tool's average
 
 # What interrupts a synchronous tool. Ignored by default, so that a late one does no harm, and used by no library.
@@ -47,8 +46,7 @@ class Runner:
         tool = self.tools.get(invoke.tool)
         self._invoke, self._arrived = invoke, arrived
         try:
-            if tool is None or tool.streaming:
-                raise _no_such_call(invoke.tool, tool)
+            calls.check(invoke, tool)
             if self._cancelled and invoke.call_id in self._cancelled:
                 raise Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
             parameters = tool.parameters
@@ -57,8 +55,8 @@ class Runner:
                 arguments[parameters.context] = self._current_context()
         except Refused as error:
             answer = failure.of_refusal(invoke, error)
-        except Exception as error:  # a bug of ours, or an input nobody thought of: it must not end the worker
-            answer = failure.of_refusal(invoke, Refused(type(error).__name__, str(error), 500, "worker_error"))
+        except Exception as error:
+            answer = calls.unexpected(invoke, error)
         else:
             try:
                 answer = self._run_tool(invoke, tool, arguments)
@@ -78,13 +76,12 @@ class Runner:
             if tool.is_async:
                 value = self._loop.run(value)
             took = _now() - begun
-            answer = _encode(invoke, value, took // 1000)
+            answer = calls.encode(invoke, value, took // 1000)
             self._entered = 0
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
             self._entered = 0
             took = _now() - begun
-            code = "cancelled" if invoke.call_id in self._cancelled else ""
-            answer = failure.of_exception(invoke, error, took // 1000, code)
+            answer = calls.failed(invoke, error, took // 1000, invoke.call_id in self._cancelled)
         finally:
             self._page.end()
         self.done += 1
@@ -130,21 +127,3 @@ class Runner:
             if invoke.call_id in self._cancelled:
                 context.cancelled = True
         return self._context
-
-
-def _encode(invoke: Any, value: Any, run_us: int) -> Any:
-    try:
-        body, content_type = values.encode_result(value)
-    except Exception as error:
-        return failure.of_exception(invoke, error, run_us, "result_not_encodable")
-    if len(body) > MAX_BODY:
-        too_large = ValueError(f"the result has {len(body)} bytes; {MAX_BODY} is the limit")
-        return failure.of_exception(invoke, too_large, run_us, "result_too_large")
-    return invoke.call_id, body, content_type, run_us
-
-
-def _no_such_call(name: str, tool: Any) -> Refused:
-    if tool is None:
-        return Refused("ToolNotFound", f"there is no tool {name!r}", 404, "tool_not_found")
-    message = f"{name} streams its results, which this version cannot do yet"
-    return Refused("StreamingNotSupported", message, 501, "streaming_not_supported")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import mmap
 import os
 
 PAGE_BYTES = 4096
+SLOTS_MAX = 120
 _COUNT, _FIRST_SLOT, _RING = 0, 8, 128
 
 
@@ -30,3 +32,15 @@ class StartedPage:
     def end(self, slot: int = 0) -> None:
         """Once the result is encoded."""
         self._words[_FIRST_SLOT + slot] = 0
+
+
+class SharedPage(StartedPage):
+    """The same for several threads."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self._lock = _thread.allocate_lock()
+
+    def start(self, call_id: int, slot: int = 0) -> None:
+        with self._lock:
+            super().start(call_id, slot)

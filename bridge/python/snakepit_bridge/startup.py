@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
 from typing import Any, NoReturn
 
-from . import __version__, link
+from . import __version__, context, link, process
 from . import bridge_pb2 as pb
+from .control import tell_failure
 from .eventloop import EventLoop
 from .runner import Runner
-from .started import StartedPage
+from .started import SLOTS_MAX, SharedPage, StartedPage
+from .tasks import AsyncWorker
+from .threads import ThreadWorker
 from .worker import Worker
 
 PROTOCOL_VERSION = 1
 
 
-def run(adapter: Any, order: dict[str, Any], pool: str, page: int) -> NoReturn:
-    """Make the adapter's object, dial the gateway and serve. Takes the page's descriptor."""
+def run(adapter: Any, order: dict[str, Any], pool: str, page: int, control: Any) -> NoReturn:
+    """Make the adapter's object, dial the gateway and serve. Takes the page's descriptor and the control socket."""
     try:
-        started = StartedPage(page)
+        profile = order.get("profile", "process")
+        slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
+        started = (StartedPage if profile == "process" else SharedPage)(page)
+        process.restrict(order.get("limits") or {}, bool(order.get("no_new_privs")))
         loop = EventLoop()
         instance = adapter.start(loop)
-        runner = Runner(adapter.tools, instance, loop, started)
-        stream = link.connect(order["address"], _hello(adapter.tools, order, pool).SerializeToString())
-        Worker(runner, stream, lambda: _clean_up(instance, loop)).run()
-    except BaseException:  # the adapter's constructor or initialize(), mostly
+        control.close()  # from here on the stream says it all
+        hello = _hello(adapter.tools, order, pool, slots).SerializeToString()
+        stream = link.connect(order["address"], hello)
+        _make_worker(profile, adapter.tools, instance, loop, started, stream, slots).run()
+    except BaseException as error:  # the adapter's constructor or initialize(), mostly
         print(f"snakepit_bridge: worker {order['worker']} cannot start", file=sys.stderr)
         traceback.print_exc()
+        tell_failure(control, "start", error, worker=order["worker"])
     finally:
         sys.stderr.flush()
         os._exit(1)
+
+
+def _make_worker(
+    profile: str, tools: list[Any], instance: Any, loop: Any, page: Any, stream: Any, slots: int
+) -> Any:
+    if profile == "process":
+        return Worker(Runner(tools, instance, loop, page), stream, lambda: _clean_up(instance, loop))
+    if hasattr(type(instance), "_context_source"):
+        instance._context_source = context.running.get
+    if profile == "thread":
+        return ThreadWorker(tools, page, stream, lambda: _clean_up(instance, loop), slots)
+    if profile == "async":
+        return AsyncWorker(tools, page, stream, lambda: _clean_up_async(instance), slots, loop)
+    raise ValueError(f"there is no profile {profile!r}")
 
 
 def _clean_up(instance: Any, loop: EventLoop) -> None:
@@ -40,7 +63,14 @@ def _clean_up(instance: Any, loop: EventLoop) -> None:
         loop.call(hook)
 
 
-def _hello(tools: list[Any], order: dict[str, Any], pool: str) -> Any:
+async def _clean_up_async(instance: Any) -> None:
+    hook = getattr(instance, "cleanup", None)
+    value = hook() if callable(hook) else None
+    if inspect.isawaitable(value):
+        await value
+
+
+def _hello(tools: list[Any], order: dict[str, Any], pool: str, slots: int) -> Any:
     return pb.WorkerFrame(
         hello=pb.Hello(
             protocol_version=PROTOCOL_VERSION,
@@ -48,7 +78,7 @@ def _hello(tools: list[Any], order: dict[str, Any], pool: str) -> Any:
             token=bytes.fromhex(order["token"]),
             pool=pool,
             pid=os.getpid(),
-            slots=1,
+            slots=slots,
             tools=[_announce(item) for item in tools],
             python_version=sys.version.split()[0],
             sdk_version=__version__,

@@ -1,4 +1,4 @@
-"""A worker: takes calls from the stream, has them run in the main thread one after the other, and answers.
+"""A worker of one slot: takes calls from the stream, has them run in the main thread one after the other, and answers.
 
 Two threads share the work on the stream, and only one of them reads it at a time. Mostly that is the main thread: it
 waits for a frame, runs the frame's calls, sends their results and waits again, so that a lone call passes through no
@@ -20,38 +20,26 @@ import _thread
 import os
 import sys
 import time
-from collections import OrderedDict
-from typing import Any
+from typing import Any, NoReturn
 
-from . import bridge_pb2 as pb
-from . import failure, link
 from .alarm import Alarm
-from .errors import Refused
-from .outbox import Outbox
+from .desk import Desk, leave
 
 AWAY_MS = 1  # how long nobody need read
 ROUND_MS = 100  # how often the stand-in looks in any case
 COLLECT_NS = 250_000  # how long a result may wait for others, while fast tools run
 FAST_NS = 100_000  # a tool that usually takes longer does not hold back finished results
-MAX_EARLY_CANCELS = 4096
-LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
-_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 _now = time.perf_counter_ns
 
 
-class Worker:
-    """One process's share of a pool, from its first frame to its exit."""
+class Worker(Desk):
+    """A worker of the ``process`` profile, from its first frame to its exit. Who reads holds ``_reading``."""
 
     def __init__(self, runner: Any, stream: Any, leave: Any) -> None:
         """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
+        super().__init__(stream, leave)
         self._runner = runner
-        self._link = stream
-        self._cleanup = leave
-        self._outbox = Outbox(stream)
-
-        self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
-        self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
 
         self._alarm = Alarm(AWAY_MS, ROUND_MS)
         self._alarm_set = False
@@ -60,13 +48,7 @@ class Worker:
         self._handover = _thread.allocate_lock()
         self._bell = _thread.allocate_lock()
         self._resting = False
-        self._asked = False  # a receive() is under way
-
         self._main_thread = 0
-        self._welcomed = False
-        self._stopping = False
-        self._closing = False
-        self._closed = False
 
     # The main thread.
 
@@ -118,6 +100,12 @@ class Worker:
             outbox.put(runner.run(invoke, arrived))
             unsent_since = unsent_since or _now()
 
+    def _interrupt(self, call_id: int) -> bool:
+        return self._runner.cancel(call_id)
+
+    def _done(self) -> int:
+        return self._runner.done
+
     def _is_fast(self, invoke: Any) -> bool:
         tool = self._runner.tools.get(invoke.tool)
         return tool is None or 0 <= tool.average_ns <= FAST_NS
@@ -131,68 +119,6 @@ class Worker:
             self._away_since = _now()
             self._reading.release()
         outbox.flush()
-
-    # Reading: by whoever holds _reading.
-
-    def _read_one(self) -> None:
-        """Wait for one thing to happen on the stream, and deal with it."""
-        if not self._asked:
-            self._asked = True
-            self._link.receive()
-        kind, content = self._link.next()
-        if kind == link.RECEIVED:
-            self._asked = False
-            self._take(pb.GatewayFrame.FromString(content))
-        elif kind == link.SENT:
-            self._outbox.sent()
-        elif kind == link.CLOSED:
-            self._closed = True
-        elif kind == link.ENDED:
-            self._ended(content)
-
-    def _take(self, frame: Any) -> None:
-        calls, early, arrived = self._calls, self._early, _now()
-        for invoke in frame.invokes:
-            call_id = invoke.call_id
-            if early and call_id in early:
-                self._answer_cancelled(invoke)
-            else:
-                calls[call_id] = invoke, arrived
-        for cancel in frame.cancels:
-            self._cancel(cancel.call_id)
-        if frame.HasField("ping"):
-            self._answer_ping(frame.ping.sequence)
-        if frame.HasField("welcome"):
-            self._welcomed = True
-        if frame.HasField("stop"):
-            self._stopping = True
-            if frame.stop.grace_ms:
-                _exit_after(frame.stop.grace_ms / 1000)
-
-    def _cancel(self, call_id: int) -> None:
-        waiting = self._calls.pop(call_id, None)
-        if waiting is not None:
-            self._answer_cancelled(waiting[0])
-        elif not self._runner.cancel(call_id):  # over, or still to come: frames of several threads may change places
-            self._early[call_id] = None
-            if len(self._early) > MAX_EARLY_CANCELS:
-                del self._early[next(iter(self._early))]
-
-    def _answer_cancelled(self, invoke: Any) -> None:
-        self._early.pop(invoke.call_id, None)
-        error = Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
-        self._outbox.put(failure.of_refusal(invoke, error))
-        self._outbox.flush()
-
-    def _answer_ping(self, sequence: int) -> None:
-        self._outbox.put(pb.State(sequence=sequence, resident_bytes=_resident(), calls_done=self._runner.done))
-        self._outbox.flush()
-
-    def _ended(self, reason: str) -> None:
-        if not self._stopping and (reason or not self._welcomed):
-            print(f"snakepit_bridge: the gateway's stream ended: {reason or 'no welcome'}", file=sys.stderr)
-        _exit_after(LEAVE_SECONDS)
-        self._leave(0 if self._welcomed else 1)
 
     # The stand-in.
 
@@ -229,51 +155,7 @@ class Worker:
                     break
         self._bell.release()
 
-    # The end.
-
-    def _close_if_finished(self) -> None:
-        """Having been told to stop, and with nothing left to send, say so to the gateway. Once."""
-        if self._stopping and not self._closing and not self._outbox and not self._outbox.sending:
-            self._closing = True
-            self._link.close()
-
-    def _finish(self) -> None:
-        """Everything is answered: let it be written, and leave."""
-        self._close_if_finished()
-        while not self._closed:
-            self._read_one()
-        self._leave(0)
-
-    def _leave(self, status: int) -> None:
-        try:
-            if _thread.get_ident() == self._main_thread:  # else a tool is running there, and goes down with us
-                self._cleanup()
-        except BaseException as error:
-            print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
-        _exit(status)
-
-
-def _resident() -> int:
-    """Bytes of memory that the process has in RAM."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE_SIZE
-
-
-def _exit(status: int) -> None:
-    """Exit without the interpreter's own shutdown, which would wait for gRPC's threads."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, ValueError, AttributeError):
-            pass
-    os._exit(status)
-
-
-def _exit_after(seconds: float) -> None:
-    """Exit in so many seconds, whatever the other threads do then."""
-
-    def expire() -> None:
-        time.sleep(seconds)
-        os._exit(0)
-
-    _thread.start_new_thread(expire, ())
+    def _leave(self, status: int) -> NoReturn:
+        if _thread.get_ident() != self._main_thread:  # where a tool is running, which goes down with us
+            leave(status)
+        super()._leave(status)

@@ -12,10 +12,7 @@ import traceback
 from typing import Any, NoReturn
 
 from . import loading, process
-from .control import Control
-
-MAX_MESSAGE = 4 << 10  # characters, at most 6 bytes each when escaped: both fit into a packet of 64 KiB
-MAX_TRACEBACK = 6 << 10
+from .control import Control, tell_failure
 
 
 class Zygote:
@@ -104,10 +101,9 @@ class Zygote:
 
         gc.enable()
         process.become_leader()
-        self._control.close()
         process.null_stdin()
         process.reset_signals()
-        startup.run(self._adapter, order, self._pool, page)
+        startup.run(self._adapter, order, self._pool, page, self._control)
 
 
 def _require_packages(control: Control) -> None:
@@ -121,9 +117,7 @@ def _require_packages(control: Control) -> None:
 
 
 def _fail(control: Control, kind: str, error: BaseException) -> NoReturn:
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    message = f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
-    control.send("failed", kind=kind, message=message, traceback=trace[-MAX_TRACEBACK:])
+    tell_failure(control, kind, error)
     os._exit(1)
 
 
@@ -131,6 +125,7 @@ def main() -> None:
     """The process's whole life. Its parent and SNAKEPIT_CONTROL_FD are as bridge/BOOT.md says."""
     process.die_with_parent()
     gateway = os.getppid()
+    del sys.argv[1:]  # the mark of the gateway's run is for its next one, not for the adapter
     gc.disable()  # until there is a worker; imports make little garbage, and pages without holes are shared for longer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway
     if hasattr(sys.stdout, "reconfigure"):

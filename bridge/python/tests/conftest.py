@@ -107,6 +107,15 @@ def worker(_shared: Any, gateway: Any) -> Iterator[Any]:
     worker.kill()
 
 
+@pytest.fixture(params=["thread", "async"])
+def crew(request: pytest.FixtureRequest, _shared: Any, gateway: Any) -> Iterator[Any]:
+    """A fresh worker of sample.Sample with eight slots, in each profile that has several."""
+    worker = gateway.fork(_shared("sample.Sample"), profile=request.param, slots=8)
+    worker.profile = request.param
+    yield worker
+    worker.kill()
+
+
 @pytest.fixture
 def demo_worker(_shared: Any, gateway: Any) -> Iterator[Any]:
     worker = gateway.fork(_shared("snakepit_bridge.demo.Demo"))

@@ -86,8 +86,12 @@ class Page:
         return [self._word(128 + n % 256) for n in range(max(0, count - 256), count)]
 
     def running(self) -> int:
-        """Id of the call that runs, or 0."""
+        """Id of the call that runs in the first slot, or 0."""
         return self._word(8)
+
+    def all_running(self) -> set[int]:
+        """Ids of the calls that run in any slot."""
+        return {self._word(8 + slot) for slot in range(120)} - {0}
 
 
 class Stream:
@@ -213,12 +217,12 @@ class Gateway:
         stream.wait_for(lambda: stream.hello)
         return stream
 
-    def order(self, op: str, worker: str = "default-1") -> dict[str, Any]:
-        return {"op": op, "worker": worker, "token": "00ff", "address": self.address, "slots": 1}
+    def order(self, op: str, worker: str = "default-1", **members: Any) -> dict[str, Any]:
+        return {"op": op, "worker": worker, "token": "00ff", "address": self.address, "slots": 1, **members}
 
-    def fork(self, zygote: Zygote, worker: str = "default-1") -> Worker:
+    def fork(self, zygote: Zygote, worker: str = "default-1", **members: Any) -> Worker:
         page = Page()
-        zygote.order(self.order("fork", worker), page.descriptor)
+        zygote.order(self.order("fork", worker, **members), page.descriptor)
         event = zygote.event()
         assert event["event"] == "forked", event
         return Worker(event["pid"], self.attached(), page)

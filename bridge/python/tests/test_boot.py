@@ -173,6 +173,41 @@ def test_failing_initialize_ends_the_worker_with_1(zygotes, gateway):
     zygote.load("sample.Unable")
     zygote.order(gateway.order("fork"), Page().descriptor)
     assert Worker(zygote.event()["pid"], None, None).exit_status() == 1
+    event = zygote.event()
+    assert (event["event"], event["kind"], event["worker"]) == ("failed", "start", "default-1")
+    assert event["message"] == "RuntimeError: no model to load"
+    assert "sample.py" in event["traceback"]
+
+
+def test_worker_is_restricted_as_ordered(zygotes, gateway):
+    zygote = zygotes()
+    zygote.load("sample.Sample")
+    limits = {"CORE": 0, "NOFILE": 200, "CPU": 3600, "AS": 1 << 40}
+    worker = gateway.fork(zygote, limits=limits, no_new_privs=True)
+    found = worker.stream.value("restrictions")
+    assert found["limits"] == {"CORE": 0, "NOFILE": 200, "CPU": 3600, "AS": 1 << 40}
+    assert found["no_new_privs"] == "1"
+    worker.kill()
+
+
+def test_restriction_that_is_not_known_ends_the_worker_with_its_reason(zygotes, gateway):
+    zygote = zygotes()
+    zygote.load("sample.Sample")
+    zygote.order(gateway.order("fork", limits={"HEIGHT": 2}), Page().descriptor)
+    zygote.event()
+    assert "'HEIGHT'" in zygote.event()["message"]
+
+
+def test_worker_has_no_descriptors_but_its_own(zygotes, gateway):
+    zygote = zygotes()
+    zygote.load("sample.Sample")
+    worker = gateway.fork(zygote)
+    names = worker.stream.value("descriptors")
+    assert [names.pop(str(number)) for number in range(3)][0] == "/dev/null"
+    kinds = sorted({name.partition(":")[0] for name in names.values()})
+    assert set(kinds) <= {"/memfd", "anon_inode", "socket"}, names  # Python's mmap keeps the page's
+    assert sum(name.startswith("socket:") for name in names.values()) == 1, names
+    worker.kill()
 
 
 def test_worker_without_a_gateway_to_dial_ends_with_1(zygotes, gateway):

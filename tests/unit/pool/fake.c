@@ -92,7 +92,7 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
                                       {.name = BYTES("slow"), .schema = BYTES("{}")}};
     memset(fake, 0, sizeof *fake);
     fake->runtime.ops = &ops;
-    options.workers = 2;
+    options.min_workers = options.max_workers = 2;
     options.queue_limit = 4;
     options.now_us = now;
     if (adjust)
@@ -110,8 +110,8 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
 void fake_deinit(struct fake *fake)
 {
     pool_stop(fake->pool, 0);
-    while (fake_posted(fake)) {
-    }
+    for (struct call *call = fake_posted(fake); call; call = fake_posted(fake))
+        call_unref(&call);
     pool_free(&fake->pool);
     registry_free(&fake->registry);
 }
@@ -122,15 +122,41 @@ void fake_ready(struct fake *fake, unsigned start, unsigned slots)
     ck_assert(pool_worker_ready(fake->pool, fake->starts[start], &hello));
 }
 
-struct call *fake_submit(struct fake *fake, struct tool *tool)
+void fake_attach(struct fake *fake)
+{
+    while (fake->attached < fake->start_count)
+        fake_ready(fake, fake->attached++, 1);
+}
+
+struct call *fake_make(struct fake *fake, struct tool *tool)
 {
     struct arena *arena = arena_new(0);
     struct call *call = call_new(arena);
     arena_unref(&arena);
     call->tool = tool;
     call->home = &fake->home;
+    return call;
+}
+
+struct call *fake_send(struct fake *fake, struct call *call)
+{
     pool_submit(fake->pool, call);
     return call;
+}
+
+struct call *fake_submit(struct fake *fake, struct tool *tool)
+{
+    return fake_send(fake, fake_make(fake, tool));
+}
+
+void fake_expect(struct fake *fake, struct call *call, enum call_end end,
+                 enum call_executed executed)
+{
+    ck_assert_ptr_eq(fake_posted(fake), call);
+    ck_assert_int_eq(call->state, CALL_DONE);
+    ck_assert_int_eq(call->outcome.end, end);
+    ck_assert_int_eq(call->outcome.executed, executed);
+    call_unref(&call);
 }
 
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us)
@@ -149,6 +175,22 @@ void fake_die(struct fake *fake, unsigned start, int signal, const struct starte
     const struct worker_exit exit = {.signal = signal, .cause = "segfault"};
     const struct started_calls none = {.known = true};
     pool_worker_gone(fake->pool, fake->starts[start], &exit, started ? started : &none);
+}
+
+void fake_crash(struct fake *fake, unsigned invoke)
+{
+    const struct worker_exit exit = {.signal = 11, .cause = "segfault"};
+    const uint64_t id = fake->invokes[invoke].call_id;
+    const struct started_calls started = {
+        .known = true, .started_count = 1, .running_count = 1, .started = {id}, .running = {id}};
+    pool_worker_gone(fake->pool, fake->invokes[invoke].worker, &exit, &started);
+}
+
+void fake_left(struct fake *fake, unsigned start)
+{
+    const struct worker_exit exit = {.expected = true, .cause = "exit"};
+    const struct started_calls none = {.known = true};
+    pool_worker_gone(fake->pool, fake->starts[start], &exit, &none);
 }
 
 /* The mailbox hands out all it has; what is not asked for yet goes back, in order. */

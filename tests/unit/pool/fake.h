@@ -28,6 +28,7 @@ struct fake {
     struct worker_ref starts[FAKE_LOG];
     struct worker_ref stops[FAKE_LOG];
     uint64_t alarm_us;
+    unsigned attached; /* by fake_attach() */
 
     unsigned ready_events, gone_events, started_events, failed_events;
 };
@@ -39,20 +40,37 @@ extern uint64_t fake_now_us;
  * of 4. */
 void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options));
 
-/* Ends everything that is left and frees. */
+/* Ends everything that is left and frees, with the test's references to what it did not expect. */
 void fake_deinit(struct fake *fake);
 
 /* The worker of the n-th start attaches, with one slot or so many. */
 void fake_ready(struct fake *fake, unsigned start, unsigned slots);
 
+/* Every process that was asked for and has not attached yet does, with one slot. */
+void fake_attach(struct fake *fake);
+
+/* A new call, to be filled in and sent; the reference is the test's. */
+struct call *fake_make(struct fake *fake, struct tool *tool);
+struct call *fake_send(struct fake *fake, struct call *call);
+
 /* A new call, submitted; the reference is the test's. */
 struct call *fake_submit(struct fake *fake, struct tool *tool);
+
+/* The next call in the mailbox is this one and ended so; drops the test's reference. */
+void fake_expect(struct fake *fake, struct call *call, enum call_end end,
+                 enum call_executed executed);
 
 /* The n-th invocation is answered with a result. */
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
 
 /* The worker of the n-th start dies by `signal`; `started` may be NULL: nothing had started. */
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started);
+
+/* The worker of the n-th invocation dies of a segfault while it runs that call. */
+void fake_crash(struct fake *fake, unsigned invoke);
+
+/* The worker of the n-th start has left, as it was told. */
+void fake_left(struct fake *fake, unsigned start);
 
 /* Takes the next call out of the mailbox and drops the mail's reference; NULL when it is empty. */
 struct call *fake_posted(struct fake *fake);

@@ -52,6 +52,28 @@ class Sample(BaseAdapter):
         }
 
     @tool
+    def restrictions(self):
+        import resource
+
+        names = ("CORE", "NOFILE", "CPU", "AS")
+        with open("/proc/self/status") as file:
+            status = dict(line.split(":", 1) for line in file)
+        return {
+            "limits": {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))[0] for name in names},
+            "no_new_privs": status["NoNewPrivs"].strip(),
+        }
+
+    @tool
+    def descriptors(self):
+        found = {}
+        for number in os.listdir("/proc/self/fd"):
+            try:
+                found[number] = os.readlink(f"/proc/self/fd/{number}")
+            except OSError:  # the listing's own
+                pass
+        return found
+
+    @tool
     def seen(self):
         c = self.context
         return {
@@ -141,6 +163,18 @@ class Sample(BaseAdapter):
     async def later(self, x=1):
         await asyncio.sleep(0.001)
         return x
+
+    @tool
+    async def sleeps(self, seconds=0.0):
+        await asyncio.sleep(seconds)
+        return self.context.request_id
+
+    @tool
+    async def swallows_cancellation(self):
+        try:
+            await asyncio.sleep(30)
+        except asyncio.CancelledError:
+            return self.context.cancelled
 
     @tool
     async def fails_later(self):

@@ -1,0 +1,16 @@
+/* What a process has in memory, by its own account in /proc. Any thread. */
+#ifndef SNAKEPIT_BRIDGE_MEMORY_H
+#define SNAKEPIT_BRIDGE_MEMORY_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Bytes in RAM, shared pages counted in full (so forked workers count those of their zygote); some
+ * 10 µs. 0: there is no such process. */
+uint64_t memory_resident(pid_t pid);
+
+/* The same with each shared page counted by the process's share of it, which adds up to what is
+ * really used. The kernel walks all pages for it: up to milliseconds, so only on demand. */
+uint64_t memory_proportional(pid_t pid);
+
+#endif

@@ -1,0 +1,164 @@
+"""What a worker of any profile does with its stream: it takes calls in, hears of cancellations, answers pings, leaves.
+
+The calls that wait are in ``_calls``; whoever pops one of them has claimed it, to run it or to answer that it was
+cancelled.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+import time
+from collections import OrderedDict
+from typing import Any, NoReturn
+
+from . import bridge_pb2 as pb
+from . import failure, link
+from .errors import Refused
+from .outbox import Outbox
+
+MAX_EARLY_CANCELS = 4096
+LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+_now = time.perf_counter_ns
+
+
+class Desk:
+    """The base of the workers. Its methods are for the one thread at a time that reads the stream."""
+
+    def __init__(self, stream: Any, leave: Any) -> None:
+        """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
+        self._link = stream
+        self._cleanup = leave
+        self._outbox = Outbox(stream)
+
+        self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
+        self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
+
+        self._asked = False  # a receive() is under way
+        self._welcomed = False
+        self._stopping = False
+        self._closing = False
+        self._closed = False
+
+    # What the profiles add.
+
+    def _interrupt(self, call_id: int) -> bool:
+        """Stop that call if it runs now. Returns whether it does."""
+        raise NotImplementedError
+
+    def _done(self) -> int:
+        """How many calls have been run to their end."""
+        raise NotImplementedError
+
+    # Reading.
+
+    def _read_one(self) -> None:
+        """Wait for one thing to happen on the stream, and deal with it."""
+        if not self._asked:
+            self._asked = True
+            self._link.receive()
+        kind, content = self._link.next()
+        if kind == link.RECEIVED:
+            self._asked = False
+            self._take(pb.GatewayFrame.FromString(content))
+        elif kind == link.SENT:
+            self._outbox.sent()
+        elif kind == link.CLOSED:
+            self._closed = True
+        elif kind == link.ENDED:
+            self._ended(content)
+
+    def _take(self, frame: Any) -> None:
+        calls, early, arrived = self._calls, self._early, _now()
+        for invoke in frame.invokes:
+            call_id = invoke.call_id
+            if early and call_id in early:
+                self._answer_cancelled(invoke)
+            else:
+                calls[call_id] = invoke, arrived
+        for cancel in frame.cancels:
+            self._cancel(cancel.call_id)
+        if frame.HasField("ping"):
+            self._answer_ping(frame.ping.sequence)
+        if frame.HasField("welcome"):
+            self._welcomed = True
+        if frame.HasField("stop"):
+            self._stopping = True
+            if frame.stop.grace_ms:
+                _exit_after(frame.stop.grace_ms / 1000)
+
+    def _cancel(self, call_id: int) -> None:
+        waiting = self._calls.pop(call_id, None)
+        if waiting is not None:
+            self._answer_cancelled(waiting[0])
+        elif not self._interrupt(call_id):  # over, or still to come: frames of several threads may change places
+            self._early[call_id] = None
+            if len(self._early) > MAX_EARLY_CANCELS:
+                del self._early[next(iter(self._early))]
+
+    def _answer_cancelled(self, invoke: Any) -> None:
+        self._early.pop(invoke.call_id, None)
+        error = Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
+        self._outbox.put(failure.of_refusal(invoke, error))
+        self._outbox.flush()
+
+    def _answer_ping(self, sequence: int) -> None:
+        self._outbox.put(pb.State(sequence=sequence, resident_bytes=_resident(), calls_done=self._done()))
+        self._outbox.flush()
+
+    def _ended(self, reason: str) -> None:
+        if not self._stopping and (reason or not self._welcomed):
+            print(f"snakepit_bridge: the gateway's stream ended: {reason or 'no welcome'}", file=sys.stderr)
+        _exit_after(LEAVE_SECONDS)
+        self._leave(0 if self._welcomed else 1)
+
+    # The end.
+
+    def _close_if_finished(self) -> None:
+        """Having been told to stop, and with nothing left to send, say so to the gateway. Once."""
+        if self._stopping and not self._closing and not self._outbox and not self._outbox.sending:
+            self._closing = True
+            self._link.close()
+
+    def _finish(self) -> NoReturn:
+        """Everything is answered: let it be written, and leave."""
+        self._close_if_finished()
+        while not self._closed:
+            self._read_one()
+        self._leave(0)
+
+    def _leave(self, status: int) -> NoReturn:
+        try:
+            self._cleanup()
+        except BaseException as error:
+            print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
+        leave(status)
+
+
+def _resident() -> int:
+    """Bytes of memory that the process has in RAM."""
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * _PAGE_SIZE
+
+
+def leave(status: int) -> NoReturn:
+    """Exit without the interpreter's own shutdown, which would wait for gRPC's threads."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+    os._exit(status)
+
+
+def _exit_after(seconds: float) -> None:
+    """Exit in so many seconds, whatever the other threads do then."""
+
+    def expire() -> None:
+        time.sleep(seconds)
+        os._exit(0)
+
+    _thread.start_new_thread(expire, ())

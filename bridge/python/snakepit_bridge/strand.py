@@ -1,0 +1,112 @@
+"""Runs calls one at a time in a thread of its own, beside others, and can be interrupted there."""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import time
+from typing import Any, Optional
+
+from . import calls, failure
+from .context import CallContext, running
+from .errors import Cancelled, Refused
+from .eventloop import EventLoop
+
+_now = time.perf_counter_ns
+
+
+class Strand:
+    """One thread's part of a worker. run() is for that thread alone, cancel() for any.
+
+    Signals reach the main thread only. What interrupts Python code in another thread is an exception that the
+    interpreter raises there before its next step, so it does not end a call into C, a sleep for one. It may come late:
+    ``_lock`` and ``_entered`` see to it that it is aimed at a call that runs, and taken back when that has ended.
+    """
+
+    def __init__(self, tools: dict[str, Any], page: Any, cancelled: set[int]) -> None:
+        """``cancelled`` holds the ids of calls to be given up; cancel() is called after one was added."""
+        self._tools = tools
+        self._page = page
+        self._cancelled = cancelled
+        self._loop = EventLoop()
+        self._thread = 0
+        self._context: Optional[CallContext] = None
+        self._lock = _thread.allocate_lock()  # guards the following
+        self._entered = 0  # id of the call whose code runs now and may be interrupted
+        self._struck = False  # it was
+
+    def run(self, invoke: Any, arrived: int, slot: int) -> Any:
+        """Run a call to its end, as Runner.run() does. ``slot`` is where the page shows it."""
+        self._thread = _thread.get_ident()
+        tool = self._tools.get(invoke.tool)
+        context = self._context = CallContext(invoke, arrived / 1e9)
+        running.set(context)
+        try:
+            calls.check(invoke, tool)
+            arguments = tool.parameters.bind(invoke.args, invoke.content_type)
+            if tool.parameters.context:
+                arguments[tool.parameters.context] = context
+        except Refused as error:
+            return failure.of_refusal(invoke, error)
+        except Exception as error:
+            return calls.unexpected(invoke, error)
+        try:
+            return self._run_tool(invoke, tool, arguments, slot)
+        except Cancelled as error:  # it came as the tool was ending
+            self._leave()
+            return failure.of_exception(invoke, error, 0, "cancelled")
+        finally:
+            self._context = None
+            running.set(None)
+
+    def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int) -> Any:
+        self._page.start(invoke.call_id, slot)
+        begun = _now()
+        try:
+            self._enter(invoke.call_id)
+            value = tool.function(**arguments)
+            if tool.is_async:
+                value = self._loop.run(value)
+            answer = calls.encode(invoke, value, (_now() - begun) // 1000)
+            self._leave()
+            return answer
+        except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
+            self._leave()
+            return calls.failed(invoke, error, (_now() - begun) // 1000, invoke.call_id in self._cancelled)
+        finally:
+            self._page.end(slot)
+
+    def _enter(self, call_id: int) -> None:
+        """From here on the call may be interrupted; raises Cancelled if it was given up a moment ago."""
+        with self._lock:
+            self._entered = call_id
+        if call_id in self._cancelled:
+            raise Cancelled("nobody waits for this call any more")
+
+    def _leave(self) -> None:
+        """From here on nothing interrupts. To be called again when it is interrupted itself."""
+        with self._lock:
+            self._entered = 0
+            if self._struck:
+                self._struck = False
+                _raise_in(self._thread, None)
+
+    def cancel(self, call_id: int) -> None:
+        """Stop that call if it is the one that runs here: nobody waits for it any more."""
+        context = self._context
+        if context is not None and context._invoke.call_id == call_id:
+            context.cancelled = True
+        with self._lock:
+            if self._entered != call_id or self._struck:
+                return
+            if self._loop.is_running:
+                self._loop.cancel()
+            else:
+                self._struck = True
+                _raise_in(self._thread, Cancelled)
+
+
+def _raise_in(thread: int, kind: Optional[type]) -> None:
+    """Have the interpreter raise ``kind`` in that thread; with None, take back what it has not raised yet."""
+    exception = ctypes.py_object(kind) if kind else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

@@ -1,0 +1,140 @@
+"""The ``async`` profile: coroutines run as tasks of one event loop, in the main thread; another thread reads.
+
+Synchronous tools of such an adapter would hold all of them up, so they run in a few threads of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from _queue import SimpleQueue
+from typing import Any, NoReturn
+
+from . import calls, failure
+from .context import CallContext, running
+from .crew import Crew
+from .errors import Cancelled, Refused
+from .strand import Strand
+
+HELPERS = 8  # threads for synchronous tools, at most
+
+_now = time.perf_counter_ns
+
+
+class AsyncWorker(Crew):
+    """A worker of many slots. ``_free`` and ``_entered`` are the loop's own; other threads send it callbacks."""
+
+    def __init__(self, tools: list[Any], page: Any, stream: Any, leave: Any, slots: int, loop: Any) -> None:
+        """``page`` is a SharedPage, ``loop`` the adapter's EventLoop; the others as for Desk."""
+        super().__init__(tools, stream, self._clean_up)
+        self._hook = leave
+        self._page = page
+        self._loop: asyncio.AbstractEventLoop = loop.get()
+        self._free = list(reversed(range(slots)))
+        self._entered: dict[int, Any] = {}  # tasks whose tool's code runs, by call id
+        self._kept: set[Any] = set()  # all tasks, of which asyncio keeps only weak references
+        helpers = 0 if all(item.is_async for item in tools) else min(HELPERS, slots)
+        self._strands = [Strand(self._tools, page, self._cancelled) for _ in range(helpers)]
+        self._synchronous: Any = SimpleQueue()
+
+    def run(self) -> None:
+        """Serve until the gateway says Stop or the stream ends, then exit the process."""
+        for index, strand in enumerate(self._strands):
+            threading.Thread(target=self._help, args=(strand,), name=f"tool-{index}", daemon=True).start()
+        threading.Thread(target=self._read, name="bridge", daemon=True).start()
+        while True:
+            self._loop.run_forever()  # a tool could stop it
+
+    # The reading thread.
+
+    def _take(self, frame: Any) -> None:
+        super()._take(frame)
+        if frame.invokes:
+            self._loop.call_soon_threadsafe(self._start_calls)
+
+    def _stop_call(self, call_id: int) -> None:
+        self._loop.call_soon_threadsafe(self._cancel_task, call_id)
+        for strand in self._strands:
+            strand.cancel(call_id)
+
+    def _clean_up(self) -> None:
+        """Have the adapter's hook called in the loop, unless that does not answer any more."""
+        done = threading.Event()
+        self._loop.call_soon_threadsafe(self._start_cleanup, done)
+        done.wait()
+
+    # The loop's thread.
+
+    def _start_cleanup(self, done: threading.Event) -> None:
+        async def clean_up() -> None:
+            try:
+                await self._hook()
+            finally:
+                done.set()
+
+        self._kept.add(self._loop.create_task(clean_up()))
+
+    def _start_calls(self) -> None:
+        while self._free:
+            call = self._next_call()
+            if call is None:
+                return
+            slot = self._free.pop()
+            tool = self._tools.get(call[0].tool)
+            if tool is None or tool.is_async or tool.streaming:
+                task = self._loop.create_task(self._run(*call, tool, slot))
+                self._kept.add(task)
+                task.add_done_callback(self._kept.discard)
+            else:
+                self._synchronous.put((call, slot))
+
+    async def _run(self, invoke: Any, arrived: int, tool: Any, slot: int) -> None:
+        context = CallContext(invoke, arrived / 1e9)
+        running.set(context)
+        try:
+            calls.check(invoke, tool)
+            arguments = tool.parameters.bind(invoke.args, invoke.content_type)
+            if tool.parameters.context:
+                arguments[tool.parameters.context] = context
+        except Refused as error:
+            self._answer(invoke, failure.of_refusal(invoke, error))
+        except Exception as error:
+            self._answer(invoke, calls.unexpected(invoke, error))
+        else:
+            self._answer(invoke, await self._run_tool(invoke, tool, arguments, slot))
+        self._release(slot)
+
+    async def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int) -> Any:
+        call_id = invoke.call_id
+        self._page.start(call_id, slot)
+        begun = _now()
+        self._entered[call_id] = asyncio.current_task(), running.get()
+        try:
+            if call_id in self._cancelled:
+                raise Cancelled("nobody waits for this call any more")
+            value = await tool.function(**arguments)
+            return calls.encode(invoke, value, (_now() - begun) // 1000)
+        except BaseException as error:  # SystemExit too: a tool ends its call, not the worker
+            return calls.failed(invoke, error, (_now() - begun) // 1000, call_id in self._cancelled)
+        finally:
+            del self._entered[call_id]
+            self._page.end(slot)
+
+    def _cancel_task(self, call_id: int) -> None:
+        task, context = self._entered.get(call_id, (None, None))
+        if task is not None:
+            context.cancelled = True
+            task.cancel()
+
+    def _release(self, slot: int) -> None:
+        self._free.append(slot)
+        self._start_calls()
+
+    # Helpers.
+
+    def _help(self, strand: Strand) -> NoReturn:
+        while True:
+            (invoke, arrived), slot = self._synchronous.get()
+            self._answer(invoke, strand.run(invoke, arrived, slot))
+            self._loop.call_soon_threadsafe(self._release, slot)

@@ -1,0 +1,82 @@
+#include "pool/queue.h"
+
+void queue_init(struct call_queue *queue)
+{
+    *queue = (struct call_queue){.depth = 0};
+    for (unsigned i = 0; i < CALL_PRIORITIES; i++)
+        list_init(&queue->levels[i]);
+}
+
+static struct call *owner(struct list *place)
+{
+    return LIST_OWNER(place, struct call, place);
+}
+
+void queue_put(struct call_queue *queue, struct call *call, bool again)
+{
+    struct list *level = &queue->levels[call->priority];
+    struct list *before = again ? level->next : level;
+    while (before != level && owner(before)->turn_us < call->turn_us)
+        before = before->next;
+    list_insert_before(before, &call->place);
+    queue->depths[call->priority]++;
+    queue->depth++;
+}
+
+void queue_remove(struct call_queue *queue, struct call *call)
+{
+    list_remove(&call->place);
+    queue->depths[call->priority]--;
+    queue->depth--;
+}
+
+static struct call *head(const struct call_queue *queue, unsigned level)
+{
+    const struct list *list = &queue->levels[level];
+    return list_empty(list) ? NULL : owner(list->next);
+}
+
+struct call *queue_first(const struct call_queue *queue)
+{
+    struct call *first = NULL;
+    if (queue->depth == 0)
+        return NULL;
+    for (unsigned i = 0; i < CALL_PRIORITIES; i++) {
+        struct call *call = head(queue, i);
+        if (call && (!first || call->turn_us < first->turn_us))
+            first = call;
+    }
+    return first;
+}
+
+unsigned queue_ahead(const struct call_queue *queue, unsigned priority)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i <= priority; i++)
+        count += queue->depths[i];
+    return count;
+}
+
+/* Those in front may have lost a worker, and wait for less long than those behind them. */
+static uint64_t longest_of(const struct list *level)
+{
+    uint64_t oldest_us = UINT64_MAX;
+    LIST_FOREACH (level, place, next) {
+        const struct call *call = owner(place);
+        if (call->enqueued_us < oldest_us)
+            oldest_us = call->enqueued_us;
+        if (call->outcome.attempts == 0)
+            break;
+    }
+    return oldest_us;
+}
+
+uint64_t queue_oldest_us(const struct call_queue *queue)
+{
+    uint64_t oldest_us = UINT64_MAX;
+    for (unsigned i = 0; i < CALL_PRIORITIES; i++) {
+        uint64_t level_us = longest_of(&queue->levels[i]);
+        oldest_us = level_us < oldest_us ? level_us : oldest_us;
+    }
+    return oldest_us;
+}

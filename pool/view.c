@@ -1,0 +1,118 @@
+#include "base/bytes.h"
+#include "pool/inside.h"
+
+#include <stdio.h>
+
+static const char *const state_names[] = {
+    [POOL_STARTING] = "starting",
+    [POOL_RUNNING] = "running",
+    [POOL_FAILED] = "failed",
+    [POOL_LEAVING] = "leaving",
+};
+
+const char *pool_state_name(enum pool_state state)
+{
+    return state_names[state];
+}
+
+void pool_look(struct pool *pool, struct pool_view *out_view)
+{
+    pthread_mutex_lock(&pool->lock);
+    *out_view = (struct pool_view){
+        .state = pool->state,
+        .min_workers = pool->options.min_workers,
+        .max_workers = pool->options.max_workers,
+        .spare = pool->options.spare,
+        .workers_wanted = pool->wanted,
+        .queue_depth = pool->queue.depth,
+        .queue_limit = pool->options.queue_limit,
+        .queue_wait_us = pool->wait_us,
+        .breaker = pool->breaker.state,
+        .breaker_opened = pool->breaker.opened,
+        .poisoned = poison_count(&pool->poison),
+        .retries = pool->retries,
+        .recycled = pool->recycled,
+        .late_answers = pool->late_answers,
+        .requeued = pool->requeued,
+        .starts = pool->starts,
+        .crashes = pool->crashes,
+        .queue_seconds = pool->queue_seconds,
+        .run_seconds = pool->run_seconds,
+    };
+    uint64_t oldest_us = queue_oldest_us(&pool->queue);
+    if (oldest_us != UINT64_MAX)
+        out_view->queue_oldest_us = pool->options.now_us() - oldest_us;
+    memcpy(out_view->reason, pool->reason, sizeof pool->reason);
+    memcpy(out_view->ends, pool->ends, sizeof pool->ends);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        out_view->workers[pool->workers[i].state]++;
+        out_view->inflight += pool->workers[i].inflight_count;
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, unsigned max)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&pool->lock);
+    uint64_t now_us = pool->options.now_us();
+    for (unsigned i = 0; i < pool->seats && count < max; i++) {
+        const struct worker *worker = &pool->workers[i];
+        if (worker->state == WORKER_VACANT)
+            continue;
+        struct worker_view *view = &out_views[count++];
+        *view = (struct worker_view){
+            .state = worker->state,
+            .pid = worker->pid,
+            .slots = worker->slots,
+            .inflight = worker->inflight_count,
+            .retiring = worker->retiring || worker->outdated,
+            .resident = worker->resident,
+            .calls_done = worker->calls_done,
+            .age_us = now_us - worker->started_us,
+            .startup_us = worker->ready_us ? worker->ready_us - worker->started_us : 0,
+        };
+        memcpy(view->id, worker->id, sizeof view->id);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
+unsigned pool_look_at_poison(struct pool *pool, struct poison_entry *out_entries, unsigned max)
+{
+    pthread_mutex_lock(&pool->lock);
+    unsigned count = pool->poison.count < max ? pool->poison.count : max;
+    memcpy(out_entries, pool->poison.entries, count * sizeof out_entries[0]);
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
+static void describe(const struct call *call, uint64_t now_us, struct call_view *out_view)
+{
+    *out_view = (struct call_view){
+        .state = call->state,
+        .priority = call->priority,
+        .attempts = call->outcome.attempts,
+        .age_us = now_us - call->submitted_us,
+    };
+    snprintf(out_view->request_id, sizeof out_view->request_id, "%.*s", (int)call->request_id.len,
+             call->request_id.data);
+    snprintf(out_view->tool, sizeof out_view->tool, "%.*s", (int)call->tool->spec.name.len,
+             call->tool->spec.name.data);
+    if (call->state != CALL_QUEUED)
+        memcpy(out_view->worker, call->outcome.worker, sizeof out_view->worker);
+}
+
+unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&pool->lock);
+    uint64_t now_us = pool->options.now_us();
+    LIST_FOREACH (&pool->calls, node, next) {
+        if (count == max)
+            break;
+        describe(LIST_OWNER(node, struct call, known), now_us, &out_views[count++]);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}

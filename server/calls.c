@@ -1,0 +1,115 @@
+/* /calls: the calls that wait or run, and cancelling one. */
+#include "base/mem.h"
+#include "server/document.h"
+#include "server/gateway.h"
+#include "server/handlers.h"
+#include "server/problem.h"
+
+#include <stdlib.h>
+
+/* Calls of a pool that are listed, the oldest. */
+enum { LISTED_MAX = 1000 };
+
+/* Calls that may come between counting and copying, or that wait for another try. */
+enum { COPY_SLACK = 256 };
+
+static const char *state_name(enum call_state state)
+{
+    static const char *const names[] = {
+        [CALL_NEW] = "queued",      [CALL_QUEUED] = "queued", [CALL_DISPATCHED] = "dispatched",
+        [CALL_RUNNING] = "running", [CALL_DONE] = "done",
+    };
+    return names[state];
+}
+
+static void add_call(struct buffer *text, const char *pool, const struct call_view *view)
+{
+    buffer_add_string(text, "{\"request_id\":");
+    buffer_add_json_string(text, bytes_of(view->request_id));
+    buffer_add_string(text, ",\"tool\":");
+    buffer_add_json_string(text, bytes_of(view->tool));
+    buffer_printf(text, ",\"pool\":\"%s\",\"state\":\"%s\"", pool, state_name(view->state));
+    if (view->worker[0])
+        buffer_printf(text, ",\"worker\":\"%s\"", view->worker);
+    buffer_printf(text, ",\"priority\":%u,\"attempts\":%u,\"age_ms\":%llu}", view->priority,
+                  view->attempts, (unsigned long long)view->age_us / 1000);
+}
+
+void calls_list(struct exchange *exchange)
+{
+    const struct gateway *gateway = gateway_of(exchange);
+    struct call_view *views = mem_array(LISTED_MAX + 1, sizeof *views);
+    struct buffer text = {0};
+    bool first = true, more = false;
+    buffer_add_string(&text, "{\"calls\":[");
+    for (unsigned i = 0; i < gateway->pool_count; i++) {
+        unsigned count = pool_look_at_calls(gateway->pools[i], views, LISTED_MAX + 1);
+        more |= count > LISTED_MAX;
+        for (unsigned j = 0; j < count && j < LISTED_MAX; j++) {
+            buffer_add_string(&text, first ? "" : ",");
+            add_call(&text, pool_name(gateway->pools[i]), &views[j]);
+            first = false;
+        }
+    }
+    free(views);
+    buffer_printf(&text, "],\"more\":%s}", more ? "true" : "false");
+    document_respond_json(exchange, 200, &text);
+}
+
+static struct bytes id_of(struct exchange *exchange)
+{
+    return route_param(exchange->route, exchange->path, 0, exchange->arena);
+}
+
+static void refuse_unknown(struct exchange *exchange)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 404,
+                                      .code = "call_not_found",
+                                      .category = "pool",
+                                      .detail = "no call with that request id waits or runs"});
+}
+
+/* Adds the oldest call of that id in the pool; false, and nothing added, when there is none. */
+static bool add_call_named(struct buffer *text, struct pool *pool, struct bytes id)
+{
+    struct pool_view whole;
+    pool_look(pool, &whole);
+    unsigned max = whole.queue_depth + whole.inflight + COPY_SLACK;
+    struct call_view *views = mem_array(max, sizeof *views);
+    unsigned count = pool_look_at_calls(pool, views, max), at = 0;
+    while (at < count && !bytes_equal(bytes_of(views[at].request_id), id))
+        at++;
+    if (at < count)
+        add_call(text, pool_name(pool), &views[at]);
+    free(views);
+    return at < count;
+}
+
+void calls_get(struct exchange *exchange)
+{
+    const struct gateway *gateway = gateway_of(exchange);
+    struct bytes id = id_of(exchange);
+    struct buffer text = {0};
+    bool found = false;
+    for (unsigned i = 0; i < gateway->pool_count && !found; i++)
+        found = add_call_named(&text, gateway->pools[i], id);
+    if (found)
+        document_respond_json(exchange, 200, &text);
+    else
+        refuse_unknown(exchange);
+}
+
+/* The call has ended for its caller when this is answered; its tool has been told to stop. */
+void calls_cancel(struct exchange *exchange)
+{
+    const struct gateway *gateway = gateway_of(exchange);
+    struct bytes id = id_of(exchange);
+    bool found = false;
+    for (unsigned i = 0; i < gateway->pool_count && !found; i++)
+        found = pool_cancel_request(gateway->pools[i], id);
+    if (found)
+        exchange_respond(exchange, &(struct response){.status = 204});
+    else
+        refuse_unknown(exchange);
+}

@@ -1,0 +1,191 @@
+#include "server/members.h"
+
+#include "base/json.h"
+#include "server/exchange.h"
+#include "server/problem.h"
+
+#include <stdlib.h>
+
+/* Longest time that may be asked for: a day. */
+enum { TIME_MAX_MS = 86400000 };
+
+/* How much of a caller's name is repeated. */
+enum { NAME_SHOWN = 64 };
+
+static const struct member *find_member(const struct member *table, size_t count, struct bytes name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_equal(table[i].name, name))
+            return &table[i];
+    }
+    return NULL;
+}
+
+/* RFC 6901: in a pointer "~" is "~0" and "/" is "~1". */
+static struct bytes pointer_to(struct arena *arena, struct bytes key)
+{
+    size_t shown = key.len > NAME_SHOWN ? NAME_SHOWN : key.len, at = 0;
+    char *pointer = arena_alloc(arena, 2 * shown + 1);
+    pointer[at++] = '/';
+    for (size_t i = 0; i < shown; i++) {
+        bool special = key.data[i] == '~' || key.data[i] == '/';
+        pointer[at++] = special ? '~' : key.data[i];
+        if (special)
+            pointer[at++] = key.data[i] == '~' ? '0' : '1';
+    }
+    return bytes_from(pointer, at);
+}
+
+bool members_fault(struct member_fault *out_fault, struct arena *arena, struct bytes name,
+                   const char *detail)
+{
+    *out_fault = (struct member_fault){
+        .code = "invalid_request", .detail = detail, .pointer = pointer_to(arena, name)};
+    return false;
+}
+
+/* --- one member: NULL, or what it must be --- */
+
+static const char *read_text(struct json_value value, struct arena *arena, struct bytes *out_text)
+{
+    if (value.type != JSON_TYPE_STRING)
+        return "must be a string";
+    struct bytes text = json_text(value.raw, arena);
+    if (text.len == 0 || text.len > MEMBERS_MAX_TEXT)
+        return "must have 1 to 256 bytes";
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.data[i] < ' ')
+            return "must have no control characters";
+    }
+    *out_text = text;
+    return NULL;
+}
+
+static const char *read_milliseconds(struct json_value value, uint64_t *out_us)
+{
+    int64_t number = 0;
+    if (value.type != JSON_TYPE_NUMBER || !json_to_int(value.raw, &number) || number < 1 ||
+        number > TIME_MAX_MS)
+        return "must be a whole number of milliseconds from 1 to 86400000";
+    *out_us = (uint64_t)number * 1000;
+    return NULL;
+}
+
+static const char *read_number(struct json_value value, unsigned max, struct arena *arena,
+                               struct member_number *out_number, bool *out_of_range)
+{
+    int64_t number = -1;
+    bool whole = value.type == JSON_TYPE_NUMBER && json_to_int(value.raw, &number);
+    if (!whole || number < 0 || number > max) {
+        *out_of_range = whole;
+        return arena_printf(arena, "must be a whole number from 0 to %u", max);
+    }
+    *out_number = (struct member_number){true, (unsigned)number};
+    return NULL;
+}
+
+static const char *read_flag(struct json_value value, struct member_number *out_flag)
+{
+    if (value.type != JSON_TYPE_BOOL)
+        return "must be true or false";
+    *out_flag = (struct member_number){true, value.raw.data[0] == 't'};
+    return NULL;
+}
+
+static const char *read_object(struct json_value value, struct bytes *out_object)
+{
+    if (value.type != JSON_TYPE_OBJECT)
+        return "must be an object";
+    *out_object = value.raw;
+    return NULL;
+}
+
+static const char *read_member(const struct member *member, struct json_value value,
+                               struct arena *arena, void *out_struct, bool *out_of_range)
+{
+    void *place = (char *)out_struct + member->offset;
+    switch (member->kind) {
+    case MEMBER_TEXT:
+        return read_text(value, arena, place);
+    case MEMBER_OBJECT:
+        return read_object(value, place);
+    case MEMBER_MILLISECONDS:
+        return read_milliseconds(value, place);
+    case MEMBER_NUMBER:
+        return read_number(value, member->max, arena, place, out_of_range);
+    case MEMBER_FLAG:
+        return read_flag(value, place);
+    }
+    abort();
+}
+
+/* --- all of them --- */
+
+static bool read_all(struct bytes object, const struct member *table, size_t count,
+                     struct arena *arena, void *out_struct, uint32_t *out_seen,
+                     struct member_fault *out_fault)
+{
+    struct json_cursor cursor = {0};
+    struct bytes key;
+    struct json_value value;
+    while (json_next(object, &cursor, &key, &value)) {
+        struct bytes name = json_text(key, arena);
+        const struct member *member = find_member(table, count, name);
+        if (!member)
+            return members_fault(out_fault, arena, name,
+                                 arena_printf(arena, "unknown member \"%.*s\"",
+                                              name.len > NAME_SHOWN ? NAME_SHOWN : (int)name.len,
+                                              name.data));
+        uint32_t bit = UINT32_C(1) << (member - table);
+        if (*out_seen & bit)
+            return members_fault(out_fault, arena, name, "given twice");
+        *out_seen |= bit;
+        bool out_of_range = false;
+        const char *wrong = read_member(member, value, arena, out_struct, &out_of_range);
+        if (wrong) {
+            members_fault(out_fault, arena, name,
+                          arena_printf(arena, "\"%.*s\" %s", (int)name.len, name.data, wrong));
+            out_fault->out_of_range = out_of_range;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool members_read(struct bytes body, const struct member *table, size_t count, struct arena *arena,
+                  void *out_struct, uint32_t *out_seen, struct member_fault *out_fault)
+{
+    struct json_value whole;
+    struct json_error error;
+    if (!json_check(body, MEMBERS_MAX_DEPTH, &whole, &error)) {
+        *out_fault = (struct member_fault){
+            .code = "invalid_json",
+            .detail = arena_printf(arena, "not JSON at byte %zu: %s", error.offset, error.reason)};
+        return false;
+    }
+    if (whole.type != JSON_TYPE_OBJECT) {
+        *out_fault = (struct member_fault){.code = "invalid_request",
+                                           .detail = "the body must be an object",
+                                           .pointer = BYTES("")};
+        return false;
+    }
+    *out_seen = 0;
+    return read_all(whole.raw, table, count, arena, out_struct, out_seen, out_fault);
+}
+
+void members_refuse(struct exchange *exchange, unsigned status, const struct member_fault *fault)
+{
+    struct buffer members = {0};
+    if (fault->pointer.data) {
+        buffer_add_string(&members, "\"errors\":[{\"pointer\":");
+        buffer_add_json_string(&members, fault->pointer);
+        buffer_add_string(&members, ",\"detail\":");
+        buffer_add_json_string(&members, bytes_of(fault->detail));
+        buffer_add_string(&members, "}]");
+    }
+    problem_respond(exchange, &(struct problem){.status = status,
+                                                .code = fault->code,
+                                                .detail = fault->detail,
+                                                .members = buffer_bytes(&members)});
+    buffer_deinit(&members);
+}

@@ -1,0 +1,388 @@
+/* Workers that die with calls: retries, poison, the breaker, crash loops. */
+#include "fake.h"
+
+#include "../base/run.h"
+
+#include <stdio.h>
+
+static struct fake fake;
+
+static void tear_down(void)
+{
+    fake_deinit(&fake);
+}
+
+static void alone(struct pool_options *options)
+{
+    options->min_workers = options->max_workers = 1;
+    options->breaker_threshold = 0;
+    options->poison_after = 0;
+}
+
+static void poison_after_two(struct pool_options *options)
+{
+    alone(options);
+    options->poison_after = 2;
+    options->max_retries = 5;
+}
+
+static void fragile(struct pool_options *options)
+{
+    alone(options);
+    options->breaker_threshold = 1;
+}
+
+static void begin(void (*adjust)(struct pool_options *options))
+{
+    fake_init(&fake, adjust);
+    fake_ready(&fake, 0, 1);
+}
+
+/* The newest invocation's worker dies; the next one becomes ready, however long it takes. */
+static void crash(void)
+{
+    fake_crash(&fake, fake.invoke_count - 1);
+    unsigned starts = fake.start_count;
+    while (fake_look(&fake).workers[WORKER_STARTING] == 0)
+        fake_pass(&fake, 10000);
+    fake_ready(&fake, starts == fake.start_count ? starts - 1 : starts, 1);
+}
+
+static struct call *submit_idempotent(const char *args)
+{
+    struct call *call = fake_make(&fake, fake.tool);
+    call->idempotent = true;
+    call->args = bytes_of(args);
+    return fake_send(&fake, call);
+}
+
+START_TEST(an_idempotent_call_is_run_again_after_the_backoff)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    crash();
+    fake_pass(&fake, 49999);
+    ck_assert_int_eq(call->state, CALL_QUEUED);
+    fake_pass(&fake, 1);
+    ck_assert_int_eq(call->state, CALL_DISPATCHED);
+    ck_assert_uint_eq(fake_look(&fake).retries, 1);
+    fake_answer(&fake, 1, 10);
+    ck_assert_uint_eq(call->outcome.attempts, 2);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(a_call_is_retried_max_retries_times_and_then_lost)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    crash();
+    fake_pass(&fake, 50000);
+    crash();
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+END_TEST
+
+START_TEST(a_call_that_is_not_idempotent_is_not_run_again)
+{
+    begin(alone);
+    struct call *call = fake_submit(&fake, fake.tool);
+    crash();
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    ck_assert_uint_eq(fake_look(&fake).retries, 0);
+}
+END_TEST
+
+START_TEST(going_elsewhere_before_it_started_is_no_retry)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    fake_die(&fake, 0, 9, NULL);
+    fake_ready(&fake, 1, 1);
+    ck_assert_int_eq(call->state, CALL_DISPATCHED);
+    crash();
+    fake_pass(&fake, 50000);
+    ck_assert_int_eq(call->state, CALL_DISPATCHED);
+    ck_assert_uint_eq(call->outcome.attempts, 3);
+    ck_assert_uint_eq(fake_look(&fake).requeued, 1);
+    ck_assert_uint_eq(fake_look(&fake).retries, 1);
+}
+END_TEST
+
+START_TEST(a_retry_does_not_wait_beyond_the_deadline)
+{
+    begin(alone);
+    struct call *call = fake_make(&fake, fake.tool);
+    call->idempotent = true;
+    call->timeout_us = 30000;
+    fake_send(&fake, call);
+    crash();
+    fake_pass(&fake, 30000);
+    fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_MAYBE);
+}
+END_TEST
+
+START_TEST(a_leaving_pool_retries_nothing)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    pool_drain(fake.pool);
+    fake_crash(&fake, 0);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+END_TEST
+
+START_TEST(a_call_cancelled_while_it_waits_for_its_retry_may_have_run)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    crash();
+    pool_cancel(fake.pool, call);
+    fake_expect(&fake, call, CALL_END_CANCELLED, EXECUTED_MAYBE);
+    fake_pass(&fake, 50000);
+    ck_assert_uint_eq(fake.invoke_count, 1);
+}
+END_TEST
+
+START_TEST(a_call_that_went_elsewhere_unstarted_has_not_run)
+{
+    begin(alone);
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_die(&fake, 0, 9, NULL);
+    pool_cancel(fake.pool, call);
+    fake_expect(&fake, call, CALL_END_CANCELLED, EXECUTED_NO);
+}
+END_TEST
+
+/* Two workers die of it. */
+static void kill_twice(void)
+{
+    begin(poison_after_two);
+    struct call *call = submit_idempotent("bad");
+    crash();
+    fake_pass(&fake, 50000);
+    crash();
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+
+START_TEST(a_request_that_kills_again_is_refused)
+{
+    kill_twice();
+    fake_expect(&fake, submit_idempotent("bad"), CALL_END_POISON, EXECUTED_NO);
+    ck_assert_uint_eq(fake_look(&fake).poisoned, 1);
+}
+END_TEST
+
+START_TEST(another_request_of_the_tool_is_not_refused)
+{
+    kill_twice();
+    ck_assert_int_eq(submit_idempotent("good")->state, CALL_DISPATCHED);
+}
+END_TEST
+
+START_TEST(the_same_arguments_for_another_tool_are_not_refused)
+{
+    kill_twice();
+    struct call *call = fake_make(&fake, fake.slow);
+    call->args = BYTES("bad");
+    ck_assert_int_eq(fake_send(&fake, call)->state, CALL_DISPATCHED);
+}
+END_TEST
+
+START_TEST(poison_is_listed_and_forgiven)
+{
+    struct poison_entry entries[4];
+    kill_twice();
+    ck_assert_uint_eq(pool_look_at_poison(fake.pool, entries, 4), 1);
+    ck_assert_ptr_eq(entries[0].tool, fake.tool);
+    ck_assert_uint_eq(entries[0].kills, 2);
+    ck_assert_uint_eq(pool_forgive(fake.pool, entries[0].fingerprint + 2), 0);
+    ck_assert_uint_eq(pool_forgive(fake.pool, entries[0].fingerprint), 1);
+    ck_assert_int_eq(submit_idempotent("bad")->state, CALL_DISPATCHED);
+}
+END_TEST
+
+START_TEST(the_list_of_poison_is_bounded_and_forgets_the_oldest)
+{
+    static struct poison poison;
+    struct arena *arena = arena_new(0);
+    struct call *call = call_new(arena);
+    char text[16];
+    fake_init(&fake, alone);
+    call->tool = fake.tool;
+    poison_init(&poison, 1);
+    for (unsigned i = 0; i <= POISON_MAX; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        call->args = bytes_of(text);
+        poison_note(&poison, call, i);
+    }
+    ck_assert_uint_eq(poison.count, POISON_MAX);
+    ck_assert(poison_blocks(&poison, call));
+    call->args = BYTES("0");
+    ck_assert(!poison_blocks(&poison, call));
+    ck_assert_uint_eq(poison_clear(&poison, 0), POISON_MAX);
+    call_unref(&call);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(a_worker_that_was_told_to_leave_leaves_no_poison)
+{
+    struct poison_entry entries[4];
+    begin(poison_after_two);
+    struct call *call = fake_submit(&fake, fake.tool);
+    const struct worker_exit exit = {.expected = true, .cause = "exit"};
+    const struct started_calls unknown = {.known = false};
+    pool_worker_gone(fake.pool, fake.starts[0], &exit, &unknown);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    ck_assert_uint_eq(pool_look_at_poison(fake.pool, entries, 4), 0);
+}
+END_TEST
+
+static void open_breaker(void)
+{
+    begin(fragile);
+    struct call *call = fake_submit(&fake, fake.tool);
+    crash();
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+
+START_TEST(an_open_breaker_refuses_and_says_until_when)
+{
+    open_breaker();
+    fake_now_us += 9500000;
+    struct call *call = fake_submit(&fake, fake.tool);
+    ck_assert_uint_ge(call->outcome.retry_after_s, 20);
+    ck_assert_uint_le(call->outcome.retry_after_s, 21);
+    fake_expect(&fake, call, CALL_END_CIRCUIT_OPEN, EXECUTED_NO);
+    ck_assert_int_eq(fake_look(&fake).breaker, BREAKER_OPEN);
+}
+END_TEST
+
+START_TEST(a_half_open_breaker_closes_with_its_trial)
+{
+    open_breaker();
+    fake_now_us += 30000000;
+    struct call *trial = fake_submit(&fake, fake.tool);
+    ck_assert_int_eq(trial->state, CALL_DISPATCHED);
+    fake_expect(&fake, fake_submit(&fake, fake.tool), CALL_END_CIRCUIT_OPEN, EXECUTED_NO);
+    fake_answer(&fake, fake.invoke_count - 1, 10);
+    fake_expect(&fake, trial, CALL_END_RESULT, EXECUTED_YES);
+    ck_assert_int_eq(fake_look(&fake).breaker, BREAKER_CLOSED);
+}
+END_TEST
+
+START_TEST(a_cancelled_trial_lets_the_next_call_try)
+{
+    open_breaker();
+    fake_now_us += 30000000;
+    struct call *trial = fake_submit(&fake, fake.tool);
+    pool_cancel(fake.pool, trial);
+    fake_expect(&fake, trial, CALL_END_CANCELLED, EXECUTED_MAYBE);
+    ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_QUEUED);
+    fake_expect(&fake, fake_submit(&fake, fake.tool), CALL_END_CIRCUIT_OPEN, EXECUTED_NO);
+}
+END_TEST
+
+/* How long after so many early deaths in a row the next process is started. */
+static uint64_t delay_after(unsigned deaths)
+{
+    fake_init(&fake, alone);
+    uint64_t begun_us = fake_now_us;
+    for (unsigned i = 0; i < deaths; i++) {
+        while (fake.start_count == i)
+            fake_pass(&fake, 1000);
+        begun_us = fake_now_us;
+        fake_die(&fake, i, 9, NULL);
+    }
+    while (fake.start_count == deaths)
+        fake_pass(&fake, 1000);
+    return fake_now_us - begun_us;
+}
+
+START_TEST(a_worker_that_dies_at_once_is_replaced_later_each_time)
+{
+    static const uint64_t delays[] = {0, 50000, 100000, 200000};
+    ck_assert_uint_eq(delay_after((unsigned)_i + 1), delays[_i]);
+}
+END_TEST
+
+START_TEST(the_backoff_is_bounded)
+{
+    ck_assert_uint_eq(delay_after(20), 5000000);
+}
+END_TEST
+
+START_TEST(an_answered_call_ends_the_backoff)
+{
+    delay_after(5);
+    fake_ready(&fake, 5, 1);
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    fake_die(&fake, 5, 9, NULL);
+    ck_assert_uint_eq(fake.start_count, 7);
+    fake_die(&fake, 6, 9, NULL);
+    ck_assert_uint_eq(fake.start_count, 8);
+}
+END_TEST
+
+START_TEST(an_idle_worker_that_lived_for_long_did_not_die_early)
+{
+    delay_after(5);
+    fake_ready(&fake, 5, 1);
+    fake_pass(&fake, 5000000);
+    fake_die(&fake, 5, 9, NULL);
+    ck_assert_uint_eq(fake.start_count, 7);
+}
+END_TEST
+
+START_TEST(a_pool_with_a_worker_does_not_fail_because_another_cannot_start)
+{
+    begin(alone);
+    pool_fail(fake.pool, "no such module");
+    ck_assert_int_eq(fake_look(&fake).state, POOL_RUNNING);
+    ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_DISPATCHED);
+}
+END_TEST
+
+START_TEST(a_failed_pool_recovers_with_its_first_worker)
+{
+    fake_init(&fake, alone);
+    pool_fail(fake.pool, "no such module");
+    ck_assert_int_eq(fake_look(&fake).state, POOL_FAILED);
+    fake_ready(&fake, 0, 1);
+    ck_assert_int_eq(fake_look(&fake).state, POOL_RUNNING);
+    ck_assert_str_eq(fake_look(&fake).reason, "");
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("crash");
+    tcase_add_checked_fixture(tests, NULL, tear_down);
+    tcase_add_test(tests, an_idempotent_call_is_run_again_after_the_backoff);
+    tcase_add_test(tests, a_call_is_retried_max_retries_times_and_then_lost);
+    tcase_add_test(tests, a_call_that_is_not_idempotent_is_not_run_again);
+    tcase_add_test(tests, going_elsewhere_before_it_started_is_no_retry);
+    tcase_add_test(tests, a_retry_does_not_wait_beyond_the_deadline);
+    tcase_add_test(tests, a_leaving_pool_retries_nothing);
+    tcase_add_test(tests, a_call_cancelled_while_it_waits_for_its_retry_may_have_run);
+    tcase_add_test(tests, a_call_that_went_elsewhere_unstarted_has_not_run);
+    tcase_add_test(tests, a_request_that_kills_again_is_refused);
+    tcase_add_test(tests, another_request_of_the_tool_is_not_refused);
+    tcase_add_test(tests, the_same_arguments_for_another_tool_are_not_refused);
+    tcase_add_test(tests, poison_is_listed_and_forgiven);
+    tcase_add_test(tests, the_list_of_poison_is_bounded_and_forgets_the_oldest);
+    tcase_add_test(tests, a_worker_that_was_told_to_leave_leaves_no_poison);
+    tcase_add_test(tests, an_open_breaker_refuses_and_says_until_when);
+    tcase_add_test(tests, a_half_open_breaker_closes_with_its_trial);
+    tcase_add_test(tests, a_cancelled_trial_lets_the_next_call_try);
+    tcase_add_loop_test(tests, a_worker_that_dies_at_once_is_replaced_later_each_time, 0, 4);
+    tcase_add_test(tests, the_backoff_is_bounded);
+    tcase_add_test(tests, an_answered_call_ends_the_backoff);
+    tcase_add_test(tests, an_idle_worker_that_lived_for_long_did_not_die_early);
+    tcase_add_test(tests, a_pool_with_a_worker_does_not_fail_because_another_cannot_start);
+    tcase_add_test(tests, a_failed_pool_recovers_with_its_first_worker);
+    return run_case(tests, "crash");
+}

@@ -1,0 +1,427 @@
+#include "model.h"
+
+#include "base/mem.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+uint64_t model_now_us;
+
+static uint64_t now(void)
+{
+    return model_now_us;
+}
+
+/* splitmix64 */
+unsigned roll(struct model *model, unsigned limit)
+{
+    uint64_t value = model->dice += UINT64_C(0x9e3779b97f4a7c15);
+    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (unsigned)((value ^ value >> 31) % limit);
+}
+
+/* --- the runtime --- */
+
+static struct model *of(struct runtime *runtime)
+{
+    return (struct model *)(void *)runtime;
+}
+
+static struct process *process_of(struct model *model, struct worker_ref ref)
+{
+    struct process *process = &model->processes[ref.seat];
+    COMPARE(ref.seat, <, MODEL_SEATS);
+    HOLDS(process->alive);
+    COMPARE(process->ref.number, ==, ref.number);
+    return process;
+}
+
+static void on_start(struct runtime *runtime, struct worker_ref worker, const char *id)
+{
+    struct model *model = of(runtime);
+    COMPARE(worker.seat, <, MODEL_SEATS);
+    HOLDS(!model->processes[worker.seat].alive);
+    HOLDS(!model->stopped);
+    model->processes[worker.seat] = (struct process){.alive = true, .ref = worker};
+    snprintf(model->processes[worker.seat].id, WORKER_ID_MAX, "%s", id);
+    model->starts++;
+}
+
+static void check_turn(const struct model *model, const struct call *call)
+{
+    for (unsigned i = 0; i < model->promise_count; i++) {
+        const struct call *other = model->promises[i]->call;
+        if (other->state == CALL_QUEUED && !list_empty(&other->place))
+            COMPARE(call->turn_us, <=, other->turn_us);
+    }
+}
+
+static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                      struct call *call, uint64_t remaining_us)
+{
+    struct model *model = of(runtime);
+    struct process *process = process_of(model, worker);
+    struct promise *promise = call->context;
+    struct job *job = MEM_NEW(struct job);
+    *job = (struct job){.call_id = call_id,
+                        .serial = promise->serial,
+                        .promise = promise,
+                        .given_us = model_now_us};
+    HOLDS(process->ready && !process->told);
+    COMPARE(model->pool->workers[worker.seat].state, ==, WORKER_READY);
+    COMPARE(call->state, ==, CALL_DISPATCHED);
+    HOLDS(!promise->job);
+    HOLDS(!promise->abandoned);
+    HOLDS(promise->runs == 0 || call->idempotent);
+    COMPARE(promise->runs, <=, model->pool->options.max_retries);
+    COMPARE(promise->deadline_us, >, model_now_us);
+    COMPARE(remaining_us, >=, 1);
+    COMPARE(remaining_us, <=, promise->deadline_us - model_now_us);
+    COMPARE(process->job_count, <, INFLIGHT_MAX);
+    if (model->pool->options.ahead_budget_us == 0)
+        COMPARE(process->job_count, <, process->slots);
+    check_turn(model, call);
+    process->jobs[process->job_count++] = job;
+    promise->job = job;
+}
+
+static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    struct process *process = process_of(of(runtime), worker);
+    unsigned i = 0;
+    while (i < process->job_count && process->jobs[i]->call_id != call_id)
+        i++;
+    COMPARE(i, <, process->job_count);
+    HOLDS(!process->jobs[i]->told);
+    process->jobs[i]->told = true;
+}
+
+static void on_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+{
+    struct process *process = process_of(of(runtime), worker);
+    HOLDS(process->job_count == 0 || grace_us == 0 || of(runtime)->stopped);
+    process->told = true;
+}
+
+static void on_flush(struct runtime *runtime)
+{
+    (void)runtime;
+}
+
+static void on_alarm(struct runtime *runtime, uint64_t due_us)
+{
+    if (due_us < of(runtime)->alarm_us)
+        of(runtime)->alarm_us = due_us;
+}
+
+static const struct runtime_ops ops = {on_start, on_invoke, on_cancel, on_stop, on_flush, on_alarm};
+static const struct observer_ops observer;
+
+/* --- processes --- */
+
+void model_forget_job(struct process *process, struct job *job)
+{
+    unsigned i = 0;
+    while (process->jobs[i] != job)
+        i++;
+    memmove(&process->jobs[i], &process->jobs[i + 1],
+            (--process->job_count - i) * sizeof process->jobs[0]);
+    if (job->promise)
+        job->promise->job = NULL;
+    free(job);
+}
+
+static void write_page(const struct process *process, struct started_calls *out_page)
+{
+    for (unsigned i = 0; i < process->job_count; i++) {
+        const struct job *job = process->jobs[i];
+        if (job->started)
+            out_page->started[out_page->started_count++] = job->call_id;
+        if (job->started && !job->finished)
+            out_page->running[out_page->running_count++] = job->call_id;
+    }
+}
+
+/* What the pool has to make of it. */
+static void foresee(struct model *model, struct process *process, bool known, bool expected)
+{
+    for (unsigned i = 0; i < process->job_count; i++) {
+        struct promise *promise = process->jobs[i]->promise;
+        bool started = process->jobs[i]->started || !known;
+        bool running = !known || (started && !process->jobs[i]->finished);
+        if (promise && !started)
+            model->requeued++;
+        if (promise && started)
+            promise->runs++;
+        if (promise && running && !expected)
+            model->kills[promise->text]++;
+        if (promise)
+            promise->job = NULL;
+    }
+}
+
+void model_kill(struct model *model, struct process *process, bool expected)
+{
+    const struct worker_exit exit = {.expected = expected, .signal = 11, .cause = "segfault"};
+    struct started_calls page = {.known = roll(model, 8) != 0};
+    for (unsigned i = 0; i < process->job_count; i++) {
+        struct job *job = process->jobs[i];
+        job->finished = job->started && (job->finished || roll(model, 4) == 0);
+    }
+    if (page.known)
+        write_page(process, &page);
+    foresee(model, process, page.known, expected || process->told);
+    struct worker_ref ref = process->ref;
+    while (process->job_count)
+        free(process->jobs[--process->job_count]);
+    model->crashes += !expected && !process->told;
+    process->alive = false;
+    pool_worker_gone(model->pool, ref, &exit, &page);
+}
+
+/* --- what callers are told --- */
+
+static void check_refusal(const struct model *model, const struct promise *promise)
+{
+    const struct call_outcome *outcome = &promise->call->outcome;
+    switch (outcome->end) {
+    case CALL_END_POISON:
+        COMPARE(model->kills[promise->text], >=, model->pool->options.poison_after);
+        break;
+    case CALL_END_SATURATED:
+    case CALL_END_UNREACHABLE:
+    case CALL_END_CIRCUIT_OPEN:
+        COMPARE(outcome->retry_after_s, >=, 1);
+        COMPARE(outcome->retry_after_s, <=, 60);
+        break;
+    default:
+        return;
+    }
+    COMPARE(outcome->attempts, ==, 0);
+}
+
+static void check_reason(const struct model *model, const struct promise *promise)
+{
+    const struct call *call = promise->call;
+    switch (call->outcome.end) {
+    case CALL_END_RESULT:
+        COMPARE(call->outcome.executed, ==, EXECUTED_YES);
+        break;
+    case CALL_END_CRASH:
+        COMPARE(promise->runs, >=, 1);
+        break;
+    case CALL_END_QUEUE_TIMEOUT:
+        COMPARE(model_now_us, >=, call->enqueued_us + call->queue_timeout_us);
+        break;
+    case CALL_END_TIMEOUT:
+        COMPARE(model_now_us, >=, promise->job->given_us + call->run_timeout_us);
+        break;
+    case CALL_END_DEADLINE:
+        COMPARE(model_now_us, >=, promise->deadline_us);
+        break;
+    case CALL_END_CANCELLED:
+        HOLDS(promise->cancelled);
+        break;
+    case CALL_END_SHUTDOWN:
+        HOLDS(model->leaving);
+        break;
+    default:
+        check_refusal(model, promise);
+    }
+}
+
+static void check_body(const struct promise *promise)
+{
+    char expected[32];
+    const struct call_outcome *outcome = &promise->call->outcome;
+    struct bytes got = outcome->end == CALL_END_RESULT ? outcome->body : outcome->failure.message;
+    if (outcome->end != CALL_END_RESULT && outcome->end != CALL_END_FAILURE)
+        return;
+    snprintf(expected, sizeof expected, "%llu", (unsigned long long)promise->serial);
+    COMPARE(got.len, ==, strlen(expected));
+    HOLDS(memcmp(got.data, expected, got.len) == 0);
+}
+
+static void keep_promise(struct model *model, struct call *call)
+{
+    struct promise *promise = call->context;
+    COMPARE(call->state, ==, CALL_DONE);
+    COMPARE(promise->index, <, model->promise_count);
+    HOLDS(model->promises[promise->index] == promise);
+    HOLDS(promise->runs == 0 || call->outcome.executed != EXECUTED_NO);
+    COMPARE(call->retries, <=, model->pool->options.max_retries);
+    check_reason(model, promise);
+    check_body(promise);
+    model->ends[call->outcome.end]++;
+    model->retries += call->retries;
+    if (promise->job)
+        promise->job->promise = NULL;
+    model->promises[promise->index] = model->promises[--model->promise_count];
+    model->promises[promise->index]->index = promise->index;
+    call_unref(&promise->call);
+    free(promise);
+}
+
+/* --- rules --- */
+
+static void check_calls(const struct model *model, unsigned *out_waiting, uint64_t *out_retries)
+{
+    unsigned count = 0, trials = 0;
+    for (unsigned i = 0; i < model->promise_count; i++) {
+        const struct promise *promise = model->promises[i];
+        const struct call *call = promise->call;
+        trials += call->trial;
+        HOLDS(call->state == CALL_QUEUED || call->state == CALL_DISPATCHED);
+        HOLDS((call->state == CALL_DISPATCHED) == (promise->job != NULL));
+        HOLDS((call->state == CALL_DISPATCHED) == (call->inflight != NULL));
+        HOLDS(heap_holds(&call->timer.node));
+        *out_waiting += !list_empty(&call->place);
+        *out_retries += call->retries;
+    }
+    LIST_FOREACH (&model->pool->calls, node, next)
+        count++;
+    COMPARE(count, ==, model->promise_count);
+    COMPARE(trials, ==, model->pool->breaker.trial);
+}
+
+static void check_worker(const struct model *model, unsigned seat, unsigned *out_graces)
+{
+    const struct worker *worker = &model->pool->workers[seat];
+    const struct process *process = &model->processes[seat];
+    COMPARE(worker->state != WORKER_VACANT, ==, process->alive);
+    COMPARE(worker->inflight_count, ==, process->job_count);
+    if (!process->alive)
+        return;
+    HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
+    HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));
+    bool free = worker->state == WORKER_READY && worker->inflight_count < worker->slots;
+    COMPARE(free, ==, !list_empty(&worker->free_place));
+    unsigned sent = 0;
+    LIST_FOREACH (&worker->sent, node, next) {
+        const struct inflight *entry = LIST_OWNER(node, struct inflight, order);
+        const struct job *job = process->jobs[sent++];
+        COMPARE(entry->id, ==, job->call_id);
+        HOLDS(entry->call == (job->promise ? job->promise->call : NULL));
+        bool grace = heap_holds(&entry->grace.node);
+        *out_graces += grace;
+        HOLDS(!grace || (job->told && !job->promise));
+        HOLDS(!job->told || grace || worker->leaving);
+        HOLDS(!job->told || !job->promise);
+        HOLDS(job->told || job->promise || model->stopped);
+    }
+    COMPARE(sent, ==, worker->inflight_count);
+}
+
+static void check_heap(const struct pool *pool, size_t expected)
+{
+    COMPARE(pool->timers.count, ==, expected);
+    for (size_t i = 0; i < pool->timers.count; i++) {
+        COMPARE(pool->timers.nodes[i]->place, ==, i + 1);
+        COMPARE(pool->timers.nodes[i ? (i - 1) / 2 : 0]->key, <=, pool->timers.nodes[i]->key);
+    }
+    COMPARE(pool->timers.count, >, 0);
+    COMPARE(pool->alarm_us, <=, pool->timers.nodes[0]->key);
+}
+
+static void check_view(const struct model *model, unsigned waiting, uint64_t retries)
+{
+    struct pool_view view;
+    unsigned inflight = 0, alive = 0;
+    pool_look(model->pool, &view);
+    for (unsigned i = 0; i < MODEL_SEATS; i++) {
+        alive += model->processes[i].alive;
+        inflight += model->processes[i].job_count;
+    }
+    COMPARE(view.workers[WORKER_VACANT], ==, MODEL_SEATS - alive);
+    COMPARE(view.inflight, ==, inflight);
+    COMPARE(view.queue_depth, ==, waiting);
+    HOLDS(memcmp(view.ends, model->ends, sizeof view.ends) == 0);
+    COMPARE(view.starts, ==, model->starts);
+    COMPARE(view.crashes, ==, model->crashes);
+    COMPARE(view.late_answers, ==, model->late_answers);
+    COMPARE(view.requeued, ==, model->requeued);
+    COMPARE(view.retries, ==, model->retries + retries);
+    COMPARE(view.workers_wanted, <=, view.max_workers);
+    COMPARE(view.workers_wanted, >=, view.min_workers);
+}
+
+void model_check(struct model *model)
+{
+    unsigned waiting = 0, graces = 0;
+    uint64_t retries = 0;
+    struct mail *mail = mailbox_drain(&model->home);
+    while (mail) {
+        struct call *call = MAIL_OWNER(mail, struct call, mail);
+        mail = mail->next;
+        keep_promise(model, call);
+        call_unref(&call);
+    }
+    check_calls(model, &waiting, &retries);
+    for (unsigned i = 0; i < MODEL_SEATS; i++)
+        check_worker(model, i, &graces);
+    HOLDS(waiting == 0 || list_empty(&model->pool->free));
+    check_heap(model->pool, model->promise_count + graces + 1);
+    check_view(model, waiting, retries);
+}
+
+void model_check_nothing_due(const struct model *model)
+{
+    COMPARE(model->pool->timers.nodes[0]->key, >, model_now_us);
+    for (unsigned i = 0; i < model->promise_count; i++)
+        HOLDS(model->promises[i]->call->state == CALL_DONE ||
+              model->promises[i]->deadline_us > model_now_us);
+}
+
+/* --- life --- */
+
+static struct pool_options random_options(struct model *model)
+{
+    struct pool_options options = pool_defaults();
+    options.now_us = now;
+    options.max_workers = 1 + roll(model, 12);
+    options.min_workers = roll(model, options.max_workers + 1);
+    options.spare = roll(model, 3) ? 0 : roll(model, options.max_workers + 1);
+    options.queue_limit = roll(model, 40);
+    options.ahead_budget_us = roll(model, 2) * 1000;
+    options.cancel_grace_us = 500000;
+    options.max_retries = roll(model, 4);
+    options.poison_after = roll(model, 3) * 4;
+    options.breaker_threshold = roll(model, 3) * 5;
+    options.breaker_open_us = 300000;
+    options.worker_max_calls = roll(model, 2) * 40;
+    options.worker_max_age_us = roll(model, 2) * UINT64_C(5000000);
+    options.worker_max_resident = 1000;
+    options.idle_us = 2000000;
+    return options;
+}
+
+void model_init(struct model *model, unsigned seed)
+{
+    const struct tool_spec specs[] = {{.name = BYTES("echo"), .schema = BYTES("{}")},
+                                      {.name = BYTES("slow"), .schema = BYTES("{}")}};
+    memset(model, 0, sizeof *model);
+    model_now_us = 1000000;
+    model->runtime.ops = &ops;
+    model->dice = seed;
+    model->alarm_us = UINT64_MAX;
+    struct pool_options options = random_options(model);
+    mailbox_init(&model->home, NULL, NULL);
+    model->registry = registry_new();
+    model->pool =
+        pool_new(&options, model->registry, &model->runtime, (struct observer){.ops = &observer});
+    model->pool->seats = MODEL_SEATS;
+    model->pool->random = seed + 1;
+    HOLDS(!registry_announce(model->registry, model->pool, specs, 2));
+    model->tools[0] = registry_find(model->registry, BYTES("echo"));
+    model->tools[1] = registry_find(model->registry, BYTES("slow"));
+    pool_start(model->pool);
+}
+
+void model_deinit(struct model *model)
+{
+    pool_free(&model->pool);
+    registry_free(&model->registry);
+}

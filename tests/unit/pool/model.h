@@ -1,0 +1,93 @@
+/* A shadow of the pool for the randomised test: Python workers that obey nobody but the dice, what
+ * has been promised to callers, and the rules of architecture.md that must hold after every step.
+ */
+#ifndef SNAKEPIT_TESTS_UNIT_POOL_MODEL_H
+#define SNAKEPIT_TESTS_UNIT_POOL_MODEL_H
+
+#include "pool/inside.h"
+
+#include <check.h>
+
+/* check's own assertions write to a pipe each time, which is too slow for millions. */
+#define HOLDS(rule)                                                                                \
+    do {                                                                                           \
+        if (!(rule))                                                                               \
+            ck_abort_msg("does not hold: %s", #rule);                                              \
+    } while (0)
+#define COMPARE(one, relation, other)                                                              \
+    do {                                                                                           \
+        if (!((one)relation(other)))                                                               \
+            ck_abort_msg("does not hold: %s %s %s: %lld, %lld", #one, #relation, #other,           \
+                         (long long)(one), (long long)(other));                                    \
+    } while (0)
+
+enum { MODEL_SEATS = 20, MODEL_CALLS = 256, MODEL_TEXTS = 24 };
+
+/* A call as its caller sees it; call->context points here. */
+struct promise {
+    struct call *call; /* the caller's reference */
+    unsigned index;    /* in model->promises */
+    unsigned text;     /* which arguments */
+    uint64_t serial;
+    uint64_t deadline_us;
+    struct job *job;           /* where it is now, or NULL */
+    unsigned runs;             /* how often it may have been started */
+    bool cancelled, abandoned; /* by the caller; and then it was still queued */
+};
+
+/* A call as a worker sees it. */
+struct job {
+    uint64_t call_id;
+    uint64_t serial;
+    struct promise *promise; /* NULL once its caller has an answer */
+    uint64_t given_us;
+    bool started, finished, told;
+};
+
+struct process {
+    bool alive, ready, draining, told; /* told: to leave */
+    struct worker_ref ref;
+    char id[WORKER_ID_MAX];
+    unsigned slots, job_count;
+    struct job *jobs[INFLIGHT_MAX];
+};
+
+struct model {
+    struct runtime runtime; /* first */
+    struct registry *registry;
+    struct pool *pool;
+    struct tool *tools[2];
+    struct mailbox home;
+    uint64_t dice, alarm_us, next_serial;
+    bool leaving, stopped;
+
+    unsigned promise_count;
+    struct promise *promises[MODEL_CALLS];
+    struct process processes[MODEL_SEATS];
+    unsigned kills[MODEL_TEXTS];
+    uint64_t ends[CALL_ENDS];
+    uint64_t starts, crashes, late_answers, requeued, retries;
+};
+
+extern uint64_t model_now_us;
+
+/* A number below `limit`. */
+unsigned roll(struct model *model, unsigned limit);
+
+void model_init(struct model *model, unsigned seed);
+void model_deinit(struct model *model);
+
+/* Reads the mailbox and checks every rule. Aborts the test when one is broken. */
+void model_check(struct model *model);
+
+/* After a tick nothing that is due is left. */
+void model_check_nothing_due(const struct model *model);
+
+/* Takes the job from its worker and frees it. */
+void model_forget_job(struct process *process, struct job *job);
+
+/* The process ends: some had finished without their answer having left; now and then nobody knows
+ * what had started. */
+void model_kill(struct model *model, struct process *process, bool expected);
+
+#endif

@@ -1,0 +1,316 @@
+/* The pool under the dice. Every step is one of the things that can happen to a pool; after each,
+ * model_check() holds it against the shadow. A seed that fails does so again: SEED=n runs it alone.
+ */
+#include "model.h"
+
+#include "../base/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STEPS = 6000 };
+#else
+enum { STEPS = 50000 };
+#endif
+enum { SEEDS = 24, LAST_STEPS = 300 };
+
+static struct model model;
+
+static struct bytes print(struct arena *arena, uint64_t number)
+{
+    char *text = arena_alloc(arena, 24);
+    int len = snprintf(text, 24, "%llu", (unsigned long long)number);
+    return (struct bytes){.data = text, .len = (size_t)len};
+}
+
+/* --- what callers do --- */
+
+static uint64_t pick_timeout(uint64_t otherwise)
+{
+    return 1 + roll(&model, roll(&model, 4) ? (unsigned)otherwise : 2000);
+}
+
+static void submit(void)
+{
+    if (model.promise_count == MODEL_CALLS)
+        return;
+    struct promise *promise = calloc(1, sizeof *promise);
+    struct arena *arena = arena_new(0);
+    struct call *call = call_new(arena);
+    *promise = (struct promise){.call = call,
+                                .index = model.promise_count,
+                                .text = roll(&model, MODEL_TEXTS),
+                                .serial = ++model.next_serial};
+    call->home = &model.home;
+    call->context = promise;
+    call->args = print(arena, promise->text);
+    call->request_id = print(arena, promise->serial);
+    call->priority = roll(&model, CALL_PRIORITIES);
+    call->idempotent = roll(&model, 2);
+    call->timeout_us = pick_timeout(4000000);
+    call->queue_timeout_us = pick_timeout(2000000);
+    call->run_timeout_us = pick_timeout(3000000);
+    /* A tool's text is poisonous together with its tool: one tool for each. */
+    call->tool = model.tools[promise->text % 2];
+    promise->deadline_us = model_now_us + call->timeout_us;
+    model.promises[model.promise_count++] = promise;
+    arena_unref(&arena);
+    pool_submit(model.pool, call);
+}
+
+static void cancel(void)
+{
+    if (model.promise_count == 0)
+        return;
+    struct promise *promise = model.promises[roll(&model, model.promise_count)];
+    promise->cancelled = true;
+    promise->abandoned = promise->call->state == CALL_QUEUED;
+    if (roll(&model, 2))
+        pool_cancel(model.pool, promise->call);
+    else
+        HOLDS(pool_cancel_request(model.pool, promise->call->request_id));
+    COMPARE(promise->call->state, ==, CALL_DONE);
+}
+
+/* --- what workers do --- */
+
+/* A live process from a random seat on, or NULL. */
+static struct process *any_process(bool ready)
+{
+    unsigned first = roll(&model, MODEL_SEATS);
+    for (unsigned i = 0; i < MODEL_SEATS; i++) {
+        struct process *process = &model.processes[(first + i) % MODEL_SEATS];
+        if (process->alive && process->ready == ready)
+            return process;
+    }
+    return NULL;
+}
+
+static void attach(void)
+{
+    struct process *process = any_process(false);
+    if (!process)
+        return;
+    const struct worker_hello hello = {.pid = 1,
+                                       .slots = roll(&model, 2) ? 1 : 1 + roll(&model, 6)};
+    bool wanted = model.pool->workers[process->ref.seat].state == WORKER_STARTING;
+    process->ready = wanted && !model.stopped;
+    process->slots = hello.slots;
+    COMPARE(pool_worker_ready(model.pool, process->ref, &hello), ==, process->ready);
+    if (!process->ready)
+        model_kill(&model, process, true);
+}
+
+/* Starts what there are slots for, mostly. */
+static void work(struct process *process)
+{
+    unsigned running = 0;
+    for (unsigned i = 0; i < process->job_count; i++) {
+        struct job *job = process->jobs[i];
+        if (!job->started && !job->told && running < process->slots && roll(&model, 8))
+            job->started = true;
+        running += job->started;
+    }
+}
+
+static struct worker_answer answer_of(struct arena *memory, const struct job *job)
+{
+    struct worker_answer answer = {.call_id = job->call_id, .started = job->started};
+    answer.failed = !job->started || roll(&model, 4) == 0;
+    answer.run_us = roll(&model, 3) ? roll(&model, 100) : roll(&model, 100000);
+    if (answer.failed)
+        answer.failure.message = print(memory, job->serial);
+    else
+        answer.body = print(memory, job->serial);
+    return answer;
+}
+
+/* Some of those that started, or that were cancelled, in any order; one of them twice at times. */
+static void answer(void)
+{
+    struct worker_answer answers[8];
+    unsigned count = 0;
+    struct process *process = any_process(true);
+    if (!process)
+        return;
+    work(process);
+    struct arena *memory = arena_new(0);
+    unsigned wanted = 1 + roll(&model, 6);
+    for (unsigned tries = 0; tries < 12 && count < wanted && process->job_count; tries++) {
+        struct job *job = process->jobs[roll(&model, process->job_count)];
+        if (!job->started && !job->told)
+            continue;
+        answers[count++] = answer_of(memory, job);
+        model.late_answers += job->promise == NULL;
+        model_forget_job(process, job);
+    }
+    if (count && roll(&model, 20) == 0) {
+        answers[count] = answers[roll(&model, count)];
+        model.late_answers++;
+        count++;
+    }
+    pool_worker_answers(model.pool, process->ref, answers, count, memory);
+    arena_unref(&memory);
+}
+
+static void answer_from_the_past(void)
+{
+    struct arena *memory = arena_new(0);
+    struct process *process = any_process(true);
+    struct worker_answer answer = {.call_id = 1 + roll(&model, 100000)};
+    if (process) {
+        struct worker_ref old = process->ref;
+        old.number--;
+        pool_worker_answers(model.pool, old, &answer, 1, memory);
+    }
+    arena_unref(&memory);
+}
+
+static void die(void)
+{
+    struct process *process = any_process(roll(&model, 4) != 0);
+    if (!process)
+        return;
+    if (process->ready)
+        work(process);
+    model_kill(&model, process, roll(&model, 4) == 0);
+}
+
+/* Those who were told to leave do. */
+static void leave(void)
+{
+    for (unsigned i = 0; i < MODEL_SEATS; i++) {
+        if (model.processes[i].alive && model.processes[i].told && roll(&model, 2))
+            model_kill(&model, &model.processes[i], roll(&model, 2));
+    }
+}
+
+static void measure(void)
+{
+    struct process *process = any_process(true);
+    if (process)
+        pool_worker_measured(model.pool, process->ref, roll(&model, 1010));
+}
+
+/* --- what operators do --- */
+
+static void recycle(void)
+{
+    struct process *process = any_process(true);
+    if (process)
+        HOLDS(pool_recycle(model.pool, bytes_of(process->id)));
+}
+
+static void resize(void)
+{
+    unsigned max = 1 + roll(&model, 15);
+    unsigned min = roll(&model, max + 1);
+    HOLDS(!pool_resize(model.pool, min, max, roll(&model, max + 1)));
+}
+
+static void forgive(void)
+{
+    pool_forgive(model.pool, 0);
+    for (unsigned i = 0; i < MODEL_TEXTS; i++)
+        model.kills[i] = 0;
+}
+
+/* --- time --- */
+
+static void pass(void)
+{
+    model_now_us += roll(&model, 4) ? roll(&model, 20000) : roll(&model, 600000);
+    if (roll(&model, 4) == 0) /* the clock's thread is late */
+        return;
+    model.alarm_us = pool_tick(model.pool);
+    COMPARE(model.alarm_us, >, model_now_us);
+    model_check_nothing_due(&model);
+}
+
+static void step(unsigned dice)
+{
+    if (dice < 350)
+        submit();
+    else if (dice < 390)
+        cancel();
+    else if (dice < 660)
+        answer();
+    else if (dice < 740)
+        attach();
+    else if (dice < 760)
+        die();
+    else if (dice < 800)
+        leave();
+    else if (dice < 820)
+        measure();
+    else if (dice < 828)
+        recycle();
+    else if (dice < 829)
+        pool_reload(model.pool);
+    else if (dice < 832)
+        resize();
+    else if (dice < 833)
+        pool_fail(model.pool, "no such module");
+    else if (dice < 836)
+        forgive();
+    else if (dice < 840)
+        answer_from_the_past();
+    else
+        pass();
+}
+
+/* In whatever state it is: first drained, then stopped, then everybody leaves. */
+static void end(void)
+{
+    model.leaving = true;
+    pool_drain(model.pool);
+    model_check(&model);
+    for (unsigned i = 0; i < LAST_STEPS; i++) {
+        step(roll(&model, 1000));
+        model_check(&model);
+    }
+    model.stopped = true;
+    pool_stop(model.pool, 1000);
+    model_check(&model);
+    COMPARE(model.promise_count, ==, 0);
+    for (unsigned i = 0; i < MODEL_SEATS; i++) {
+        HOLDS(!model.processes[i].alive || model.processes[i].told);
+        if (model.processes[i].alive)
+            model_kill(&model, &model.processes[i], true);
+        model_check(&model);
+    }
+    submit();
+    model_check(&model);
+}
+
+START_TEST(whatever_happens_every_call_ends_once_and_well)
+{
+    const char *only = getenv("SEED");
+    if (only && atoi(only) != _i)
+        return;
+    model_init(&model, (unsigned)_i);
+    for (unsigned i = 0; i < STEPS; i++) {
+        step(roll(&model, 1000));
+        model_check(&model);
+    }
+    end();
+    if (getenv("VERBOSE")) {
+        for (unsigned i = 0; i < CALL_ENDS; i++)
+            printf("%llu ", (unsigned long long)model.ends[i]);
+        printf("| starts %llu crashes %llu requeued %llu retries %llu late %llu recycled %llu\n",
+               (unsigned long long)model.starts, (unsigned long long)model.crashes,
+               (unsigned long long)model.requeued, (unsigned long long)model.retries,
+               (unsigned long long)model.late_answers, (unsigned long long)model.pool->recycled);
+    }
+    model_deinit(&model);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("random");
+    tcase_set_timeout(tests, 60);
+    tcase_add_loop_test(tests, whatever_happens_every_call_ends_once_and_well, 1, 1 + SEEDS);
+    return run_case(tests, "random");
+}

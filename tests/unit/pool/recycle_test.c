@@ -1,0 +1,242 @@
+/* Workers that are replaced. */
+#include "fake.h"
+
+#include "../base/run.h"
+
+static struct fake fake;
+
+static void tear_down(void)
+{
+    fake_deinit(&fake);
+}
+
+static void set_size(struct pool_options *options, unsigned min, unsigned max)
+{
+    options->min_workers = min;
+    options->max_workers = max;
+    options->recycle_jitter = 0;
+    options->ahead_budget_us = 0;
+    options->queue_limit = 1000;
+    options->queue_timeout_us = options->timeout_us;
+}
+
+static void one(struct pool_options *options)
+{
+    set_size(options, 1, 1);
+}
+
+static void eight(struct pool_options *options)
+{
+    set_size(options, 8, 8);
+}
+
+static void three_calls(struct pool_options *options)
+{
+    one(options);
+    options->worker_max_calls = 3;
+}
+
+static void a_minute(struct pool_options *options)
+{
+    one(options);
+    options->worker_max_age_us = 60000000;
+}
+
+static void a_minute_with_jitter(struct pool_options *options)
+{
+    a_minute(options);
+    options->recycle_jitter = 10;
+}
+
+static void little_memory(struct pool_options *options)
+{
+    one(options);
+    options->worker_max_resident = 1000;
+}
+
+static void begin(void (*adjust)(struct pool_options *options))
+{
+    fake_init(&fake, adjust);
+    fake_attach(&fake);
+}
+
+static unsigned count(enum worker_state state)
+{
+    return fake_look(&fake).workers[state];
+}
+
+static void run_one(void)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_answer(&fake, fake.invoke_count - 1, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+
+static void recycle(const char *id)
+{
+    ck_assert(pool_recycle(fake.pool, bytes_of(id)));
+}
+
+START_TEST(a_replacement_is_ready_before_the_old_one_drains)
+{
+    begin(one);
+    recycle("default-1");
+    ck_assert_uint_eq(fake.start_count, 2);
+    ck_assert_uint_eq(count(WORKER_READY), 1);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    fake_attach(&fake);
+    ck_assert_uint_eq(count(WORKER_DRAINING), 1);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    ck_assert_uint_eq(fake.stops[0].number, fake.starts[0].number);
+}
+END_TEST
+
+START_TEST(the_old_one_takes_calls_until_its_replacement_is_ready)
+{
+    begin(one);
+    recycle("default-1");
+    struct call *call = fake_submit(&fake, fake.tool);
+    ck_assert_uint_eq(fake.invokes[0].worker.number, fake.starts[0].number);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(a_draining_worker_finishes_its_call_before_it_is_told_to_leave)
+{
+    begin(one);
+    struct call *call = fake_submit(&fake, fake.slow);
+    recycle("default-1");
+    fake_attach(&fake);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_DISPATCHED);
+    ck_assert_uint_eq(fake.invokes[1].worker.number, fake.starts[1].number);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    fake_left(&fake, 0);
+    ck_assert_uint_eq(fake.start_count, 2);
+    ck_assert_uint_eq(fake_look(&fake).recycled, 1);
+    ck_assert_uint_eq(fake_look(&fake).crashes, 0);
+}
+END_TEST
+
+START_TEST(recycling_twice_starts_one_replacement)
+{
+    begin(one);
+    recycle("default-1");
+    recycle("default-1");
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
+START_TEST(several_recycles_do_not_stack)
+{
+    static const char *const ids[] = {"default-1", "default-2", "default-3", "default-4",
+                                      "default-5", "default-6", "default-7", "default-8"};
+    begin(eight);
+    for (unsigned i = 0; i < 8; i++)
+        recycle(ids[i]);
+    ck_assert_uint_eq(fake.start_count, 8 + 3);
+    ck_assert_uint_eq(count(WORKER_READY), 8);
+}
+END_TEST
+
+START_TEST(nobody_is_recycled_who_is_not_there)
+{
+    begin(one);
+    ck_assert(!pool_recycle(fake.pool, BYTES("default-9")));
+}
+END_TEST
+
+START_TEST(a_replacement_that_dies_leaves_the_old_one_at_work)
+{
+    begin(one);
+    recycle("default-1");
+    fake_die(&fake, 1, 9, NULL);
+    ck_assert_uint_eq(count(WORKER_READY), 1);
+    ck_assert_uint_eq(fake.start_count, 3);
+}
+END_TEST
+
+START_TEST(a_worker_is_replaced_after_so_many_calls)
+{
+    begin(three_calls);
+    for (unsigned i = 0; i < 2; i++)
+        run_one();
+    ck_assert_uint_eq(fake.start_count, 1);
+    run_one();
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
+START_TEST(a_worker_is_replaced_at_its_age)
+{
+    begin(a_minute);
+    for (unsigned i = 0; i < 59; i++)
+        fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.start_count, 1);
+    fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
+START_TEST(jitter_takes_up_to_its_percentage_off)
+{
+    unsigned seconds = 0;
+    begin(a_minute_with_jitter);
+    for (; fake.start_count == 1; seconds++)
+        fake_pass(&fake, 1000000);
+    ck_assert_uint_ge(seconds, 54);
+    ck_assert_uint_le(seconds, 60);
+}
+END_TEST
+
+START_TEST(a_worker_that_needs_too_much_memory_is_replaced)
+{
+    begin(little_memory);
+    pool_worker_measured(fake.pool, fake.starts[0], 1000);
+    fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.start_count, 1);
+    pool_worker_measured(fake.pool, fake.starts[0], 1001);
+    fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
+START_TEST(a_reload_replaces_all_a_quarter_at_a_time)
+{
+    unsigned left = 0;
+    begin(eight);
+    pool_reload(fake.pool);
+    while (left < 8) {
+        ck_assert_uint_le(fake.start_count - left, 8 + 3);
+        fake_attach(&fake);
+        ck_assert_uint_ge(count(WORKER_READY), 8);
+        ck_assert_uint_gt(fake.stop_count, left);
+        while (left < fake.stop_count)
+            fake_left(&fake, (unsigned)fake.stops[left++].number - 1);
+    }
+    ck_assert_uint_eq(fake.start_count, 16);
+    ck_assert_uint_eq(fake_look(&fake).recycled, 8);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("recycling");
+    tcase_add_checked_fixture(tests, NULL, tear_down);
+    tcase_add_test(tests, a_replacement_is_ready_before_the_old_one_drains);
+    tcase_add_test(tests, the_old_one_takes_calls_until_its_replacement_is_ready);
+    tcase_add_test(tests, a_draining_worker_finishes_its_call_before_it_is_told_to_leave);
+    tcase_add_test(tests, recycling_twice_starts_one_replacement);
+    tcase_add_test(tests, several_recycles_do_not_stack);
+    tcase_add_test(tests, nobody_is_recycled_who_is_not_there);
+    tcase_add_test(tests, a_replacement_that_dies_leaves_the_old_one_at_work);
+    tcase_add_test(tests, a_worker_is_replaced_after_so_many_calls);
+    tcase_add_test(tests, a_worker_is_replaced_at_its_age);
+    tcase_add_test(tests, jitter_takes_up_to_its_percentage_off);
+    tcase_add_test(tests, a_worker_that_needs_too_much_memory_is_replaced);
+    tcase_add_test(tests, a_reload_replaces_all_a_quarter_at_a_time);
+    return run_case(tests, "recycle");
+}
