@@ -73,7 +73,7 @@ static bool is_passed_on(const char *variable)
 }
 
 /* The value of `name` (with its '=') in a NULL-terminated list, or NULL. */
-static const char *value_of(char *const *list, const char *name)
+static const char *value_of(const char *const *list, const char *name)
 {
     for (; list && *list; list++) {
         if (strncmp(*list, name, strlen(name)) == 0)
@@ -82,7 +82,7 @@ static const char *value_of(char *const *list, const char *name)
     return NULL;
 }
 
-static size_t length(char *const *list)
+static size_t length(const char *const *list)
 {
     size_t count = 0;
     while (list && list[count])
@@ -103,7 +103,7 @@ static void add(char **made, const char *variable)
 
 static void add_path(char **made, const struct environment_source *source)
 {
-    const char *path = value_of((char *const *)(size_t)source->extra, "PYTHONPATH=");
+    const char *path = value_of(source->extra, "PYTHONPATH=");
     if (!path)
         path = value_of(source->ours, "PYTHONPATH=");
     size_t size = strlen(source->package_path) + (path ? strlen(path) : 0) + 16;
@@ -116,7 +116,7 @@ static void add_path(char **made, const struct environment_source *source)
 
 char **environment_make(const struct environment_source *source)
 {
-    char *const *extra = (char *const *)(size_t)source->extra;
+    const char *const *extra = source->extra;
     size_t room = length(source->ours) + length(extra) + THREAD_LIMITS + 3;
     char control[40];
     char **made = mem_array(room, sizeof(char *));
@@ -125,7 +125,7 @@ char **environment_make(const struct environment_source *source)
     add_path(made, source);
     for (; extra && *extra; extra++)
         add(made, *extra);
-    for (char *const *ours = source->ours; ours && *ours; ours++) {
+    for (const char *const *ours = source->ours; ours && *ours; ours++) {
         if (is_passed_on(*ours))
             add(made, *ours);
     }

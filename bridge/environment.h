@@ -5,7 +5,7 @@
 
 /* Where it comes from; all borrowed for the call. */
 struct environment_source {
-    char *const *ours;        /* the gateway's own: what is on the list and no secret passes */
+    const char *const *ours;  /* the gateway's own: what is on the list and no secret passes */
     const char *const *extra; /* NAME=VALUE, NULL-terminated: all of it, before ours; or NULL */
     const char *package_path; /* comes first in PYTHONPATH */
     int control_fd;           /* the control socket's number in the worker */

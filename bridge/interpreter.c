@@ -52,7 +52,7 @@ static int spawn(const struct interpreter_options *options, const char *program,
                          (char *)(size_t) "snakepit_bridge",
                          options->run ? (char *)(size_t)options->run->mark : NULL, NULL};
     char **environment = environment_make(&(struct environment_source){
-        .ours = environ,
+        .ours = (const char *const *)environ,
         .extra = options->env,
         .package_path = options->package_path,
         .control_fd = CHILD_FD,

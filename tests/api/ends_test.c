@@ -451,7 +451,8 @@ START_TEST(a_gateway_stopped_while_it_starts_exits_cleanly)
         int status = gateway_wait(gateway, PATIENCE_SECONDS);
         ck_assert_msg((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
                           (ms < 100 && WIFSIGNALED(status)), /* before there was a handler */
-                      "after %u ms: wait status %#x", ms, status);
+                      "after %u ms: wait status %#x; its log:\n%s", ms, status,
+                      gateway_log(gateway));
         gateway_expect_no_process(gateway, GONE_SECONDS);
         gateway_free(&gateway);
     }

@@ -37,8 +37,8 @@ class Control:
         self._socket.close()
 
 
-def tell_failure(control: Any, kind: str, error: BaseException, **members: Any) -> None:
-    """Say why this process is going to end."""
+def tell_failure(control: Any, kind: str, error: BaseException, **members: Any) -> bool:
+    """Say why this process is going to end. False if nobody listens any more."""
     trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
         message = f"{type(error).__name__}: {error}"[:MAX_MESSAGE]
@@ -47,4 +47,5 @@ def tell_failure(control: Any, kind: str, error: BaseException, **members: Any) 
     try:
         control.send("failed", kind=kind, message=message, traceback=trace[-MAX_TRACEBACK:], **members)
     except OSError:  # the gateway is gone, or the worker had started
-        pass
+        return False
+    return True

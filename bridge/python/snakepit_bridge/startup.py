@@ -35,9 +35,9 @@ def run(adapter: Any, order: dict[str, Any], pool: str, page: int, control: Any)
         stream = link.connect(order["address"], hello)
         _make_worker(profile, adapter.tools, instance, loop, started, stream, slots).run()
     except BaseException as error:  # the adapter's constructor or initialize(), mostly
-        print(f"snakepit_bridge: worker {order['worker']} cannot start", file=sys.stderr)
-        traceback.print_exc()
-        tell_failure(control, "start", error, worker=order["worker"])
+        if not tell_failure(control, "start", error, worker=order["worker"]):
+            print(f"snakepit_bridge: worker {order['worker']} cannot start", file=sys.stderr)
+            traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(1)

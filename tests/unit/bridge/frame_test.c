@@ -138,6 +138,27 @@ START_TEST(results_and_failures_are_read)
 }
 END_TEST
 
+START_TEST(a_ping_goes_out_and_its_answer_comes_in)
+{
+    frame_add_ping(&frame, 77);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert_uint_eq(message->ping->sequence, 77);
+    release(message);
+    Snakepit__Bridge__V1__State answer = SNAKEPIT__BRIDGE__V1__STATE__INIT;
+    Snakepit__Bridge__V1__WorkerFrame from = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    answer.sequence = 77;
+    from.state = &answer;
+    uint8_t bytes[64];
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&from, bytes);
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(frame_read(bytes_from(bytes, size), arena, &read));
+    ck_assert_uint_eq(read.pong, 77);
+    ck_assert_uint_eq(read.answer_count, 0);
+    arena_unref(&arena);
+}
+END_TEST
+
 START_TEST(junk_is_refused)
 {
     struct arena *arena = arena_new(0);
@@ -167,6 +188,7 @@ int main(void)
     tcase_add_test(tests, arguments_of_every_length_arrive_whole);
     tcase_add_test(tests, many_messages_share_a_frame_in_order);
     tcase_add_test(tests, results_and_failures_are_read);
+    tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
     tcase_add_test(tests, junk_is_refused);
     tcase_add_test(tests, an_empty_frame_says_nothing);
     suite_add_tcase(suite, tests);
