@@ -49,7 +49,9 @@ static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t n
 
 void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
 {
-    breaker_note(&pool->breaker, BREAKER_LOSS, call->trial, now_us);
+    breaker_note(&pool->breaker,
+                 call->outcome.executed == EXECUTED_MAYBE ? BREAKER_LOSS : BREAKER_NEITHER,
+                 call->trial, now_us);
     call->trial = false;
     call_move(call, CALL_QUEUED);
     call->enqueued_us = now_us;
@@ -66,17 +68,20 @@ static void leave_queue(struct pool *pool, struct call *call)
         queue_remove(&pool->queue, call);
 }
 
-static enum breaker_verdict verdict_of(enum call_end end)
+/* A call that had finished when its worker died says nothing of why it died; and a death is one
+ * loss, however many answers went down with it. */
+static enum breaker_verdict verdict_of(enum call_end end, enum call_executed executed)
 {
     if (end == CALL_END_RESULT || end == CALL_END_FAILURE)
         return BREAKER_SUCCESS;
-    return end == CALL_END_CRASH || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
+    bool ran = end == CALL_END_CRASH && executed == EXECUTED_MAYBE;
+    return ran || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
 }
 
 void schedule_end(struct pool *pool, struct call *call, enum call_end end,
                   enum call_executed executed, struct effects *effects)
 {
-    enum breaker_verdict verdict = verdict_of(end);
+    enum breaker_verdict verdict = verdict_of(end, executed);
     if (call->state != CALL_NEW)
         breaker_note(&pool->breaker, verdict, call->trial,
                      verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
