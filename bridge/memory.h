@@ -13,4 +13,10 @@ uint64_t memory_resident(pid_t pid);
  * really used. The kernel walks all pages for it: up to milliseconds, so only on demand. */
 uint64_t memory_proportional(pid_t pid);
 
+/* How many processes the kernel has killed in a control group because its memory was used up, as
+ * far as can be known; 0 otherwise. `process`: whose group, "/proc/self"; `mount`: where groups
+ * are,
+ * "/sys/fs/cgroup". Both versions of control groups are understood. */
+uint64_t memory_oom_kills(const char *process, const char *mount);
+
 #endif

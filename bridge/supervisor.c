@@ -1,6 +1,7 @@
 #include "bridge/supervisor.h"
 
 #include "base/mem.h"
+#include "bridge/memory.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,6 +25,7 @@ struct supervisor {
     struct list processes;
     unsigned next_stranger;
     siginfo_t strangers[STRANGERS];
+    uint64_t oom_kills; /* of the kernel in our control group, until now */
     bool leaving;
 };
 
@@ -42,6 +44,23 @@ static struct worker_exit classify(const siginfo_t *info)
             exit.cause = causes[i].cause;
     }
     return exit;
+}
+
+static uint64_t count_oom_kills(void)
+{
+    return memory_oom_kills("/proc/self", "/sys/fs/cgroup");
+}
+
+/* SIGKILL says nothing of its sender. It was the kernel's, out of memory, if that has killed
+ * somebody since we looked last and it was not ours. */
+static bool was_out_of_memory(struct supervisor *supervisor, const struct process *process,
+                              const siginfo_t *info)
+{
+    if (info->si_code == CLD_EXITED || info->si_status != SIGKILL)
+        return false;
+    uint64_t before = supervisor->oom_kills;
+    supervisor->oom_kills = count_oom_kills();
+    return !process->killed && supervisor->oom_kills > before;
 }
 
 static struct process *find(struct supervisor *supervisor, pid_t pid)
@@ -67,6 +86,8 @@ static void leave_if_done(struct supervisor *supervisor)
 static void finish(struct supervisor *supervisor, struct process *process, const siginfo_t *info)
 {
     struct worker_exit exit = classify(info);
+    if (was_out_of_memory(supervisor, process, info))
+        exit.cause = "oom";
     warden_forget(supervisor->warden, process->pid);
     list_remove(&process->place);
     process->pid = 0;
@@ -108,6 +129,7 @@ static void finish_stranger(struct supervisor *supervisor, struct process *proce
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid)
 {
     process->pid = pid;
+    process->killed = false;
     list_push_back(&supervisor->processes, &process->place);
     warden_watch(supervisor->warden, pid);
     if (kill(pid, 0) != 0)
@@ -115,10 +137,11 @@ void supervisor_watch(struct supervisor *supervisor, struct process *process, pi
 }
 
 /* The group may not exist yet when the process was started just now. */
-void supervisor_kill(const struct process *process)
+void supervisor_kill(struct process *process)
 {
     if (process->pid == 0)
         return;
+    process->killed = true;
     kill(-process->pid, SIGKILL);
     kill(process->pid, SIGKILL);
 }
@@ -161,6 +184,7 @@ struct supervisor *supervisor_start(struct warden *warden)
     struct supervisor *supervisor = MEM_NEW(struct supervisor);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     supervisor->warden = warden;
+    supervisor->oom_kills = count_oom_kills();
     list_init(&supervisor->processes);
     mailbox_init(&supervisor->inbox, wake, supervisor);
     uv_loop_init(&supervisor->loop);

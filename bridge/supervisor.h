@@ -23,7 +23,8 @@ struct errand {
 /* A process that is watched. Embedded in its owner; supervisor's thread only. */
 struct process {
     struct list place;
-    pid_t pid; /* 0: none */
+    pid_t pid;   /* 0: none */
+    bool killed; /* by supervisor_kill() */
     void (*on_exit)(struct process *process, const struct worker_exit *exit);
 };
 
@@ -46,6 +47,6 @@ void supervisor_send(struct supervisor *supervisor, struct errand *errand);
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid);
 
 /* Kills the process and its group. Harmless when there is none. Supervisor's thread. */
-void supervisor_kill(const struct process *process);
+void supervisor_kill(struct process *process);
 
 #endif

@@ -1,4 +1,3 @@
-#include "bridge/memory.h"
 #include "bridge/run.h"
 
 #include <check.h>
@@ -133,15 +132,6 @@ START_TEST(what_is_no_worker_is_left_alone)
 }
 END_TEST
 
-START_TEST(memory_is_known_of_what_lives_alone)
-{
-    ck_assert_uint_gt(memory_resident(getpid()), 100000);
-    ck_assert_uint_gt(memory_proportional(getpid()), 10000);
-    ck_assert_uint_eq(memory_resident(4194303), 0);
-    ck_assert_uint_eq(memory_proportional(4194303), 0);
-}
-END_TEST
-
 static void add_tests(TCase *tests)
 {
     tcase_add_checked_fixture(tests, set_up, NULL);
@@ -152,7 +142,6 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, our_own_worker_is_left_alone);
     tcase_add_test(tests, a_worker_of_another_instance_is_left_alone);
     tcase_add_test(tests, what_is_no_worker_is_left_alone);
-    tcase_add_test(tests, memory_is_known_of_what_lives_alone);
 }
 
 int main(int argc, char **argv)
