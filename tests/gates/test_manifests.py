@@ -111,9 +111,10 @@ def test_kubernetes_puts_no_settings_into_the_environment() -> None:
 
 
 def test_there_is_time_to_drain() -> None:
-    drain = re.search(r"\bDRAIN_MS = (\d+)", (REPO / "server/main.c").read_text())
+    config = (REPO / "server/config.c").read_text()
+    drain = re.search(r"\.drain_timeout_us = UINT64_C\((\d+)\)", config)
     assert drain
-    seconds = int(drain[1]) / 1000 + LEAVE_SECONDS
+    seconds = int(drain[1]) / 1e6 + LEAVE_SECONDS
     pause = int(container()["lifecycle"]["preStop"]["exec"]["command"][1])
     assert pod()["terminationGracePeriodSeconds"] >= pause + seconds
     compose = load("docker/compose.yaml")["services"]["snakepit"]
