@@ -463,6 +463,7 @@ int main(int count, char **arguments)
         code = prepare(program) ? serve(program) : EXIT_FAILURE;
         rundir_remove(&program->rundir);
         warden_stop(&program->warden);
+        strays_kill();
         break;
     case OPTIONS_DONE:
         break;
