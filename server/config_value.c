@@ -1,5 +1,6 @@
 #include "server/config_value.h"
 
+#include "base/utf8.h"
 #include "server/config.h"
 #include "server/units.h"
 
@@ -250,6 +251,39 @@ void config_value_expected(const struct config_row *row, struct bytes text, char
 
 /* --- to text --- */
 
+static uint32_t decode(const char *at, size_t length)
+{
+    uint32_t code = (unsigned char)at[0] & (length < 2 ? 0x7f : 0xff >> (length + 1));
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | ((unsigned char)at[i] & 0x3f);
+    return code;
+}
+
+/* YAML does not let all characters stand for themselves: some are line breaks, some are refused. */
+static bool is_printable(uint32_t code)
+{
+    return code >= ' ' && code != '"' && code != '\\' && (code < 0x7f || code > 0xa0) &&
+           code != 0x2028 && code != 0x2029 && code != 0xfeff && code != 0xfffe && code != 0xffff;
+}
+
+static void write_quoted(const char *text, struct buffer *out_text)
+{
+    size_t left = strlen(text);
+    buffer_add_string(out_text, "\"");
+    while (left) {
+        size_t length = utf8_length(text, left);
+        uint32_t code = length ? decode(text, length) : 0xfffd;
+        length = length ? length : 1;
+        if (is_printable(code) && code != 0xfffd)
+            buffer_add(out_text, bytes_from(text, length));
+        else
+            buffer_printf(out_text, "\\U%08x", code);
+        text += length;
+        left -= length;
+    }
+    buffer_add_string(out_text, "\"");
+}
+
 static void write_text(const char *text, struct buffer *out_text)
 {
     bool plain = text[0] && isalpha((unsigned char)text[0]);
@@ -258,7 +292,7 @@ static void write_text(const char *text, struct buffer *out_text)
     if (plain)
         buffer_add_string(out_text, text);
     else if (text[0])
-        buffer_add_json_string(out_text, bytes_of(text));
+        write_quoted(text, out_text);
 }
 
 static void write_durations(const uint64_t *member, struct buffer *out_text)
@@ -280,7 +314,7 @@ static void write_variables(const char *const *variables, struct buffer *out_tex
         const char *equals = strchr(variables[i], '=');
         buffer_printf(out_text, "%s%.*s: ", i ? ", " : "{", (int)(equals - variables[i]),
                       variables[i]);
-        buffer_add_json_string(out_text, bytes_of(equals + 1));
+        write_quoted(equals + 1, out_text);
     }
     if (variables && variables[0])
         buffer_add_string(out_text, "}");

@@ -42,6 +42,14 @@ struct pool *gateway_find_pool(const struct gateway *gateway, struct bytes name)
     return NULL;
 }
 
+struct bridge *gateway_bridge_of(const struct gateway *gateway, const struct pool *pool)
+{
+    unsigned i = 0;
+    while (gateway->pools[i] != pool)
+        i++;
+    return gateway->bridges[i];
+}
+
 static void on_mail(struct reactor *reactor, struct mail *mail)
 {
     (void)reactor;

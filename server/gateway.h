@@ -3,6 +3,7 @@
 #ifndef SNAKEPIT_SERVER_GATEWAY_H
 #define SNAKEPIT_SERVER_GATEWAY_H
 
+#include "bridge/bridge.h"
 #include "pool/pool.h"
 #include "server/exchange.h"
 #include "server/reactor.h"
@@ -14,6 +15,7 @@ enum { GATEWAY_MAX_REACTORS = 64, GATEWAY_MAX_POOLS = 16 };
 struct gateway {
     struct registry *registry;
     struct pool *pools[GATEWAY_MAX_POOLS];
+    struct bridge *bridges[GATEWAY_MAX_POOLS]; /* of the pools, in their order */
     unsigned pool_count;
     struct reactor *reactors[GATEWAY_MAX_REACTORS];
     unsigned reactor_count;
@@ -28,6 +30,9 @@ static inline struct gateway *gateway_of(const struct exchange *exchange)
 
 /* The pool of that name, or NULL. */
 struct pool *gateway_find_pool(const struct gateway *gateway, struct bytes name);
+
+/* The bridge that runs the workers of that pool, which must be one of the gateway's. */
+struct bridge *gateway_bridge_of(const struct gateway *gateway, const struct pool *pool);
 
 /* The routes, in the order of design/http-api.md. */
 extern const struct route gateway_routes[];

@@ -247,6 +247,7 @@ static void make_plant(struct program *program, unsigned index)
     plant->bridge = bridge_new(&options, program->supervisor, gateway->registry);
     plant->pool = pool_new(&config->options, gateway->registry, bridge_runtime(plant->bridge),
                            (struct observer){.ops = &observer_ops, .context = plant});
+    gateway->bridges[gateway->pool_count] = plant->bridge;
     gateway->pools[gateway->pool_count++] = plant->pool;
     bridge_serve(plant->bridge, plant->pool);
 }

@@ -1,5 +1,6 @@
 /* /pools: how the pools stand, how many workers they may have, reloading, requests that kill. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
@@ -175,12 +176,21 @@ void pools_patch(struct exchange *exchange)
         respond_pool(exchange, 200, pool);
 }
 
+/* On the supervisor's thread. The caller has had its answer: it began. */
+static void on_reloaded(void *context, const char *failure)
+{
+    const struct pool *pool = context;
+    if (failure)
+        log_event(LOG_WARNING, "pool not reloaded", LOG_STR("pool", pool_name(pool)),
+                  LOG_STR("reason", failure), LOG_END);
+}
+
 void pools_reload(struct exchange *exchange)
 {
     struct pool *pool = resolve(exchange);
     if (!pool)
         return;
-    pool_reload(pool);
+    bridge_reload(gateway_bridge_of(gateway_of(exchange), pool), on_reloaded, pool);
     respond_pool(exchange, 202, pool);
 }
 

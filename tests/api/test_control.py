@@ -1,0 +1,149 @@
+"""What an operator sees and does, where Python is the easier language: changed code, several pools,
+workers that do not answer."""
+
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict
+
+import httpx
+
+CODE = """
+from snakepit_bridge import tool
+
+@tool
+def version() -> int:
+    return {number}
+"""
+
+
+def wait_for(condition: Callable[[], bool]) -> float:
+    """Seconds it took."""
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < 20
+        time.sleep(0.01)
+    return time.monotonic() - begin
+
+
+def get(gateway, path: str) -> Dict[str, Any]:
+    answer = httpx.get(gateway.url + path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def configured(start_gateway, tmp_path: Path, text: str):
+    """A gateway with this configuration file."""
+    config = tmp_path / "snakepit.yaml"
+    config.write_text(textwrap.dedent(text))
+    return start_gateway("--config", str(config))
+
+
+def test_a_reload_picks_up_changed_code(start_gateway, tmp_path: Path) -> None:
+    module = tmp_path / "changing.py"
+    module.write_text(CODE.format(number=1))
+    gateway = start_gateway(
+        "--workers", "2", "--adapter", "changing", env={"PYTHONPATH": str(tmp_path)}
+    )
+    seen, failed, stop = set(), [], threading.Event()
+
+    def call() -> None:
+        with httpx.Client(base_url=gateway.url, timeout=30) as client:
+            while not stop.is_set():
+                answer = client.post("/tools/version", json={})
+                seen.add(answer.text)
+                if answer.status_code != 200:
+                    failed.append(answer.text)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: "1" in seen)
+    module.write_text(CODE.format(number=20))
+    assert httpx.post(gateway.url + "/pools/default/reload").status_code == 202
+    took = wait_for(lambda: get(gateway, "/pools/default")["counters"]["recycled"] == 2)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    print(f"two workers with new code after {1000 * took:.0f} ms")
+    assert not failed, failed[0]
+    assert seen == {"1", "20"}
+    answers = {httpx.post(gateway.url + "/tools/version", json={}).text for _ in range(10)}
+    assert answers == {"20"}
+
+
+def test_a_reload_of_broken_code_changes_nothing_and_is_logged(
+    start_gateway, tmp_path: Path
+) -> None:
+    module = tmp_path / "breaking.py"
+    module.write_text(CODE.format(number=1))
+    gateway = start_gateway(
+        "--workers", "1", "--adapter", "breaking", env={"PYTHONPATH": str(tmp_path)}
+    )
+    module.write_text("import no_such_module")
+    assert httpx.post(gateway.url + "/pools/default/reload").status_code == 202
+    wait_for(lambda: "pool not reloaded" in gateway.log())
+    assert "no_such_module" in gateway.log()
+    assert httpx.post(gateway.url + "/tools/version", json={}).text == "1"
+    pool = get(gateway, "/pools/default")
+    assert (pool["state"], pool["counters"]["recycled"]) == ("running", 0)
+
+
+def test_a_stalled_worker_is_shown_and_not_killed(start_gateway, tmp_path: Path) -> None:
+    """A C call that keeps Python's lock: pings stay unanswered until it returns."""
+    (tmp_path / "holding.py").write_text(
+        "import ctypes\n\ndef hold(seconds: int) -> int:\n"
+        "    return ctypes.PyDLL(None).sleep(seconds)\n"
+    )
+    (tmp_path / "snakepit.yaml").write_text(
+        "pools: [{name: default, adapter: holding, workers: 1,"
+        " heartbeat: {interval: 100ms, stall_after: 300ms}}]"
+    )
+    config = str(tmp_path / "snakepit.yaml")
+    gateway = start_gateway("--config", config, env={"PYTHONPATH": str(tmp_path)})
+    answers = []
+    body = {"tool": "hold", "args": {"seconds": 2}}
+    thread = threading.Thread(
+        target=lambda: answers.append(httpx.post(gateway.url + "/execute", json=body, timeout=30))
+    )
+    assert not get(gateway, "/workers/default-1")["stalled"]
+    thread.start()
+    wait_for(lambda: get(gateway, "/workers/default-1")["stalled"])
+    thread.join()
+    assert answers[0].status_code == 200, answers[0].text
+    wait_for(lambda: not get(gateway, "/workers/default-1")["stalled"])
+
+
+def test_pools_are_shown_each_for_itself(start_gateway, tmp_path: Path) -> None:
+    gateway = configured(
+        start_gateway,
+        tmp_path,
+        """
+        pools:
+          - {name: main, workers: 1, breaker: {threshold: 2, open_for: 1s}}
+          - {name: other, adapter: functions, min_workers: 1, max_workers: 3}
+          - {name: broken, adapter: nothing_here, workers: 1}
+        """,
+    )
+    pools = {each["name"]: each for each in get(gateway, "/pools")["pools"]}
+    assert set(pools) == {"main", "other", "broken"}
+    assert pools["broken"]["state"] == "failed"
+    assert "nothing_here" in pools["broken"]["reason"]
+    assert (pools["other"]["min"], pools["other"]["max"]) == (1, 3)
+    ids = {each["id"] for each in get(gateway, "/workers")["workers"]}
+    assert {"main-1", "other-1"} <= ids
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        named = client.post("/execute", json={"tool": "greet", "pool": "main"})
+        assert named.json()["code"] == "tool_not_found"
+        named = client.post("/execute", json={"tool": "any", "pool": "broken"})
+        assert (named.status_code, named.json()["code"]) == (503, "no_workers_available")
+        for code in range(2):
+            client.post("/tools/crash", json={"how": "exit", "code": code})
+        assert client.post("/tools/echo", json={}).json()["code"] == "circuit_open"
+        assert client.post("/tools/greet", json={"name": "you"}).status_code == 200
+        states = [get(gateway, f"/pools/{name}")["breaker"]["state"] for name in ("main", "other")]
+        assert states == ["open", "closed"]
+        time.sleep(1)
+        assert client.post("/tools/echo", json={}).status_code == 200
+        assert get(gateway, "/pools/main")["breaker"] == {"state": "closed", "opened": 1}
