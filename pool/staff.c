@@ -323,7 +323,8 @@ static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_
 void staff_open(struct pool *pool, uint64_t now_us)
 {
     pool->wanting_us = now_us;
-    pool->wanted = pool->options.min_workers;
+    /* One at least, if only until it idles: workers are who say what tools there are. */
+    pool->wanted = pool->options.min_workers ? pool->options.min_workers : 1;
     pool->review.fire = on_review;
     heap_set(&pool->timers, &pool->review.node, now_us + REVIEW_US);
 }

@@ -5,7 +5,7 @@
  *   reactor.c      a thread: loop, listener.c (accept, sniff.c), http1*.c, http2*.c
  *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
- *   tools.c state.c probes.c scrape.c description.c   the other resources
+ *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
  *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
  *   ../bridge      Python processes, and the gRPC streams to them
  */

@@ -189,15 +189,32 @@ START_TEST(wrong_sizes_are_refused_with_a_reason)
 }
 END_TEST
 
-START_TEST(a_pool_of_none_holds_the_first_call_while_a_worker_starts)
+/* A pool that has started, has said what tools it has, and was given up again. */
+static void begin_with_none(void)
 {
     begin(from_nothing);
-    ck_assert_uint_eq(fake.start_count, 0);
+    fake_attach(&fake);
+    fake_pass(&fake, 30000000);
+    ck_assert_uint_eq(fake_look(&fake).workers_wanted, 0);
+    fake_die(&fake, 0, 0, NULL);
+}
+
+START_TEST(a_pool_of_none_starts_one_to_learn_its_tools)
+{
+    begin(from_nothing);
+    ck_assert_uint_eq(fake.start_count, 1);
     ck_assert_uint_eq(fake.started_events, 1);
+}
+END_TEST
+
+START_TEST(a_pool_of_none_holds_the_first_call_while_a_worker_starts)
+{
+    begin_with_none();
+    ck_assert_uint_eq(fake.start_count, 1);
     struct call *call = fake_submit(&fake, fake.tool);
     ck_assert_uint_eq(fake.alarm_us, fake_now_us);
     fake_pass(&fake, 0);
-    ck_assert_uint_eq(fake.start_count, 1);
+    ck_assert_uint_eq(fake.start_count, 2);
     fake_attach(&fake);
     ck_assert_int_eq(call->state, CALL_DISPATCHED);
 }
@@ -219,7 +236,7 @@ END_TEST
 
 START_TEST(a_pool_of_none_does_not_try_for_ever_to_start_a_worker_nobody_waits_for)
 {
-    begin(from_nothing);
+    begin_with_none();
     struct call *call = fake_submit(&fake, fake.tool);
     fake_pass(&fake, 0);
     pool_cancel(fake.pool, call);
@@ -336,6 +353,7 @@ int main(void)
     tcase_add_test(tests, who_is_not_ready_yet_goes_first);
     tcase_add_test(tests, wrong_sizes_are_refused_with_a_reason);
     tcase_add_test(tests, a_pool_of_none_holds_the_first_call_while_a_worker_starts);
+    tcase_add_test(tests, a_pool_of_none_starts_one_to_learn_its_tools);
     tcase_add_test(tests, a_pool_of_none_goes_back_to_none);
     tcase_add_test(tests, a_pool_of_none_does_not_try_for_ever_to_start_a_worker_nobody_waits_for);
     tcase_add_test(tests, a_failed_pool_of_none_keeps_trying);
