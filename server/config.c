@@ -63,7 +63,7 @@ bool config_fault_set(struct config_fault *out_fault, struct config_mark mark, c
     va_start(arguments, format);
     out_fault->line = mark.line;
     out_fault->column = mark.column;
-    vsnprintf(out_fault->text, sizeof out_fault->text, format, arguments);
+    (void)vsnprintf(out_fault->text, sizeof out_fault->text, format, arguments);
     va_end(arguments);
     for (char *at = out_fault->text; *at; at++) {
         if ((unsigned char)*at < ' ')
@@ -168,7 +168,7 @@ bool config_set(struct config *config, const struct config_target *target, struc
                                 plain == 0 && row->kind == CONFIG_DURATION ? ", with a unit" : "");
     }
     (pool ? pool->marks : config->marks)[row - schema->rows] = mark;
-    if (row->kind == CONFIG_WORKERS) {
+    if (pool && row->kind == CONFIG_WORKERS) {
         pool->options.min_workers = pool->options.max_workers = pool->workers;
         for (size_t i = 0; i < schema->count; i++) {
             if (schema->rows[i].offset == offsetof(struct pool_config, options.min_workers) ||

@@ -267,8 +267,11 @@ static bool read_value(struct reader *reader, const struct config_row *row, stru
 }
 
 static bool read_pools(struct reader *reader, struct config_mark key);
+static bool read_subsection(struct reader *reader, struct bytes path);
 
-/* The keys of a mapping, up to its end; `section` is the path above them, with its dot. */
+/* The keys of a mapping, up to its end; `section` is the path above them, with its dot. The
+ * recursion is as deep as the schema: what is not in it is refused before it is entered. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static bool read_section(struct reader *reader, const char *section)
 {
     struct keys keys = {.count = 0};
@@ -288,17 +291,22 @@ static bool read_section(struct reader *reader, const char *section)
             return false;
         if (row ? !read_value(reader, row, mark) : !advance(reader))
             return false;
-        if (row || is_nothing(reader))
-            continue;
-        if (is_pools ? !read_pools(reader, mark)
-            : reader->event.type != YAML_MAPPING_START_EVENT
-                ? !fail(reader, here(reader), path, "is a value, expected a section with keys")
-                : !read_section(reader, arena_printf(reader->config->arena, "%s.", path.data)))
+        bool is_leaf = row || is_nothing(reader);
+        if (!is_leaf && !(is_pools ? read_pools(reader, mark) : read_subsection(reader, path)))
             return false;
     }
     return false;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion) */
+static bool read_subsection(struct reader *reader, struct bytes path)
+{
+    if (reader->event.type != YAML_MAPPING_START_EVENT)
+        return fail(reader, here(reader), path, "is a value, expected a section with keys");
+    return read_section(reader, arena_printf(reader->config->arena, "%s.", path.data));
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static bool read_pools(struct reader *reader, struct config_mark key)
 {
     struct bytes path = BYTES("pools");
@@ -323,9 +331,15 @@ static bool read_pools(struct reader *reader, struct config_mark key)
 
 /* --- the document --- */
 
+static bool advance_twice(struct reader *reader)
+{
+    bool good = advance(reader);
+    return good && advance(reader);
+}
+
 static bool read_stream(struct reader *reader)
 {
-    if (!advance(reader) || !advance(reader)) /* the stream's start; the document's */
+    if (!advance_twice(reader)) /* the stream's start; the document's */
         return false;
     if (reader->event.type == YAML_STREAM_END_EVENT)
         return true;
@@ -337,7 +351,7 @@ static bool read_stream(struct reader *reader)
         if (!read_section(reader, ""))
             return false;
     }
-    if (!advance(reader) || !advance(reader)) /* the document's end; the stream's */
+    if (!advance_twice(reader)) /* the document's end; the stream's */
         return false;
     return reader->event.type == YAML_STREAM_END_EVENT ||
            config_fault_set(reader->fault, here(reader), "expected one document only");

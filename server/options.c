@@ -248,7 +248,7 @@ static enum options_verdict print_config(const struct config *config)
 {
     struct buffer text = {0};
     config_write(config, &text);
-    fwrite(text.data, 1, text.len, stdout);
+    (void)fwrite(text.data, 1, text.len, stdout);
     buffer_deinit(&text);
     return OPTIONS_DONE;
 }
