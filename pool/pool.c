@@ -81,6 +81,8 @@ void pool_free(struct pool **pool)
     if (!gone)
         return;
     heap_deinit(&gone->timers);
+    for (unsigned i = 0; i < gone->seats; i++)
+        worker_deinit(&gone->workers[i]);
     free(gone->workers);
     pthread_mutex_destroy(&gone->lock);
     free(gone);

@@ -101,11 +101,6 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
 
 /* --- time limits and cancellation --- */
 
-static struct worker *worker_of(struct inflight *entry)
-{
-    return LIST_OWNER(entry - (entry->id & 0xff), struct worker, inflight);
-}
-
 static void stop_worker(struct effects *effects, const struct worker *worker, uint64_t grace_us)
 {
     effects->stops[effects->stop_count].worker = worker->ref;
@@ -117,7 +112,7 @@ static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t 
                           struct effects *effects)
 {
     struct inflight *entry = LIST_OWNER(timer, struct inflight, grace);
-    struct worker *worker = worker_of(entry);
+    struct worker *worker = entry->worker;
     if (worker->slots == 1 && worker->sent.next != &entry->order) {
         /* Another call runs, and its tool keeps the worker from letting go of this one. */
         heap_set(&pool->timers, &timer->node, now_us + pool->options.cancel_grace_us);
@@ -134,7 +129,7 @@ void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, u
                       struct effects *effects)
 {
     struct inflight *entry = call->inflight;
-    effects->cancels[effects->cancel_count].worker = worker_of(entry)->ref;
+    effects->cancels[effects->cancel_count].worker = entry->worker->ref;
     effects->cancels[effects->cancel_count++].call_id = entry->id;
     effects->flush = true;
     entry->grace.fire = on_grace_over;

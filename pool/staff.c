@@ -436,7 +436,7 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
 {
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
     pool->crashes += !exit->expected;
-    worker_move(worker, WORKER_VACANT);
+    worker_end(worker);
     schedule_reconsider(pool, worker);
     if (was_useful(worker, now_us))
         pool->early_deaths = 0;

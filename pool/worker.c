@@ -1,5 +1,7 @@
 #include "pool/worker.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,8 +25,12 @@ void worker_init(struct worker *worker, unsigned seat)
     list_init(&worker->free_place);
     list_init(&worker->sent);
     list_init(&worker->unused);
-    for (unsigned i = 0; i < INFLIGHT_MAX; i++)
-        list_push_back(&worker->unused, &worker->inflight[i].order);
+}
+
+void worker_deinit(struct worker *worker)
+{
+    free(worker->inflight);
+    worker->inflight = NULL;
 }
 
 void worker_move(struct worker *worker, enum worker_state next)
@@ -42,9 +48,20 @@ const char *worker_state_name(enum worker_state state)
     return state_names[state];
 }
 
+static void make_room(struct worker *worker)
+{
+    worker->inflight = mem_array(INFLIGHT_MAX, sizeof *worker->inflight);
+    list_init(&worker->unused);
+    for (unsigned i = 0; i < INFLIGHT_MAX; i++) {
+        worker->inflight[i].worker = worker;
+        list_push_back(&worker->unused, &worker->inflight[i].order);
+    }
+}
+
 void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint64_t now_us)
 {
     worker_move(worker, WORKER_STARTING);
+    make_room(worker);
     worker->ref.number = number;
     snprintf(worker->id, sizeof worker->id, "%s-%llu", pool, (unsigned long long)number);
     worker->pid = 0;
@@ -57,6 +74,12 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->proven = false;
     worker->resident = 0;
     worker->leaving = false;
+}
+
+void worker_end(struct worker *worker)
+{
+    worker_move(worker, WORKER_VACANT);
+    worker_deinit(worker);
 }
 
 struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us,

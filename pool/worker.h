@@ -32,6 +32,7 @@ enum { INFLIGHT_MAX = 256 };
 struct inflight {
     uint64_t id; /* on the wire: grows with every call of the worker; its low byte is the index
                     here. 0 = unused */
+    struct worker *worker;
     struct call *call; /* the pool's reference; NULL once the caller was answered otherwise */
     struct tool *tool;
     struct list order; /* in `sent`, oldest first, or in `unused` */
@@ -61,21 +62,28 @@ struct worker {
     uint64_t resident; /* bytes, as measured last */
     bool leaving;      /* it was told to leave */
 
-    struct inflight inflight[INFLIGHT_MAX];
+    struct inflight *inflight; /* INFLIGHT_MAX, owned; NULL while VACANT */
     struct list sent;
     struct list unused;
     unsigned inflight_count;
     uint64_t backlog_us; /* sum of cost_us over `sent` */
 };
 
+/* A VACANT seat; and its end, whoever sits in it. */
 void worker_init(struct worker *worker, unsigned seat);
+void worker_deinit(struct worker *worker);
 
-/* Moves the seat on; aborts on a move that the picture above does not have. */
+/* Moves the seat on; aborts on a move that the picture above does not have. To and from VACANT go
+ * worker_begin() and worker_end(). */
 void worker_move(struct worker *worker, enum worker_state next);
 const char *worker_state_name(enum worker_state state);
 
-/* A new process comes into the VACANT seat, under this number and name. */
+/* A new process comes into the VACANT seat, under this number and name: makes room for its calls.
+ */
 void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint64_t now_us);
+
+/* The process is gone and its calls have been dealt with: gives the room back. */
+void worker_end(struct worker *worker);
 
 static inline bool worker_is(const struct worker *worker, struct worker_ref ref)
 {
