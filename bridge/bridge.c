@@ -328,27 +328,22 @@ void bridge_start_failed(struct bridge *bridge, const char *reason, const struct
     bridge_failed(bridge, text);
 }
 
-struct reload {
-    struct errand errand;
-    struct bridge *bridge;
-    void (*done)(void *context, const char *failure);
-    void *context;
-};
-
 static void run_reload(struct errand *errand)
 {
-    struct reload *it = (struct reload *)(void *)errand;
-    zygote_reload(it->bridge, it->done, it->context);
-    free(it);
+    zygote_reload(of_errand(errand)->bridge);
+    free(errand);
 }
 
-void bridge_reload(struct bridge *bridge, void (*done)(void *context, const char *failure),
-                   void *context)
+void bridge_reload(struct bridge *bridge)
 {
-    struct reload *reload = MEM_NEW(struct reload);
-    *reload = (struct reload){
-        .errand.run = run_reload, .bridge = bridge, .done = done, .context = context};
-    supervisor_send(bridge->supervisor, &reload->errand);
+    send_errand(bridge, run_reload, (struct worker_ref){0}, 0, "");
+}
+
+void bridge_look_at_reload(struct bridge *bridge, struct reload_view *out_view)
+{
+    pthread_mutex_lock(&bridge->lock);
+    *out_view = bridge->reload;
+    pthread_mutex_unlock(&bridge->lock);
 }
 
 void bridge_vacated(struct bridge *bridge)

@@ -40,11 +40,28 @@ struct runtime *bridge_runtime(struct bridge *bridge);
 void bridge_serve(struct bridge *bridge, struct pool *pool);
 
 /* Picks up changed code: loads it in a fresh process, from which new workers come from then on, and
- * has the pool replace those there are. `done` may be NULL; it is called once, on the supervisor's
- * thread: with NULL when the replacing has begun, or with why it has not, and then everything is as
- * before. Any thread. */
-void bridge_reload(struct bridge *bridge, void (*done)(void *context, const char *failure),
-                   void *context);
+ * has the pool replace those there are. If it cannot be loaded everything is as before, and the log
+ * says why. While one reload loads, a second waits for its end, and further ones are that second
+ * one. Any thread. */
+void bridge_reload(struct bridge *bridge);
+
+enum reload_state {
+    RELOAD_NONE,      /* there has been none */
+    RELOAD_LOADING,   /* the code is being loaded */
+    RELOAD_REPLACING, /* workers with older code still take calls */
+    RELOAD_DONE,
+    RELOAD_FAILED, /* the code cannot be loaded */
+};
+
+struct reload_view {
+    enum reload_state state; /* of the last one that has begun */
+    int64_t at_s;            /* since when, seconds of the epoch; 0: RELOAD_NONE */
+    bool pending;            /* another one waits */
+    char error[512];         /* why it failed, or empty */
+};
+
+/* Writes down how the last reload went. Any thread. */
+void bridge_look_at_reload(struct bridge *bridge, struct reload_view *out_view);
 
 /* Whether the worker with that id has stopped to answer pings: a long call holds the interpreter's
  * lock, most likely. Any thread. */

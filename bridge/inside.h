@@ -19,9 +19,10 @@ struct bridge {
     struct seat seats[POOL_MAX_SEATS];
     _Atomic uint64_t dirty[DIRTY_WORDS]; /* seats whose frames wait for a flush */
 
-    pthread_mutex_t lock; /* guards `occupied` */
+    pthread_mutex_t lock; /* guards this block */
     pthread_cond_t changed;
-    unsigned occupied; /* seats that are not EMPTY, or about to be taken */
+    unsigned occupied;         /* seats that are not EMPTY, or about to be taken */
+    struct reload_view reload; /* changed by the supervisor's thread alone */
 
     /* The supervisor's thread alone. */
     struct interpreter *zygote;      /* from which workers come; NULL while there is none */
@@ -29,8 +30,6 @@ struct bridge {
     struct interpreter *old_zygote;  /* that was replaced and forks the last workers, or NULL */
     bool zygote_loaded;
     bool spawn_only; /* what was loaded cannot be forked: one interpreter per worker */
-    void (*reloaded)(void *context, const char *failure); /* who waits for next_zygote, or NULL */
-    void *reload_context;
     bool serving;
     bool leaving;
     unsigned start_failures; /* of workers, since the last one that attached */

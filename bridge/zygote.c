@@ -3,11 +3,13 @@
 #include "base/log.h"
 #include "bridge/inside.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { RETRY_MS = 1000 };
 
-static void start(struct bridge *bridge);
+static const struct interpreter_handler handler;
 
 static void proceed(struct bridge *bridge)
 {
@@ -15,26 +17,74 @@ static void proceed(struct bridge *bridge)
         seat_proceed(&bridge->seats[i]);
 }
 
-/* Tells who waits for the reload. */
-static void end_reload(struct bridge *bridge, const char *failure)
+/* --- reloading --- */
+
+static void set_pending(struct bridge *bridge, bool pending)
 {
-    if (failure)
-        log_event(LOG_ERROR, "reload failed: workers go on with the code they have",
-                  LOG_STR("reason", failure), LOG_END);
-    if (bridge->reloaded)
-        bridge->reloaded(bridge->reload_context, failure);
-    bridge->reloaded = NULL;
+    pthread_mutex_lock(&bridge->lock);
+    bridge->reload.pending = pending;
+    pthread_mutex_unlock(&bridge->lock);
+}
+
+/* `error`: why it failed, or NULL. */
+static void note_reload(struct bridge *bridge, enum reload_state state, const char *error)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    pthread_mutex_lock(&bridge->lock);
+    bridge->reload.state = state;
+    bridge->reload.at_s = now.tv_sec;
+    snprintf(bridge->reload.error, sizeof bridge->reload.error, "%s", error ? error : "");
+    pthread_mutex_unlock(&bridge->lock);
+}
+
+static void replace_workers(struct bridge *bridge)
+{
+    log_event(LOG_INFO, "code reloaded; workers are replaced",
+              LOG_STR("pool", pool_name(bridge->pool)), LOG_END);
+    note_reload(bridge, RELOAD_REPLACING, NULL);
+    pool_reload(bridge->pool);
+}
+
+static void begin_reload(struct bridge *bridge)
+{
+    if (bridge->spawn_only) { /* each worker loads the code itself */
+        replace_workers(bridge);
+        return;
+    }
+    note_reload(bridge, RELOAD_LOADING, NULL);
+    bridge->next_zygote =
+        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &handler, bridge);
+}
+
+/* The last one, and the process that it replaced, are out of the way. */
+static void begin_pending(struct bridge *bridge)
+{
+    if (!bridge->reload.pending || bridge->next_zygote || bridge->old_zygote || bridge->leaving)
+        return;
+    set_pending(bridge, false);
+    begin_reload(bridge);
+}
+
+static void fail_reload(struct bridge *bridge, const char *reason)
+{
+    if (bridge->leaving)
+        return;
+    log_event(LOG_ERROR, "pool not reloaded: workers go on with the code they have",
+              LOG_STR("pool", pool_name(bridge->pool)), LOG_STR("reason", reason), LOG_END);
+    note_reload(bridge, RELOAD_FAILED, reason);
 }
 
 static void take_over(struct bridge *bridge)
 {
+    uv_timer_stop(&bridge->zygote_retry); /* there is one now */
     bridge->old_zygote = bridge->zygote;
     bridge->zygote = bridge->next_zygote;
     bridge->next_zygote = NULL;
-    log_event(LOG_INFO, "code reloaded; workers are replaced", LOG_END);
-    pool_reload(bridge->pool);
-    end_reload(bridge, NULL);
+    replace_workers(bridge);
 }
+
+/* --- what interpreters tell --- */
 
 static void on_loaded(void *context, struct interpreter *interpreter, bool forkable,
                       const char *reason)
@@ -42,6 +92,8 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
     struct bridge *bridge = context;
     if (interpreter == bridge->next_zygote)
         take_over(bridge);
+    else if (interpreter == bridge->old_zygote) /* replaced before it had loaded */
+        return;
     bridge->zygote_loaded = forkable;
     if (!forkable) {
         log_event(LOG_WARNING, "workers are spawned one by one: what was loaded cannot be forked",
@@ -83,6 +135,12 @@ static void on_unable(void *context, struct interpreter *interpreter, const char
     }
 }
 
+static void start(struct bridge *bridge)
+{
+    bridge->zygote =
+        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &handler, bridge);
+}
+
 static void on_retry(uv_timer_t *timer)
 {
     start(timer->data);
@@ -111,12 +169,13 @@ static void on_ended(void *context, struct interpreter *interpreter, const char 
         seat_orphaned(&bridge->seats[i], interpreter);
     if (interpreter == bridge->next_zygote) {
         bridge->next_zygote = NULL;
-        end_reload(bridge, reason ? reason : "the process that loaded it has ended");
+        fail_reload(bridge, reason ? reason : "the process that loaded it has ended");
     } else if (interpreter == bridge->old_zygote) {
         bridge->old_zygote = NULL;
     } else if (interpreter == bridge->zygote) {
         on_lost(bridge, reason, exit);
     }
+    begin_pending(bridge);
 }
 
 static const struct interpreter_handler handler = {
@@ -126,11 +185,7 @@ static const struct interpreter_handler handler = {
     .ended = on_ended,
 };
 
-static void start(struct bridge *bridge)
-{
-    bridge->zygote =
-        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &handler, bridge);
-}
+/* --- life --- */
 
 void zygote_open(struct bridge *bridge)
 {
@@ -149,38 +204,27 @@ void zygote_close(struct bridge *bridge)
     uv_close((uv_handle_t *)&bridge->zygote_retry, NULL);
 }
 
-void zygote_reload(struct bridge *bridge, void (*done)(void *context, const char *failure),
-                   void *context)
+void zygote_reload(struct bridge *bridge)
 {
-    const char *fault = NULL;
-    if (bridge->leaving || !bridge->serving)
-        fault = "the pool is not running";
-    else if (bridge->next_zygote || bridge->old_zygote)
-        fault = "the last reload is still under way";
-    if (fault) {
-        if (done)
-            done(context, fault);
-        return;
+    set_pending(bridge, true);
+    begin_pending(bridge);
+}
+
+/* Whether workers that it was asked for are still to come. */
+static bool is_needed(const struct bridge *bridge, const struct interpreter *zygote)
+{
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++) {
+        const struct seat *seat = &bridge->seats[i];
+        if (seat->state == SEAT_FORKING && seat->mother == zygote)
+            return true;
     }
-    bridge->reloaded = done;
-    bridge->reload_context = context;
-    if (bridge->spawn_only) { /* each worker loads the code itself */
-        pool_reload(bridge->pool);
-        end_reload(bridge, NULL);
-        return;
-    }
-    bridge->next_zygote =
-        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &handler, bridge);
+    return false;
 }
 
 void zygote_round(struct bridge *bridge)
 {
-    if (!bridge->old_zygote)
-        return;
-    for (unsigned i = 0; i < POOL_MAX_SEATS; i++) {
-        const struct seat *seat = &bridge->seats[i];
-        if (seat->state == SEAT_FORKING && seat->mother == bridge->old_zygote)
-            return;
-    }
-    interpreter_kill(bridge->old_zygote);
+    if (bridge->old_zygote && !is_needed(bridge, bridge->old_zygote))
+        interpreter_kill(bridge->old_zygote);
+    if (bridge->reload.state == RELOAD_REPLACING && pool_outdated(bridge->pool) == 0)
+        note_reload(bridge, RELOAD_DONE, NULL);
 }

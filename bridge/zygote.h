@@ -10,11 +10,10 @@ void zygote_open(struct bridge *bridge);
 void zygote_close(struct bridge *bridge);
 
 /* As bridge_reload(). */
-void zygote_reload(struct bridge *bridge, void (*done)(void *context, const char *failure),
-                   void *context);
+void zygote_reload(struct bridge *bridge);
 
-/* Lets go of one that was replaced, once the workers that it was asked for are there. To be called
- * now and then. */
+/* Lets go of one that was replaced, once the workers that it was asked for are there, and notes
+ * when a reload is over. To be called now and then. */
 void zygote_round(struct bridge *bridge);
 
 #endif

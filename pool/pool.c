@@ -429,7 +429,21 @@ void pool_reload(struct pool *pool)
     uint64_t now_us = enter(pool, &effects);
     for (unsigned i = 0; i < pool->seats; i++)
         staff_retire(&pool->workers[i], "reload");
+    pool->reload_number = pool->next_number;
     leave_balancing(pool, now_us, &effects);
+}
+
+unsigned pool_outdated(struct pool *pool)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        const struct worker *worker = &pool->workers[i];
+        count += (worker->state == WORKER_STARTING || worker->state == WORKER_READY) &&
+                 worker->ref.number <= pool->reload_number;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
 }
 
 unsigned pool_forgive(struct pool *pool, uint64_t fingerprint)

@@ -145,6 +145,9 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id);
 /* Replaces all workers there are now, a few at a time. */
 void pool_reload(struct pool *pool);
 
+/* How many of those that the last reload is to replace may still be given calls. */
+unsigned pool_outdated(struct pool *pool);
+
 /* Forgets poisonous requests: the one with that fingerprint, or all when it is 0. Returns how many.
  */
 unsigned pool_forgive(struct pool *pool, uint64_t fingerprint);

@@ -1,6 +1,5 @@
 /* /pools: how the pools stand, how many workers they may have, reloading, requests that kill. */
 #include "base/clock.h"
-#include "base/log.h"
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
@@ -10,6 +9,7 @@
 #include "server/problem.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #define MS(us) ((unsigned long long)(us) / 1000)
 #define COUNT(number) ((unsigned long long)(number))
@@ -38,7 +38,30 @@ static void add_counters(struct buffer *text, const struct pool_view *view)
                   COUNT(view->requeued), COUNT(view->retries), COUNT(view->late_answers));
 }
 
-static void add_pool(struct buffer *text, struct pool *pool)
+static void add_reload(struct buffer *text, struct bridge *bridge)
+{
+    static const char *const names[] = {
+        [RELOAD_NONE] = "none", [RELOAD_LOADING] = "loading", [RELOAD_REPLACING] = "replacing",
+        [RELOAD_DONE] = "done", [RELOAD_FAILED] = "failed",
+    };
+    struct reload_view view;
+    struct tm utc;
+    char at[sizeof "-2147483648-00-00T00:00:00Z"];
+    bridge_look_at_reload(bridge, &view);
+    buffer_printf(text, ",\"reload\":{\"state\":\"%s\",\"pending\":%s", names[view.state],
+                  view.pending ? "true" : "false");
+    if (view.at_s) {
+        (void)strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&(time_t){view.at_s}, &utc));
+        buffer_printf(text, ",\"at\":\"%s\"", at);
+    }
+    if (view.error[0]) {
+        buffer_add_string(text, ",\"last_error\":");
+        buffer_add_json_string(text, bytes_of(view.error));
+    }
+    buffer_add_string(text, "}");
+}
+
+static void add_pool(struct buffer *text, const struct gateway *gateway, struct pool *pool)
 {
     struct pool_view view;
     pool_look(pool, &view);
@@ -58,6 +81,7 @@ static void add_pool(struct buffer *text, struct pool *pool)
                   view.queue_depth, view.queue_limit, MS(view.queue_oldest_us),
                   MS(view.queue_wait_us), view.inflight, breaker_state_name(view.breaker),
                   COUNT(view.breaker_opened), view.poisoned);
+    add_reload(text, gateway_bridge_of(gateway, pool));
     add_counters(text, &view);
     buffer_add_string(text, "}");
 }
@@ -69,7 +93,7 @@ void pools_list(struct exchange *exchange)
     buffer_add_string(&text, "{\"pools\":[");
     for (unsigned i = 0; i < gateway->pool_count; i++) {
         buffer_add_string(&text, i ? "," : "");
-        add_pool(&text, gateway->pools[i]);
+        add_pool(&text, gateway, gateway->pools[i]);
     }
     buffer_add_string(&text, "]}");
     document_respond_json(exchange, 200, &text);
@@ -91,7 +115,7 @@ static struct pool *resolve(struct exchange *exchange)
 static void respond_pool(struct exchange *exchange, unsigned status, struct pool *pool)
 {
     struct buffer text = {0};
-    add_pool(&text, pool);
+    add_pool(&text, gateway_of(exchange), pool);
     document_respond_json(exchange, status, &text);
 }
 
@@ -176,21 +200,13 @@ void pools_patch(struct exchange *exchange)
         respond_pool(exchange, 200, pool);
 }
 
-/* On the supervisor's thread. The caller has had its answer: it began. */
-static void on_reloaded(void *context, const char *failure)
-{
-    const struct pool *pool = context;
-    if (failure)
-        log_event(LOG_WARNING, "pool not reloaded", LOG_STR("pool", pool_name(pool)),
-                  LOG_STR("reason", failure), LOG_END);
-}
-
+/* It goes on after the answer; `reload` of the pool says how. */
 void pools_reload(struct exchange *exchange)
 {
     struct pool *pool = resolve(exchange);
     if (!pool)
         return;
-    bridge_reload(gateway_bridge_of(gateway_of(exchange), pool), on_reloaded, pool);
+    bridge_reload(gateway_bridge_of(gateway_of(exchange), pool));
     respond_pool(exchange, 202, pool);
 }
 

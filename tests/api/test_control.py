@@ -83,11 +83,36 @@ def test_a_reload_of_broken_code_changes_nothing_and_is_logged(
     )
     module.write_text("import no_such_module")
     assert httpx.post(gateway.url + "/pools/default/reload").status_code == 202
-    wait_for(lambda: "pool not reloaded" in gateway.log())
-    assert "no_such_module" in gateway.log()
+    wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "failed")
+    assert "no_such_module" in get(gateway, "/pools/default")["reload"]["last_error"]
+    assert gateway.log().count("no_such_module") == 1
+    assert gateway.log().count("pool not reloaded") == 1
     assert httpx.post(gateway.url + "/tools/version", json={}).text == "1"
     pool = get(gateway, "/pools/default")
     assert (pool["state"], pool["counters"]["recycled"]) == ("running", 0)
+
+
+def test_reloads_during_a_reload_become_one_that_follows(start_gateway, tmp_path: Path) -> None:
+    """The second picks up what was written after the first had begun to load."""
+    module = tmp_path / "following.py"
+    module.write_text(CODE.format(number=1))
+    gateway = start_gateway(
+        "--workers", "2", "--adapter", "following", env={"PYTHONPATH": str(tmp_path)}
+    )
+    assert get(gateway, "/pools/default")["reload"] == {"state": "none", "pending": False}
+    module.write_text("import time\ntime.sleep(1)\n" + CODE.format(number=20))
+    reload_url = gateway.url + "/pools/default/reload"
+    assert httpx.post(reload_url).status_code == 202
+    wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "loading")
+    time.sleep(0.5)  # Python has read the file
+    module.write_text(CODE.format(number=300))
+    for _ in range(5):
+        assert httpx.post(reload_url).status_code == 202
+    assert get(gateway, "/pools/default")["reload"]["pending"]
+    wait_for(lambda: httpx.post(gateway.url + "/tools/version", json={}).text == "300")
+    wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "done")
+    assert not get(gateway, "/pools/default")["reload"]["pending"]
+    assert gateway.log().count("code reloaded") == 2
 
 
 def test_a_stalled_worker_is_shown_and_not_killed(start_gateway, tmp_path: Path) -> None:

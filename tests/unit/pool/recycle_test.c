@@ -222,6 +222,38 @@ START_TEST(a_reload_replaces_all_a_quarter_at_a_time)
 }
 END_TEST
 
+START_TEST(a_reload_is_over_when_no_worker_from_before_takes_calls)
+{
+    begin(eight);
+    ck_assert_uint_eq(pool_outdated(fake.pool), 0);
+    pool_reload(fake.pool);
+    for (unsigned left = 0; pool_outdated(fake.pool); left++) {
+        ck_assert_uint_eq(pool_outdated(fake.pool), 8 - fake.stop_count);
+        fake_attach(&fake);
+        ck_assert_uint_gt(fake.stop_count, left);
+        fake_left(&fake, (unsigned)fake.stops[left].number - 1);
+    }
+    ck_assert_uint_eq(fake.stop_count, 8);
+}
+END_TEST
+
+START_TEST(a_reload_during_a_reload_replaces_the_newest_too)
+{
+    begin(eight);
+    pool_reload(fake.pool);
+    fake_attach(&fake);
+    pool_reload(fake.pool);
+    for (unsigned left = 0; pool_outdated(fake.pool); left++) {
+        fake_attach(&fake);
+        ck_assert_uint_ge(count(WORKER_READY), 8);
+        ck_assert_uint_gt(fake.stop_count, left);
+        fake_left(&fake, (unsigned)fake.stops[left].number - 1);
+    }
+    ck_assert_uint_eq(fake_look(&fake).recycled, fake.stop_count);
+    ck_assert_uint_eq(fake.start_count - fake.stop_count, 8);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("recycling");
@@ -238,5 +270,7 @@ int main(void)
     tcase_add_test(tests, jitter_takes_up_to_its_percentage_off);
     tcase_add_test(tests, a_worker_that_needs_too_much_memory_is_replaced);
     tcase_add_test(tests, a_reload_replaces_all_a_quarter_at_a_time);
+    tcase_add_test(tests, a_reload_is_over_when_no_worker_from_before_takes_calls);
+    tcase_add_test(tests, a_reload_during_a_reload_replaces_the_newest_too);
     return run_case(tests, "recycle");
 }
