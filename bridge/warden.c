@@ -14,8 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { GROUPS_MAX = 1024 };
-
 struct warden {
     pid_t pid;
     int pipe_fd; /* its end tells the warden that we are gone */
@@ -49,7 +47,7 @@ static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_in
     if (null > 3)
         close(null);
     wait_for_end(3);
-    for (unsigned i = 0; i < GROUPS_MAX; i++) {
+    for (unsigned i = 0; i < WARDEN_GROUPS; i++) {
         pid_t group = atomic_load(&groups[i]);
         if (group > 1)
             kill(-group, SIGKILL);
@@ -61,7 +59,7 @@ static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_in
 struct warden *warden_start(const struct rundir *rundir)
 {
     int ends[2];
-    size_t size = GROUPS_MAX * sizeof(atomic_int);
+    size_t size = WARDEN_GROUPS * sizeof(atomic_int);
     atomic_int *groups =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pid = -1;
@@ -92,26 +90,30 @@ void warden_stop(struct warden **warden)
     close(gone->pipe_fd);
     while (waitpid(gone->pid, NULL, 0) < 0 && errno == EINTR) {
     }
-    munmap(gone->groups, GROUPS_MAX * sizeof(atomic_int));
+    munmap(gone->groups, WARDEN_GROUPS * sizeof(atomic_int));
     free(gone);
 }
 
-static void replace(struct warden *warden, int old, int new)
+static bool replace(struct warden *warden, int old, int new)
 {
-    for (unsigned i = 0; i < GROUPS_MAX; i++) {
+    for (unsigned i = 0; i < WARDEN_GROUPS; i++) {
         if (atomic_load_explicit(&warden->groups[i], memory_order_relaxed) == old) {
             atomic_store(&warden->groups[i], new);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 void warden_watch(struct warden *warden, pid_t group)
 {
-    replace(warden, 0, group);
+    if (!replace(warden, 0, group))
+        log_event(LOG_ERROR,
+                  "more workers than the warden can keep in mind: this one may outlive us",
+                  LOG_INT("pid", group), LOG_END);
 }
 
 void warden_forget(struct warden *warden, pid_t group)
 {
-    replace(warden, group, 0);
+    (void)replace(warden, group, 0);
 }

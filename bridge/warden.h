@@ -5,11 +5,16 @@
 #define SNAKEPIT_BRIDGE_WARDEN_H
 
 #include "bridge/rundir.h"
+#include "pool/pool.h"
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 struct warden;
+
+/* Process groups that it can keep in mind: each pool's seats, and the three processes at most from
+ * which its workers are forked. */
+enum { WARDEN_GROUPS = RUNDIR_SOCKETS * (POOL_MAX_SEATS + 3) };
 
 /* Forks the warden; to be called before there are threads. NULL, with the reason logged, when that
  * fails. */
@@ -18,7 +23,7 @@ struct warden *warden_start(const struct rundir *rundir);
 /* Ends the warden, lets it clean up and frees. Accepts NULL inside. */
 void warden_stop(struct warden **warden);
 
-/* Notes, or forgets, a process group to be killed. One thread. */
+/* Notes, or forgets, a process group to be killed. One that finds no room is logged. One thread. */
 void warden_watch(struct warden *warden, pid_t group);
 void warden_forget(struct warden *warden, pid_t group);
 

@@ -414,7 +414,6 @@ static void stop(struct program *program)
 static int serve(struct program *program)
 {
     int code = EXIT_FAILURE;
-    program->signals = block_signals();
     program->news = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (open_port(program)) {
         start_workers(program);
@@ -458,6 +457,7 @@ int main(int count, char **arguments)
         return EXIT_FAILURE;
     struct program *program = MEM_NEW(struct program);
     int code = EXIT_SUCCESS;
+    program->signals = block_signals(); /* first: whoever is told to stop while it starts, stops */
     program->gateway.started_us = clock_now_us();
     switch (options_read(count, arguments, &program->config)) {
     case OPTIONS_SERVE:

@@ -447,10 +447,11 @@ START_TEST(a_gateway_stopped_while_it_starts_exits_cleanly)
             (const char *const[]){"serve", "--listen", "127.0.0.1:0", "--workers", "3", NULL},
             NULL);
         sleep_ms(ms);
+        bool early = !gateway_minds_signals(gateway); /* not even in main, on a busy machine */
         gateway_signal(gateway, SIGTERM);
         int status = gateway_wait(gateway, PATIENCE_SECONDS);
         ck_assert_msg((WIFEXITED(status) && WEXITSTATUS(status) == 0) ||
-                          (ms < 100 && WIFSIGNALED(status)), /* before there was a handler */
+                          (early && WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM),
                       "after %u ms: wait status %#x; its log:\n%s", ms, status,
                       gateway_log(gateway));
         gateway_expect_no_process(gateway, GONE_SECONDS);

@@ -361,6 +361,19 @@ void gateway_signal(const struct gateway *gateway, int signal)
     ck_assert_int_eq(kill(gateway->pid, signal), 0);
 }
 
+bool gateway_minds_signals(const struct gateway *gateway)
+{
+    char path[64];
+    unsigned long long blocked = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", gateway->pid);
+    char *status = read_whole(path);
+    char *line = strstr(status, "SigBlk:");
+    if (line)
+        blocked = strtoull(line + strlen("SigBlk:"), NULL, 16);
+    free(status);
+    return blocked >> (SIGTERM - 1) & 1;
+}
+
 int gateway_wait(struct gateway *gateway, double seconds)
 {
     double end = now_seconds() + seconds;

@@ -51,6 +51,9 @@ void gateway_expect_no_files(const struct gateway *gateway);
 
 void gateway_signal(const struct gateway *gateway, int signal);
 
+/* Whether it is far enough in its start to deal with SIGTERM in its own way. */
+bool gateway_minds_signals(const struct gateway *gateway);
+
 /* Waits for its end and returns the wait(2) status; fails the test after `seconds`. */
 int gateway_wait(struct gateway *gateway, double seconds);
 

@@ -1,0 +1,90 @@
+#include "bridge/warden.h"
+
+#include <check.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static struct rundir rundir;
+static struct warden *warden;
+static char folder[] = "/tmp/snakepit-warden-XXXXXX";
+
+static void set_up(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    setenv("XDG_RUNTIME_DIR", folder, 1);
+    ck_assert(rundir_make(&rundir));
+}
+
+static void tear_down(void)
+{
+    warden_stop(&warden);
+    rundir_remove(&rundir);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+
+/* A process group that does nothing. Before the warden: it would keep the warden's pipe open. */
+static pid_t start_group(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (;;)
+            pause();
+    }
+    ck_assert_int_gt(pid, 0);
+    ck_assert_int_eq(setpgid(pid, pid), 0);
+    return pid;
+}
+
+static int signal_that_ended(pid_t pid)
+{
+    int status = 0;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+START_TEST(as_many_groups_as_there_can_be_are_killed_to_the_last)
+{
+    pid_t first = start_group(), last = start_group();
+    ck_assert_ptr_nonnull(warden = warden_start(&rundir));
+    for (unsigned i = 1; i < WARDEN_GROUPS; i++)
+        warden_watch(warden, first);
+    warden_watch(warden, last);
+    warden_stop(&warden);
+    ck_assert_int_eq(signal_that_ended(first), SIGKILL);
+    ck_assert_int_eq(signal_that_ended(last), SIGKILL);
+}
+END_TEST
+
+START_TEST(a_forgotten_group_is_left_alone_and_its_place_is_free_again)
+{
+    pid_t forgotten = start_group(), watched = start_group();
+    ck_assert_ptr_nonnull(warden = warden_start(&rundir));
+    for (unsigned i = 0; i < 2 * WARDEN_GROUPS; i++) {
+        warden_watch(warden, forgotten);
+        warden_forget(warden, forgotten);
+    }
+    warden_watch(warden, watched);
+    warden_stop(&warden);
+    ck_assert_int_eq(signal_that_ended(watched), SIGKILL);
+    ck_assert_int_eq(waitpid(forgotten, NULL, WNOHANG), 0);
+    ck_assert_int_eq(kill(forgotten, SIGUSR1), 0);
+    ck_assert_int_eq(signal_that_ended(forgotten), SIGUSR1);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("warden");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, as_many_groups_as_there_can_be_are_killed_to_the_last);
+    tcase_add_test(tests, a_forgotten_group_is_left_alone_and_its_place_is_free_again);
+    Suite *suite = suite_create("warden");
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
