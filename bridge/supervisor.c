@@ -88,6 +88,8 @@ static void finish(struct supervisor *supervisor, struct process *process, const
     struct worker_exit exit = classify(info);
     if (was_out_of_memory(supervisor, process, info))
         exit.cause = "oom";
+    else
+        exit.outside = exit.signal == SIGKILL && !process->killed;
     warden_forget(supervisor->warden, process->pid);
     list_remove(&process->place);
     process->pid = 0;

@@ -61,6 +61,8 @@ enum call_executed { EXECUTED_NO, EXECUTED_MAYBE, EXECUTED_YES };
 /* How a worker process ended. */
 struct worker_exit {
     bool expected;     /* it had been told to leave */
+    bool outside;      /* by a SIGKILL that neither the gateway sent nor, for want of memory, the
+                          kernel: nothing that runs in the worker is to blame */
     int signal;        /* that killed it, or 0 */
     int code;          /* exit code when signal is 0 */
     const char *cause; /* "segfault", "abort", "killed", "exit", "disconnected", …; static */

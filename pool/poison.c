@@ -6,10 +6,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-void poison_init(struct poison *poison, unsigned after)
+void poison_init(struct poison *poison, unsigned after, uint64_t ttl_us)
 {
     memset(poison, 0, sizeof *poison);
     poison->after = after;
+    poison->ttl_us = ttl_us;
     if (getrandom(&poison->key, sizeof poison->key, 0) != sizeof poison->key)
         abort();
 }
@@ -71,6 +72,16 @@ unsigned poison_count(const struct poison *poison)
     for (unsigned i = 0; i < poison->count; i++)
         count += poison->entries[i].kills >= poison->after;
     return count;
+}
+
+void poison_expire(struct poison *poison, uint64_t now_us)
+{
+    unsigned kept = 0, before = poison->ttl_us ? poison->count : 0;
+    for (unsigned i = 0; i < before; i++) {
+        if (now_us - poison->entries[i].last_us < poison->ttl_us)
+            poison->entries[kept++] = poison->entries[i];
+    }
+    poison->count -= before - kept;
 }
 
 unsigned poison_clear(struct poison *poison, uint64_t wanted)

@@ -29,6 +29,7 @@ struct pool_options pool_defaults(void)
         .max_retries = 1,
         .retry_backoff_us = {50000, 100000, 200000, 200000, 200000},
         .poison_after = 3,
+        .poison_ttl_us = UINT64_C(3600000000),
         .breaker_threshold = 5,
         .breaker_open_us = UINT64_C(30000000),
         .recycle_jitter = 10,
@@ -64,7 +65,7 @@ struct pool *pool_new(const struct pool_options *options, struct registry *regis
     list_init(&pool->free);
     list_init(&pool->calls);
     queue_init(&pool->queue);
-    poison_init(&pool->poison, options->poison_after);
+    poison_init(&pool->poison, options->poison_after, options->poison_ttl_us);
     pool->breaker = (struct breaker){.threshold = options->breaker_threshold,
                                      .open_us = options->breaker_open_us};
     pool->random = random_seed();

@@ -56,6 +56,7 @@ struct pool_options {
     unsigned max_retries;                        /* 0 to POOL_RETRIES_MAX */
     uint64_t retry_backoff_us[POOL_RETRIES_MAX]; /* before the first, second, … retry */
     unsigned poison_after;                       /* workers a request may kill; 0: any number */
+    uint64_t poison_ttl_us;                      /* after which that is forgotten; 0: never */
     unsigned breaker_threshold;                  /* lost calls in a row; 0: no breaker */
     uint64_t breaker_open_us;
 
@@ -72,8 +73,8 @@ struct pool_options {
 
 /* name "default", one worker, queue 1,000, 10 s in the queue, 300 s run, 300 s in all, 1 s a
  * priority level, 1 ms ahead, 5 s of grace; one retry of idempotent calls after 50 ms; poisonous
- * after 3; breaker of 5 losses and 30 s; no recycling, 10 % jitter, 2 s to leave; target 100 ms,
- * idle 30 s; the monotonic clock. */
+ * after 3, for an hour; breaker of 5 losses and 30 s; no recycling, 10 % jitter, 2 s to leave;
+ * target 100 ms, idle 30 s; the monotonic clock. */
 struct pool_options pool_defaults(void);
 
 /* Borrows all but the options. `observer` is copied. No process is started yet. */
@@ -184,6 +185,8 @@ struct pool_view {
     enum breaker_state breaker;
     uint64_t breaker_opened;
     unsigned poisoned;
+    unsigned poison_after;
+    uint64_t poison_ttl_us;
     uint64_t ends[CALL_ENDS];
     uint64_t late_answers; /* came for calls that had ended */
     uint64_t requeued;     /* calls taken back from dead workers before they had started */

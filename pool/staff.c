@@ -317,6 +317,7 @@ static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_
     grow(pool, now_us);
     shrink(pool, now_us);
     recycle_old(pool, now_us);
+    poison_expire(&pool->poison, now_us);
     staff_balance(pool, now_us, effects);
 }
 
@@ -376,7 +377,7 @@ static bool may_retry(const struct pool *pool, const struct call *call, uint64_t
 static bool lose(struct pool *pool, struct call *call, enum call_executed executed,
                  const struct worker_exit *exit, uint64_t now_us, struct effects *effects)
 {
-    if (executed == EXECUTED_MAYBE && !exit->expected)
+    if (executed == EXECUTED_MAYBE && !exit->expected && !exit->outside)
         poison_note(&pool->poison, call, now_us);
     call_move(call, CALL_RUNNING);
     if (may_retry(pool, call, now_us)) {
@@ -422,6 +423,13 @@ static bool was_useful(const struct worker *worker, uint64_t now_us)
            (worker->ready_us && now_us - worker->ready_us >= BACKOFF_MAX_US);
 }
 
+/* Whether it is to be feared that the next process dies as soon: not when a worker that could take
+ * calls was killed from outside. */
+static bool died_early(const struct worker *worker, const struct worker_exit *exit)
+{
+    return !exit->expected && !(exit->outside && worker->ready_us);
+}
+
 static void slow_down(struct pool *pool, uint64_t now_us)
 {
     if (++pool->early_deaths < 2)
@@ -440,7 +448,7 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
     schedule_reconsider(pool, worker);
     if (was_useful(worker, now_us))
         pool->early_deaths = 0;
-    else if (!exit->expected)
+    else if (died_early(worker, exit))
         slow_down(pool, now_us);
     staff_balance(pool, now_us, effects);
     return lost;

@@ -29,6 +29,8 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         .queue_wait_us = pool->wait_us,
         .breaker = pool->breaker.state,
         .breaker_opened = pool->breaker.opened,
+        .poison_after = pool->poison.after,
+        .poison_ttl_us = pool->poison.ttl_us,
         .poisoned = poison_count(&pool->poison),
         .retries = pool->retries,
         .recycled = pool->recycled,

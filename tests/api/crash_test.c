@@ -119,6 +119,25 @@ START_TEST(an_idempotent_call_gets_a_second_worker)
 }
 END_TEST
 
+/* SIGKILL does not tell who sent it: this one counts as coming from elsewhere. */
+START_TEST(a_request_is_not_blamed_for_a_worker_killed_with_sigkill)
+{
+    start("1");
+    ck_assert_int_eq(pool_number("poison_after"), 3);
+    ck_assert_int_eq(pool_number("poison_ttl_ms"), 3600000);
+    for (int i = 0; i < 4; i++) {
+        struct answer answer = client_execute(client, "crash", "{\"how\":\"kill\"}");
+        json_t *problem = expect_problem(&answer, 502, "worker_crash");
+        ck_assert_str_eq(member_text(json_object_get(problem, "crash"), "classification"),
+                         "killed");
+        answer_deinit(&answer);
+        succeed();
+    }
+    ck_assert_int_eq(clear_poison(""), 0);
+    stop();
+}
+END_TEST
+
 /* Five losses open it; Retry-After says how long; then one success closes it. */
 START_TEST(the_circuit_breaker_is_seen_and_closes_again)
 {
@@ -153,6 +172,7 @@ int main(void)
 {
     TCase *tcase = tcase_create("crash");
     ADD_ONCE(tcase, a_request_that_kills_is_refused_listed_and_cleared);
+    ADD_ONCE(tcase, a_request_is_not_blamed_for_a_worker_killed_with_sigkill);
     ADD_ONCE(tcase, an_idempotent_call_gets_a_second_worker);
     ADD_ONCE(tcase, the_circuit_breaker_is_seen_and_closes_again);
     return run_tcases((TCase *[]){tcase, NULL});

@@ -147,6 +147,24 @@ START_TEST(a_worker_killed_from_outside_is_replaced)
 }
 END_TEST
 
+START_TEST(idle_workers_killed_from_outside_again_and_again_are_no_crash_loop)
+{
+    pid_t pids[MAX_WORKERS];
+    start("1");
+    double begin = now_seconds();
+    for (int round = 0; round < 8; round++) {
+        wait_for_workers(1);
+        ready_workers(pids);
+        kill(pids[0], SIGKILL);
+        while (kill(pids[0], 0) == 0)
+            sleep_ms(5);
+    }
+    wait_for_workers(1);
+    ck_assert_msg(now_seconds() - begin < 3, "it took %f s", now_seconds() - begin);
+    stop();
+}
+END_TEST
+
 START_TEST(a_crash_leaves_other_calls_alone)
 {
     start_demo("2");
@@ -503,6 +521,7 @@ int main(void)
     TCase *tcase = tcase_create("ends");
     ADD_ONCE(tcase, a_crash_is_a_typed_502_and_the_worker_is_replaced);
     ADD_ONCE(tcase, a_worker_killed_from_outside_is_replaced);
+    ADD_ONCE(tcase, idle_workers_killed_from_outside_again_and_again_are_no_crash_loop);
     ADD_ONCE(tcase, a_crash_leaves_other_calls_alone);
     ADD_ONCE(tcase, calls_queued_behind_a_crash_are_answered);
     ADD_ONCE(tcase, a_queued_call_whose_client_left_never_runs);

@@ -3,6 +3,7 @@
 
 #include "../base/run.h"
 
+#include <signal.h>
 #include <stdio.h>
 
 static struct fake fake;
@@ -23,6 +24,7 @@ static void poison_after_two(struct pool_options *options)
 {
     alone(options);
     options->poison_after = 2;
+    options->poison_ttl_us = 10000000;
     options->max_retries = 5;
 }
 
@@ -210,7 +212,7 @@ START_TEST(the_list_of_poison_is_bounded_and_forgets_the_oldest)
     char text[16];
     fake_init(&fake, alone);
     call->tool = fake.tool;
-    poison_init(&poison, 1);
+    poison_init(&poison, 1, 0);
     for (unsigned i = 0; i <= POISON_MAX; i++) {
         snprintf(text, sizeof text, "%u", i);
         call->args = bytes_of(text);
@@ -223,6 +225,59 @@ START_TEST(the_list_of_poison_is_bounded_and_forgets_the_oldest)
     ck_assert_uint_eq(poison_clear(&poison, 0), POISON_MAX);
     call_unref(&call);
     arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(poison_is_forgotten_after_its_time)
+{
+    struct poison_entry entries[4];
+    kill_twice();
+    fake_pass(&fake, 9000000);
+    ck_assert_uint_eq(fake_look(&fake).poisoned, 1);
+    fake_pass(&fake, 2000000);
+    ck_assert_uint_eq(fake_look(&fake).poisoned, 0);
+    ck_assert_uint_eq(pool_look_at_poison(fake.pool, entries, 4), 0);
+    ck_assert_int_eq(submit_idempotent("bad")->state, CALL_DISPATCHED);
+}
+END_TEST
+
+START_TEST(poison_can_last_for_ever)
+{
+    static struct poison poison;
+    struct arena *arena = arena_new(0);
+    struct call *call = call_new(arena);
+    fake_init(&fake, alone);
+    call->tool = fake.tool;
+    poison_init(&poison, 1, 0);
+    poison_note(&poison, call, 1);
+    poison_expire(&poison, UINT64_MAX);
+    ck_assert(poison_blocks(&poison, call));
+    call_unref(&call);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(a_call_is_not_blamed_for_a_worker_killed_from_outside)
+{
+    struct poison_entry entries[4];
+    begin(poison_after_two);
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_kill(&fake, 0, fake.invokes[0].call_id);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    ck_assert_uint_eq(pool_look_at_poison(fake.pool, entries, 4), 0);
+}
+END_TEST
+
+START_TEST(an_idempotent_call_is_run_again_when_its_worker_is_killed_from_outside)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    fake_kill(&fake, 0, fake.invokes[0].call_id);
+    fake_ready(&fake, 1, 1);
+    fake_pass(&fake, 50000);
+    ck_assert_int_eq(call->state, CALL_DISPATCHED);
+    fake_answer(&fake, 1, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
 }
 END_TEST
 
@@ -307,6 +362,36 @@ START_TEST(a_worker_that_dies_at_once_is_replaced_later_each_time)
 }
 END_TEST
 
+START_TEST(ready_workers_killed_from_outside_are_replaced_at_once_each_time)
+{
+    begin(alone);
+    for (unsigned i = 0; i < 10; i++) {
+        fake_kill(&fake, i, 0);
+        ck_assert_uint_eq(fake.start_count, i + 2);
+        fake_ready(&fake, i + 1, 1);
+    }
+}
+END_TEST
+
+START_TEST(workers_that_crash_once_they_are_ready_are_replaced_later_each_time)
+{
+    begin(alone);
+    fake_die(&fake, 0, SIGSEGV, NULL);
+    fake_ready(&fake, 1, 1);
+    fake_die(&fake, 1, SIGSEGV, NULL);
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
+START_TEST(workers_killed_from_outside_before_they_are_ready_are_replaced_later_each_time)
+{
+    fake_init(&fake, alone);
+    fake_kill(&fake, 0, 0);
+    fake_kill(&fake, 1, 0);
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
 START_TEST(the_backoff_is_bounded)
 {
     ck_assert_uint_eq(delay_after(20), 5000000);
@@ -374,11 +459,19 @@ int main(void)
     tcase_add_test(tests, the_same_arguments_for_another_tool_are_not_refused);
     tcase_add_test(tests, poison_is_listed_and_forgiven);
     tcase_add_test(tests, the_list_of_poison_is_bounded_and_forgets_the_oldest);
+    tcase_add_test(tests, poison_is_forgotten_after_its_time);
+    tcase_add_test(tests, poison_can_last_for_ever);
+    tcase_add_test(tests, a_call_is_not_blamed_for_a_worker_killed_from_outside);
+    tcase_add_test(tests, an_idempotent_call_is_run_again_when_its_worker_is_killed_from_outside);
     tcase_add_test(tests, a_worker_that_was_told_to_leave_leaves_no_poison);
     tcase_add_test(tests, an_open_breaker_refuses_and_says_until_when);
     tcase_add_test(tests, a_half_open_breaker_closes_with_its_trial);
     tcase_add_test(tests, a_cancelled_trial_lets_the_next_call_try);
     tcase_add_loop_test(tests, a_worker_that_dies_at_once_is_replaced_later_each_time, 0, 4);
+    tcase_add_test(tests, ready_workers_killed_from_outside_are_replaced_at_once_each_time);
+    tcase_add_test(tests, workers_that_crash_once_they_are_ready_are_replaced_later_each_time);
+    tcase_add_test(tests,
+                   workers_killed_from_outside_before_they_are_ready_are_replaced_later_each_time);
     tcase_add_test(tests, the_backoff_is_bounded);
     tcase_add_test(tests, an_answered_call_ends_the_backoff);
     tcase_add_test(tests, an_idle_worker_that_lived_for_long_did_not_die_early);

@@ -1,6 +1,7 @@
 #include "fake.h"
 
 #include <check.h>
+#include <signal.h>
 #include <string.h>
 
 uint64_t fake_now_us = 1000000;
@@ -175,6 +176,18 @@ void fake_die(struct fake *fake, unsigned start, int signal, const struct starte
     const struct worker_exit exit = {.signal = signal, .cause = "segfault"};
     const struct started_calls none = {.known = true};
     pool_worker_gone(fake->pool, fake->starts[start], &exit, started ? started : &none);
+}
+
+void fake_kill(struct fake *fake, unsigned start, uint64_t running)
+{
+    const struct worker_exit exit = {.outside = true, .signal = SIGKILL, .cause = "killed"};
+    const unsigned count = running != 0;
+    const struct started_calls started = {.known = true,
+                                          .started_count = count,
+                                          .running_count = count,
+                                          .started = {running},
+                                          .running = {running}};
+    pool_worker_gone(fake->pool, fake->starts[start], &exit, &started);
 }
 
 void fake_crash(struct fake *fake, unsigned invoke)

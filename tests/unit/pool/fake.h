@@ -66,6 +66,10 @@ void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
 /* The worker of the n-th start dies by `signal`; `started` may be NULL: nothing had started. */
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started);
 
+/* The worker of the n-th start is killed from outside, while it runs the call of that id; 0: none.
+ */
+void fake_kill(struct fake *fake, unsigned start, uint64_t running);
+
 /* The worker of the n-th invocation dies of a segfault while it runs that call. */
 void fake_crash(struct fake *fake, unsigned invoke);
 
