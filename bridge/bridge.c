@@ -152,6 +152,17 @@ static void runtime_cancel(struct runtime *runtime, struct worker_ref worker, ui
     link_unref(&link);
 }
 
+static void runtime_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                           uint64_t bytes)
+{
+    struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_credit(link, call_id, bytes);
+    mark_dirty(of(runtime), worker.seat);
+    link_unref(&link);
+}
+
 static void runtime_flush(struct runtime *runtime)
 {
     struct bridge *bridge = of(runtime);
@@ -172,6 +183,7 @@ static void runtime_flush(struct runtime *runtime)
 static const struct runtime_ops runtime_ops = {
     .start = runtime_start,
     .invoke = runtime_invoke,
+    .credit = runtime_credit,
     .cancel = runtime_cancel,
     .stop = runtime_stop,
     .flush = runtime_flush,
@@ -219,6 +231,13 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     return false;
 }
 
+static void on_emissions(void *context, struct link *link, struct worker_emission *emissions,
+                         size_t count)
+{
+    struct bridge *bridge = context;
+    pool_worker_emits(bridge->pool, link_worker(link), emissions, count);
+}
+
 static void on_answers(void *context, struct link *link, const struct worker_answer *answers,
                        size_t count, struct arena *memory)
 {
@@ -264,6 +283,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->supervisor = supervisor;
     bridge->registry = registry;
     bridge->handler = (struct link_handler){.hello = on_hello,
+                                            .emissions = on_emissions,
                                             .answers = on_answers,
                                             .pong = on_pong,
                                             .ended = on_ended,

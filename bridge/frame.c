@@ -2,8 +2,8 @@
 
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
-/* Invoke and Cancel are written by hand: they are sent for every call, and protobuf-c wants C
- * strings where we have spans. Everything else goes through protobuf-c. */
+/* Invoke, Cancel and Credit are written by hand: they are sent for every call, and protobuf-c wants
+ * C strings where we have spans. Everything else goes through protobuf-c. */
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
 
@@ -57,7 +57,7 @@ struct invoke_field {
     unsigned number;
     struct bytes value;
 };
-enum { INVOKE_FIELDS = 8, INVOKE_TIMEOUT = 6, INVOKE_CALL_ID = 1 };
+enum { INVOKE_FIELDS = 8, INVOKE_TIMEOUT = 6, INVOKE_CALL_ID = 1, INVOKE_CREDIT = 11 };
 
 static void invoke_fields(const struct call *call, struct invoke_field *out_fields)
 {
@@ -81,7 +81,7 @@ static char *open_message(struct buffer *frame, unsigned field, size_t size)
 size_t frame_invoke_size(const struct call *call)
 {
     struct invoke_field fields[INVOKE_FIELDS];
-    size_t size = 4 + 4 * VARINT_MAX;
+    size_t size = 5 + 5 * VARINT_MAX;
     invoke_fields(call, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         size += bytes_size(fields[i].value);
@@ -93,7 +93,7 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
 {
     struct invoke_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
-    size_t size = number_size(call_id) + number_size(timeout_ms);
+    size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window);
     invoke_fields(call, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         size += bytes_size(fields[i].value);
@@ -104,6 +104,7 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         at = put_bytes(at, fields[i].number, fields[i].value);
     at = put_number(at, INVOKE_TIMEOUT, timeout_ms);
+    at = put_number(at, INVOKE_CREDIT, call->window);
     frame->len = (size_t)(at - frame->data);
 }
 
@@ -112,6 +113,13 @@ void frame_add_cancel(struct buffer *frame, uint64_t call_id)
     char *at = open_message(frame, 11, number_size(call_id));
     if (at)
         frame->len = (size_t)(put_number(at, 1, call_id) - frame->data);
+}
+
+void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes)
+{
+    char *at = open_message(frame, 12, number_size(call_id) + number_size(bytes));
+    if (at)
+        frame->len = (size_t)(put_number(put_number(at, 1, call_id), 2, bytes) - frame->data);
 }
 
 static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__GatewayFrame *message)
@@ -216,6 +224,22 @@ static struct worker_answer from_failure(const Snakepit__Bridge__V1__Failure *fr
     };
 }
 
+/* False: of a kind that we do not know. */
+static bool read_emission(const Snakepit__Bridge__V1__Emission *from, struct arena *arena,
+                          struct worker_emission *out_emission)
+{
+    struct bytes *bodies = arena_alloc(arena, from->n_bodies * sizeof bodies[0]);
+    for (size_t i = 0; i < from->n_bodies; i++)
+        bodies[i] = from_data(from->bodies[i]);
+    *out_emission = (struct worker_emission){
+        .call_id = from->call_id,
+        .emission = {.kind = (enum emission_kind)from->kind,
+                     .count = from->n_bodies,
+                     .bodies = bodies},
+    };
+    return from->kind >= 0 && (unsigned)from->kind < EMISSION_KINDS;
+}
+
 bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
 {
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
@@ -229,9 +253,17 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
         answers[i] = from_result(frame->results[i]);
     for (size_t i = 0; i < frame->n_failures; i++)
         answers[frame->n_results + i] = from_failure(frame->failures[i]);
+    struct worker_emission *emissions =
+        arena_alloc(arena, frame->n_emissions * sizeof emissions[0]);
+    for (size_t i = 0; i < frame->n_emissions; i++) {
+        if (!read_emission(frame->emissions[i], arena, &emissions[i]))
+            return false;
+    }
     *out_frame = (struct worker_frame){
         .hello = frame->hello ? read_hello(frame->hello, arena) : NULL,
         .pong = frame->state ? frame->state->sequence : 0,
+        .emissions = emissions,
+        .emission_count = frame->n_emissions,
         .answers = answers,
         .answer_count = count,
     };

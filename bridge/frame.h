@@ -24,6 +24,7 @@ void frame_add_welcome(struct buffer *frame);
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
                       uint64_t remaining_us);
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
+void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us);
 
@@ -43,6 +44,8 @@ struct frame_hello {
 struct worker_frame {
     struct frame_hello *hello; /* NULL when absent */
     uint64_t pong;             /* sequence of the ping that was answered, 0 when none was */
+    struct worker_emission *emissions;
+    size_t emission_count;
     struct worker_answer *answers;
     size_t answer_count;
 };

@@ -139,6 +139,14 @@ void link_add_cancel(struct link *link, uint64_t call_id)
     pthread_mutex_unlock(&link->lock);
 }
 
+void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_credit(filling(link, 0), call_id, bytes);
+    pthread_mutex_unlock(&link->lock);
+}
+
 void link_add_ping(struct link *link, uint64_t sequence)
 {
     pthread_mutex_lock(&link->lock);
@@ -253,6 +261,14 @@ static bool greet(struct link *link, const struct frame_hello *hello)
     return true;
 }
 
+static void pass_on(struct link *link, const struct worker_frame *frame, struct arena *arena)
+{
+    const struct link_handler *handler = link->handler;
+    if (frame->emission_count)
+        handler->emissions(handler->context, link, frame->emissions, frame->emission_count);
+    handler->answers(handler->context, link, frame->answers, frame->answer_count, arena);
+}
+
 /* False: the worker broke the protocol, or is not welcome. */
 static bool handle(struct link *link, grpc_byte_buffer *message)
 {
@@ -264,8 +280,7 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
     if (good && !link->welcome)
         good = greet(link, frame.hello);
     else if (good)
-        link->handler->answers(link->handler->context, link, frame.answers, frame.answer_count,
-                               arena);
+        pass_on(link, &frame, arena);
     if (good && frame.pong)
         link->handler->pong(link->handler->context, link, frame.pong);
     arena_unref(&arena);

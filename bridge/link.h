@@ -16,6 +16,9 @@ struct link_handler {
     /* The first frame. Returns whether the worker is welcome; if not, the link is closed and
      * nothing else is called. */
     bool (*hello)(void *context, struct link *link, const struct frame_hello *hello);
+    /* Running calls have said something; the bytes are borrowed. */
+    void (*emissions)(void *context, struct link *link, struct worker_emission *emissions,
+                      size_t count);
     /* Answers have come; they lie in `memory`, of which references may be taken. */
     void (*answers)(void *context, struct link *link, const struct worker_answer *answers,
                     size_t count, struct arena *memory);
@@ -43,6 +46,7 @@ struct worker_ref link_worker(const struct link *link);
 void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
                      uint64_t remaining_us);
 void link_add_cancel(struct link *link, uint64_t call_id);
+void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
 void link_add_ping(struct link *link, uint64_t sequence);
 void link_add_stop(struct link *link, uint64_t grace_us);
 

@@ -7,14 +7,16 @@
 static const unsigned char moves[] = {
     [CALL_NEW] = 1u << CALL_QUEUED | 1u << CALL_DISPATCHED | 1u << CALL_DONE,
     [CALL_QUEUED] = 1u << CALL_DISPATCHED | 1u << CALL_DONE,
-    [CALL_DISPATCHED] = 1u << CALL_RUNNING | 1u << CALL_QUEUED | 1u << CALL_DONE,
+    [CALL_DISPATCHED] =
+        1u << CALL_RUNNING | 1u << CALL_STREAMING | 1u << CALL_QUEUED | 1u << CALL_DONE,
     [CALL_RUNNING] = 1u << CALL_QUEUED | 1u << CALL_DONE,
+    [CALL_STREAMING] = 1u << CALL_DONE,
     [CALL_DONE] = 0,
 };
 
 static const char *const state_names[] = {
-    [CALL_NEW] = "new",         [CALL_QUEUED] = "queued", [CALL_DISPATCHED] = "dispatched",
-    [CALL_RUNNING] = "running", [CALL_DONE] = "done",
+    [CALL_NEW] = "new",         [CALL_QUEUED] = "queued",       [CALL_DISPATCHED] = "dispatched",
+    [CALL_RUNNING] = "running", [CALL_STREAMING] = "streaming", [CALL_DONE] = "done",
 };
 
 struct call *call_new(struct arena *arena)

@@ -1,11 +1,12 @@
 /* A call: one run of one tool for one caller, from its submission to its single answer.
  *
- *            submit                dispatch              start
- *     NEW ───────────► QUEUED ───────────► DISPATCHED ───────────► RUNNING
- *      │                 │  ◄─────────────────┤ worker died, not started │
- *      └───────────────► DONE ◄───────────────┴──────────────────────────┘
+ *            submit                dispatch              start             first value
+ *     NEW ───────────► QUEUED ───────────► DISPATCHED ───────────► RUNNING ───► STREAMING
+ *      │                 │  ◄─────────────────┤ worker died, not started │          │
+ *      └───────────────► DONE ◄───────────────┴──────────────────────────┴──────────┘
  *
- * A call that had started and is idempotent goes back from RUNNING to QUEUED as well.
+ * A call that had started and is idempotent goes back from RUNNING to QUEUED as well; one of which
+ * the caller has seen something does not.
  *
  * The caller makes it, fills in the request half and submits it; then it is the pool's until the
  * pool posts it, DONE and with its outcome, to the caller's mailbox (`home`), exactly once. The
@@ -31,6 +32,7 @@ enum call_state {
     CALL_QUEUED,     /* waits for a worker */
     CALL_DISPATCHED, /* given to a worker, not known to have started */
     CALL_RUNNING,    /* the worker has entered the tool's code */
+    CALL_STREAMING,  /* it has emitted something */
     CALL_DONE,       /* the outcome is final and posted to the caller */
 };
 
@@ -42,6 +44,7 @@ enum call_end {
     CALL_END_SATURATED,     /* refused: the queue is full */
     CALL_END_QUEUE_TIMEOUT, /* waited too long for a worker */
     CALL_END_TIMEOUT,       /* the tool ran too long */
+    CALL_END_STREAM_IDLE,   /* the tool emitted nothing for too long */
     CALL_END_DEADLINE,      /* its time in all ran out */
     CALL_END_CANCELLED,     /* its caller gave it up */
     CALL_END_NO_WORKERS,    /* refused: the pool cannot start workers */
@@ -54,6 +57,20 @@ enum { CALL_ENDS = CALL_END_SHUTDOWN + 1 };
 
 /* 0 is the most urgent. */
 enum { CALL_PRIORITIES = 8, CALL_DEFAULT_PRIORITY = 3 };
+
+/* What a running call says before it ends. */
+enum emission_kind { EMISSION_CHUNK, EMISSION_PROGRESS, EMISSION_LOG };
+enum { EMISSION_KINDS = EMISSION_LOG + 1 };
+
+/* Some values of one kind, in order: JSON texts, not checked. */
+struct emission {
+    enum emission_kind kind;
+    size_t count;
+    const struct bytes *bodies;
+};
+
+/* What each emitted value costs beside its length: of a stream's credit, bytes. */
+enum { EMISSION_OVERHEAD = 64 };
 
 /* Did the tool's code run? */
 enum call_executed { EXECUTED_NO, EXECUTED_MAYBE, EXECUTED_YES };
@@ -111,8 +128,16 @@ struct call {
     uint64_t run_timeout_us;   /* from dispatch; 0 takes the pool's default */
     unsigned priority;         /* below CALL_PRIORITIES; call_new() sets the default */
     bool idempotent;           /* may be run again after its worker died */
-    struct mailbox *home;      /* where the answer is posted */
-    void *context;             /* the caller's; used by the owner of `home` only */
+
+    /* Of a stream; `window` 0: one answer is wanted. */
+    uint64_t window;          /* credit to begin with, see Credit in bridge.proto */
+    uint64_t idle_timeout_us; /* between two emissions; 0 takes the pool's default */
+    /* Called for each emission, in order, before the call is posted; on any thread, which it must
+     * not block. The bytes are borrowed. */
+    void (*on_emission)(struct call *call, const struct emission *emission);
+
+    struct mailbox *home; /* where the answer is posted */
+    void *context;        /* the caller's; used by the owner of `home` only */
 
     /* To be read by the caller once the call has been posted. */
     struct mail mail;
@@ -131,6 +156,9 @@ struct call {
     uint64_t enqueued_us;
     uint64_t turn_us;     /* see queue.h */
     uint64_t deadline_us; /* on the pool's clock */
+    uint64_t run_due_us;  /* likewise, once it was dispatched */
+    uint64_t idle_due_us; /* likewise; UINT64_MAX: no limit, or it waits for credit */
+    int64_t credit;       /* what the worker may still emit, bytes */
 };
 
 /* Makes a call in `arena`, of which it takes a reference. Returns with one reference, the caller's.

@@ -32,11 +32,14 @@ void effects_apply(struct effects *effects, struct runtime *runtime)
     }
     for (unsigned i = 0; i < effects->cancel_count; i++)
         runtime->ops->cancel(runtime, effects->cancels[i].worker, effects->cancels[i].call_id);
+    for (unsigned i = 0; i < effects->credit_count; i++)
+        runtime->ops->credit(runtime, effects->credits[i].worker, effects->credits[i].call_id,
+                             effects->credits[i].bytes);
     for (unsigned i = 0; i < effects->start_count; i++)
         runtime->ops->start(runtime, effects->starts[i].worker, effects->starts[i].id);
     for (unsigned i = 0; i < effects->stop_count; i++)
         runtime->ops->stop(runtime, effects->stops[i].worker, effects->stops[i].grace_us);
-    if (effects->flush && (effects->invoke_count || effects->cancel_count))
+    if (effects->flush && (effects->invoke_count || effects->cancel_count || effects->credit_count))
         runtime->ops->flush(runtime);
     if (effects->alarm_us)
         runtime->ops->alarm(runtime, effects->alarm_us);

@@ -29,6 +29,13 @@ struct effects {
         uint64_t call_id;
     } cancels[EFFECTS_MAX];
 
+    unsigned credit_count;
+    struct {
+        struct worker_ref worker;
+        uint64_t call_id;
+        uint64_t bytes;
+    } credits[EFFECTS_MAX];
+
     unsigned start_count;
     struct {
         struct worker_ref worker;
@@ -55,8 +62,8 @@ struct effects {
 
 static inline void effects_init(struct effects *effects)
 {
-    effects->invoke_count = effects->cancel_count = effects->start_count = effects->stop_count =
-        effects->home_count = 0;
+    effects->invoke_count = effects->cancel_count = effects->credit_count = effects->start_count =
+        effects->stop_count = effects->home_count = 0;
     effects->alarm_us = 0;
     effects->flush = false;
 }
@@ -65,7 +72,8 @@ static inline void effects_init(struct effects *effects)
 static inline bool effects_full(const struct effects *effects)
 {
     return effects->invoke_count == EFFECTS_MAX || effects->cancel_count == EFFECTS_MAX ||
-           effects->start_count == EFFECTS_MAX || effects->stop_count == EFFECTS_MAX;
+           effects->credit_count == EFFECTS_MAX || effects->start_count == EFFECTS_MAX ||
+           effects->stop_count == EFFECTS_MAX;
 }
 
 /* Posts the call, DONE, to its home; takes the pool's reference. */

@@ -48,9 +48,21 @@ struct pool {
     uint64_t answer_every_us; /* moving average of the time between answers while calls wait */
     uint64_t wait_us;         /* moving average of the wait */
     uint64_t ends[CALL_ENDS];
+    uint64_t emitted[EMISSION_KINDS];
     uint64_t late_answers, requeued, retries, starts, crashes, recycled;
     struct histogram queue_seconds, run_seconds;
 };
+
+/* --- pool.c: in and out of the monitor; these two are called without the lock --- */
+
+/* Takes the lock; returns the time. */
+uint64_t pool_enter(struct pool *pool, struct effects *effects);
+
+/* Releases it and carries out the effects. */
+void pool_leave(struct pool *pool, struct effects *effects);
+
+/* The worker of that name, or NULL when it is gone. */
+struct worker *pool_resolve(struct pool *pool, struct worker_ref ref);
 
 /* --- scheduler.c: which call goes to which worker --- */
 
@@ -67,6 +79,9 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
 /* Ends a call that a worker has: the worker is told, and has the grace to let go of it. */
 void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
                       struct effects *effects);
+
+/* One of the call's time limits has changed. */
+void schedule_due(struct pool *pool, struct call *call);
 
 /* Puts the call into the queue; `again`: it had its turn and lost its worker. */
 void schedule_enqueue(struct pool *pool, struct call *call, bool again, uint64_t now_us);
@@ -91,6 +106,11 @@ void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us);
 /* Seconds until a caller who is refused now may find room: length of the queue by the pace of
  * answers. 1 to 60. */
 unsigned schedule_retry_after(const struct pool *pool);
+
+/* --- stream.c: what calls say before they end --- */
+
+/* A worker is given the call: with the credit of its window, if it is a stream. */
+void stream_begin(struct pool *pool, struct call *call, uint64_t now_us);
 
 /* --- staff.c: the workers' seats --- */
 

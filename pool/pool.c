@@ -22,6 +22,7 @@ struct pool_options pool_defaults(void)
         .queue_timeout_us = UINT64_C(10000000),
         .run_timeout_us = UINT64_C(300000000),
         .timeout_us = UINT64_C(300000000),
+        .stream_timeout_us = UINT64_C(900000000),
         .priority_step_us = 1000000,
         .ahead_budget_us = 1000,
         .cancel_grace_us = UINT64_C(5000000),
@@ -94,14 +95,14 @@ const char *pool_name(const struct pool *pool)
     return pool->name;
 }
 
-static uint64_t enter(struct pool *pool, struct effects *effects)
+uint64_t pool_enter(struct pool *pool, struct effects *effects)
 {
     effects_init(effects);
     pthread_mutex_lock(&pool->lock);
     return pool->options.now_us();
 }
 
-static void leave(struct pool *pool, struct effects *effects)
+void pool_leave(struct pool *pool, struct effects *effects)
 {
     const struct heap_node *first = heap_first(&pool->timers);
     if (first && first->key < pool->alarm_us)
@@ -114,12 +115,12 @@ static void leave(struct pool *pool, struct effects *effects)
 static void leave_pumping(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
     while (!schedule_pump(pool, now_us, effects)) {
-        leave(pool, effects);
+        pool_leave(pool, effects);
         bool flush = effects->flush;
-        now_us = enter(pool, effects);
+        now_us = pool_enter(pool, effects);
         effects->flush = flush;
     }
-    leave(pool, effects);
+    pool_leave(pool, effects);
 }
 
 /* Lets the number of workers follow, as often as there is more to do than one set of effects holds.
@@ -128,11 +129,11 @@ static void leave_balancing(struct pool *pool, uint64_t now_us, struct effects *
 {
     staff_balance(pool, now_us, effects);
     while (effects_full(effects)) {
-        leave(pool, effects);
-        now_us = enter(pool, effects);
+        pool_leave(pool, effects);
+        now_us = pool_enter(pool, effects);
         staff_balance(pool, now_us, effects);
     }
-    leave(pool, effects);
+    pool_leave(pool, effects);
 }
 
 /* Whether this is the moment at which all first workers are ready. */
@@ -153,7 +154,7 @@ static void tell_started(struct pool *pool)
 void pool_start(struct pool *pool)
 {
     struct effects effects;
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     staff_open(pool, now_us);
     bool started = note_started(pool);
     leave_balancing(pool, now_us, &effects);
@@ -166,14 +167,16 @@ void pool_submit(struct pool *pool, struct call *call)
     struct effects effects;
     enum call_end end;
     call_ref(call);
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     call->submitted_us = call->enqueued_us = now_us;
     call->turn_us = now_us + call->priority * pool->options.priority_step_us;
-    call->deadline_us = now_us + (call->timeout_us ? call->timeout_us : pool->options.timeout_us);
+    call->deadline_us = now_us + (call->timeout_us ? call->timeout_us
+                                  : call->window   ? pool->options.stream_timeout_us
+                                                   : pool->options.timeout_us);
     if (schedule_refuses(pool, call, now_us, &end)) {
         call->outcome.retry_after_s = schedule_retry_after(pool);
         schedule_end(pool, call, end, EXECUTED_NO, &effects);
-        leave(pool, &effects);
+        pool_leave(pool, &effects);
         return;
     }
     list_push_back(&pool->calls, &call->known);
@@ -188,7 +191,7 @@ void pool_flush(struct pool *pool)
 
 static void cancel(struct pool *pool, struct call *call, uint64_t now_us, struct effects *effects)
 {
-    if (call->state == CALL_DISPATCHED || call->state == CALL_RUNNING)
+    if (call->inflight)
         schedule_give_up(pool, call, CALL_END_CANCELLED, now_us, effects);
     else if (call->state == CALL_QUEUED)
         schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_NO, effects);
@@ -197,16 +200,16 @@ static void cancel(struct pool *pool, struct call *call, uint64_t now_us, struct
 void pool_cancel(struct pool *pool, struct call *call)
 {
     struct effects effects;
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     cancel(pool, call, now_us, &effects);
-    leave(pool, &effects);
+    pool_leave(pool, &effects);
 }
 
 bool pool_cancel_request(struct pool *pool, struct bytes request_id)
 {
     struct effects effects;
     bool found = false;
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     LIST_FOREACH (&pool->calls, node, next) {
         struct call *call = LIST_OWNER(node, struct call, known);
         if (!found && bytes_equal(call->request_id, request_id)) {
@@ -214,12 +217,12 @@ bool pool_cancel_request(struct pool *pool, struct bytes request_id)
             found = true;
         }
     }
-    leave(pool, &effects);
+    pool_leave(pool, &effects);
     return found;
 }
 
 /* The worker that the reference means, if it is still there. */
-static struct worker *resolve(struct pool *pool, struct worker_ref ref)
+struct worker *pool_resolve(struct pool *pool, struct worker_ref ref)
 {
     struct worker *worker = ref.seat < pool->seats ? &pool->workers[ref.seat] : NULL;
     return worker && worker_is(worker, ref) ? worker : NULL;
@@ -231,8 +234,8 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
     char id[WORKER_ID_MAX] = "";
     bool started = false;
     uint64_t startup_us = 0;
-    uint64_t now_us = enter(pool, &effects);
-    struct worker *worker = resolve(pool, ref);
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
     bool expected = worker && worker->state == WORKER_STARTING && !pool->stopped;
     if (expected) {
         worker_move(worker, WORKER_READY);
@@ -287,8 +290,8 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     struct effects effects;
     if (count == 0)
         return;
-    uint64_t now_us = enter(pool, &effects);
-    struct worker *worker = resolve(pool, ref);
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
     if (worker) {
         for (size_t i = 0; i < count; i++)
             answer(pool, worker, &answers[i], memory, &effects);
@@ -303,11 +306,11 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
 void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t resident)
 {
     struct effects effects;
-    enter(pool, &effects);
-    struct worker *worker = resolve(pool, ref);
+    pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
     if (worker)
         worker->resident = resident;
-    leave(pool, &effects);
+    pool_leave(pool, &effects);
 }
 
 static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
@@ -329,8 +332,8 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
     char id[WORKER_ID_MAX] = "";
     int pid = 0;
     unsigned lost = 0;
-    uint64_t now_us = enter(pool, &effects);
-    struct worker *worker = resolve(pool, ref);
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
     if (worker) {
         memcpy(id, worker->id, sizeof id);
         pid = worker->pid;
@@ -348,13 +351,13 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
 void pool_fail(struct pool *pool, const char *reason)
 {
     struct effects effects;
-    enter(pool, &effects);
+    pool_enter(pool, &effects);
     snprintf(pool->reason, sizeof pool->reason, "%s", reason);
     if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
         pool->state = POOL_FAILED;
         end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
-    leave(pool, &effects);
+    pool_leave(pool, &effects);
     if (pool->observer.ops->pool_failed)
         pool->observer.ops->pool_failed(pool->observer.context, pool, reason);
 }
@@ -365,7 +368,7 @@ uint64_t pool_tick(struct pool *pool)
     uint64_t next_us;
     bool more;
     do {
-        uint64_t now_us = enter(pool, &effects);
+        uint64_t now_us = pool_enter(pool, &effects);
         effects.flush = true;
         struct heap_node *first = heap_first(&pool->timers);
         while (first && first->key <= now_us && !effects_full(&effects)) {
@@ -378,7 +381,7 @@ uint64_t pool_tick(struct pool *pool)
         first = heap_first(&pool->timers);
         more = more || (first && first->key <= now_us);
         next_us = pool->alarm_us = first ? first->key : UINT64_MAX;
-        leave(pool, &effects);
+        pool_leave(pool, &effects);
     } while (more);
     return next_us;
 }
@@ -393,7 +396,7 @@ const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_wo
         return "min must not be above max";
     if (spare > max_workers)
         return "spare must not be above max";
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     pool->options.min_workers = min_workers;
     pool->options.max_workers = max_workers;
     pool->options.spare = spare;
@@ -412,7 +415,7 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id)
 {
     struct effects effects;
     bool found = false;
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
         if (worker->state == WORKER_VACANT || !bytes_equal(bytes_of(worker->id), worker_id))
@@ -427,7 +430,7 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id)
 void pool_reload(struct pool *pool)
 {
     struct effects effects;
-    uint64_t now_us = enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
     for (unsigned i = 0; i < pool->seats; i++)
         staff_retire(&pool->workers[i], "reload");
     pool->reload_number = pool->next_number;
@@ -458,9 +461,9 @@ unsigned pool_forgive(struct pool *pool, uint64_t fingerprint)
 void pool_drain(struct pool *pool)
 {
     struct effects effects;
-    enter(pool, &effects);
+    pool_enter(pool, &effects);
     pool->state = POOL_LEAVING;
-    leave(pool, &effects);
+    pool_leave(pool, &effects);
 }
 
 static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct effects *effects)
@@ -487,12 +490,12 @@ void pool_stop(struct pool *pool, uint64_t grace_us)
 {
     struct effects effects;
     struct worker_ref refs[POOL_MAX_SEATS];
-    enter(pool, &effects);
+    pool_enter(pool, &effects);
     pool->state = POOL_LEAVING;
     pool->stopped = true;
     end_queued(pool, CALL_END_SHUTDOWN, &effects);
     unsigned count = dismiss(pool, refs, &effects);
-    leave(pool, &effects);
+    pool_leave(pool, &effects);
     for (unsigned i = 0; i < count; i++)
         pool->runtime->ops->stop(pool->runtime, refs[i], grace_us);
 }

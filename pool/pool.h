@@ -6,6 +6,7 @@
  *
  *   pool.c       what the others of the house call
  *   scheduler.c  which call goes to which worker; queue.c, breaker.c, poison.c
+ *   stream.c     what calls say before they end, and how much they may
  *   staff.c      how many workers there are, and which one has to go
  *   view.c       looking in
  */
@@ -41,12 +42,14 @@ struct pool_options {
     unsigned max_workers; /* 1 to POOL_MAX_WORKERS */
     unsigned spare;       /* idle workers to keep, between min and max */
 
-    unsigned queue_limit;      /* calls that wait, at most */
-    uint64_t queue_timeout_us; /* for calls that bring none */
-    uint64_t run_timeout_us;   /* for calls that bring none */
-    uint64_t timeout_us;       /* in all, for calls that bring none */
-    uint64_t priority_step_us; /* a call is overtaken by more urgent ones that come so much later,
-                                  for each level between them */
+    unsigned queue_limit;       /* calls that wait, at most */
+    uint64_t queue_timeout_us;  /* for calls that bring none */
+    uint64_t run_timeout_us;    /* for calls that bring none */
+    uint64_t timeout_us;        /* in all, for calls that bring none */
+    uint64_t stream_timeout_us; /* both, for streams that bring none */
+    uint64_t stream_idle_us;    /* between two emissions, likewise; 0: no limit */
+    uint64_t priority_step_us;  /* a call is overtaken by more urgent ones that come so much later,
+                                   for each level between them */
     uint64_t ahead_budget_us; /* how long a call sent ahead to a busy worker may be expected to wait
                                  there; 0 = never */
     uint64_t cancel_grace_us; /* after which a worker that does not let go of a cancelled call is
@@ -72,8 +75,9 @@ struct pool_options {
 };
 
 /* name "default", one worker, queue 1,000, 10 s in the queue, 300 s run, 300 s in all, 1 s a
- * priority level, 1 ms ahead, 5 s of grace; one retry of idempotent calls after 50 ms; poisonous
- * after 3, for an hour; breaker of 5 losses and 30 s; no recycling, 10 % jitter, 2 s to leave;
+ * priority level, streams 900 s, 1 ms ahead, 5 s of grace; one retry of idempotent calls after 50
+ * ms; poisonous after 3, for an hour; breaker of 5 losses and 30 s; no recycling, 10 % jitter, 2 s
+ * to leave;
  * target 100 ms, idle 30 s; the monotonic clock. */
 struct pool_options pool_defaults(void);
 
@@ -106,6 +110,10 @@ void pool_cancel(struct pool *pool, struct call *call);
 /* The same for the live call with that request id. False: there is none. */
 bool pool_cancel_request(struct pool *pool, struct bytes request_id);
 
+/* Lets a stream emit `bytes` more, because its caller has taken so much; nothing happens when it
+ * has ended. Does not send: pool_flush() does. */
+void pool_credit(struct pool *pool, struct call *call, uint64_t bytes);
+
 /* --- for the runtime --- */
 
 /* The worker attached. False when it is not expected (any more): it must then be stopped. */
@@ -116,6 +124,10 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref worker,
  * references. */
 void pool_worker_answers(struct pool *pool, struct worker_ref worker,
                          const struct worker_answer *answers, size_t count, struct arena *memory);
+
+/* What a worker says of calls that go on, in order, before it answers them. */
+void pool_worker_emits(struct pool *pool, struct worker_ref worker,
+                       struct worker_emission *emissions, size_t count);
 
 /* What the worker's process has in memory now, bytes. */
 void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t resident);
@@ -188,10 +200,11 @@ struct pool_view {
     unsigned poison_after;
     uint64_t poison_ttl_us;
     uint64_t ends[CALL_ENDS];
-    uint64_t late_answers; /* came for calls that had ended */
-    uint64_t requeued;     /* calls taken back from dead workers before they had started */
-    uint64_t retries;      /* calls run again after they had started */
-    uint64_t starts;       /* processes asked for */
+    uint64_t late_answers;            /* came for calls that had ended */
+    uint64_t emitted[EMISSION_KINDS]; /* values that streams emitted */
+    uint64_t requeued; /* calls taken back from dead workers before they had started */
+    uint64_t retries;  /* calls run again after they had started */
+    uint64_t starts;   /* processes asked for */
     uint64_t crashes;
     uint64_t recycled;
     struct histogram queue_seconds;

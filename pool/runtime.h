@@ -33,6 +33,9 @@ struct runtime_ops {
      * copied or referenced. `remaining_us`: time left, at least 1. */
     void (*invoke)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                    struct call *call, uint64_t remaining_us);
+    /* Let the call emit `bytes` more, see Credit in bridge.proto. */
+    void (*credit)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                   uint64_t bytes);
     /* Tell the worker that nobody waits for this call any more. */
     void (*cancel)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id);
     /* Let the worker finish within `grace_us` and leave; kill it afterwards, or now if that is 0.
@@ -55,6 +58,13 @@ struct worker_hello {
     int pid;
     unsigned slots;              /* calls it runs at once, 1 to RUNNING_MAX */
     struct bytes python_version; /* borrowed */
+};
+
+/* What a worker says of a call that goes on. The bytes are borrowed. */
+struct worker_emission {
+    uint64_t call_id;
+    struct emission emission;
+    struct call *call; /* the pool's, while it deals with it */
 };
 
 /* A worker's answer to a call. The bytes lie in `memory` of pool_worker_answers(). */

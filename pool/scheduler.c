@@ -138,8 +138,8 @@ void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, u
     schedule_end(pool, call, end, EXECUTED_MAYBE, effects);
 }
 
-/* A queued call has waited too long, a dispatched one has run too long, or the time in all is up.
- */
+/* A queued call has waited too long; a dispatched one has run too long, or said nothing for too
+ * long; or the time in all is up. */
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects)
 {
@@ -152,7 +152,17 @@ static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t no
                      effects);
         return;
     }
-    schedule_give_up(pool, call, late ? CALL_END_DEADLINE : CALL_END_TIMEOUT, now_us, effects);
+    enum call_end end = late                         ? CALL_END_DEADLINE
+                        : now_us >= call->run_due_us ? CALL_END_TIMEOUT
+                                                     : CALL_END_STREAM_IDLE;
+    schedule_give_up(pool, call, end, now_us, effects);
+}
+
+void schedule_due(struct pool *pool, struct call *call)
+{
+    uint64_t due_us = sooner(sooner(call->run_due_us, call->idle_due_us), call->deadline_us);
+    call->timer.fire = on_call_due;
+    heap_set(&pool->timers, &call->timer.node, due_us);
 }
 
 /* --- admission --- */
@@ -250,15 +260,18 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
                      struct effects *effects)
 {
     uint64_t waited_us = now_us - call->enqueued_us;
-    uint64_t run_limit_us = or_default(call->run_timeout_us, pool->options.run_timeout_us);
-    uint64_t due_us = sooner(now_us + run_limit_us, call->deadline_us);
+    uint64_t run_limit_us =
+        or_default(call->run_timeout_us,
+                   call->window ? pool->options.stream_timeout_us : pool->options.run_timeout_us);
+    call->run_due_us = now_us + run_limit_us;
+    uint64_t due_us = sooner(call->run_due_us, call->deadline_us);
     leave_queue(pool, call);
     call_move(call, CALL_DISPATCHED);
     call->outcome.queue_us += waited_us;
     call->outcome.attempts++;
     memcpy(call->outcome.worker, worker->id, sizeof worker->id);
-    call->timer.fire = on_call_due;
-    heap_set(&pool->timers, &call->timer.node, due_us);
+    stream_begin(pool, call, now_us);
+    schedule_due(pool, call);
     call->inflight = worker_take(worker, call, cost(call->tool), now_us);
     schedule_reconsider(pool, worker);
     note_wait(pool, waited_us);

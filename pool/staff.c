@@ -368,9 +368,9 @@ static bool may_retry(const struct pool *pool, const struct call *call, uint64_t
 {
     enum retry_policy policy = pool->options.retry;
     bool wanted = policy == RETRY_ALWAYS || (policy == RETRY_IDEMPOTENT && call->idempotent);
-    return wanted && pool->state != POOL_LEAVING && pool->state != POOL_FAILED &&
-           call->retries < pool->options.max_retries && now_us < call->deadline_us &&
-           !poison_blocks(&pool->poison, call);
+    return wanted && call->state != CALL_STREAMING && pool->state != POOL_LEAVING &&
+           pool->state != POOL_FAILED && call->retries < pool->options.max_retries &&
+           now_us < call->deadline_us && !poison_blocks(&pool->poison, call);
 }
 
 /* The worker died while it ran the call, or before its answer was out. */
@@ -379,7 +379,8 @@ static bool lose(struct pool *pool, struct call *call, enum call_executed execut
 {
     if (executed == EXECUTED_MAYBE && !exit->expected && !exit->outside)
         poison_note(&pool->poison, call, now_us);
-    call_move(call, CALL_RUNNING);
+    if (call->state == CALL_DISPATCHED)
+        call_move(call, CALL_RUNNING);
     if (may_retry(pool, call, now_us)) {
         call->inflight = NULL;
         call->outcome.executed = executed;
@@ -403,7 +404,8 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         struct inflight *entry = LIST_OWNER(worker->sent.prev, struct inflight, order);
         struct call *call = entry->call;
         enum call_executed executed = how_far(started, entry->id);
-        if (call && executed == EXECUTED_NO && call->outcome.attempts < ATTEMPTS_MAX) {
+        if (call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
+            call->outcome.attempts < ATTEMPTS_MAX) {
             call->inflight = NULL;
             schedule_enqueue(pool, call, true, now_us);
             pool->requeued++;

@@ -46,6 +46,7 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         out_view->queue_oldest_us = pool->options.now_us() - oldest_us;
     memcpy(out_view->reason, pool->reason, sizeof pool->reason);
     memcpy(out_view->ends, pool->ends, sizeof pool->ends);
+    memcpy(out_view->emitted, pool->emitted, sizeof pool->emitted);
     for (unsigned i = 0; i < pool->seats; i++) {
         out_view->workers[pool->workers[i].state]++;
         out_view->inflight += pool->workers[i].inflight_count;

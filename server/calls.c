@@ -16,8 +16,12 @@ enum { COPY_SLACK = 256 };
 static const char *state_name(enum call_state state)
 {
     static const char *const names[] = {
-        [CALL_NEW] = "queued",      [CALL_QUEUED] = "queued", [CALL_DISPATCHED] = "dispatched",
-        [CALL_RUNNING] = "running", [CALL_DONE] = "done",
+        [CALL_NEW] = "queued",
+        [CALL_QUEUED] = "queued",
+        [CALL_DISPATCHED] = "dispatched",
+        [CALL_RUNNING] = "running",
+        [CALL_STREAMING] = "streaming",
+        [CALL_DONE] = "done",
     };
     return names[state];
 }

@@ -11,13 +11,17 @@
 
 enum { THREAD_SLOTS = 10, ASYNC_SLOTS = 100 };
 
-/* Milliseconds in all and in the queue; streams have none yet. */
+/* Milliseconds in all, of a stream, and in the queue. */
+enum { NEARLY_FOR_EVER = 365ll * 24 * 3600 * 1000 };
 static const struct {
-    uint64_t timeout_ms, queue_timeout_ms;
+    uint64_t timeout_ms, stream_timeout_ms, queue_timeout_ms;
 } timeout_profiles[TIMEOUTS_COUNT] = {
-    [TIMEOUTS_BALANCED] = {300000, 10000},        [TIMEOUTS_PRODUCTION] = {300000, 10000},
-    [TIMEOUTS_PRODUCTION_STRICT] = {60000, 5000}, [TIMEOUTS_DEVELOPMENT] = {900000, 60000},
-    [TIMEOUTS_ML_INFERENCE] = {900000, 60000},    [TIMEOUTS_BATCH] = {3600000, 300000},
+    [TIMEOUTS_BALANCED] = {300000, 900000, 10000},
+    [TIMEOUTS_PRODUCTION] = {300000, 900000, 10000},
+    [TIMEOUTS_PRODUCTION_STRICT] = {60000, 300000, 5000},
+    [TIMEOUTS_DEVELOPMENT] = {900000, 3600000, 60000},
+    [TIMEOUTS_ML_INFERENCE] = {900000, 3600000, 60000},
+    [TIMEOUTS_BATCH] = {3600000, NEARLY_FOR_EVER, 300000},
 };
 
 void config_init(struct config *config)
@@ -257,6 +261,8 @@ static void finish_timeouts(struct pool_config *pool)
         pool->options.timeout_us = timeout_us;
     if (!is_given(pool, "run_timeout"))
         pool->options.run_timeout_us = timeout_us;
+    if (!is_given(pool, "stream_timeout"))
+        pool->options.stream_timeout_us = timeout_profiles[pool->timeouts].stream_timeout_ms * 1000;
     if (!is_given(pool, "queue_timeout"))
         pool->options.queue_timeout_us = timeout_profiles[pool->timeouts].queue_timeout_ms * 1000;
 }

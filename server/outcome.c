@@ -28,6 +28,7 @@ const char *outcome_end_name(enum call_end end)
         [CALL_END_SATURATED] = "pool_saturated",
         [CALL_END_QUEUE_TIMEOUT] = "queue_timeout",
         [CALL_END_TIMEOUT] = "timeout",
+        [CALL_END_STREAM_IDLE] = "stream_idle_timeout",
         [CALL_END_DEADLINE] = "deadline",
         [CALL_END_CANCELLED] = "cancelled",
         [CALL_END_NO_WORKERS] = "no_workers",
@@ -252,6 +253,8 @@ static const struct problem plain_ends[CALL_ENDS] = {
         PLAIN_END(503, "queue_timeout", "timeout", true, "no worker became free in time"),
     [CALL_END_TIMEOUT] =
         PLAIN_END(504, "worker_timeout", "timeout", true, "the tool did not answer in time"),
+    [CALL_END_STREAM_IDLE] = PLAIN_END(504, "stream_idle_timeout", "timeout", true,
+                                       "the tool emitted nothing for too long"),
     [CALL_END_DEADLINE] =
         PLAIN_END(504, "deadline_exceeded", "timeout", true, "the call's time in all is up"),
     [CALL_END_UNREACHABLE] = PLAIN_END(503, "deadline_unreachable", "pool", true,
@@ -305,6 +308,7 @@ void outcome_respond(struct invocation *invocation)
     case CALL_END_SATURATED:
     case CALL_END_QUEUE_TIMEOUT:
     case CALL_END_TIMEOUT:
+    case CALL_END_STREAM_IDLE:
     case CALL_END_DEADLINE:
     case CALL_END_UNREACHABLE:
     case CALL_END_CIRCUIT_OPEN:

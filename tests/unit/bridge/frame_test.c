@@ -138,6 +138,62 @@ START_TEST(results_and_failures_are_read)
 }
 END_TEST
 
+static size_t pack_emission(int kind, uint8_t *packed)
+{
+    static uint8_t bodies_data[] = {'1', '2'};
+    ProtobufCBinaryData bodies[] = {{1, bodies_data}, {1, bodies_data + 1}};
+    Snakepit__Bridge__V1__Emission emission = SNAKEPIT__BRIDGE__V1__EMISSION__INIT;
+    Snakepit__Bridge__V1__Emission *emissions[] = {&emission};
+    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    emission.call_id = 5;
+    emission.kind = (Snakepit__Bridge__V1__Emission__Kind)kind;
+    emission.n_bodies = 2;
+    emission.bodies = bodies;
+    message.n_emissions = 1;
+    message.emissions = emissions;
+    return snakepit__bridge__v1__worker_frame__pack(&message, packed);
+}
+
+START_TEST(emissions_are_read)
+{
+    uint8_t packed[64];
+    size_t size = pack_emission(EMISSION_PROGRESS, packed);
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(frame_read(bytes_from(packed, size), arena, &read));
+    ck_assert_uint_eq(read.emission_count, 1);
+    ck_assert_uint_eq(read.emissions[0].call_id, 5);
+    ck_assert_int_eq(read.emissions[0].emission.kind, EMISSION_PROGRESS);
+    ck_assert_uint_eq(read.emissions[0].emission.count, 2);
+    ck_assert(bytes_equal(read.emissions[0].emission.bodies[1], BYTES("2")));
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(an_emission_of_unknown_kind_is_refused)
+{
+    uint8_t packed[64];
+    size_t size = pack_emission(EMISSION_KINDS, packed);
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(!frame_read(bytes_from(packed, size), arena, &read));
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(a_stream_begins_with_credit_and_gets_more)
+{
+    const struct call call = {.tool = &tool, .window = 300000};
+    frame_add_invoke(&frame, 256, &call, 1000);
+    frame_add_credit(&frame, 256, 70000);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert_uint_eq(message->invokes[0]->credit, 300000);
+    ck_assert_uint_eq(message->credits[0]->call_id, 256);
+    ck_assert_uint_eq(message->credits[0]->bytes, 70000);
+    release(message);
+}
+END_TEST
+
 START_TEST(a_ping_goes_out_and_its_answer_comes_in)
 {
     frame_add_ping(&frame, 77);
@@ -188,6 +244,9 @@ int main(void)
     tcase_add_test(tests, arguments_of_every_length_arrive_whole);
     tcase_add_test(tests, many_messages_share_a_frame_in_order);
     tcase_add_test(tests, results_and_failures_are_read);
+    tcase_add_test(tests, emissions_are_read);
+    tcase_add_test(tests, an_emission_of_unknown_kind_is_refused);
+    tcase_add_test(tests, a_stream_begins_with_credit_and_gets_more);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
     tcase_add_test(tests, junk_is_refused);
     tcase_add_test(tests, an_empty_frame_says_nothing);

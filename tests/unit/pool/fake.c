@@ -35,6 +35,14 @@ static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_
     of(runtime)->cancels[of(runtime)->cancel_count++ % FAKE_LOG] = call_id;
 }
 
+static void on_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                      uint64_t bytes)
+{
+    (void)worker;
+    of(runtime)->credits[of(runtime)->credit_count++ % FAKE_LOG] =
+        (struct fake_credit){call_id, bytes};
+}
+
 static void on_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
 {
     (void)grace_us;
@@ -51,7 +59,8 @@ static void on_alarm(struct runtime *runtime, uint64_t due_us)
     of(runtime)->alarm_us = due_us;
 }
 
-static const struct runtime_ops ops = {on_start, on_invoke, on_cancel, on_stop, on_flush, on_alarm};
+static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_cancel,
+                                       on_stop,  on_flush,  on_alarm};
 
 static void on_ready(void *context, const char *id, int pid, uint64_t start_us)
 {

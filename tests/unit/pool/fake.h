@@ -14,6 +14,11 @@ struct fake_invoke {
     uint64_t remaining_us;
 };
 
+struct fake_credit {
+    uint64_t call_id;
+    uint64_t bytes;
+};
+
 struct fake {
     struct runtime runtime; /* first */
     struct registry *registry;
@@ -22,8 +27,9 @@ struct fake {
     struct tool *slow; /* "slow" */
     struct mailbox home;
 
-    unsigned invoke_count, cancel_count, start_count, stop_count, flush_count;
+    unsigned invoke_count, credit_count, cancel_count, start_count, stop_count, flush_count;
     struct fake_invoke invokes[FAKE_LOG];
+    struct fake_credit credits[FAKE_LOG];
     uint64_t cancels[FAKE_LOG];
     struct worker_ref starts[FAKE_LOG];
     struct worker_ref stops[FAKE_LOG];

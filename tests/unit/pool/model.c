@@ -99,6 +99,15 @@ static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_
     process->jobs[i]->told = true;
 }
 
+static void on_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+                      uint64_t bytes)
+{
+    (void)runtime;
+    (void)worker;
+    (void)call_id;
+    (void)bytes;
+}
+
 static void on_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
 {
     struct process *process = process_of(of(runtime), worker);
@@ -117,7 +126,8 @@ static void on_alarm(struct runtime *runtime, uint64_t due_us)
         of(runtime)->alarm_us = due_us;
 }
 
-static const struct runtime_ops ops = {on_start, on_invoke, on_cancel, on_stop, on_flush, on_alarm};
+static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_cancel,
+                                       on_stop,  on_flush,  on_alarm};
 static const struct observer_ops observer;
 
 /* --- processes --- */

@@ -10,8 +10,10 @@ enum { CALL_STATES = CALL_DONE + 1 };
 static const bool call_moves[CALL_STATES][CALL_STATES] = {
     [CALL_NEW] = {[CALL_QUEUED] = true, [CALL_DISPATCHED] = true, [CALL_DONE] = true},
     [CALL_QUEUED] = {[CALL_DISPATCHED] = true, [CALL_DONE] = true},
-    [CALL_DISPATCHED] = {[CALL_RUNNING] = true, [CALL_QUEUED] = true, [CALL_DONE] = true},
+    [CALL_DISPATCHED] =
+        {[CALL_RUNNING] = true, [CALL_STREAMING] = true, [CALL_QUEUED] = true, [CALL_DONE] = true},
     [CALL_RUNNING] = {[CALL_QUEUED] = true, [CALL_DONE] = true},
+    [CALL_STREAMING] = {[CALL_DONE] = true},
 };
 
 static const bool worker_moves[WORKER_STATES][WORKER_STATES] = {

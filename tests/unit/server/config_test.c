@@ -158,16 +158,20 @@ START_TEST(a_timeout_profile_gives_what_is_not_set)
 {
     static const struct {
         const char *name;
-        uint64_t timeout_ms, queue_ms;
-    } profiles[] = {{"balanced", 300000, 10000},        {"production", 300000, 10000},
-                    {"production_strict", 60000, 5000}, {"development", 900000, 60000},
-                    {"ml_inference", 900000, 60000},    {"batch", 3600000, 300000}};
+        uint64_t timeout_ms, stream_ms, queue_ms;
+    } profiles[] = {{"balanced", 300000, 900000, 10000},
+                    {"production", 300000, 900000, 10000},
+                    {"production_strict", 60000, 300000, 5000},
+                    {"development", 900000, 3600000, 60000},
+                    {"ml_inference", 900000, 3600000, 60000},
+                    {"batch", 3600000, UINT64_C(31536000000), 300000}};
     for (size_t i = 0; i < sizeof(profiles) / sizeof(*profiles); i++) {
         char text[128];
         snprintf(text, sizeof(text), "pools:\n  - {run_timeout: 7s, timeout_profile: %s}\n",
                  profiles[i].name);
         expect_good(text);
         ck_assert_uint_eq(config.pools[0].options.timeout_us, profiles[i].timeout_ms * 1000);
+        ck_assert_uint_eq(config.pools[0].options.stream_timeout_us, profiles[i].stream_ms * 1000);
         ck_assert_uint_eq(config.pools[0].options.queue_timeout_us, profiles[i].queue_ms * 1000);
         ck_assert_uint_eq(config.pools[0].options.run_timeout_us, 7000000);
     }

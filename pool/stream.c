@@ -1,0 +1,107 @@
+/* What calls say before they end, and how much they may: credit, see bridge.proto. */
+#include "pool/inside.h"
+
+static uint64_t idle_limit(const struct pool *pool, const struct call *call)
+{
+    return call->idle_timeout_us ? call->idle_timeout_us : pool->options.stream_idle_us;
+}
+
+/* A tool that waits for its reader is not idle. */
+static void watch_idleness(struct pool *pool, struct call *call, uint64_t now_us)
+{
+    uint64_t limit_us = idle_limit(pool, call);
+    if (limit_us == 0)
+        return;
+    call->idle_due_us = call->credit > 0 ? now_us + limit_us : UINT64_MAX;
+    schedule_due(pool, call);
+}
+
+void stream_begin(struct pool *pool, struct call *call, uint64_t now_us)
+{
+    call->credit = (int64_t)call->window;
+    uint64_t limit_us = call->window ? idle_limit(pool, call) : 0;
+    call->idle_due_us = limit_us ? now_us + limit_us : UINT64_MAX;
+}
+
+/* --- the worker's side --- */
+
+/* False: the worker says more than it may. */
+static bool spend(struct call *call, const struct emission *emission)
+{
+    for (size_t i = 0; i < emission->count; i++) {
+        if (call->credit <= 0)
+            return false;
+        call->credit -= (int64_t)(emission->bodies[i].len + EMISSION_OVERHEAD);
+    }
+    return true;
+}
+
+static void end_spendthrift(struct pool *pool, struct call *call, uint64_t now_us,
+                            struct effects *effects)
+{
+    call->outcome.failure =
+        (struct call_failure){.type = BYTES("ProtocolError"),
+                              .message = BYTES("the worker emitted more than it was allowed to"),
+                              .code = BYTES("worker_error")};
+    schedule_give_up(pool, call, CALL_END_FAILURE, now_us, effects);
+}
+
+/* The call that hears of it, with a reference, or NULL. */
+static struct call *take_emission(struct pool *pool, struct worker *worker,
+                                  const struct worker_emission *from, uint64_t now_us,
+                                  struct effects *effects)
+{
+    struct inflight *entry = worker ? worker_find(worker, from->call_id) : NULL;
+    struct call *call = entry ? entry->call : NULL;
+    if (!call || !call->window) {
+        pool->late_answers++;
+        return NULL;
+    }
+    if (!spend(call, &from->emission)) {
+        end_spendthrift(pool, call, now_us, effects);
+        return NULL;
+    }
+    if (call->state != CALL_STREAMING)
+        call_move(call, CALL_STREAMING);
+    pool->emitted[from->emission.kind] += from->emission.count;
+    watch_idleness(pool, call, now_us);
+    return call_ref(call);
+}
+
+void pool_worker_emits(struct pool *pool, struct worker_ref ref, struct worker_emission *emissions,
+                       size_t count)
+{
+    struct effects effects;
+    for (size_t done = 0; done < count;) {
+        size_t first = done;
+        uint64_t now_us = pool_enter(pool, &effects);
+        struct worker *worker = pool_resolve(pool, ref);
+        effects.flush = true;
+        for (; done < count && !effects_full(&effects); done++)
+            emissions[done].call = take_emission(pool, worker, &emissions[done], now_us, &effects);
+        pool_leave(pool, &effects);
+        for (size_t i = first; i < done; i++) {
+            if (emissions[i].call)
+                emissions[i].call->on_emission(emissions[i].call, &emissions[i].emission);
+            call_unref(&emissions[i].call);
+        }
+    }
+}
+
+/* --- the caller's side --- */
+
+void pool_credit(struct pool *pool, struct call *call, uint64_t bytes)
+{
+    struct effects effects;
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct inflight *entry = call->inflight;
+    if (entry) {
+        call->credit += (int64_t)bytes;
+        watch_idleness(pool, call, now_us);
+        effects.credits[0].worker = entry->worker->ref;
+        effects.credits[0].call_id = entry->id;
+        effects.credits[0].bytes = bytes;
+        effects.credit_count = 1;
+    }
+    pool_leave(pool, &effects);
+}
