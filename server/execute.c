@@ -18,7 +18,7 @@ void execute_post(struct exchange *exchange)
         return;
     }
     if (envelope_read(buffer_bytes(&exchange->body), exchange->arena, &request, &fault))
-        invocation_start(exchange, &request, INVOCATION_ENVELOPE);
+        invocation_start(exchange, &request, RESULT_ENVELOPE);
     else
         members_refuse(exchange, 400, &fault);
 }

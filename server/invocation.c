@@ -7,6 +7,13 @@
 
 enum { TRACE_HEADER_MAX = 512, CORRELATION_MAX = 256 };
 
+/* In the exchange's arena; holds the caller's reference to the call until the exchange ends. */
+struct invocation {
+    struct exchange *exchange;
+    struct call *call;
+    enum result_shape shape;
+};
+
 static void on_gone(struct exchange *exchange)
 {
     struct invocation *invocation = exchange->handler;
@@ -178,7 +185,7 @@ static bool apply_headers(struct exchange *exchange, struct invocation_request *
 }
 
 void invocation_start(struct exchange *exchange, const struct invocation_request *given,
-                      enum invocation_shape shape)
+                      enum result_shape shape)
 {
     struct invocation_request whole = *given, *request = &whole;
     struct tool *tool = apply_headers(exchange, request) ? resolve(exchange, request) : NULL;
@@ -199,6 +206,6 @@ void invocation_finish(struct call *call)
 {
     struct invocation *invocation = call->context;
     if (invocation)
-        outcome_respond(invocation);
+        outcome_respond(invocation->exchange, call, invocation->shape);
     call_unref(&call);
 }

@@ -6,12 +6,7 @@
 #include "pool/call.h"
 #include "server/exchange.h"
 #include "server/members.h"
-
-/* How a result is presented. */
-enum invocation_shape {
-    INVOCATION_ENVELOPE, /* {"result":…,"meta":{…}} */
-    INVOCATION_BARE,     /* the result alone; the rest in headers */
-};
+#include "server/outcome.h"
 
 /* What is asked for; bytes in the exchange's arena or body. Zero or empty: not given. */
 struct invocation_request {
@@ -33,7 +28,7 @@ struct invocation_request {
  * Request-Timeout and Grpc-Timeout the smallest counts; the request's priority goes before that of
  * the header. */
 void invocation_start(struct exchange *exchange, const struct invocation_request *request,
-                      enum invocation_shape shape);
+                      enum result_shape shape);
 
 /* A call that was posted to a reactor's inbox has ended. Takes the reference that came with the
  * mail. */

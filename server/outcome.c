@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "pool/pool.h"
-#include "server/gateway.h"
+#include "server/exchange.h"
 #include "server/media.h"
 #include "server/problem.h"
 
@@ -42,13 +42,30 @@ const char *outcome_end_name(enum call_end end)
 
 /* --- results --- */
 
-static struct bytes printed(struct exchange *exchange, const char *text)
-{
-    return arena_copy(exchange->arena, bytes_of(text));
-}
-
 #define MS_FORMAT "%llu.%03llu"
 #define MS(us) (unsigned long long)((us) / 1000), (unsigned long long)((us) % 1000)
+
+/* A result that is what the worker should have sent. */
+static bool is_result(const struct call *call)
+{
+    const struct call_outcome *outcome = &call->outcome;
+    return outcome->end == CALL_END_RESULT &&
+           (outcome->content_type.len || json_check(outcome->body, RESULT_MAX_DEPTH, NULL, NULL));
+}
+
+/* What follows the result, to the end of the object. */
+enum { META_MAX = 512 };
+static struct bytes print_meta(const struct call *call, char room[META_MAX])
+{
+    const struct call_outcome *outcome = &call->outcome;
+    int len = snprintf(room, META_MAX,
+                       ",\"meta\":{\"request_id\":\"%.*s\",\"worker\":\"%s\",\"pool\":\"%s\","
+                       "\"attempts\":%u,\"queue_ms\":" MS_FORMAT ",\"run_ms\":" MS_FORMAT "}}",
+                       (int)call->request_id.len, call->request_id.data, outcome->worker,
+                       pool_name(call->tool->pool), outcome->attempts, MS(outcome->queue_us),
+                       MS(outcome->run_us));
+    return bytes_from(room, (size_t)len);
+}
 
 static void add_timing(struct exchange *exchange, struct response *response,
                        const struct call_outcome *outcome)
@@ -56,65 +73,36 @@ static void add_timing(struct exchange *exchange, struct response *response,
     char text[96];
     snprintf(text, sizeof text, "queue;dur=" MS_FORMAT ", run;dur=" MS_FORMAT,
              MS(outcome->queue_us), MS(outcome->run_us));
-    response_header(response, "server-timing", printed(exchange, text));
-}
-
-static struct bytes meta(const struct invocation *invocation)
-{
-    const struct call_outcome *outcome = &invocation->call->outcome;
-    char text[512];
-    snprintf(text, sizeof text,
-             ",\"meta\":{\"request_id\":\"%.*s\",\"worker\":\"%s\",\"pool\":\"%s\",\"attempts\":%u,"
-             "\"queue_ms\":" MS_FORMAT ",\"run_ms\":" MS_FORMAT "}}",
-             (int)invocation->call->request_id.len, invocation->call->request_id.data,
-             outcome->worker, pool_name(invocation->call->tool->pool), outcome->attempts,
-             MS(outcome->queue_us), MS(outcome->run_us));
-    return printed(invocation->exchange, text);
+    response_header(response, "server-timing", arena_copy(exchange->arena, bytes_of(text)));
 }
 
 /* A content type comes from Python and goes into a header: only what cannot end the line is let
  * through. */
 static struct bytes safe_content_type(struct bytes type)
 {
+    if (type.len == 0)
+        return BYTES("application/json");
     bool good = media_is_plain(type) && memchr(type.data, '/', type.len);
     return good ? type : BYTES("application/octet-stream");
 }
 
-static void respond_binary(const struct invocation *invocation)
+static void respond_result(struct exchange *exchange, const struct call *call,
+                           enum result_shape shape)
 {
-    const struct call_outcome *outcome = &invocation->call->outcome;
+    const struct call_outcome *outcome = &call->outcome;
     struct response response = {.status = 200};
     response_header(&response, "content-type", safe_content_type(outcome->content_type));
-    add_timing(invocation->exchange, &response, outcome);
+    add_timing(exchange, &response, outcome);
     response_header(&response, "x-snakepit-worker", bytes_of(outcome->worker));
-    response_part(&response, outcome->body);
-    exchange_respond(invocation->exchange, &response);
-}
-
-static void respond_json(const struct invocation *invocation)
-{
-    const struct call_outcome *outcome = &invocation->call->outcome;
-    struct response response = {.status = 200};
-    if (!json_check(outcome->body, RESULT_MAX_DEPTH, NULL, NULL)) {
-        problem_respond(invocation->exchange,
-                        &(struct problem){.status = 500,
-                                          .code = "invalid_result",
-                                          .category = "python_error",
-                                          .detail = "the worker's result is not JSON",
-                                          .executed = "yes"});
-        return;
-    }
-    response_header(&response, "content-type", BYTES("application/json"));
-    add_timing(invocation->exchange, &response, outcome);
-    response_header(&response, "x-snakepit-worker", bytes_of(outcome->worker));
-    if (invocation->shape == INVOCATION_ENVELOPE) {
+    if (shape == RESULT_ENVELOPE && outcome->content_type.len == 0) {
+        char room[META_MAX];
         response_part(&response, BYTES("{\"result\":"));
         response_part(&response, outcome->body);
-        response_part(&response, meta(invocation));
+        response_part(&response, arena_copy(exchange->arena, print_meta(call, room)));
     } else {
         response_part(&response, outcome->body);
     }
-    exchange_respond(invocation->exchange, &response);
+    exchange_respond(exchange, &response);
 }
 
 /* --- problems --- */
@@ -137,14 +125,6 @@ static void add_place(struct buffer *members, const struct call *call)
 static bool is_repeatable(const struct call *call)
 {
     return call->outcome.executed == EXECUTED_NO || call->idempotent;
-}
-
-static void respond_problem(const struct invocation *invocation, struct problem *problem,
-                            struct buffer *members)
-{
-    problem->members = buffer_bytes(members);
-    problem_respond(invocation->exchange, problem);
-    buffer_deinit(members);
 }
 
 static bool is_object(struct bytes text)
@@ -174,35 +154,33 @@ static void add_python(struct buffer *members, const struct call_failure *failur
 }
 
 /* A code that the tool chose, if it looks like one. */
-static const char *tool_code(struct exchange *exchange, struct bytes code)
+static const char *tool_code(struct arena *arena, struct bytes code)
 {
     bool good = code.len > 0 && code.len <= CODE_MAX && code.data[0] >= 'a' && code.data[0] <= 'z';
     for (size_t i = 0; good && i < code.len; i++) {
         char c = code.data[i];
         good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
     }
-    return good ? arena_string(exchange->arena, code) : "python_error";
+    return good ? arena_string(arena, code) : "python_error";
 }
 
 /* What the SDK refused before the tool's code was entered is the caller's fault; the rest is
  * Python's. */
-static void respond_failure(const struct invocation *invocation)
+static struct problem of_failure(const struct call *call, struct arena *arena,
+                                 struct buffer *members)
 {
-    const struct call *call = invocation->call;
     const struct call_failure *failure = &call->outcome.failure;
     bool started = call->outcome.executed != EXECUTED_NO;
     bool cancelled = bytes_equal(failure->code, BYTES("cancelled"));
     unsigned status = failure->status >= 400 && failure->status <= 599 ? failure->status
                       : cancelled                                      ? 499
                                                                        : 500;
-    struct buffer members = {0};
-    add_place(&members, call);
     if (started)
-        add_python(&members, failure);
-    struct problem problem = {
+        add_python(members, failure);
+    return (struct problem){
         .status = status,
-        .code = tool_code(invocation->exchange, failure->code),
-        .detail = arena_string(invocation->exchange->arena, failure->message),
+        .code = tool_code(arena, failure->code),
+        .detail = arena_string(arena, failure->message),
         .category = started        ? "python_error"
                     : status < 500 ? "validation"
                                    : "worker",
@@ -210,34 +188,29 @@ static void respond_failure(const struct invocation *invocation)
         .retryable = status == 503,
         .retry_after_s = status == 503 ? 1 : 0,
     };
-    respond_problem(invocation, &problem, &members);
 }
 
-static void respond_crash(const struct invocation *invocation)
+static struct problem of_crash(const struct call *call, struct arena *arena, struct buffer *members)
 {
-    const struct call *call = invocation->call;
     const struct worker_exit *crash = &call->outcome.crash;
     const char *abbreviation = crash->signal ? sigabbrev_np(crash->signal) : NULL;
-    struct buffer members = {0};
-    add_place(&members, call);
-    buffer_printf(&members, ",\"crash\":{\"classification\":\"%s\"", crash->cause);
+    buffer_printf(members, ",\"crash\":{\"classification\":\"%s\"", crash->cause);
     if (abbreviation)
-        buffer_printf(&members, ",\"signal\":\"SIG%s\",\"exit_code\":null}", abbreviation);
+        buffer_printf(members, ",\"signal\":\"SIG%s\",\"exit_code\":null}", abbreviation);
     else if (crash->signal)
-        buffer_printf(&members, ",\"signal\":\"SIG%d\",\"exit_code\":null}", crash->signal);
+        buffer_printf(members, ",\"signal\":\"SIG%d\",\"exit_code\":null}", crash->signal);
     else
-        buffer_printf(&members, ",\"signal\":null,\"exit_code\":%d}", crash->code);
-    struct problem problem = {
+        buffer_printf(members, ",\"signal\":null,\"exit_code\":%d}", crash->code);
+    return (struct problem){
         .status = 502,
         .code = "worker_crash",
         .category = "worker",
-        .detail = arena_printf(invocation->exchange->arena, "worker %s died (%s%s) with this call",
-                               call->outcome.worker, abbreviation ? "SIG" : crash->cause,
-                               abbreviation ? abbreviation : ""),
+        .detail =
+            arena_printf(arena, "worker %s died (%s%s) with this call", call->outcome.worker,
+                         abbreviation ? "SIG" : crash->cause, abbreviation ? abbreviation : ""),
         .executed = executed_name(call->outcome.executed),
         .retryable = is_repeatable(call),
     };
-    respond_problem(invocation, &problem, &members);
 }
 
 /* Ends that say nothing but their name; `retryable` if another try can succeed and does no harm. */
@@ -248,6 +221,8 @@ static void respond_crash(const struct invocation *invocation)
     }
 
 static const struct problem plain_ends[CALL_ENDS] = {
+    [CALL_END_RESULT] =
+        PLAIN_END(500, "invalid_result", "python_error", false, "the worker's result is not JSON"),
     [CALL_END_SATURATED] = PLAIN_END(503, "pool_saturated", "pool", true, "the queue is full"),
     [CALL_END_QUEUE_TIMEOUT] =
         PLAIN_END(503, "queue_timeout", "timeout", true, "no worker became free in time"),
@@ -271,52 +246,71 @@ static const struct problem plain_ends[CALL_ENDS] = {
         PLAIN_END(503, "shutting_down", "pool", true, "the gateway is shutting down"),
 };
 
-static void respond_plain(const struct invocation *invocation)
+static struct problem of_plain_end(const struct call *call)
 {
-    const struct call_outcome *outcome = &invocation->call->outcome;
-    struct buffer members = {0};
+    const struct call_outcome *outcome = &call->outcome;
     struct problem problem = plain_ends[outcome->end];
-    add_place(&members, invocation->call);
     problem.executed = executed_name(outcome->executed);
-    problem.retryable &= is_repeatable(invocation->call);
+    problem.retryable &= is_repeatable(call);
     if (problem.status == 503)
         problem.retry_after_s = outcome->retry_after_s ? outcome->retry_after_s : 1;
     if (outcome->end == CALL_END_SATURATED) {
         struct pool_view view;
-        pool_look(invocation->call->tool->pool, &view);
+        pool_look(call->tool->pool, &view);
         problem.limit = view.queue_limit;
     }
-    respond_problem(invocation, &problem, &members);
+    return problem;
 }
 
-void outcome_respond(struct invocation *invocation)
+/* `members` are the problem's, texts of it in `arena`. */
+static struct problem problem_of(const struct call *call, struct arena *arena,
+                                 struct buffer *members)
 {
-    const struct call_outcome *outcome = &invocation->call->outcome;
-    switch (outcome->end) {
-    case CALL_END_RESULT:
-        if (outcome->content_type.len)
-            respond_binary(invocation);
-        else
-            respond_json(invocation);
-        return;
-    case CALL_END_FAILURE:
-        respond_failure(invocation);
-        return;
-    case CALL_END_CRASH:
-        respond_crash(invocation);
-        return;
-    case CALL_END_SATURATED:
-    case CALL_END_QUEUE_TIMEOUT:
-    case CALL_END_TIMEOUT:
-    case CALL_END_STREAM_IDLE:
-    case CALL_END_DEADLINE:
-    case CALL_END_UNREACHABLE:
-    case CALL_END_CIRCUIT_OPEN:
-    case CALL_END_POISON:
-    case CALL_END_CANCELLED:
-    case CALL_END_NO_WORKERS:
-    case CALL_END_SHUTDOWN:
-        respond_plain(invocation);
+    struct problem problem;
+    add_place(members, call);
+    if (call->outcome.end == CALL_END_FAILURE)
+        problem = of_failure(call, arena, members);
+    else if (call->outcome.end == CALL_END_CRASH)
+        problem = of_crash(call, arena, members);
+    else
+        problem = of_plain_end(call);
+    problem.members = buffer_bytes(members);
+    return problem;
+}
+
+/* --- for all --- */
+
+void outcome_respond(struct exchange *exchange, const struct call *call, enum result_shape shape)
+{
+    if (is_result(call)) {
+        respond_result(exchange, call, shape);
         return;
     }
+    struct buffer members = {0};
+    struct problem problem = problem_of(call, exchange->arena, &members);
+    problem_respond(exchange, &problem);
+    buffer_deinit(&members);
+}
+
+static void write_problem(const struct call *call, struct buffer *out_text)
+{
+    struct arena *arena = arena_new(0);
+    struct buffer members = {0};
+    struct problem problem = problem_of(call, arena, &members);
+    problem_write(&problem, (struct bytes){0}, call->request_id, out_text);
+    buffer_deinit(&members);
+    arena_unref(&arena);
+}
+
+bool outcome_write(const struct call *call, struct buffer *out_text)
+{
+    char room[META_MAX];
+    if (!is_result(call)) {
+        write_problem(call, out_text);
+        return false;
+    }
+    buffer_add_string(out_text, "{\"result\":");
+    buffer_add(out_text, call->outcome.content_type.len ? BYTES("null") : call->outcome.body);
+    buffer_add(out_text, print_meta(call, room));
+    return true;
 }

@@ -1,18 +1,27 @@
-/* How a call ended, as an HTTP answer: a result, or the problem that http-api.md has for it. */
+/* How a call ended, as HTTP has it: a result, or the problem that http-api.md has for it. */
 #ifndef SNAKEPIT_SERVER_OUTCOME_H
 #define SNAKEPIT_SERVER_OUTCOME_H
 
-#include "server/invocation.h"
+#include "base/buffer.h"
+#include "pool/call.h"
 
-/* In the exchange's arena; holds the caller's reference to the call until the exchange ends. */
-struct invocation {
-    struct exchange *exchange;
-    struct call *call;
-    enum invocation_shape shape;
+#include <stdbool.h>
+
+struct exchange;
+
+/* How a result is presented. */
+enum result_shape {
+    RESULT_ENVELOPE, /* {"result":…,"meta":{…}} */
+    RESULT_BARE,     /* the result alone; the rest in headers */
 };
 
-/* Answers the exchange of a call that is DONE. */
-void outcome_respond(struct invocation *invocation);
+/* Answers `exchange` with how the call, which is DONE, has ended. The call must live until the
+ * exchange ends. */
+void outcome_respond(struct exchange *exchange, const struct call *call, enum result_shape shape);
+
+/* Adds it as one JSON object: {"result":…,"meta":{…}}, or the problem document. Returns whether it
+ * is a result. */
+bool outcome_write(const struct call *call, struct buffer *out_text);
 
 /* How the ends are called in metrics and counters; static. */
 const char *outcome_end_name(enum call_end end);

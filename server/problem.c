@@ -29,18 +29,19 @@ static void add_member(struct buffer *json, const char *name, struct bytes text)
     buffer_add_json_string(json, text);
 }
 
-static void write_json(struct buffer *json, struct exchange *exchange,
-                       const struct problem *problem)
+void problem_write(const struct problem *problem, struct bytes instance, struct bytes request_id,
+                   struct buffer *out_text)
 {
+    struct buffer *json = out_text;
     buffer_printf(json, "{\"type\":\"/problems/%s\",\"title\":", problem->code);
     buffer_add_json_string(json, bytes_of(title_of(problem)));
     buffer_printf(json, ",\"status\":%u", problem->status);
     add_member(json, "detail", bytes_of(problem->detail));
-    if (exchange->path.len <= INSTANCE_MAX)
-        add_member(json, "instance", exchange->path);
+    if (instance.len && instance.len <= INSTANCE_MAX)
+        add_member(json, "instance", instance);
     add_member(json, "code", bytes_of(problem->code));
     add_member(json, "category", bytes_of(category_of(problem)));
-    add_member(json, "request_id", exchange->request_id);
+    add_member(json, "request_id", request_id);
     buffer_printf(json, ",\"retryable\":%s", problem->retryable ? "true" : "false");
     add_member(json, "executed", bytes_of(problem->executed ? problem->executed : "no"));
     if (problem->limit > 0)
@@ -55,7 +56,7 @@ static void write_json(struct buffer *json, struct exchange *exchange,
 static struct bytes document(struct exchange *exchange, const struct problem *problem)
 {
     struct buffer json = {0};
-    write_json(&json, exchange, problem);
+    problem_write(problem, exchange->path, exchange->request_id, &json);
     struct bytes copy = arena_copy(exchange->arena, buffer_bytes(&json));
     buffer_deinit(&json);
     return copy;

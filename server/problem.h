@@ -2,6 +2,7 @@
 #ifndef SNAKEPIT_SERVER_PROBLEM_H
 #define SNAKEPIT_SERVER_PROBLEM_H
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 
 #include <stdbool.h>
@@ -26,6 +27,10 @@ struct problem {
     struct bytes
         members; /* further members as JSON, without braces: "\"tool\":\"x\",\"pool\":\"y\"" */
 };
+
+/* Adds the document. `instance`: the path it is about, or empty. */
+void problem_write(const struct problem *problem, struct bytes instance, struct bytes request_id,
+                   struct buffer *out_text);
 
 /* Answers `exchange` with the problem. Same rules as exchange_respond(). */
 void problem_respond(struct exchange *exchange, const struct problem *problem);

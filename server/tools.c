@@ -97,5 +97,5 @@ void tools_post(struct exchange *exchange)
         request.content_type =
             type.len ? arena_copy(exchange->arena, type) : BYTES("application/octet-stream");
     }
-    invocation_start(exchange, &request, INVOCATION_BARE);
+    invocation_start(exchange, &request, RESULT_BARE);
 }
