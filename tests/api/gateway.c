@@ -111,10 +111,17 @@ struct gateway *gateway_launch(const char *const *args, const char *const *env)
     /* Orphans of the gateway become our children, so that none can hide. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     pid_t parent = getpid();
+    int running[2];
+    char byte;
+    ck_assert_int_eq(pipe2(running, O_CLOEXEC), 0);
     gateway->pid = fork();
     ck_assert_int_ge(gateway->pid, 0);
     if (gateway->pid == 0)
         become_gateway(gateway, parent, argv, env);
+    /* Until exec it has check's handlers, which would end the test at a signal. */
+    close(running[1]);
+    ck_assert_int_eq(read(running[0], &byte, 1), 0);
+    close(running[0]);
     return gateway;
 }
 
