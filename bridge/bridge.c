@@ -26,7 +26,7 @@ struct bridge_errand {
     struct bridge *bridge;
     struct worker_ref worker;
     uint64_t grace_us;
-    const char *fault; /* static, or NULL */
+    char fault[TOOL_FAULT_MAX]; /* or empty */
     char id[WORKER_ID_MAX];
 };
 
@@ -69,8 +69,9 @@ static void run_unlinked(struct errand *errand)
 static void send_unlinked(struct bridge *bridge, struct worker_ref worker, const char *fault)
 {
     struct bridge_errand *errand = MEM_NEW(struct bridge_errand);
-    *errand = (struct bridge_errand){
-        .errand.run = run_unlinked, .bridge = bridge, .worker = worker, .fault = fault};
+    *errand =
+        (struct bridge_errand){.errand.run = run_unlinked, .bridge = bridge, .worker = worker};
+    snprintf(errand->fault, sizeof errand->fault, "%s", fault ? fault : "");
     supervisor_send(bridge->supervisor, &errand->errand);
 }
 
@@ -192,7 +193,8 @@ static const struct runtime_ops runtime_ops = {
 
 /* --- links, on a bridge thread --- */
 
-static const char *fault_of(struct bridge *bridge, const struct frame_hello *hello)
+/* Why the worker cannot be taken, or NULL. `text` of TOOL_FAULT_MAX bytes may hold the answer. */
+static const char *fault_of(struct bridge *bridge, const struct frame_hello *hello, char *text)
 {
     if (hello->protocol_version != BRIDGE_PROTOCOL_VERSION)
         return "the worker speaks another version of the protocol";
@@ -204,7 +206,9 @@ static const char *fault_of(struct bridge *bridge, const struct frame_hello *hel
             schema.type != JSON_TYPE_OBJECT)
             return "a tool's schema is not a JSON object";
     }
-    return registry_announce(bridge->registry, bridge->pool, hello->tools, hello->tool_count);
+    bool taken =
+        registry_announce(bridge->registry, bridge->pool, hello->tools, hello->tool_count, text);
+    return taken ? NULL : text;
 }
 
 static bool on_hello(void *context, struct link *link, const struct frame_hello *hello)
@@ -218,7 +222,8 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
         log_event(LOG_WARNING, "a stranger tried to attach as a worker", LOG_END);
         return false;
     }
-    const char *fault = fault_of(bridge, hello);
+    char text[TOOL_FAULT_MAX];
+    const char *fault = fault_of(bridge, hello, text);
     link_set_worker(link, worker);
     if (fault)
         pool_fail(bridge->pool, fault);

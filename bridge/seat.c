@@ -155,7 +155,7 @@ void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *faul
 {
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
         return;
-    if (fault)
+    if (fault[0])
         seat_unable(seat, fault);
     if (seat->exited)
         vacate(seat);

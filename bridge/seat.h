@@ -95,7 +95,7 @@ void seat_unable(struct seat *seat, const char *reason);
 /* It has attached in time. */
 void seat_attached(struct seat *seat, struct worker_ref worker);
 
-/* Its link is over. `fault`: why it was refused, or NULL. */
+/* Its link is over. `fault`: why it was refused, or empty. */
 void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault);
 
 /* Its process, 0 when there is none that is known. */

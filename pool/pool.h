@@ -81,7 +81,8 @@ struct pool_options {
  * target 100 ms, idle 30 s; the monotonic clock. */
 struct pool_options pool_defaults(void);
 
-/* Borrows all but the options. `observer` is copied. No process is started yet. */
+/* Borrows all but the options. Its tools come behind those of pools of `registry` made before.
+ * `observer` is copied. No process is started yet. */
 struct pool *pool_new(const struct pool_options *options, struct registry *registry,
                       struct runtime *runtime, struct observer observer)
     __attribute__((returns_nonnull));

@@ -1,18 +1,28 @@
 #include "pool/tool.h"
 
 #include "base/arena.h"
+#include "base/buffer.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "pool/pool.h"
 
 #include <ctype.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+/* Bytes of names in a line of the log, about. */
+enum { NAMES_SHOWN = 1000 };
 
 /* Superseded tables and tools stay in the arena until the registry goes: readers need no lock and
  * no count. They pile up only as often as the code of the tools changes. */
 struct registry {
-    pthread_mutex_t lock; /* one announcement at a time; guards `arena` */
+    pthread_mutex_t lock; /* one announcement at a time; guards this block */
     struct arena *arena;
+    const struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
+    unsigned pool_count;
+
     _Atomic(const struct tool_table *) current;
 };
 
@@ -61,20 +71,49 @@ static size_t hash(struct bytes name)
     return (size_t)(value ^ value >> 32);
 }
 
-static struct tool *table_find(const struct tool_table *table, struct bytes name)
+/* Where those of that name begin, or NULL. */
+static struct tool **find_first(const struct tool_table *table, struct bytes name)
 {
     if (table->count == 0)
         return NULL;
     for (size_t i = hash(name);; i++) {
-        struct tool *tool = table->buckets[i & table->bucket_mask];
-        if (!tool || bytes_equal(tool->spec.name, name))
-            return tool;
+        struct tool **first = table->buckets[i & table->bucket_mask];
+        if (!first || bytes_equal(first[0]->spec.name, name))
+            return first;
     }
 }
 
-struct tool *registry_find(const struct registry *registry, struct bytes name)
+struct tool **tool_table_find(const struct tool_table *table, struct bytes name, size_t *out_count)
 {
-    return table_find(registry_table(registry), name);
+    struct tool **first = find_first(table, name), **end = table->sorted + table->count;
+    *out_count = 0;
+    for (struct tool **tool = first; tool && tool < end; tool++) {
+        if (!bytes_equal((*tool)->spec.name, name))
+            break;
+        ++*out_count;
+    }
+    return first;
+}
+
+static struct tool *find(const struct tool_table *table, struct bytes name, const struct pool *pool)
+{
+    size_t count;
+    struct tool **tools = tool_table_find(table, name, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (tools[i]->pool == pool)
+            return tools[i];
+    }
+    return NULL;
+}
+
+struct tool *registry_find(const struct registry *registry, struct bytes name,
+                           const struct pool *pool)
+{
+    const struct tool_table *table = registry_table(registry);
+    if (pool)
+        return find(table, name, pool);
+    struct tool **first = find_first(table, name);
+    return first ? first[0] : NULL;
 }
 
 const struct tool_table *registry_table(const struct registry *registry)
@@ -82,14 +121,15 @@ const struct tool_table *registry_table(const struct registry *registry)
     return atomic_load_explicit(&registry->current, memory_order_acquire);
 }
 
-static int by_name(const void *left, const void *right)
+static int by_name_and_rank(const void *left, const void *right)
 {
     const struct tool *a = *(struct tool *const *)left;
     const struct tool *b = *(struct tool *const *)right;
     size_t shorter = a->spec.name.len < b->spec.name.len ? a->spec.name.len : b->spec.name.len;
     int order = memcmp(a->spec.name.data, b->spec.name.data, shorter);
-    return order ? order
-                 : (a->spec.name.len > b->spec.name.len) - (a->spec.name.len < b->spec.name.len);
+    if (order == 0)
+        order = (a->spec.name.len > b->spec.name.len) - (a->spec.name.len < b->spec.name.len);
+    return order ? order : (a->rank > b->rank) - (a->rank < b->rank);
 }
 
 static void publish(struct registry *registry, struct tool **tools, size_t count)
@@ -101,13 +141,15 @@ static void publish(struct registry *registry, struct tool **tools, size_t count
     table->count = count;
     table->sorted = tools;
     table->bucket_mask = buckets - 1;
-    table->buckets = arena_zalloc(registry->arena, buckets * sizeof(struct tool *));
-    qsort(tools, count, sizeof tools[0], by_name);
+    table->buckets = arena_zalloc(registry->arena, buckets * sizeof(struct tool **));
+    qsort(tools, count, sizeof(struct tool *), by_name_and_rank);
     for (size_t i = 0; i < count; i++) {
+        if (i && bytes_equal(tools[i]->spec.name, tools[i - 1]->spec.name))
+            continue;
         size_t at = hash(tools[i]->spec.name);
         while (table->buckets[at & table->bucket_mask])
             at++;
-        table->buckets[at & table->bucket_mask] = tools[i];
+        table->buckets[at & table->bucket_mask] = &tools[i];
     }
     atomic_store_explicit(&registry->current, table, memory_order_release);
 }
@@ -119,11 +161,20 @@ static bool same(const struct tool *tool, const struct tool_spec *spec)
            tool->spec.streaming == spec->streaming && tool->spec.idempotent == spec->idempotent;
 }
 
+static unsigned rank_of(const struct registry *registry, const struct pool *pool)
+{
+    unsigned rank = 0;
+    while (rank < registry->pool_count && registry->pools[rank] != pool)
+        rank++;
+    return rank;
+}
+
 static struct tool *make_tool(struct registry *registry, struct pool *pool,
                               const struct tool_spec *spec)
 {
     struct tool *tool = arena_zalloc(registry->arena, sizeof *tool);
     tool->pool = pool;
+    tool->rank = rank_of(registry, pool);
     tool->spec = *spec;
     tool->spec.name = arena_copy(registry->arena, spec->name);
     tool->spec.description = arena_copy(registry->arena, spec->description);
@@ -131,22 +182,36 @@ static struct tool *make_tool(struct registry *registry, struct pool *pool,
     return tool;
 }
 
-/* Counts what `specs` would add and change, or returns why they cannot be taken. */
-static const char *examine(const struct tool_table *old, struct pool *pool,
-                           const struct tool_spec *specs, size_t count, size_t *out_changes)
+/* Counts what `specs` would add and change. False, and why, when they cannot be taken. */
+static bool examine(const struct tool_table *old, const struct pool *pool,
+                    const struct tool_spec *specs, size_t count, size_t *out_changes,
+                    char *out_fault)
 {
     size_t added = 0, changed = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct tool *known = table_find(old, specs[i].name);
-        if (!tool_name_valid(specs[i].name))
-            return "bad tool name";
-        if (known && known->pool != pool)
-            return "another pool has a tool of that name";
+        struct bytes name = specs[i].name;
+        if (!tool_name_valid(name)) {
+            snprintf(out_fault, TOOL_FAULT_MAX, "bad tool name: \"%.*s\"",
+                     name.len > TOOL_NAME_MAX ? TOOL_NAME_MAX : (int)name.len, name.data);
+            return false;
+        }
+        const struct tool *known = find(old, name, pool);
         added += !known;
         changed += known && !same(known, &specs[i]);
     }
     *out_changes = added + changed;
-    return old->count + added > REGISTRY_MAX_TOOLS ? "too many tools" : NULL;
+    if (old->count + added > REGISTRY_MAX_TOOLS)
+        snprintf(out_fault, TOOL_FAULT_MAX, "too many tools: more than %d", REGISTRY_MAX_TOOLS);
+    return old->count + added <= REGISTRY_MAX_TOOLS;
+}
+
+static size_t place_of(struct tool **tools, size_t count, struct bytes name,
+                       const struct pool *pool)
+{
+    size_t at = 0;
+    while (at < count && (tools[at]->pool != pool || !bytes_equal(tools[at]->spec.name, name)))
+        at++;
+    return at;
 }
 
 static void merge(struct registry *registry, const struct tool_table *old, struct pool *pool,
@@ -158,9 +223,7 @@ static void merge(struct registry *registry, const struct tool_table *old, struc
     if (kept)
         memcpy(tools, old->sorted, kept * sizeof tools[0]);
     for (size_t i = 0; i < count; i++) {
-        size_t at = 0;
-        while (at < kept && !bytes_equal(tools[at]->spec.name, specs[i].name))
-            at++;
+        size_t at = place_of(tools, kept, specs[i].name, pool);
         if (at == kept || !same(tools[at], &specs[i]))
             tools[at] = make_tool(registry, pool, &specs[i]);
         kept += at == kept;
@@ -168,15 +231,50 @@ static void merge(struct registry *registry, const struct tool_table *old, struc
     publish(registry, tools, kept);
 }
 
-const char *registry_announce(struct registry *registry, struct pool *pool,
-                              const struct tool_spec *specs, size_t count)
+/* One line for all tools, each with the pool whose tool it is for callers that name no pool. */
+static void report_shared(const struct tool_table *old, const struct tool_table *new,
+                          const struct pool *pool, const struct tool_spec *specs, size_t count)
+{
+    struct buffer names = {0};
+    for (size_t i = 0; i < count; i++) {
+        size_t sharers;
+        struct tool **tools = tool_table_find(new, specs[i].name, &sharers);
+        if (sharers < 2 || find(old, specs[i].name, pool) || names.len > NAMES_SHOWN)
+            continue;
+        buffer_add_string(&names, names.len ? ", " : "");
+        buffer_add(&names, specs[i].name);
+        buffer_printf(&names, " (%s)", pool_name(tools[0]->pool));
+    }
+    if (names.len) {
+        buffer_add(&names, (struct bytes){"", 1});
+        log_event(LOG_WARNING,
+                  "tools of several pools: callers that name none get the first pool's",
+                  LOG_STR("pool", pool_name(pool)), LOG_STR("tools", names.data), LOG_END);
+    }
+    buffer_deinit(&names);
+}
+
+void registry_enlist(struct registry *registry, const struct pool *pool)
+{
+    pthread_mutex_lock(&registry->lock);
+    if (registry->pool_count == REGISTRY_MAX_POOLS)
+        abort();
+    registry->pools[registry->pool_count++] = pool;
+    pthread_mutex_unlock(&registry->lock);
+}
+
+bool registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs,
+                       size_t count, char *out_fault)
 {
     pthread_mutex_lock(&registry->lock);
     const struct tool_table *old = registry_table(registry);
     size_t changes = 0;
-    const char *fault = examine(old, pool, specs, count, &changes);
-    if (!fault && changes)
+    bool fine = examine(old, pool, specs, count, &changes, out_fault);
+    if (fine && changes)
         merge(registry, old, pool, specs, count);
+    const struct tool_table *new = registry_table(registry);
     pthread_mutex_unlock(&registry->lock);
-    return fault;
+    if (new != old)
+        report_shared(old, new, pool, specs, count);
+    return fine;
 }

@@ -2,7 +2,9 @@
  *
  * Workers announce their tools when they become ready. Looking up is lock-free, since every request
  * does it; announcing publishes a new table. A tool, once published, lives as long as the registry.
- */
+ *
+ * Several pools may have a tool of the same name. It then is that of the pool which was enlisted
+ * first, whoever announces first; the others' can be had by naming the pool. */
 #ifndef SNAKEPIT_POOL_TOOL_H
 #define SNAKEPIT_POOL_TOOL_H
 
@@ -12,7 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TOOL_NAME_MAX = 64, REGISTRY_MAX_TOOLS = 10000 };
+enum {
+    TOOL_NAME_MAX = 64,
+    TOOL_FAULT_MAX = 160,
+    REGISTRY_MAX_TOOLS = 10000,
+    REGISTRY_MAX_POOLS = 16
+};
 
 struct pool;
 
@@ -28,16 +35,17 @@ struct tool_spec {
 struct tool {
     struct tool_spec spec;  /* immutable */
     struct pool *pool;      /* that runs it */
+    unsigned rank;          /* of the pool, the lowest goes first */
     uint64_t run_median_us; /* estimate, 0 before the first; guarded likewise */
     uint64_t run_ewma_us;   /* measured run time, 0 before the first; guarded by the pool's lock */
 };
 
-/* An immutable view of all tools, sorted by name. */
+/* An immutable view of all tools, sorted by name, and for one name by the rank of their pools. */
 struct tool_table {
     size_t count;
     struct tool **sorted;
     size_t bucket_mask;
-    struct tool **buckets;
+    struct tool ***buckets; /* into `sorted`, to the first of each name */
 };
 
 struct registry;
@@ -46,15 +54,22 @@ struct registry;
 struct registry *registry_new(void) __attribute__((returns_nonnull));
 void registry_free(struct registry **registry);
 
-/* Adds or replaces tools of `pool`. What is the same already is left as it is, with its
- * measurements. Returns NULL, or a static reason and nothing changed: a bad name, a name that
- * another pool has, too many tools. Any thread. */
-const char *registry_announce(struct registry *registry, struct pool *pool,
-                              const struct tool_spec *specs, size_t count)
-    __attribute__((warn_unused_result));
+/* Gives the pool, of which only the address matters, its rank: behind those that are there. At most
+ * REGISTRY_MAX_POOLS; before it announces anything. */
+void registry_enlist(struct registry *registry, const struct pool *pool);
 
-/* The tool of that name, or NULL. Any thread, lock-free. */
-struct tool *registry_find(const struct registry *registry, struct bytes name);
+/* Adds or replaces tools of `pool`. What is the same already is left as it is, with its
+ * measurements. A name that another pool has too is logged, once. False, nothing changed and the
+ * reason in out_fault (TOOL_FAULT_MAX bytes): a bad name, too many tools. Any thread. */
+bool registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs,
+                       size_t count, char *out_fault) __attribute__((warn_unused_result));
+
+/* The tool of that name, or NULL; of that pool, unless it is NULL. Any thread, lock-free. */
+struct tool *registry_find(const struct registry *registry, struct bytes name,
+                           const struct pool *pool);
+
+/* Those of that name, in the order of their pools, and how many; NULL when there is none. */
+struct tool **tool_table_find(const struct tool_table *table, struct bytes name, size_t *out_count);
 
 /* The tools at this moment; valid as long as the registry. Any thread, lock-free. */
 const struct tool_table *registry_table(const struct registry *registry);

@@ -126,7 +126,6 @@ static void refuse_unknown_tool(struct exchange *exchange, struct bytes name,
 static struct tool *resolve(struct exchange *exchange, const struct invocation_request *request)
 {
     const struct gateway *gateway = gateway_of(exchange);
-    struct tool *tool = registry_find(gateway->registry, request->tool);
     const struct pool *pool = request->pool.len ? gateway_find_pool(gateway, request->pool) : NULL;
     if (request->pool.len && !pool) {
         problem_respond(exchange, &(struct problem){.status = 404,
@@ -135,10 +134,10 @@ static struct tool *resolve(struct exchange *exchange, const struct invocation_r
                                                     .detail = "there is no pool of that name"});
         return NULL;
     }
-    if (tool && (!pool || tool->pool == pool))
-        return tool;
-    refuse_unknown_tool(exchange, request->tool, pool);
-    return NULL;
+    struct tool *tool = registry_find(gateway->registry, request->tool, pool);
+    if (!tool)
+        refuse_unknown_tool(exchange, request->tool, pool);
+    return tool;
 }
 
 /* --- time limits and urgency --- */

@@ -76,8 +76,9 @@ struct program {
     _Atomic unsigned connections;
 };
 _Static_assert((int)CONFIG_POOLS_MAX <= (int)GATEWAY_MAX_POOLS &&
-                   (int)CONFIG_POOLS_MAX <= (int)RUNDIR_SOCKETS,
-               "each pool needs a place and a socket");
+                   (int)CONFIG_POOLS_MAX <= (int)RUNDIR_SOCKETS &&
+                   (int)CONFIG_POOLS_MAX <= (int)REGISTRY_MAX_POOLS,
+               "each pool needs a place, a socket and a rank");
 
 /* --- what the pool reports --- */
 

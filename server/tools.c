@@ -8,17 +8,22 @@
 #include "server/media.h"
 #include "server/problem.h"
 
-static void add_tool(struct buffer *text, const struct tool *tool)
+/* `tools`: all of one name, the one that is called first. */
+static void add_tool(struct buffer *text, struct tool *const *tools, size_t count)
 {
+    const struct tool *tool = tools[0];
     buffer_add_string(text, "{\"name\":");
     buffer_add_json_string(text, tool->spec.name);
     buffer_add_string(text, ",\"description\":");
     buffer_add_json_string(text, tool->spec.description);
     buffer_printf(text, ",\"pool\":\"%s\",\"schema\":", pool_name(tool->pool));
     buffer_add(text, tool->spec.schema);
-    buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s}",
+    buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s",
                   tool->spec.streaming ? "true" : "false",
                   tool->spec.idempotent ? "true" : "false");
+    for (size_t i = 1; i < count; i++)
+        buffer_printf(text, "%s\"%s\"", i == 1 ? ",\"also_in\":[" : ",", pool_name(tools[i]->pool));
+    buffer_add_string(text, count > 1 ? "]}" : "}");
 }
 
 void tools_list(struct exchange *exchange)
@@ -26,9 +31,10 @@ void tools_list(struct exchange *exchange)
     const struct tool_table *table = registry_table(gateway_of(exchange)->registry);
     struct buffer text = {0};
     buffer_add_string(&text, "{\"tools\":[");
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0, count; i < table->count; i += count) {
+        struct tool **tools = tool_table_find(table, table->sorted[i]->spec.name, &count);
         buffer_add_string(&text, i ? "," : "");
-        add_tool(&text, table->sorted[i]);
+        add_tool(&text, tools, count);
     }
     buffer_add_string(&text, "]}");
     document_respond(exchange, "application/json", &text);
@@ -41,15 +47,17 @@ static struct bytes name_of(struct exchange *exchange)
 
 void tools_get(struct exchange *exchange)
 {
-    const struct tool *tool = registry_find(gateway_of(exchange)->registry, name_of(exchange));
+    size_t count;
+    struct tool **tools =
+        tool_table_find(registry_table(gateway_of(exchange)->registry), name_of(exchange), &count);
     struct buffer text = {0};
-    if (!tool) {
+    if (!tools) {
         problem_respond(exchange, &(struct problem){.status = 404,
                                                     .code = "tool_not_found",
                                                     .detail = "there is no tool of that name"});
         return;
     }
-    add_tool(&text, tool);
+    add_tool(&text, tools, count);
     document_respond(exchange, "application/json", &text);
 }
 

@@ -172,3 +172,33 @@ def test_pools_are_shown_each_for_itself(start_gateway, tmp_path: Path) -> None:
         time.sleep(1)
         assert client.post("/tools/echo", json={}).status_code == 200
         assert get(gateway, "/pools/main")["breaker"] == {"state": "closed", "opened": 1}
+
+
+def test_a_tool_of_two_pools_is_that_of_the_first_whichever_starts_first(
+    start_gateway, tmp_path: Path
+) -> None:
+    """The first pool is slow to load; the second has the name until then."""
+    slow = "import time\ntime.sleep(1.5)\n" + CODE.format(number=1)
+    (tmp_path / "slow_pool.py").write_text(slow)
+    (tmp_path / "quick_pool.py").write_text(CODE.format(number=2))
+    config = tmp_path / "snakepit.yaml"
+    config.write_text(
+        "pools: [{name: slow, adapter: slow_pool, workers: 1},"
+        " {name: quick, adapter: quick_pool, workers: 2}]"
+    )
+    gateway = start_gateway("--config", str(config), env={"PYTHONPATH": str(tmp_path)})
+    wait_for(lambda: get(gateway, "/tools/version").get("also_in") == ["quick"])
+    assert get(gateway, "/tools/version")["pool"] == "slow"
+    assert [each["name"] for each in get(gateway, "/tools")["tools"]] == ["version"]
+    answers = {
+        pool: httpx.post(gateway.url + "/execute", json={"tool": "version", **pool_of}).json()
+        for pool, pool_of in {"": {}, "slow": {"pool": "slow"}, "quick": {"pool": "quick"}}.items()
+    }
+    assert {pool: answer["result"] for pool, answer in answers.items()} == {
+        "": 1,
+        "slow": 1,
+        "quick": 2,
+    }
+    reports = [line for line in gateway.log().splitlines() if "tools of several pools" in line]
+    assert len(reports) == 1, reports
+    assert '"tools":"version (slow)"' in reports[0]

@@ -111,9 +111,10 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
     fake->registry = registry_new();
     fake->pool = pool_new(&options, fake->registry, &fake->runtime,
                           (struct observer){.ops = &observer, .context = fake});
-    ck_assert_ptr_null(registry_announce(fake->registry, fake->pool, specs, 2));
-    fake->tool = registry_find(fake->registry, BYTES("echo"));
-    fake->slow = registry_find(fake->registry, BYTES("slow"));
+    char fault[TOOL_FAULT_MAX];
+    ck_assert(registry_announce(fake->registry, fake->pool, specs, 2, fault));
+    fake->tool = registry_find(fake->registry, BYTES("echo"), NULL);
+    fake->slow = registry_find(fake->registry, BYTES("slow"), NULL);
     pool_start(fake->pool);
 }
 

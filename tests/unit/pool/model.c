@@ -424,9 +424,10 @@ void model_init(struct model *model, unsigned seed)
         pool_new(&options, model->registry, &model->runtime, (struct observer){.ops = &observer});
     model->pool->seats = MODEL_SEATS;
     model->pool->random = seed + 1;
-    HOLDS(!registry_announce(model->registry, model->pool, specs, 2));
-    model->tools[0] = registry_find(model->registry, BYTES("echo"));
-    model->tools[1] = registry_find(model->registry, BYTES("slow"));
+    char fault[TOOL_FAULT_MAX];
+    HOLDS(registry_announce(model->registry, model->pool, specs, 2, fault));
+    model->tools[0] = registry_find(model->registry, BYTES("echo"), NULL);
+    model->tools[1] = registry_find(model->registry, BYTES("slow"), NULL);
     pool_start(model->pool);
 }
 
