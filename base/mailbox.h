@@ -9,6 +9,10 @@
 /* Sits in the object that is posted. An object is in one mailbox at a time. */
 struct mail {
     struct mail *next;
+    /* What the reader does with it, set by whoever made the object; so a mailbox can carry several
+     * kinds. NULL where the mailbox carries one kind, whose reader knows. The object may be gone
+     * afterwards. */
+    void (*open)(struct mail *mail);
 };
 
 #define MAIL_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))

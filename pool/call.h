@@ -136,11 +136,11 @@ struct call {
      * not block. The bytes are borrowed. */
     void (*on_emission)(struct call *call, const struct emission *emission);
 
-    struct mailbox *home; /* where the answer is posted */
+    struct mailbox *home; /* where the answer is posted, as `mail` */
     void *context;        /* the caller's; used by the owner of `home` only */
 
     /* To be read by the caller once the call has been posted. */
-    struct mail mail;
+    struct mail mail; /* mail.open is the caller's */
     struct call_outcome outcome;
 
     /* The pool's, under its lock. */

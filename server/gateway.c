@@ -1,7 +1,6 @@
 #include "server/gateway.h"
 
 #include "server/handlers.h"
-#include "server/invocation.h"
 
 /* One byte: a body where none is expected is refused rather than read. And what is enough for a
  * small document of settings. */
@@ -50,12 +49,6 @@ struct bridge *gateway_bridge_of(const struct gateway *gateway, const struct poo
     return gateway->bridges[i];
 }
 
-static void on_mail(struct reactor *reactor, struct mail *mail)
-{
-    (void)reactor;
-    invocation_finish(MAIL_OWNER(mail, struct call, mail));
-}
-
 static void on_turn_end(struct reactor *reactor)
 {
     const struct gateway *gateway = reactor_context(reactor);
@@ -63,4 +56,4 @@ static void on_turn_end(struct reactor *reactor)
         pool_flush(gateway->pools[i]);
 }
 
-const struct reactor_hooks gateway_hooks = {.on_mail = on_mail, .on_turn_end = on_turn_end};
+const struct reactor_hooks gateway_hooks = {.on_turn_end = on_turn_end};

@@ -41,6 +41,16 @@ static struct bytes plain_header(struct exchange *exchange, const char *name, si
     return value.len ? arena_copy(exchange->arena, value) : value;
 }
 
+/* The call has ended. The mail came with a reference. */
+static void on_mail(struct mail *mail)
+{
+    struct call *call = MAIL_OWNER(mail, struct call, mail);
+    struct invocation *invocation = call->context;
+    if (invocation)
+        outcome_respond(invocation->exchange, call, invocation->shape);
+    call_unref(&call);
+}
+
 static struct call *make_call(struct exchange *exchange, const struct invocation_request *request,
                               struct tool *tool)
 {
@@ -65,6 +75,7 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     if (request->priority.given)
         call->priority = request->priority.value;
     call->home = reactor_inbox(exchange->reactor);
+    call->mail.open = on_mail;
     return call;
 }
 
@@ -199,12 +210,4 @@ void invocation_start(struct exchange *exchange, const struct invocation_request
     exchange->on_gone = on_gone;
     exchange->on_end = on_end;
     pool_submit(tool->pool, invocation->call);
-}
-
-void invocation_finish(struct call *call)
-{
-    struct invocation *invocation = call->context;
-    if (invocation)
-        outcome_respond(invocation->exchange, call, invocation->shape);
-    call_unref(&call);
 }

@@ -30,8 +30,4 @@ struct invocation_request {
 void invocation_start(struct exchange *exchange, const struct invocation_request *request,
                       enum result_shape shape);
 
-/* A call that was posted to a reactor's inbox has ended. Takes the reference that came with the
- * mail. */
-void invocation_finish(struct call *call);
-
 #endif

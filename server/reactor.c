@@ -42,7 +42,7 @@ static void hand_out_mail(struct reactor *reactor)
     while (mail) {
         struct mail *next = mail->next;
         reactor_worked(reactor);
-        reactor->hooks.on_mail(reactor, mail);
+        mail->open(mail);
         mail = next;
     }
 }
@@ -93,6 +93,10 @@ static void on_second(uv_timer_t *timer)
 {
     struct reactor *reactor = timer->data;
     uint64_t now = reactor_now_us(reactor);
+    if (reactor->hooks.on_second && now - reactor->second_us >= SWEEP_MS * UINT64_C(1000)) {
+        reactor->second_us = now;
+        reactor->hooks.on_second(reactor);
+    }
     listener_sweep(reactor->listener, now);
     http1_sweep(reactor->http1, now);
     http2_sweep(reactor->http2, now);

@@ -21,9 +21,10 @@ struct reactor;
 
 /* What the owner of the reactors hooks in. All run on the reactor's thread. */
 struct reactor_hooks {
-    void (*on_mail)(struct reactor *reactor, struct mail *mail); /* one object from the inbox */
     void (*on_turn_end)(
         struct reactor *reactor); /* after a turn that did work, before sleep; may be NULL */
+    void (*on_second)(
+        struct reactor *reactor); /* once a second, while it drains too; may be NULL */
     void *context;                /* reactor_context() gives it back */
 };
 
@@ -52,8 +53,8 @@ void reactor_join(struct reactor *reactor);
 /* After reactor_join(), or without reactor_start(). */
 void reactor_free(struct reactor **reactor);
 
-/* Where other threads post what this reactor's on_mail shall see. Posting after reactor_join() is
- * for nobody. */
+/* Where other threads post what shall be opened (mail->open) on this reactor's thread. Posting
+ * after reactor_join() is for nobody. */
 struct mailbox *reactor_inbox(struct reactor *reactor);
 
 /* What it was made with. */

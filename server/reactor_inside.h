@@ -18,11 +18,12 @@ struct reactor {
 
     uv_thread_t thread;
     uv_loop_t loop;
-    uv_async_t wake;   /* any thread sends: mail, or a changed wish */
-    uv_prepare_t turn; /* the end of a turn, before the loop sleeps */
-    uv_idle_t again;   /* active when the next turn must not sleep */
-    uv_timer_t second; /* sweeps time-outs */
-    bool worked;       /* something happened in this turn */
+    uv_async_t wake;    /* any thread sends: mail, or a changed wish */
+    uv_prepare_t turn;  /* the end of a turn, before the loop sleeps */
+    uv_idle_t again;    /* active when the next turn must not sleep */
+    uv_timer_t second;  /* sweeps time-outs; faster while draining */
+    uint64_t second_us; /* of the last hooks.on_second */
+    bool worked;        /* something happened in this turn */
 
     struct listener *listener;
     struct http1 *http1;

@@ -78,11 +78,20 @@ static inline void site_now(struct exchange *exchange)
     site_answer(exchange, BYTES("now"));
 }
 
+static inline void site_finish_job(struct mail *mail)
+{
+    struct job *job = MAIL_OWNER(mail, struct job, mail);
+    if (job->exchange)
+        site_answer(job->exchange, BYTES("later"));
+    free(job);
+}
+
 /* The query is how long it takes, in milliseconds. */
 static inline void site_later(struct exchange *exchange)
 {
     site_note(exchange);
     struct job *job = MEM_NEW(struct job);
+    job->mail.open = site_finish_job;
     job->exchange = exchange;
     if (exchange->query.len > 0)
         job->wait_ms = (unsigned)atoi(arena_string(exchange->arena, exchange->query));
@@ -121,15 +130,6 @@ static inline void site_parts(struct exchange *exchange)
     exchange_respond(exchange, &response);
 }
 
-static inline void site_on_mail(struct reactor *reactor, struct mail *mail)
-{
-    (void)reactor;
-    struct job *job = MAIL_OWNER(mail, struct job, mail);
-    if (job->exchange)
-        site_answer(job->exchange, BYTES("later"));
-    free(job);
-}
-
 /* --- life --- */
 
 static inline void site_wake_helper(void *context)
@@ -166,7 +166,7 @@ static inline void site_start(struct http_options options)
         {"GET", "/big", site_send_big, 0, 0},
         {"GET", "/parts", site_parts, 0, 0},
     };
-    static const struct reactor_hooks hooks = {.on_mail = site_on_mail};
+    static const struct reactor_hooks hooks = {0};
     int fd;
     char error[256];
     ck_assert_msg(listener_open("localhost", 0, 1, &fd, &site.port, error, sizeof(error)), "%s",
