@@ -83,7 +83,14 @@ struct worker_exit {
     int signal;        /* that killed it, or 0 */
     int code;          /* exit code when signal is 0 */
     const char *cause; /* "segfault", "abort", "killed", "exit", "disconnected", …; static */
+    const char *why;   /* the gateway ended it before its time; static, or NULL */
 };
+
+/* Nothing that ran in the worker is to blame for its end. */
+static inline bool worker_exit_is_nobodys(const struct worker_exit *exit)
+{
+    return exit->expected || exit->outside;
+}
 
 /* A tool's exception as the worker reports it. */
 struct call_failure {

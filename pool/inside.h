@@ -33,9 +33,9 @@ struct pool {
 
     struct worker *workers; /* options' most, and some more for replacements */
     unsigned seats;
-    struct list free; /* READY workers with a free slot, the one that became free last first: its
-                         caches are warm */
-    unsigned wanted;  /* workers that are to last */
+    struct list free;  /* READY workers with a free slot, in the order in which they are chosen */
+    unsigned retrying; /* calls that are QUEUED, but wait for their retry and not in `queue` */
+    unsigned wanted;   /* workers that are to last */
     uint64_t next_number;
     uint64_t reload_number;  /* workers up to this one are replaced by the last reload */
     unsigned early_deaths;   /* in a row: processes that died before they did anything */

@@ -29,6 +29,7 @@ struct pool_options pool_defaults(void)
         .retry = RETRY_IDEMPOTENT,
         .max_retries = 1,
         .retry_backoff_us = {50000, 100000, 200000, 200000, 200000},
+        .taint_us = UINT64_C(60000000),
         .poison_after = 3,
         .poison_ttl_us = UINT64_C(3600000000),
         .breaker_threshold = 5,
@@ -265,9 +266,9 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
 {
     struct inflight *entry = worker_find(worker, from->call_id);
     struct call *call = entry ? entry->call : NULL;
-    if (entry && (!from->failed || from->started))
-        schedule_measure(pool, entry->tool, from->run_us);
     if (call) {
+        if (!from->failed || from->started)
+            schedule_measure(pool, call->tool, from->run_us);
         call->outcome.body = from->body;
         call->outcome.content_type = from->content_type;
         call->outcome.failure = from->failure;
@@ -339,6 +340,7 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         memcpy(id, worker->id, sizeof id);
         pid = worker->pid;
         cause.expected = exit->expected || worker->leaving;
+        cause.why = worker->killed_for;
         lost = staff_gone(pool, worker, &cause, started, now_us, &effects);
         if (pool->state == POOL_FAILED)
             end_queued(pool, CALL_END_NO_WORKERS, &effects);
@@ -387,29 +389,46 @@ uint64_t pool_tick(struct pool *pool)
     return next_us;
 }
 
-const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,
-                        unsigned spare)
+static unsigned unless_kept(unsigned given, unsigned present)
 {
-    struct effects effects;
+    return given == POOL_KEEP ? present : given;
+}
+
+/* NULL, or why not. */
+static const char *set_size(struct pool *pool, unsigned min_workers, unsigned max_workers,
+                            unsigned spare)
+{
+    struct pool_options *options = &pool->options;
+    min_workers = unless_kept(min_workers, options->min_workers);
+    max_workers = unless_kept(max_workers, options->max_workers);
+    spare = unless_kept(spare, options->spare);
     if (max_workers < 1 || max_workers > POOL_MAX_WORKERS)
         return "max must be from 1 to 150";
     if (min_workers > max_workers)
         return "min must not be above max";
     if (spare > max_workers)
         return "spare must not be above max";
-    uint64_t now_us = pool_enter(pool, &effects);
-    pool->options.min_workers = min_workers;
-    pool->options.max_workers = max_workers;
-    pool->options.spare = spare;
+    options->min_workers = min_workers;
+    options->max_workers = max_workers;
+    options->spare = spare;
     if (pool->wanted < min_workers)
         pool->wanted = min_workers;
     if (pool->wanted > max_workers)
         pool->wanted = max_workers;
-    bool started = note_started(pool);
+    return NULL;
+}
+
+const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,
+                        unsigned spare)
+{
+    struct effects effects;
+    uint64_t now_us = pool_enter(pool, &effects);
+    const char *why = set_size(pool, min_workers, max_workers, spare);
+    bool started = !why && note_started(pool);
     leave_balancing(pool, now_us, &effects);
     if (started)
         tell_started(pool);
-    return NULL;
+    return why;
 }
 
 bool pool_recycle(struct pool *pool, struct bytes worker_id)

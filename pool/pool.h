@@ -22,6 +22,7 @@
 #include "pool/tool.h"
 #include "pool/worker.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -59,8 +60,9 @@ struct pool_options {
     unsigned max_retries;                        /* 0 to POOL_RETRIES_MAX */
     uint64_t retry_backoff_us[POOL_RETRIES_MAX]; /* before the first, second, … retry */
     unsigned poison_after;                       /* workers a request may kill; 0: any number */
-    uint64_t poison_ttl_us;                      /* after which that is forgotten; 0: never */
-    unsigned breaker_threshold;                  /* lost calls in a row; 0: no breaker */
+    uint64_t taint_us; /* for so long the replacement of a crashed worker is chosen last; 0: not */
+    uint64_t poison_ttl_us;     /* after which that is forgotten; 0: never */
+    unsigned breaker_threshold; /* lost calls in a row; 0: no breaker */
     uint64_t breaker_open_us;
 
     uint64_t worker_max_age_us;   /* 0: any */
@@ -76,9 +78,8 @@ struct pool_options {
 
 /* name "default", one worker, queue 1,000, 10 s in the queue, 300 s run, 300 s in all, 1 s a
  * priority level, streams 900 s, 1 ms ahead, 5 s of grace; one retry of idempotent calls after 50
- * ms; poisonous after 3, for an hour; breaker of 5 losses and 30 s; no recycling, 10 % jitter, 2 s
- * to leave;
- * target 100 ms, idle 30 s; the monotonic clock. */
+ * ms; a minute of taint; poisonous after 3, for an hour; breaker of 5 losses and 30 s; no
+ * recycling, 10 % jitter, 2 s to leave; target 100 ms, idle 30 s; the monotonic clock. */
 struct pool_options pool_defaults(void);
 
 /* Borrows all but the options. Its tools come behind those of pools of `registry` made before.
@@ -148,6 +149,9 @@ uint64_t pool_tick(struct pool *pool);
 
 /* --- for operators --- */
 
+/* Stands for a number that is to stay as it is. */
+#define POOL_KEEP UINT_MAX
+
 /* Changes how many workers there may be. NULL, or why not (static) and nothing changed. */
 const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,
                         unsigned spare) __attribute__((warn_unused_result));
@@ -190,9 +194,11 @@ struct pool_view {
     unsigned min_workers, max_workers, spare;
     unsigned workers_wanted;
     unsigned workers[WORKER_STATES];
-    unsigned queue_depth;
+    unsigned queue_depth; /* calls that wait */
+    unsigned retrying;    /* of these, how many wait for another try after their worker died */
     unsigned queue_limit;
-    uint64_t queue_oldest_us; /* how long the oldest has waited; 0 when nobody waits */
+    uint64_t queue_oldest_us; /* how long the oldest has waited, retries left aside; 0 when nobody
+                                 waits */
     uint64_t queue_wait_us;   /* moving average of the wait, alpha 0.2 */
     unsigned inflight;        /* calls that workers have */
     enum breaker_state breaker;
@@ -222,6 +228,7 @@ struct worker_view {
     unsigned slots;
     unsigned inflight;
     bool retiring;
+    bool tainted; /* chosen last, since it replaces one that crashed */
     uint64_t calls_done;
     uint64_t resident;   /* bytes; 0 when not measured yet */
     uint64_t age_us;     /* since it was asked for */
@@ -246,6 +253,9 @@ struct call_view {
 
 /* Writes up to `max` live calls, oldest first; returns how many. */
 unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max);
+
+/* Writes down the oldest live call of that request id. False: there is none. */
+bool pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view);
 
 const char *pool_state_name(enum pool_state state);
 

@@ -44,13 +44,26 @@ static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t n
                          struct effects *effects)
 {
     (void)effects;
+    pool->retrying--;
     join_queue(pool, LIST_OWNER(timer, struct call, timer), true, now_us);
+}
+
+/* A call that had finished when its worker died says nothing of why it died; and a death is one
+ * loss, however many answers went down with it. A worker that we or somebody else killed says
+ * nothing of the calls it had. */
+static enum breaker_verdict verdict_of(const struct call *call, enum call_end end,
+                                       enum call_executed executed)
+{
+    const struct worker_exit *exit = &call->outcome.crash;
+    if (end == CALL_END_RESULT || end == CALL_END_FAILURE)
+        return BREAKER_SUCCESS;
+    bool ran = end == CALL_END_CRASH && executed == EXECUTED_MAYBE && !worker_exit_is_nobodys(exit);
+    return ran || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
 }
 
 void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
 {
-    breaker_note(&pool->breaker,
-                 call->outcome.executed == EXECUTED_MAYBE ? BREAKER_LOSS : BREAKER_NEITHER,
+    breaker_note(&pool->breaker, verdict_of(call, CALL_END_CRASH, call->outcome.executed),
                  call->trial, now_us);
     call->trial = false;
     call_move(call, CALL_QUEUED);
@@ -59,6 +72,7 @@ void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uin
     heap_set(&pool->timers, &call->timer.node, sooner(now_us + after_us, call->deadline_us));
     call->retries++;
     pool->retries++;
+    pool->retrying++;
 }
 
 /* A call that waits for its retry is queued, but in no list. */
@@ -66,22 +80,14 @@ static void leave_queue(struct pool *pool, struct call *call)
 {
     if (!list_empty(&call->place))
         queue_remove(&pool->queue, call);
-}
-
-/* A call that had finished when its worker died says nothing of why it died; and a death is one
- * loss, however many answers went down with it. */
-static enum breaker_verdict verdict_of(enum call_end end, enum call_executed executed)
-{
-    if (end == CALL_END_RESULT || end == CALL_END_FAILURE)
-        return BREAKER_SUCCESS;
-    bool ran = end == CALL_END_CRASH && executed == EXECUTED_MAYBE;
-    return ran || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
+    else if (call->state == CALL_QUEUED)
+        pool->retrying--;
 }
 
 void schedule_end(struct pool *pool, struct call *call, enum call_end end,
                   enum call_executed executed, struct effects *effects)
 {
-    enum breaker_verdict verdict = verdict_of(end, executed);
+    enum breaker_verdict verdict = verdict_of(call, end, executed);
     if (call->state != CALL_NEW)
         breaker_note(&pool->breaker, verdict, call->trial,
                      verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
@@ -119,6 +125,7 @@ static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t 
         return;
     }
     worker->leaving = true;
+    worker->killed_for = "another call on it could not be interrupted";
     if (worker->state == WORKER_READY)
         worker_move(worker, WORKER_DRAINING);
     schedule_reconsider(pool, worker);
@@ -188,7 +195,8 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
         *out_end = CALL_END_NO_WORKERS;
     else if (poison_blocks(&pool->poison, call))
         *out_end = CALL_END_POISON;
-    else if (pool->queue.depth >= pool->options.queue_limit && !needs_no_queue(pool))
+    else if (pool->queue.depth + pool->retrying >= pool->options.queue_limit &&
+             !needs_no_queue(pool))
         *out_end = CALL_END_SATURATED;
     else if (is_hopeless(pool, call, now_us))
         *out_end = CALL_END_UNREACHABLE;
@@ -210,14 +218,27 @@ unsigned schedule_retry_after(const struct pool *pool)
 
 /* --- dispatch --- */
 
+/* Whether one worker with a free slot is chosen before the other: not where a worker has crashed,
+ * if it can be helped; where fewer calls are; and of equals the one that became so last, whose
+ * caches are warm. */
+static bool is_chosen_before(const struct worker *latest, const struct worker *other)
+{
+    bool tainted = worker_is_tainted(latest);
+    if (tainted != worker_is_tainted(other))
+        return !tainted;
+    return latest->inflight_count <= other->inflight_count;
+}
+
 void schedule_reconsider(struct pool *pool, struct worker *worker)
 {
-    bool listed = !list_empty(&worker->free_place);
-    bool free = worker->state == WORKER_READY && worker->inflight_count < worker->slots;
-    if (free && !listed)
-        list_push_front(&pool->free, &worker->free_place);
-    else if (!free && listed)
-        list_remove(&worker->free_place);
+    list_remove(&worker->free_place);
+    if (worker->state != WORKER_READY || worker->inflight_count >= worker->slots)
+        return;
+    struct list *place = pool->free.next;
+    while (place != &pool->free &&
+           !is_chosen_before(worker, LIST_OWNER(place, struct worker, free_place)))
+        place = place->next;
+    list_insert_before(place, &worker->free_place);
 }
 
 static uint64_t cost(const struct tool *tool)
@@ -231,6 +252,13 @@ static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }
 
+static bool is_better_ahead(const struct worker *worker, const struct worker *other)
+{
+    if (worker_is_tainted(worker) != worker_is_tainted(other))
+        return worker_is_tainted(other);
+    return worker->backlog_us < other->backlog_us;
+}
+
 /* A worker with a free slot; else the busy one where the call would wait least, if that is short;
  * else NULL. */
 static struct worker *choose(struct pool *pool)
@@ -242,7 +270,7 @@ static struct worker *choose(struct pool *pool)
         return NULL;
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
-        if (may_send_ahead(pool, worker) && (!best || worker->backlog_us < best->backlog_us))
+        if (may_send_ahead(pool, worker) && (!best || is_better_ahead(worker, best)))
             best = worker;
     }
     return best;

@@ -81,13 +81,20 @@ static void start(struct pool *pool, struct worker *worker, uint64_t now_us,
     memcpy(effects->starts[effects->start_count++].id, worker->id, sizeof worker->id);
 }
 
+/* One where a worker has crashed comes first, so that its replacement sits there. */
 static struct worker *find_vacant(struct pool *pool)
 {
+    struct worker *vacant = NULL;
     for (unsigned i = 0; i < pool->seats; i++) {
-        if (pool->workers[i].state == WORKER_VACANT)
-            return &pool->workers[i];
+        struct worker *worker = &pool->workers[i];
+        if (worker->state != WORKER_VACANT)
+            continue;
+        if (worker_is_tainted(worker))
+            return worker;
+        if (!vacant)
+            vacant = worker;
     }
-    return NULL;
+    return vacant;
 }
 
 /* --- going --- */
@@ -377,17 +384,17 @@ static bool may_retry(const struct pool *pool, const struct call *call, uint64_t
 static bool lose(struct pool *pool, struct call *call, enum call_executed executed,
                  const struct worker_exit *exit, uint64_t now_us, struct effects *effects)
 {
-    if (executed == EXECUTED_MAYBE && !exit->expected && !exit->outside)
+    if (executed == EXECUTED_MAYBE && !worker_exit_is_nobodys(exit))
         poison_note(&pool->poison, call, now_us);
     if (call->state == CALL_DISPATCHED)
         call_move(call, CALL_RUNNING);
+    call->outcome.crash = *exit;
     if (may_retry(pool, call, now_us)) {
         call->inflight = NULL;
         call->outcome.executed = executed;
         schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
         return false;
     }
-    call->outcome.crash = *exit;
     call->outcome.run_us = now_us - call->inflight->sent_us;
     schedule_end(pool, call, CALL_END_CRASH, executed, effects);
     return true;
@@ -441,11 +448,30 @@ static void slow_down(struct pool *pool, uint64_t now_us)
     pool->start_after_us = now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US);
 }
 
+static void on_taint_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
+                          struct effects *effects)
+{
+    (void)now_us;
+    (void)effects;
+    schedule_reconsider(pool, LIST_OWNER(timer, struct worker, taint));
+}
+
+/* What made the worker crash may be there still: others are preferred to its replacement. */
+static void taint(struct pool *pool, struct worker *worker, uint64_t now_us)
+{
+    if (pool->options.taint_us == 0)
+        return;
+    worker->taint.fire = on_taint_over;
+    heap_set(&pool->timers, &worker->taint.node, now_us + pool->options.taint_us);
+}
+
 unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
     pool->crashes += !exit->expected;
+    if (!worker_exit_is_nobodys(exit))
+        taint(pool, worker, now_us);
     worker_end(worker);
     schedule_reconsider(pool, worker);
     if (was_useful(worker, now_us))

@@ -24,7 +24,8 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         .max_workers = pool->options.max_workers,
         .spare = pool->options.spare,
         .workers_wanted = pool->wanted,
-        .queue_depth = pool->queue.depth,
+        .queue_depth = pool->queue.depth + pool->retrying,
+        .retrying = pool->retrying,
         .queue_limit = pool->options.queue_limit,
         .queue_wait_us = pool->wait_us,
         .breaker = pool->breaker.state,
@@ -69,6 +70,7 @@ unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, 
             .pid = worker->pid,
             .slots = worker->slots,
             .inflight = worker->inflight_count,
+            .tainted = worker_is_tainted(worker),
             .retiring = worker->retiring || worker->outdated,
             .resident = worker->resident,
             .calls_done = worker->calls_done,
@@ -118,4 +120,20 @@ unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsi
     }
     pthread_mutex_unlock(&pool->lock);
     return count;
+}
+
+bool pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view)
+{
+    bool found = false;
+    pthread_mutex_lock(&pool->lock);
+    LIST_FOREACH (&pool->calls, node, next) {
+        const struct call *call = LIST_OWNER(node, struct call, known);
+        found = bytes_equal(call->request_id, request_id);
+        if (found) {
+            describe(call, pool->options.now_us(), out_view);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return found;
 }

@@ -74,6 +74,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->proven = false;
     worker->resident = 0;
     worker->leaving = false;
+    worker->killed_for = NULL;
 }
 
 void worker_end(struct worker *worker)
@@ -89,7 +90,6 @@ struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t 
     list_remove(&entry->order);
     entry->id = worker->next_sequence++ << 8 | (uint64_t)(entry - worker->inflight);
     entry->call = call;
-    entry->tool = call->tool;
     entry->cost_us = cost_us;
     entry->sent_us = now_us;
     list_push_back(&worker->sent, &entry->order);

@@ -34,7 +34,6 @@ struct inflight {
                     here. 0 = unused */
     struct worker *worker;
     struct call *call; /* the pool's reference; NULL once the caller was answered otherwise */
-    struct tool *tool;
     struct list order; /* in `sent`, oldest first, or in `unused` */
     struct pool_timer
         grace;        /* until when the worker may take to give up a call that nobody waits for */
@@ -47,6 +46,8 @@ struct worker {
     char id[WORKER_ID_MAX];
     enum worker_state state;
     struct list free_place; /* in the pool's list of workers with a free slot */
+    struct pool_timer
+        taint; /* until when whoever sits here is chosen last: the one before crashed */
     int pid;
     unsigned slots;
     uint64_t next_sequence;
@@ -59,8 +60,9 @@ struct worker {
     bool proven;            /* has answered a call */
     uint64_t max_calls;     /* UINT64_MAX: any number */
     uint64_t max_age_us;
-    uint64_t resident; /* bytes, as measured last */
-    bool leaving;      /* it was told to leave */
+    uint64_t resident;      /* bytes, as measured last */
+    bool leaving;           /* it was told to leave */
+    const char *killed_for; /* static; NULL unless it is killed though it has calls */
 
     struct inflight *inflight; /* INFLIGHT_MAX, owned; NULL while VACANT */
     struct list sent;
@@ -84,6 +86,11 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
 
 /* The process is gone and its calls have been dealt with: gives the room back. */
 void worker_end(struct worker *worker);
+
+static inline bool worker_is_tainted(const struct worker *worker)
+{
+    return heap_holds(&worker->taint.node);
+}
 
 static inline bool worker_is(const struct worker *worker, struct worker_ref ref)
 {

@@ -10,9 +10,6 @@
 /* Calls of a pool that are listed, the oldest. */
 enum { LISTED_MAX = 1000 };
 
-/* Calls that may come between counting and copying, or that wait for another try. */
-enum { COPY_SLACK = 256 };
-
 static const char *state_name(enum call_state state)
 {
     static const char *const names[] = {
@@ -77,17 +74,11 @@ static void refuse_unknown(struct exchange *exchange)
 /* Adds the oldest call of that id in the pool; false, and nothing added, when there is none. */
 static bool add_call_named(struct buffer *text, struct pool *pool, struct bytes id)
 {
-    struct pool_view whole;
-    pool_look(pool, &whole);
-    unsigned max = whole.queue_depth + whole.inflight + COPY_SLACK;
-    struct call_view *views = mem_array(max, sizeof *views);
-    unsigned count = pool_look_at_calls(pool, views, max), at = 0;
-    while (at < count && !bytes_equal(bytes_of(views[at].request_id), id))
-        at++;
-    if (at < count)
-        add_call(text, pool_name(pool), &views[at]);
-    free(views);
-    return at < count;
+    struct call_view view;
+    if (!pool_look_at_call(pool, id, &view))
+        return false;
+    add_call(text, pool_name(pool), &view);
+    return true;
 }
 
 void calls_get(struct exchange *exchange)

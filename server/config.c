@@ -50,7 +50,6 @@ struct pool_config *config_add_pool(struct config *config)
         .adapter = "snakepit_bridge.demo.Demo",
         .preload = "",
         .crash_barrier = true,
-        .taint_us = UINT64_C(60000000),
         .start_timeout_us = UINT64_C(60000000),
         .heartbeat_us = UINT64_C(2000000),
         .stall_after_us = UINT64_C(5000000),
@@ -305,6 +304,7 @@ bool config_finish(struct config *config, struct config_fault *out_fault)
         if (!pool->crash_barrier) {
             pool->options.retry = RETRY_NEVER;
             pool->options.poison_after = 0;
+            pool->options.taint_us = 0;
         }
     }
     if (config->http.h1_memory < config->http.head_limit + config->http.head_limit / 8)

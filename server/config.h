@@ -64,8 +64,7 @@ struct pool_config {
     enum worker_profile profile;
     unsigned slots; /* calls a worker runs at once */
     enum timeout_profile timeouts;
-    bool crash_barrier;        /* false: nothing is retried or remembered */
-    uint64_t taint_us;         /* kept by itself: a worker that crashed is not used again */
+    bool crash_barrier;        /* false: nothing is retried, remembered or tainted */
     uint64_t start_timeout_us; /* from the order to start a worker until it has attached */
     uint64_t heartbeat_us;     /* between two pings; 0: none */
     uint64_t stall_after_us;   /* without an answer to a ping */

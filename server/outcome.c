@@ -196,18 +196,22 @@ static struct problem of_crash(const struct call *call, struct arena *arena, str
     const char *abbreviation = crash->signal ? sigabbrev_np(crash->signal) : NULL;
     buffer_printf(members, ",\"crash\":{\"classification\":\"%s\"", crash->cause);
     if (abbreviation)
-        buffer_printf(members, ",\"signal\":\"SIG%s\",\"exit_code\":null}", abbreviation);
+        buffer_printf(members, ",\"signal\":\"SIG%s\",\"exit_code\":null", abbreviation);
     else if (crash->signal)
-        buffer_printf(members, ",\"signal\":\"SIG%d\",\"exit_code\":null}", crash->signal);
+        buffer_printf(members, ",\"signal\":\"SIG%d\",\"exit_code\":null", crash->signal);
     else
-        buffer_printf(members, ",\"signal\":null,\"exit_code\":%d}", crash->code);
+        buffer_printf(members, ",\"signal\":null,\"exit_code\":%d", crash->code);
+    if (crash->why)
+        buffer_printf(members, ",\"reason\":\"%s\"", crash->why);
+    buffer_add_string(members, "}");
     return (struct problem){
         .status = 502,
         .code = "worker_crash",
         .category = "worker",
         .detail =
-            arena_printf(arena, "worker %s died (%s%s) with this call", call->outcome.worker,
-                         abbreviation ? "SIG" : crash->cause, abbreviation ? abbreviation : ""),
+            arena_printf(arena, "worker %s died (%s%s) with this call%s%s", call->outcome.worker,
+                         abbreviation ? "SIG" : crash->cause, abbreviation ? abbreviation : "",
+                         crash->why ? ": " : "", crash->why ? crash->why : ""),
         .executed = executed_name(call->outcome.executed),
         .retryable = is_repeatable(call),
     };

@@ -76,10 +76,11 @@ static void add_pool(struct buffer *text, const struct gateway *gateway, struct 
     }
     add_workers(text, &view);
     buffer_printf(text,
-                  ",\"queue\":{\"depth\":%u,\"limit\":%u,\"oldest_ms\":%llu,\"wait_ms\":%llu},"
+                  ",\"queue\":{\"depth\":%u,\"retrying\":%u,\"limit\":%u,\"oldest_ms\":%llu,\"wait_"
+                  "ms\":%llu},"
                   "\"inflight\":%u,\"breaker\":{\"state\":\"%s\",\"opened\":%llu},\"poisoned\":%u,"
                   "\"poison_after\":%u,\"poison_ttl_ms\":%llu",
-                  view.queue_depth, view.queue_limit, MS(view.queue_oldest_us),
+                  view.queue_depth, view.retrying, view.queue_limit, MS(view.queue_oldest_us),
                   MS(view.queue_wait_us), view.inflight, breaker_state_name(view.breaker),
                   COUNT(view.breaker_opened), view.poisoned, view.poison_after,
                   MS(view.poison_ttl_us));
@@ -166,9 +167,9 @@ static bool read_size(struct exchange *exchange, struct size_request *out_size)
     return false;
 }
 
-static unsigned or_else(struct member_number number, unsigned otherwise)
+static unsigned or_keep(struct member_number number)
 {
-    return number.given ? number.value : otherwise;
+    return number.given ? number.value : POOL_KEEP;
 }
 
 /* `why` begins with the name of the member; if that is not what the caller sent, "max" is. */
@@ -188,14 +189,10 @@ static void refuse_size(struct exchange *exchange, const struct size_request *si
 void pools_patch(struct exchange *exchange)
 {
     struct size_request size = {0};
-    struct pool_view view;
     struct pool *pool = resolve(exchange);
     if (!pool || !read_size(exchange, &size))
         return;
-    pool_look(pool, &view);
-    const char *why =
-        pool_resize(pool, or_else(size.min, view.min_workers), or_else(size.max, view.max_workers),
-                    or_else(size.spare, view.spare));
+    const char *why = pool_resize(pool, or_keep(size.min), or_keep(size.max), or_keep(size.spare));
     if (why)
         refuse_size(exchange, &size, why);
     else

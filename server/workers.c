@@ -9,14 +9,16 @@ static void add_worker(struct buffer *text, const struct gateway *gateway, struc
 {
     bool stalled = bridge_worker_stalled(gateway_bridge_of(gateway, pool), view->id);
     buffer_printf(text,
-                  "{\"id\":\"%s\",\"pool\":\"%s\",\"state\":\"%s\",\"retiring\":%s,\"stalled\":%s,"
+                  "{\"id\":\"%s\",\"pool\":\"%s\",\"state\":\"%s\",\"retiring\":%s,\"tainted\":%s,"
+                  "\"stalled\":%s,"
                   "\"pid\":%d,\"slots\":%u,\"inflight\":%u,\"calls_done\":%llu,\"resident_bytes\":%"
                   "llu,\"age_ms\":%llu,"
                   "\"startup_ms\":%llu}",
                   view->id, pool_name(pool), worker_state_name(view->state),
-                  view->retiring ? "true" : "false", stalled ? "true" : "false", view->pid,
-                  view->slots, view->inflight, (unsigned long long)view->calls_done,
-                  (unsigned long long)view->resident, (unsigned long long)view->age_us / 1000,
+                  view->retiring ? "true" : "false", view->tainted ? "true" : "false",
+                  stalled ? "true" : "false", view->pid, view->slots, view->inflight,
+                  (unsigned long long)view->calls_done, (unsigned long long)view->resident,
+                  (unsigned long long)view->age_us / 1000,
                   (unsigned long long)view->startup_us / 1000);
 }
 

@@ -20,6 +20,12 @@ static void alone(struct pool_options *options)
     options->poison_after = 0;
 }
 
+static void with_a_queue_of_one(struct pool_options *options)
+{
+    alone(options);
+    options->queue_limit = 1;
+}
+
 static void poison_after_two(struct pool_options *options)
 {
     alone(options);
@@ -143,6 +149,33 @@ START_TEST(a_call_cancelled_while_it_waits_for_its_retry_may_have_run)
     fake_expect(&fake, call, CALL_END_CANCELLED, EXECUTED_MAYBE);
     fake_pass(&fake, 50000);
     ck_assert_uint_eq(fake.invoke_count, 1);
+}
+END_TEST
+
+START_TEST(a_call_that_waits_for_its_retry_is_counted)
+{
+    begin(alone);
+    struct call *call = submit_idempotent("1");
+    crash();
+    ck_assert_uint_eq(fake_look(&fake).queue_depth, 1);
+    ck_assert_uint_eq(fake_look(&fake).retrying, 1);
+    fake_pass(&fake, 50000);
+    ck_assert_uint_eq(fake_look(&fake).queue_depth, 0);
+    ck_assert_uint_eq(fake_look(&fake).retrying, 0);
+    fake_answer(&fake, 1, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(a_call_that_waits_for_its_retry_takes_room_in_the_queue)
+{
+    begin(with_a_queue_of_one);
+    struct call *call = submit_idempotent("1");
+    fake_crash(&fake, 0);
+    fake_expect(&fake, fake_submit(&fake, fake.tool), CALL_END_SATURATED, EXECUTED_NO);
+    pool_cancel(fake.pool, call);
+    fake_expect(&fake, call, CALL_END_CANCELLED, EXECUTED_MAYBE);
+    ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_QUEUED);
 }
 END_TEST
 
@@ -314,6 +347,16 @@ START_TEST(an_open_breaker_refuses_and_says_until_when)
 }
 END_TEST
 
+START_TEST(a_worker_killed_from_outside_does_not_open_the_breaker)
+{
+    begin(fragile);
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_kill(&fake, 0, fake.invokes[0].call_id);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    ck_assert_int_eq(fake_look(&fake).breaker, BREAKER_CLOSED);
+}
+END_TEST
+
 START_TEST(a_half_open_breaker_closes_with_its_trial)
 {
     open_breaker();
@@ -453,6 +496,8 @@ int main(void)
     tcase_add_test(tests, a_retry_does_not_wait_beyond_the_deadline);
     tcase_add_test(tests, a_leaving_pool_retries_nothing);
     tcase_add_test(tests, a_call_cancelled_while_it_waits_for_its_retry_may_have_run);
+    tcase_add_test(tests, a_call_that_waits_for_its_retry_is_counted);
+    tcase_add_test(tests, a_call_that_waits_for_its_retry_takes_room_in_the_queue);
     tcase_add_test(tests, a_call_that_went_elsewhere_unstarted_has_not_run);
     tcase_add_test(tests, a_request_that_kills_again_is_refused);
     tcase_add_test(tests, another_request_of_the_tool_is_not_refused);
@@ -465,6 +510,7 @@ int main(void)
     tcase_add_test(tests, an_idempotent_call_is_run_again_when_its_worker_is_killed_from_outside);
     tcase_add_test(tests, a_worker_that_was_told_to_leave_leaves_no_poison);
     tcase_add_test(tests, an_open_breaker_refuses_and_says_until_when);
+    tcase_add_test(tests, a_worker_killed_from_outside_does_not_open_the_breaker);
     tcase_add_test(tests, a_half_open_breaker_closes_with_its_trial);
     tcase_add_test(tests, a_cancelled_trial_lets_the_next_call_try);
     tcase_add_loop_test(tests, a_worker_that_dies_at_once_is_replaced_later_each_time, 0, 4);

@@ -181,6 +181,27 @@ void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us)
     arena_unref(&memory);
 }
 
+void fake_occupy(struct fake *fake, struct call *out_calls[2])
+{
+    for (unsigned i = 0; i < 2; i++)
+        out_calls[i] = fake_submit(fake, fake->slow);
+}
+
+void fake_release(struct fake *fake, struct call *calls[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        fake_answer(fake, i, 100);
+        fake_expect(fake, calls[i], CALL_END_RESULT, EXECUTED_YES);
+    }
+}
+
+void fake_measure(struct fake *fake, struct tool *tool, uint64_t us)
+{
+    struct call *call = fake_submit(fake, tool);
+    fake_answer(fake, fake->invoke_count - 1, us);
+    fake_expect(fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started)
 {
     const struct worker_exit exit = {.signal = signal, .cause = "segfault"};

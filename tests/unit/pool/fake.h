@@ -69,6 +69,14 @@ void fake_expect(struct fake *fake, struct call *call, enum call_end end,
 /* The n-th invocation is answered with a result. */
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
 
+/* Keeps two workers busy with a call each of a tool that was never measured; and answers these, the
+ * first two invocations. */
+void fake_occupy(struct fake *fake, struct call *out_calls[2]);
+void fake_release(struct fake *fake, struct call *calls[2]);
+
+/* Teaches the pool that the tool takes `us`. */
+void fake_measure(struct fake *fake, struct tool *tool, uint64_t us);
+
 /* The worker of the n-th start dies by `signal`; `started` may be NULL: nothing had started. */
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started);
 

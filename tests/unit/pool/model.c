@@ -156,7 +156,7 @@ static void write_page(const struct process *process, struct started_calls *out_
 }
 
 /* What the pool has to make of it. */
-static void foresee(struct model *model, struct process *process, bool known, bool expected)
+static void foresee(struct model *model, struct process *process, bool known, bool blameless)
 {
     for (unsigned i = 0; i < process->job_count; i++) {
         struct promise *promise = process->jobs[i]->promise;
@@ -166,7 +166,7 @@ static void foresee(struct model *model, struct process *process, bool known, bo
             model->requeued++;
         if (promise && started)
             promise->runs++;
-        if (promise && running && !expected)
+        if (promise && running && !blameless)
             model->kills[promise->text]++;
         if (promise)
             promise->job = NULL;
@@ -175,7 +175,10 @@ static void foresee(struct model *model, struct process *process, bool known, bo
 
 void model_kill(struct model *model, struct process *process, bool expected)
 {
-    const struct worker_exit exit = {.expected = expected, .signal = 11, .cause = "segfault"};
+    const struct worker_exit exit = {.expected = expected,
+                                     .outside = !expected && roll(model, 4) == 0,
+                                     .signal = 11,
+                                     .cause = "segfault"};
     struct started_calls page = {.known = roll(model, 8) != 0};
     for (unsigned i = 0; i < process->job_count; i++) {
         struct job *job = process->jobs[i];
@@ -183,7 +186,7 @@ void model_kill(struct model *model, struct process *process, bool expected)
     }
     if (page.known)
         write_page(process, &page);
-    foresee(model, process, page.known, expected || process->told);
+    foresee(model, process, page.known, process->told || worker_exit_is_nobodys(&exit));
     struct worker_ref ref = process->ref;
     while (process->job_count)
         free(process->jobs[--process->job_count]);
@@ -277,7 +280,8 @@ static void keep_promise(struct model *model, struct call *call)
 
 /* --- rules --- */
 
-static void check_calls(const struct model *model, unsigned *out_waiting, uint64_t *out_retries)
+static void check_calls(const struct model *model, unsigned *out_waiting,
+                        unsigned *out_waiting_again, uint64_t *out_retries)
 {
     unsigned count = 0, trials = 0;
     for (unsigned i = 0; i < model->promise_count; i++) {
@@ -288,7 +292,8 @@ static void check_calls(const struct model *model, unsigned *out_waiting, uint64
         HOLDS((call->state == CALL_DISPATCHED) == (promise->job != NULL));
         HOLDS((call->state == CALL_DISPATCHED) == (call->inflight != NULL));
         HOLDS(heap_holds(&call->timer.node));
-        *out_waiting += !list_empty(&call->place);
+        *out_waiting += call->state == CALL_QUEUED;
+        *out_waiting_again += call->state == CALL_QUEUED && list_empty(&call->place);
         *out_retries += call->retries;
     }
     LIST_FOREACH (&model->pool->calls, node, next)
@@ -297,10 +302,24 @@ static void check_calls(const struct model *model, unsigned *out_waiting, uint64
     COMPARE(trials, ==, model->pool->breaker.trial);
 }
 
-static void check_worker(const struct model *model, unsigned seat, unsigned *out_graces)
+/* Free ones are listed in the order in which they are chosen. */
+static void check_order(const struct pool *pool)
+{
+    const struct worker *before = NULL;
+    LIST_FOREACH (&pool->free, node, next) {
+        const struct worker *worker = LIST_OWNER(node, struct worker, free_place);
+        if (before && worker_is_tainted(before) == worker_is_tainted(worker))
+            COMPARE(before->inflight_count, <=, worker->inflight_count);
+        HOLDS(!before || !worker_is_tainted(before) || worker_is_tainted(worker));
+        before = worker;
+    }
+}
+
+static void check_worker(const struct model *model, unsigned seat, unsigned *out_timers)
 {
     const struct worker *worker = &model->pool->workers[seat];
     const struct process *process = &model->processes[seat];
+    *out_timers += worker_is_tainted(worker);
     COMPARE(worker->state != WORKER_VACANT, ==, process->alive);
     COMPARE(worker->inflight_count, ==, process->job_count);
     if (!process->alive)
@@ -316,7 +335,7 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
         COMPARE(entry->id, ==, job->call_id);
         HOLDS(entry->call == (job->promise ? job->promise->call : NULL));
         bool grace = heap_holds(&entry->grace.node);
-        *out_graces += grace;
+        *out_timers += grace;
         HOLDS(!grace || (job->told && !job->promise));
         HOLDS(!job->told || grace || worker->leaving);
         HOLDS(!job->told || !job->promise);
@@ -360,7 +379,7 @@ static void check_view(const struct model *model, unsigned waiting, uint64_t ret
 
 void model_check(struct model *model)
 {
-    unsigned waiting = 0, graces = 0;
+    unsigned waiting = 0, waiting_again = 0, timers = 1; /* the review */
     uint64_t retries = 0;
     struct mail *mail = mailbox_drain(&model->home);
     while (mail) {
@@ -369,11 +388,13 @@ void model_check(struct model *model)
         keep_promise(model, call);
         call_unref(&call);
     }
-    check_calls(model, &waiting, &retries);
+    check_calls(model, &waiting, &waiting_again, &retries);
     for (unsigned i = 0; i < MODEL_SEATS; i++)
-        check_worker(model, i, &graces);
-    HOLDS(waiting == 0 || list_empty(&model->pool->free));
-    check_heap(model->pool, model->promise_count + graces + 1);
+        check_worker(model, i, &timers);
+    check_order(model->pool);
+    HOLDS(waiting == waiting_again || list_empty(&model->pool->free));
+    COMPARE(model->pool->retrying, ==, waiting_again);
+    check_heap(model->pool, model->promise_count + timers);
     check_view(model, waiting, retries);
 }
 
@@ -398,6 +419,7 @@ static struct pool_options random_options(struct model *model)
     options.ahead_budget_us = roll(model, 2) * 1000;
     options.cancel_grace_us = 500000;
     options.max_retries = roll(model, 4);
+    options.taint_us = roll(model, 3) * UINT64_C(400000);
     options.poison_after = roll(model, 3) * 4;
     options.breaker_threshold = roll(model, 3) * 5;
     options.breaker_open_us = 300000;

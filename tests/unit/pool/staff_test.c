@@ -178,6 +178,20 @@ START_TEST(who_is_not_ready_yet_goes_first)
 }
 END_TEST
 
+START_TEST(a_size_that_is_not_given_stays_as_it_is)
+{
+    begin(one);
+    ck_assert_ptr_null(pool_resize(fake.pool, POOL_KEEP, 5, POOL_KEEP));
+    ck_assert_ptr_null(pool_resize(fake.pool, 2, POOL_KEEP, POOL_KEEP));
+    ck_assert_ptr_null(pool_resize(fake.pool, POOL_KEEP, POOL_KEEP, 3));
+    struct pool_view view = fake_look(&fake);
+    ck_assert_uint_eq(view.min_workers, 2);
+    ck_assert_uint_eq(view.max_workers, 5);
+    ck_assert_uint_eq(view.spare, 3);
+    ck_assert_ptr_nonnull(pool_resize(fake.pool, POOL_KEEP, 1, POOL_KEEP));
+}
+END_TEST
+
 START_TEST(wrong_sizes_are_refused_with_a_reason)
 {
     begin(one);
@@ -351,6 +365,7 @@ int main(void)
     tcase_add_test(tests, a_pool_is_made_larger_while_it_runs);
     tcase_add_test(tests, a_pool_is_made_smaller_though_all_are_busy);
     tcase_add_test(tests, who_is_not_ready_yet_goes_first);
+    tcase_add_test(tests, a_size_that_is_not_given_stays_as_it_is);
     tcase_add_test(tests, wrong_sizes_are_refused_with_a_reason);
     tcase_add_test(tests, a_pool_of_none_holds_the_first_call_while_a_worker_starts);
     tcase_add_test(tests, a_pool_of_none_starts_one_to_learn_its_tools);

@@ -123,7 +123,7 @@ START_TEST(both_spellings_of_the_crash_barrier_are_read)
         snprintf(text, sizeof(text), "pools:\n  - crash_barrier: %s\n", spellings[i]);
         expect_good(text);
         ck_assert_uint_eq(config.pools[0].options.max_retries, 3);
-        ck_assert_uint_eq(config.pools[0].taint_us, 5000);
+        ck_assert_uint_eq(config.pools[0].options.taint_us, 5000);
         ck_assert_uint_eq(config.pools[0].options.retry_backoff_us[2], 50000);
     }
 }
