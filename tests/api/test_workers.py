@@ -1,0 +1,129 @@
+"""Workers that come, go and die: what callers and operators are told."""
+
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import httpx
+
+TOOLS = """
+import ctypes, os, signal
+from pathlib import Path
+
+def stick(seconds: int) -> int:
+    "Waits in C, where no exception gets in."
+    return ctypes.CDLL(None).sleep(seconds)
+
+def count(file: str, wait: int) -> int:
+    "How often it was called with this file; waits the first time."
+    with open(file, "a") as counter:
+        counter.write("x")
+    times = len(Path(file).read_text())
+    if times == 1:
+        stick(wait)
+    return times
+
+def whoami() -> int:
+    return os.getpid()
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    begin = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begin < 20
+        time.sleep(0.01)
+
+
+def get(gateway, path: str) -> Dict[str, Any]:
+    answer = httpx.get(gateway.url + path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def with_tools(start_gateway, tmp_path: Path, pool: str):
+    """A gateway with one pool of these tools."""
+    (tmp_path / "own_tools.py").write_text(textwrap.dedent(TOOLS))
+    config = tmp_path / "snakepit.yaml"
+    config.write_text(f"pools: [{{name: default, adapter: own_tools, {pool}}}]")
+    return start_gateway("--config", str(config), env={"PYTHONPATH": str(tmp_path)})
+
+
+def test_a_pool_of_no_workers_is_ready(start_gateway, tmp_path: Path) -> None:
+    gateway = with_tools(
+        start_gateway, tmp_path, "min_workers: 0, max_workers: 1, idle_time: 100ms"
+    )
+    for _ in range(2):
+        wait_for(lambda: get(gateway, "/workers")["workers"] == [])
+        answer = httpx.get(gateway.url + "/readyz?verbose")
+        assert (answer.status_code, answer.text[:3]) == (200, "[+]"), answer.text
+        assert httpx.get(gateway.url + "/startupz").status_code == 200
+        assert httpx.post(gateway.url + "/tools/whoami", json={}, timeout=30).status_code == 200
+
+
+def test_a_replacement_gets_calls_last_until_its_taint_is_over(
+    start_gateway, tmp_path: Path
+) -> None:
+    gateway = with_tools(start_gateway, tmp_path, "workers: 2, crash_barrier: {taint_ms: 4000}")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+
+        def whoami() -> int:
+            return client.post("/tools/whoami", json={}).json()
+
+        assert client.post("/tools/die", json={}).json()["code"] == "worker_crash"
+        died = time.monotonic()
+        wait_for(lambda: [w["state"] for w in get(gateway, "/workers")["workers"]] == ["ready"] * 2)
+        tainted = {w["pid"]: w["tainted"] for w in get(gateway, "/workers")["workers"]}
+        assert sorted(tainted.values()) == [False, True]
+        seen = {whoami() for _ in range(20)}
+        assert time.monotonic() - died < 4
+        assert [tainted[pid] for pid in seen] == [False]
+        wait_for(lambda: not any(w["tainted"] for w in get(gateway, "/workers")["workers"]))
+        assert time.monotonic() - died > 3.9
+
+
+def test_what_shares_a_worker_with_a_call_that_sticks_is_told_or_retried(
+    start_gateway, tmp_path: Path
+) -> None:
+    gateway = with_tools(
+        start_gateway,
+        tmp_path,
+        "workers: 1, worker_profile: thread, threads_per_worker: 3, cancel_grace: 300ms",
+    )
+    answers: Dict[str, Dict[str, Any]] = {}
+
+    def call(name: str, **body: Any) -> threading.Thread:
+        def run() -> None:
+            answers[name] = httpx.post(gateway.url + "/execute", json=body, timeout=60).json()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    counter = str(tmp_path / "counter")
+    threads: List[threading.Thread] = [
+        call("innocent", tool="stick", args={"seconds": 30}),
+        call("again", tool="count", args={"file": counter, "wait": 30}, idempotent=True),
+    ]
+    wait_for(lambda: get(gateway, "/pools/default")["inflight"] == 2 and Path(counter).exists())
+    threads.append(call("late", tool="stick", args={"seconds": 30}, run_timeout_ms=100))
+    for thread in threads:
+        thread.join()
+    assert answers["late"]["code"] == "worker_timeout"
+    assert answers["innocent"]["code"] == "worker_crash"
+    assert answers["innocent"]["crash"] == {
+        "classification": "killed",
+        "signal": "SIGKILL",
+        "exit_code": None,
+        "reason": "another call on it could not be interrupted",
+    }
+    assert "could not be interrupted" in answers["innocent"]["detail"]
+    assert answers["innocent"]["executed"] == "maybe"
+    assert answers["again"]["result"] == 2
+    assert get(gateway, "/pools/default/poison")["poison"] == []
+    assert get(gateway, "/pools/default")["counters"]["crashes"] == 0
