@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Any, Optional
 
+from . import context
 from .context import CallContext
 
 
 class BaseAdapter:
     """A set of tools with a life: one object per worker process, so what it loads stays loaded.
 
-    Methods marked with ``@tool`` are announced to the gateway; without any mark, all public methods are.
+    Methods marked with ``@tool`` are announced to the gateway; without any mark, all public methods are. With
+    ``scope = "session"`` in the class each session has an object of its own, with ``scope = "call"`` each call.
+    ``health()`` and ``on_session_start(session_id)`` are called if the adapter has them (bridge/python/README.md).
     """
 
-    _context_source: Optional[Callable[[], Optional[CallContext]]] = None
+    scope = "worker"
+    _holds_no_tools = True  # the methods of this very class are not the adapter's
+    _session_context: Any = None
 
-    def initialize(self) -> None:
-        """Called once in each worker, before its first call."""
+    def initialize(self) -> Any:
+        """Called once for each object, before its first call. May be async."""
 
-    def cleanup(self) -> None:
-        """Called once, when the worker leaves in good order."""
+    def cleanup(self) -> Any:
+        """Called when the object is not needed any more: the worker leaves in good order, or its scope ends."""
 
     @property
     def context(self) -> Optional[CallContext]:
         """The call that runs now, None outside of calls."""
-        return self._context_source() if self._context_source else None
+        return context.current()
 
     @property
     def session_id(self) -> str:
         """The session of the call that runs now, or an empty string."""
-        context = self.context
-        return context.session_id if context else ""
+        call = context.current()
+        return call.session_id if call else ""
+
+    # What Snakepit's adapters use besides.
+
+    def set_session_context(self, session_context: Any) -> None:
+        """Given a SessionContext that always speaks of the running call, before initialize()."""
+        self._session_context = session_context
+        self.session_context = session_context
+
+    def get_tools(self) -> list[Any]:
+        """The tools of this adapter, as ToolRegistration objects."""
+        from .registration import registrations
+
+        return registrations(self)
+
+    def call_tool(self, tool_name: str, **kwargs: Any) -> Any:
+        """Call a method by its name. Raises AttributeError or TypeError if there is none."""
+        method = getattr(self, tool_name, None)
+        if method is None:
+            raise AttributeError(f"Tool '{tool_name}' not found in {type(self).__name__}")
+        if not callable(method):
+            raise TypeError(f"'{tool_name}' is not a callable tool")
+        return method(**kwargs)
+
+    def register_with_session(self, session_id: str, stub: Any = None) -> list[str]:
+        """The names of the tools. They are announced when the worker attaches; there is nothing left to register."""
+        return [item.name for item in self.get_tools()]
+
+    async def register_with_session_async(self, session_id: str, stub: Any = None) -> list[str]:
+        """The same, awaitable."""
+        return self.register_with_session(session_id, stub)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 
 class CallContext:
@@ -21,6 +21,10 @@ class CallContext:
         self._invoke = invoke
         self.cancelled = False
         self.deadline: Optional[float] = received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
+
+    @property
+    def call_id(self) -> int:
+        return self._invoke.call_id
 
     @property
     def request_id(self) -> str:
@@ -53,3 +57,16 @@ class CallContext:
 
 running: ContextVar[Optional[CallContext]] = ContextVar("snakepit_call", default=None)
 """The call that this thread or task runs, where a worker runs several at once."""
+
+_source: Callable[[], Optional[CallContext]] = running.get
+
+
+def current() -> Optional[CallContext]:
+    """The call that runs here, None outside of calls. Threads of a tool's own have none, but in ``process`` workers."""
+    return _source()
+
+
+def set_source(source: Callable[[], Optional[CallContext]]) -> None:
+    """Have current() ask ``source`` from now on: where one call runs at a time, nothing is kept per thread."""
+    global _source
+    _source = source

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -9,12 +10,18 @@ from types import TracebackType
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import values
+from . import faults, telemetry, values
 from .errors import Refused, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
 MAX_DETAILS = 1 << 20  # bytes of a ToolError's details
 _SDK = os.path.dirname(os.path.abspath(__file__))
+MAX_ARGS = 1 << 20  # bytes of arguments that are looked at for what they call
+_KNOWN = (
+    "ValueError", "KeyError", "IndexError", "TypeError", "AttributeError", "ImportError", "RuntimeError",
+    "NotImplementedError", "FileNotFoundError", "PermissionError", "ZeroDivisionError",
+)  # fmt: skip
+_SNAKEBRIDGE = ("library", "python_module", "function", "call_type", "payload_version")
 _OWN = ("runner.py", "strand.py", "tasks.py", "calls.py", "values.py", "eventloop.py")
 _OWN_FILES = tuple(os.path.join(_SDK, name) for name in _OWN)
 _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
@@ -25,9 +32,9 @@ def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "")
     failure = pb.Failure(
         call_id=invoke.call_id,
         type=_text(type(error).__name__),
-        message=_message(error),
+        message=(message := _message(error)),
         traceback=_traceback(error),
-        context=_context(invoke),
+        context=_context_of(invoke, error, message),
         code=code,
         run_us=run_us,
         started=True,
@@ -62,7 +69,50 @@ def _choose(failure: Any, error: ToolError) -> None:
 
 
 def _context(invoke: Any) -> bytes:
-    return values.encode({"tool_name": invoke.tool, "session_id": invoke.session_id})
+    return values.encode(_place(invoke))
+
+
+def _place(invoke: Any) -> dict[str, Any]:
+    return {"tool_name": invoke.tool, "session_id": invoke.session_id, **_called(invoke)}
+
+
+def _called(invoke: Any) -> dict[str, str]:
+    """What a call of SnakeBridge's was for."""
+    if not invoke.tool.startswith("snakebridge.") or len(invoke.args) > MAX_ARGS:
+        return {}
+    try:
+        arguments = json.loads(invoke.args)
+        return {name: _text(arguments[name]) for name in _SNAKEBRIDGE if name in arguments}
+    except (ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _context_of(invoke: Any, error: BaseException, message: str) -> bytes:
+    """Where it happened, which of the well-known exceptions it is, and what a numerical library complained about."""
+    place = _place(invoke)
+    if isinstance(error, Exception) and not isinstance(error, ToolError):
+        kind = known_type(type(error))
+        place["error_type"] = kind
+        found = faults.parse(type(error).__name__, message)
+        if found is not None:
+            place["error"] = found
+        _tell(place, type(error).__name__, kind, found)
+    return values.encode(place)
+
+
+def known_type(kind: type) -> str:
+    """The nearest of the exceptions that callers know by name, else PythonException."""
+    names = (base.__name__ for base in kind.__mro__ if base.__module__ == "builtins")
+    return next((name for name in names if name in _KNOWN), "PythonException")
+
+
+def _tell(place: dict[str, Any], name: str, kind: str, found: Optional[dict[str, Any]]) -> None:
+    event = "python.exception.unmapped" if kind == "PythonException" else "python.exception.mapped"
+    metadata = {"python_type": name, "tool": place["tool_name"]}
+    telemetry.emit(event, {"count": 1}, metadata)
+    if found is not None:
+        keys = ("operation", "device", "expected", "got")
+        telemetry.emit(faults.EVENTS[found["kind"]], {"count": 1}, {key: found[key] for key in keys if found.get(key)})
 
 
 def _message(error: BaseException) -> str:

@@ -3,37 +3,73 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+import os
+import sys
+from collections.abc import Sequence
 from typing import Any
 
-from . import tools
+from . import dialect, scopes, tools
 from .errors import LoadError
+
+_ALLOW = "SNAKEPIT_SNAKEBRIDGE_ALLOW"  # in the environment: modules for snakebridge.call, with commas between them
 
 
 class Adapter:
     """A loaded module or class and its tools; the object is made later, in each worker."""
 
-    def __init__(self, name: str) -> None:
-        """``name`` is ``module`` or ``module.Class``. Raises LoadError, or whatever its import raises."""
+    def __init__(self, name: str, modules: Sequence[str] = ()) -> None:
+        """``name`` is ``module`` or ``module.Class``; ``modules`` are those that snakebridge.call may reach.
+
+        Raises LoadError, or whatever its import raises.
+        """
         self.name = name
         self.target = _find(name)
         self.tools = tools.collect(self.target)
+        self._modules = [*modules, *os.environ.get(_ALLOW, "").split(",")]
 
     def start(self, loop: Any) -> Any:
-        """The worker's adapter object (the module itself for plain functions), initialized. Raises what it raises.
+        """What the worker's hooks are called on: the adapter's object, initialized, or what makes such objects.
 
-        ``loop`` is an EventLoop, for an async initialize().
+        The module itself for plain functions. Raises what the object does. ``loop`` is an EventLoop, for async hooks.
         """
-        if isinstance(self.target, ModuleType):
-            instance = self.target
-        else:
-            instance = self.target()
+        place = scopes.place_for(self.target, loop)
         for item in self.tools:
-            item.bind(instance)
-        hook = getattr(instance, "initialize", None)
-        if callable(hook):
-            loop.call(hook)
-        return instance
+            self._bind(place, item)
+        self._add_table(place)
+        if any(self._modules):
+            self._add_snakebridge()
+        return place.instance if type(place) is scopes.Place else place
+
+    def _bind(self, place: Any, item: tools.Tool) -> None:
+        is_marked = tools.mark_of(item.function) is not None
+        place.bind(item, lambda instance: dialect.method(instance, item.attribute, is_marked))
+
+    def _add_table(self, place: Any) -> None:
+        """Announce what the adapter's own execute_tool() finds by name, as far as it can be seen."""
+        taken = {item.name for item in self.tools}
+        for name, function in dialect.table(place.instance).items() if place.instance is not None else ():
+            if name in taken:
+                continue
+            try:
+                item = tools.Tool(name, function, True)
+            except LoadError as error:
+                print(f"snakepit_bridge: {error}", file=sys.stderr)
+                continue
+            place.bind(item, lambda instance, name=name: dialect.method(instance, name, True))
+            self.tools.append(item)
+
+    def _add_snakebridge(self) -> None:
+        from . import snakebridge  # most pools have no use for it
+
+        if self.target is snakebridge.SnakeBridge:
+            return
+        bridge = snakebridge.SnakeBridge(self._modules)
+        taken = {item.name for item in self.tools}
+        for item in tools.collect(snakebridge.SnakeBridge):
+            if item.name in taken:
+                raise LoadError(f"{self.name} has a tool named {item.name!r}, as SnakeBridge has")
+            item.bind(getattr(bridge, item.attribute))
+            self.tools.append(item)
 
 
 def _find(name: str) -> Any:

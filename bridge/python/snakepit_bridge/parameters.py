@@ -9,7 +9,7 @@ from json import decoder as _json_decoder
 from json import scanner as _json_scanner
 from typing import Any, Callable, Optional
 
-from . import docstring, schema
+from . import docstring, schema, tags
 from .errors import LoadError, Refused
 
 CONTEXT_NAMES = ("ctx", "context")
@@ -20,8 +20,11 @@ _scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
 class Parameters:
     """What a tool can be called with. Immutable after it was made."""
 
-    def __init__(self, name: str, function: Callable[..., Any], is_method: bool) -> None:
-        """``name`` is the tool's. Raises LoadError when the function cannot be called by keywords."""
+    def __init__(self, name: str, function: Callable[..., Any], is_method: bool, is_batch: bool = False) -> None:
+        """``name`` is the tool's. Raises LoadError when the function cannot be called by keywords.
+
+        With ``is_batch`` its one parameter is a list of such calls as it is announced with.
+        """
         self.tool = name
         self._parameters, self._owner = _own_parameters(name, function, is_method)
         self._hints = schema.hints_of(function)
@@ -32,20 +35,33 @@ class Parameters:
         self.allowed = frozenset(named)
         self.required = frozenset(n for n, p in named.items() if p.default is p.empty)
         self.whole = "params" if list(own) == ["params"] and self._is_object("params") else ""
-        self.binary = tuple(n for n in named if _is_bytes(self._hints.get(n)))
+        self.batch = is_batch
+        if is_batch:
+            self.whole = _only(name, named)
+        self.binary = () if self.whole else tuple(n for n in named if _is_bytes(self._hints.get(n)))
         self.body = (*self.binary, *(n for n in BODY_NAMES if n in named and n not in self._hints), "")[0]
         self.content_type = "content_type" if "content_type" in named else ""
         self._named = named
         self._exact = not (self.whole or self.binary or self.extra)
 
+    def as_batch(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What bind() gave for one call, as the call of a batch tool with that call alone."""
+        return {**arguments, self.whole: [arguments[self.whole]]} if self.batch else arguments
+
     def _is_object(self, name: str) -> bool:
         hint = self._hints.get(name)
         return hint is None or schema.of_type(hint).get("type") == "object"
 
-    def schema(self, function: Callable[..., Any]) -> dict[str, Any]:
-        """The JSON Schema of the arguments object."""
+    def schema(self, function: Callable[..., Any], declared: Any = None) -> dict[str, Any]:
+        """The JSON Schema of the arguments object: what was ``declared`` (see tools.tool), else the signature's."""
+        if declared is not None:
+            return {"$schema": schema.DIALECT, **schema.of_declaration(self.tool, declared)}
         if self.whole:
-            return {"$schema": schema.DIALECT, **(schema.of_type(self._hints.get("params")) or {}), "type": "object"}
+            hint = self._hints.get(self.whole)
+            if self.batch:
+                hint = next(iter(typing.get_args(hint)), Any)
+            found = schema.of_type(hint)
+            return {"$schema": schema.DIALECT, **(found if found.get("type") == "object" else {}), "type": "object"}
         texts = docstring.argument_descriptions(function)
         properties = {n: self._property(n, texts.get(n, "")) for n in self._named}
         result: dict[str, Any] = {"$schema": schema.DIALECT, "type": "object", "properties": properties}
@@ -78,7 +94,7 @@ class Parameters:
             return {"params": given}
         self._check(given)
         for name in self.binary:
-            if isinstance(given.get(name), str):
+            if isinstance(given.get(name), str):  # tagged bytes are bytes already
                 given[name] = _text_bytes(name, given[name])
         return given
 
@@ -99,6 +115,13 @@ class Parameters:
         unknown = given.keys() & {self.context, self._owner} if self.extra else given.keys() - self.allowed
         if unknown:
             raise _invalid(f"{self.tool} has no argument {_names(unknown)}")
+
+
+def _only(tool: str, named: dict[str, Any]) -> str:
+    """The name of a batch tool's list of calls."""
+    if len(named) != 1:
+        raise LoadError(f"the batch tool {tool!r} must take one list of calls, not {len(named)} parameters")
+    return next(iter(named))
 
 
 def _own_parameters(
@@ -142,6 +165,8 @@ def _parse_object(args: bytes) -> dict[str, Any]:
         raise _invalid(f"the arguments are not JSON: {error}") from error
     if type(value) is not dict:
         raise _invalid("the arguments must be a JSON object")
+    if b'"__type__"' in args:
+        return {name: tags.decode(item) for name, item in value.items()}
     return value
 
 

@@ -8,7 +8,7 @@ import time
 from typing import Any, Optional
 
 from . import calls, failure
-from .context import CallContext
+from .context import CallContext, set_source
 from .errors import Cancelled, Refused
 
 _LATEST = 0.2  # weight of the latest run in a tool's average
@@ -22,7 +22,7 @@ _now = time.perf_counter_ns
 class Runner:
     """The tools of a worker, bound to its adapter. run() is for the main thread, cancel() for any."""
 
-    def __init__(self, tools: list[Any], adapter: Any, loop: Any, page: Any) -> None:
+    def __init__(self, tools: list[Any], loop: Any, page: Any) -> None:
         """``loop`` is an EventLoop, ``page`` a StartedPage."""
         self.tools = {item.name: item for item in tools}
         self.done = 0  # calls that were started and have ended
@@ -35,8 +35,7 @@ class Runner:
         self._entered = 0  # id of the call whose code runs now and may be interrupted
         self._main_thread = threading.get_ident()
         signal.signal(_INTERRUPT, self._on_interrupt)
-        if hasattr(type(adapter), "_context_source"):
-            adapter._context_source = self._current_context
+        set_source(self._current_context)
 
     def run(self, invoke: Any, arrived: int) -> Any:
         """Run a call to its end. ``arrived`` is the time.perf_counter_ns() at which it came.

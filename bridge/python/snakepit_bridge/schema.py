@@ -7,6 +7,8 @@ import inspect
 import typing
 from typing import Any, Union
 
+from .errors import LoadError
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SIMPLE: dict[Any, dict[str, Any]] = {
@@ -43,6 +45,35 @@ def of_type(hint: Any, depth: int = 0) -> dict[str, Any]:
     if origin is not None:
         return _of_generic(origin, typing.get_args(hint), depth)
     return _of_class(hint, depth) if isinstance(hint, type) else {}
+
+
+_TYPES = {
+    **{name: name for name in ("string", "integer", "number", "boolean", "array", "object", "null")},
+    **{"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"},
+    **{"map": "object", "binary": "string", "bytes": "string"},
+}
+
+
+def of_declaration(tool: str, declared: Any) -> dict[str, Any]:
+    """The schema of a tool's arguments as its author wrote it: a JSON Schema, or a list of dicts with names and types.
+
+    Raises LoadError for anything else.
+    """
+    if isinstance(declared, dict):
+        return {"type": "object", **declared}
+    try:
+        properties = {item["name"]: _of_declared(item) for item in declared}
+        required = [item["name"] for item in declared if item.get("required")]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise LoadError(f"the parameters of tool {tool!r} must be dicts with a name") from error
+    return _of_fields(properties, required)
+
+
+def _of_declared(item: dict[str, Any]) -> dict[str, Any]:
+    kind = _TYPES.get(str(item.get("type", "any")).lower())
+    found: dict[str, Any] = {"type": kind} if kind else {}
+    found.update({key: item[key] for key in ("default", "description", "enum") if key in item})
+    return found
 
 
 def _of_generic(origin: Any, args: tuple[Any, ...], depth: int) -> dict[str, Any]:

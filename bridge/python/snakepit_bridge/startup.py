@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from . import __version__, context, link, process
+from . import __version__, link, process
 from . import bridge_pb2 as pb
 from .control import tell_failure
 from .eventloop import EventLoop
@@ -47,9 +47,7 @@ def _make_worker(
     profile: str, tools: list[Any], instance: Any, loop: Any, page: Any, stream: Any, slots: int
 ) -> Any:
     if profile == "process":
-        return Worker(Runner(tools, instance, loop, page), stream, lambda: _clean_up(instance, loop))
-    if hasattr(type(instance), "_context_source"):
-        instance._context_source = context.running.get
+        return Worker(Runner(tools, loop, page), stream, lambda: _clean_up(instance, loop))
     if profile == "thread":
         return ThreadWorker(tools, page, stream, lambda: _clean_up(instance, loop), slots)
     if profile == "async":

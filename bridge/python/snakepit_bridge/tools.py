@@ -2,36 +2,70 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-from . import docstring, values
-from .adapter import BaseAdapter
+from . import dialect, docstring, tags, values
 from .errors import LoadError
+from .marker import markers
 from .parameters import Parameters
 
-_MARK = "_snakepit_tool"
+_MARK = "_tool_metadata"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_HOOKS = ("initialize", "cleanup")  # called by the worker, not by callers
+_HOOKS = (  # called by the worker, not by callers
+    "initialize", "cleanup", "health", "on_session_start", "set_session_context", "execute_tool", "get_tools",
+    "call_tool", "register_with_session", "register_with_session_async",
+)  # fmt: skip
+
+
+@dataclasses.dataclass
+class ToolMetadata:
+    """What ``@tool`` was told; functions carry it as ``_tool_metadata``."""
+
+    description: str = ""
+    supports_streaming: bool = False
+    parameters: Any = None
+    required_variables: list[str] = dataclasses.field(default_factory=list)
+    name: str = ""
+    idempotent: bool = False
+    batch: bool = False
+    tagged: bool = False
 
 
 def tool(
-    function: Optional[Callable[..., Any]] = None,
+    function: Any = None,
     *,
     name: str = "",
     description: str = "",
     idempotent: bool = False,
     supports_streaming: bool = False,
+    parameters: Any = None,
     required_variables: Any = None,
+    batch: bool = False,
+    tagged: bool = False,
 ) -> Any:
     """Mark a function or method as a tool, as ``@tool`` or ``@tool(description="…")``.
 
-    ``idempotent`` says that running it twice does no harm, so that it may be retried after a crash.
-    ``required_variables`` is accepted for Snakepit's adapters and has no effect.
+    ``idempotent`` says that running it twice does no harm, so that it may be retried after a crash. ``parameters``
+    takes the place of what the signature says: a JSON Schema, or a list of dicts with name, type, description, required
+    and default. A ``batch`` tool takes a list of calls, each a dict of arguments, and returns as many results. The
+    results of a ``tagged`` tool keep the types that JSON lacks (tags.py). ``required_variables`` is passed on.
     """
-    mark = {"name": name, "description": description, "idempotent": idempotent, "streaming": supports_streaming}
+    if isinstance(function, str):  # Snakepit's first parameter is the description
+        function, description = None, function
+    mark = ToolMetadata(
+        name=name,
+        description=description,
+        idempotent=idempotent,
+        supports_streaming=supports_streaming,
+        parameters=parameters,
+        required_variables=list(required_variables or ()),
+        batch=batch,
+        tagged=tagged,
+    )
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
         setattr(_unwrap(target), _MARK, mark)
@@ -40,48 +74,111 @@ def tool(
     return decorate if function is None else decorate(function)
 
 
+def mark_of(item: Any) -> Optional[ToolMetadata]:
+    """What ``@tool`` was told of a function or method, None if it was not marked."""
+    mark = getattr(_unwrap(item), _MARK, None)
+    return mark if isinstance(mark, ToolMetadata) else None
+
+
 class Tool:
     """One callable of an adapter: how it is announced, how it is called, and how long it usually runs."""
 
     __slots__ = (
-        "attribute", "average_ns", "description", "function", "idempotent", "is_async", "name", "parameters",
-        "schema", "streaming",
+        "_finish", "attribute", "average_ns", "description", "function", "idempotent", "is_async", "mark", "name",
+        "parameters", "schema", "streaming",
     )  # fmt: skip
 
     def __init__(self, attribute: str, function: Callable[..., Any], is_method: bool) -> None:
         """``function`` as the class or module has it; bind() is called before the first call."""
-        mark = getattr(function, _MARK, {})
+        mark = self.mark = mark_of(function) or ToolMetadata()
         self.attribute = attribute
-        self.name = mark.get("name") or attribute
+        self.name = mark.name or attribute
         if not _NAME.fullmatch(self.name):
             raise LoadError(
                 f"tool name {self.name!r} is not allowed: letters, digits, '_', '.' and '-', beginning with a letter"
                 " or digit, at most 64 bytes"
             )
         self.function = function
-        self.parameters = Parameters(self.name, function, is_method)
-        self.description = mark.get("description") or docstring.summary(function)
-        self.schema = values.encode(self.parameters.schema(function))
-        self.idempotent = bool(mark.get("idempotent"))
-        self.is_async = inspect.iscoroutinefunction(function)
-        generates = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-        self.streaming = bool(mark.get("streaming")) or generates
+        self.parameters = Parameters(self.name, function, is_method, mark.batch)
+        self.description = mark.description or docstring.summary(function)
+        self.schema = values.encode(self.parameters.schema(function, mark.parameters))
+        self.idempotent = mark.idempotent
+        code = inspect.unwrap(function)  # decorators that count or lock return what the function does
+        self.is_async = inspect.iscoroutinefunction(code)
+        generates = inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code)
+        self.streaming = mark.supports_streaming or generates
         self.average_ns = -1.0  # of its run time, moving; negative before the first run
+        self._finish = _finisher(mark)
 
-    def bind(self, adapter: Any) -> None:
-        """Call the adapter's own method from now on."""
-        self.function = getattr(adapter, self.attribute)
+    def bind(self, function: Callable[..., Any]) -> None:
+        """Call this from now on: a method of the adapter's object, or what stands for it."""
+        self.function = function if self._finish is None else self._finished(function, self._finish)
+
+    def _finished(self, function: Callable[..., Any], finish: Callable[[Any], Any]) -> Callable[..., Any]:
+        """``function`` with ``finish`` applied to what it returns, or to each of the items that it streams."""
+        as_batch = self.parameters.as_batch
+
+        def run(**arguments: Any) -> Any:
+            return finish(function(**as_batch(arguments)))
+
+        async def run_later(**arguments: Any) -> Any:
+            return finish(await function(**as_batch(arguments)))
+
+        def stream(**arguments: Any) -> Any:
+            items = function(**arguments)
+            return _each_later(items, finish) if hasattr(items, "__aiter__") else map(finish, items)
+
+        chosen: Any = stream if self.streaming else run_later if self.is_async else run
+        chosen.__wrapped__ = function
+        return chosen
+
+    def run_batch(self, calls: list[dict[str, Any]]) -> list[Any]:
+        """The results of several calls of a synchronous ``batch`` tool at once; exceptions are in their places."""
+        return _as_many(self.function.__wrapped__(**{self.parameters.whole: calls}), len(calls))  # type: ignore
+
+
+def _finisher(mark: ToolMetadata) -> Optional[Callable[[Any], Any]]:
+    """What is done with the result of a tool that says so, None for the others."""
+    if not (mark.batch or mark.tagged):
+        return None
+
+    def finish(value: Any) -> Any:
+        if mark.batch:
+            (value,) = _as_many(value, 1)
+            if isinstance(value, Exception):
+                raise value
+        return tags.encode(value, markers.mark) if mark.tagged and not _is_body(value) else value
+
+    return finish
+
+
+def _is_body(value: Any) -> bool:
+    return isinstance(value, (bytes, bytearray, memoryview, values.Binary))
+
+
+def _as_many(results: Any, count: int) -> list[Any]:
+    if not isinstance(results, (list, tuple)) or len(results) != count:
+        shown = f"{len(results)} results" if isinstance(results, (list, tuple)) else type(results).__name__
+        raise TypeError(f"a batch tool returned {shown} for {count} calls")
+    return list(results)
+
+
+async def _each_later(items: Any, finish: Callable[[Any], Any]) -> Any:
+    async for item in items:
+        yield finish(item)
 
 
 def collect(target: Any) -> list[Tool]:
     """The tools of a module or class. Raises LoadError when there are none or one of them cannot be used."""
     found = _of_module(target) if isinstance(target, ModuleType) else _of_class(target)
-    marked = {name: item for name, item in found.items() if hasattr(_unwrap(item), _MARK)}
+    marked = {name: item for name, item in found.items() if mark_of(item)}
     is_class = not isinstance(target, ModuleType)
     tools = []
     for name, item in (marked or found).items():
         is_method = is_class and not isinstance(item, staticmethod)
         tools.append(Tool(name, _unwrap(item), is_method))
+    if is_class and dialect.dispatches(target) and not any(item.name == "execute_tool" for item in tools):
+        tools.append(Tool("execute_tool", dialect.execute_tool, True))
     _check_names(target, tools)
     return tools
 
@@ -110,16 +207,16 @@ def _of_module(module: ModuleType) -> dict[str, Any]:
         name: item
         for name, item in members.items()
         if inspect.isfunction(item)
-        and (hasattr(item, _MARK) or (_is_public(name) and item.__module__ == module.__name__))
+        and (mark_of(item) or (_is_public(name) and item.__module__ == module.__name__))
     }
 
 
 def _of_class(cls: type) -> dict[str, Any]:
     """Public methods of the class and its bases, a derived class's own version first."""
     found: dict[str, Any] = {}
-    for base in reversed([b for b in cls.__mro__ if b not in (object, BaseAdapter)]):
+    for base in reversed([b for b in cls.__mro__ if b is not object and not vars(b).get("_holds_no_tools")]):
         for name, item in vars(base).items():
-            if inspect.isfunction(_unwrap(item)) and (_is_public(name) or hasattr(_unwrap(item), _MARK)):
+            if inspect.isfunction(_unwrap(item)) and (_is_public(name) or mark_of(item)):
                 found[name] = item
             else:
                 found.pop(name, None)

@@ -47,7 +47,7 @@ class Zygote:
         try:
             for module in order.get("preload") or ():
                 importlib.import_module(module)
-            self._adapter = loading.Adapter(order["adapter"])
+            self._adapter = loading.Adapter(order["adapter"], order.get("snakebridge_allow") or ())
         except BaseException as error:  # SystemExit of an imported module too
             _fail(self._control, "import", error)
         reason = process.why_not_forkable()

@@ -138,7 +138,7 @@ def test_static_and_class_methods_can_be_tools(wrapper, outside):
 
     Holder.run = tool(wrapper(run)) if outside else wrapper(tool(run))
     item = only(Holder)
-    item.bind(Holder())
+    item.bind(getattr(Holder(), item.attribute))
     assert item.function(a=3) == 3
     assert list(json.loads(item.schema)["properties"]) == ["a"]
 

@@ -11,7 +11,7 @@ import uuid
 
 import pytest
 
-from snakepit_bridge import Binary, values
+from snakepit_bridge import Binary, conversion, values
 
 
 @dataclasses.dataclass
@@ -43,7 +43,7 @@ class Array:
         self.size = size
 
     def tolist(self):
-        assert self.size <= values.MAX_LISTED, "it was not asked for its size"
+        assert self.size <= conversion.MAX_LISTED, "it was not asked for its size"
         return [1, 2]
 
 
@@ -92,7 +92,7 @@ def test_failing_conversion_becomes_a_marker():
 
 
 def test_too_large_array_becomes_a_marker_unlisted():
-    assert json.loads(values.encode(Array(values.MAX_LISTED + 1)))["__ffi_unserializable__"] is True
+    assert json.loads(values.encode(Array(conversion.MAX_LISTED + 1)))["__ffi_unserializable__"] is True
 
 
 def test_circular_value_becomes_a_marker():

@@ -1,0 +1,166 @@
+"""Objects as JSON data: one step by their own methods, by what they are, or a marker."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, Callable
+
+from . import tags
+from .marker import markers, number
+
+MAX_LISTED = max(0, number(os.environ, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000))  # that tolist() may produce
+MAX_DEPTH = 200  # far below where the C encoder would give up
+
+_NOTHING = object()
+_METHODS = ("model_dump", "to_dict", "_asdict", "tolist", "isoformat")
+_SHOWN = ("uuid", "decimal", "pathlib", "fractions", "ipaddress")  # modules whose objects are their text
+_LISTED = ("dict_keys", "dict_values", "deque", "range")
+
+
+def convert(value: Any) -> Any:
+    """One step from an object towards JSON data: by the first of its methods that works, or a marker."""
+    if isinstance(value, (set, frozenset)):
+        return list(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return tags.encode_bytes(value)
+    kind = type(value)
+    for name in _METHODS:
+        if hasattr(kind, name):
+            converted = _by_method(value, name)
+            if converted is not _NOTHING:
+                return converted
+    try:
+        converted = _by_kind(value, kind)
+    except Exception:  # a property of the object's own failed
+        converted = _NOTHING
+    return markers.mark(value) if converted is _NOTHING else converted
+
+
+def _by_method(value: Any, name: str) -> Any:
+    if name in ("tolist", "to_dict") and _size(value, name == "tolist") > MAX_LISTED:
+        return _NOTHING
+    try:
+        converted = getattr(value, name)()
+    except Exception:  # it fails, or wants arguments: the next one may not
+        return _NOTHING
+    if converted is value or (name == "tolist" and _exceeds(converted, MAX_LISTED)):
+        return _NOTHING
+    return converted
+
+
+def _size(value: Any, by_size: bool) -> int:
+    """How many elements an array or table would be listed as, asked before it is; 0 when it does not say.
+
+    ``by_size`` is whether its ``size`` may be meant as that.
+    """
+    try:
+        shape = getattr(value, "shape", None)
+        if isinstance(shape, tuple):  # of a sparse matrix too, whose size is what it stores
+            return math.prod(int(dimension) for dimension in shape)
+        size = getattr(value, "size", 0) if by_size else 0
+        return size if isinstance(size, int) else 0
+    except Exception:
+        return 0
+
+
+def _exceeds(listed: Any, limit: int) -> bool:
+    """Whether nested lists hold more elements than that."""
+    waiting, count = [listed], 0
+    while waiting:
+        item = waiting.pop()
+        if type(item) is not list:
+            continue
+        count += len(item)
+        if item and type(item[0]) is list:
+            count -= len(item)
+            waiting += item
+        if count > limit:
+            return True
+    return False
+
+
+def _by_kind(value: Any, kind: type) -> Any:
+    if isinstance(value, type):
+        return _NOTHING
+    fields = getattr(kind, "__dataclass_fields__", None)
+    if fields is not None:
+        return {name: getattr(value, name) for name in fields}
+    for base, step in _STEPS:
+        if isinstance(value, base):
+            return step(value)
+    if hasattr(kind, "__members__"):  # an Enum
+        return value.value
+    if hasattr(kind, "__fields_set__") and callable(getattr(kind, "dict", None)):  # pydantic's first version
+        return value.dict()
+    if kind.__module__ == "datetime" and hasattr(kind, "total_seconds"):
+        return value.total_seconds()
+    return _by_name(value, kind)
+
+
+def _by_name(value: Any, kind: type) -> Any:
+    if any(base.__module__ in _SHOWN for base in kind.__mro__):
+        return str(value)
+    if kind.__name__ in _LISTED:
+        return list(value)
+    os_path = getattr(kind, "__fspath__", None)
+    return os_path(value) if callable(os_path) else _NOTHING
+
+
+_STEPS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (str, str.__str__),
+    (int, int),
+    (float, float),
+    (complex, tags.encode_complex),
+    (dict, dict),
+    (list, list),
+)
+
+
+def rebuild(value: Any, depth: int = 0, above: tuple[int, ...] = ()) -> Any:
+    """``value`` from dicts with string keys, lists, strings, finite numbers, booleans and None alone.
+
+    For what the C encoder refuses: NaN and infinities become strings, keys become strings, what holds itself or lies
+    below 200 levels becomes a marker.
+    """
+    kind = type(value)
+    if value is None or kind in (str, bool, int):
+        return value
+    if isinstance(value, float):
+        return _number(float(value))
+    if depth > MAX_DEPTH or id(value) in above:
+        return markers.mark(value)
+    if kind is list and set(map(type, value)) == {float}:  # what tolist() makes of an array, mostly
+        finite = math.isfinite
+        return [item if finite(item) else _number(item) for item in value]
+    above = (*above, id(value))
+    if isinstance(value, dict):
+        return {_key(key): rebuild(item, depth + 1, above) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):  # named tuples too: the C encoder makes them arrays as well
+        return [rebuild(item, depth + 1, above) for item in value]
+    return rebuild(convert(value), depth + 1, above)
+
+
+def _number(value: float) -> Any:
+    if math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def _key(key: Any) -> str:
+    """A dict's key as JSON has it: true, false, null and numbers as the C encoder writes them."""
+    if isinstance(key, str):
+        return str.__str__(key)
+    if key is None or isinstance(key, bool):
+        return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, float):
+        return str(_number(float(key)))
+    return str(key) if type(key).__module__ == "builtins" else _foreign_key(key)
+
+
+def _foreign_key(key: Any) -> str:
+    """As the value would be written, or, when that is no text, by type and address: a repr may hold secrets."""
+    converted = convert(key)
+    return converted if isinstance(converted, str) else object.__repr__(key)

@@ -1,0 +1,54 @@
+"""What an adapter says about itself: its ``health()``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Optional
+
+FRESH_SECONDS = 1.0  # for which an answer is not asked for again
+LABELS_MAX = 64  # of what is loaded
+LABEL_MAX = 128  # characters of one
+
+
+class Health:
+    """Asks an adapter's object, not too often. report() is for one thread at a time."""
+
+    def __init__(self, instance: Any, now: Callable[[], float] = time.monotonic) -> None:
+        """An object without a health() is healthy."""
+        self._hook = getattr(instance, "health", None)
+        self._now = now
+        self._asked: Optional[float] = None
+        self._report: dict[str, Any] = {"status": "ok", "loaded": []}
+
+    def report(self) -> dict[str, Any]:
+        """``status`` (``ok`` or ``unhealthy``), ``loaded`` labels, ``error``, and what else the adapter told.
+
+        The hook returns a dict, a list of labels, a truth value, or None for healthy; what it raises is unhealthy. It
+        must not wait: it is called between calls.
+        """
+        if not callable(self._hook):
+            return self._report
+        now = self._now()
+        if self._asked is None or now - self._asked >= FRESH_SECONDS:
+            self._asked = now
+            try:
+                self._report = _as_report(self._hook())
+            except Exception as error:
+                self._report = {"status": "unhealthy", "loaded": [], "error": f"{type(error).__name__}: {error}"}
+        return self._report
+
+
+def _as_report(told: Any) -> dict[str, Any]:
+    if isinstance(told, dict):
+        report = dict(told)
+        loaded = report.get("loaded_models", []) if "loaded" not in report else report["loaded"]
+        good = report.get("status", "ok") in ("ok", "healthy", True) and report.get("healthy", True) is not False
+        report["status"] = "ok" if good else "unhealthy"
+    elif isinstance(told, (list, tuple, set, frozenset)):
+        report, loaded = {"status": "ok"}, told
+    else:
+        report, loaded = {"status": "ok" if told is None or told else "unhealthy"}, ()
+    if isinstance(loaded, str):
+        loaded = [loaded]
+    report["loaded"] = [str(label)[:LABEL_MAX] for label in list(loaded)[:LABELS_MAX]]
+    return report

@@ -1,0 +1,327 @@
+"""The objects of an adapter: one for the worker, one for each session, or one for each call."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import threading
+from collections import OrderedDict
+from types import ModuleType
+from typing import Any, Callable
+
+from . import context
+from .errors import LoadError
+from .session_context import SessionContext
+
+SCOPES = ("worker", "session", "call")
+OBJECTS_MAX = 256  # of sessions, in one worker; the adapter's ``session_objects_max`` is another
+SEEN_MAX = 10_000  # sessions that have begun, in a worker whose sessions share an object
+
+_Method = Callable[[Any], Callable[..., Any]]  # from the adapter's object to what runs the tool
+
+
+class Place:
+    """Where a call's object comes from. The base is the worker's one object."""
+
+    def __init__(self, instance: Any) -> None:
+        self.instance = instance
+
+    def bind(self, tool: Any, method: _Method) -> None:
+        """Have that tool run on the objects of this place."""
+        tool.bind(method(self.instance))
+
+    def end_session(self, session_id: str) -> None:
+        """That session is over; the object made for it is cleaned up. For any thread."""
+
+
+class _Entry:
+    """One object in use or kept."""
+
+    __slots__ = ("lock", "ready", "uses", "value")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()  # held while the object is made
+        self.ready = False
+        self.uses = 0
+        self.value: Any = None
+
+
+class CallPlace(Place):
+    """A fresh object for each call: made, initialized, used, and cleaned up however the call ends."""
+
+    def __init__(self, target: type) -> None:
+        super().__init__(None)
+        self._target = target
+
+    def bind(self, tool: Any, method: _Method) -> None:
+        tool.bind(_bound(self, tool, method))
+
+    def open(self) -> _Entry:
+        """The object for the running call. Raises what making it does."""
+        entry = self._take()
+        try:
+            with entry.lock:
+                if not entry.ready:
+                    self._begin(entry, _run_hook)
+                    entry.ready = True
+        except BaseException:
+            self._failed(entry)
+            raise
+        return entry
+
+    async def open_later(self) -> _Entry:
+        """The same in an event loop, which goes on while hooks wait."""
+        entry = self._take()
+        try:
+            while not entry.lock.acquire(False):
+                await asyncio.sleep(0.002)
+            try:
+                hooks: list[Any] = []
+                if not entry.ready:
+                    self._begin(entry, hooks.append)
+                for hook in hooks:
+                    await _await_hook(hook)
+                entry.ready = True
+            finally:
+                entry.lock.release()
+        except BaseException:
+            self._failed(entry)
+            raise
+        return entry
+
+    def close(self, entry: _Entry) -> None:
+        """The call is over."""
+        _clean(entry.value, _run_hook)
+
+    async def close_later(self, entry: _Entry) -> None:
+        hooks: list[Any] = []
+        _clean(entry.value, hooks.append)
+        for hook in hooks:
+            await _await_hook(hook)
+
+    # What the scopes differ in.
+
+    def _take(self) -> _Entry:
+        return _Entry()
+
+    def _failed(self, entry: _Entry) -> None:
+        """Its object could not be made."""
+
+    def _begin(self, entry: _Entry, run: Callable[[Any], Any]) -> None:
+        entry.value = make(self._target)
+        _hooks(entry.value, run)
+
+
+class SessionPlace(CallPlace):
+    """An object for each session, of which the least recently used ones are given up."""
+
+    def __init__(self, target: type) -> None:
+        super().__init__(target)
+        self._max = max(1, int(getattr(target, "session_objects_max", OBJECTS_MAX)))
+        self._lock = threading.Lock()  # guards the following
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+
+    def cleanup(self) -> None:
+        """The worker leaves."""
+        with self._lock:
+            entries = list(self._entries.values())
+            self._entries.clear()
+        for entry in entries:
+            self._drop(entry)
+
+    def end_session(self, session_id: str) -> None:
+        with self._lock:
+            entry = self._entries.pop(session_id, None)
+        if entry is not None and not entry.uses:
+            self._drop(entry)
+
+    def close(self, entry: _Entry) -> None:
+        for old in self._release(entry):
+            self._drop(old)
+
+    async def close_later(self, entry: _Entry) -> None:
+        for old in self._release(entry):
+            await super().close_later(old)
+
+    def _drop(self, entry: _Entry) -> None:
+        if entry.ready:
+            _clean(entry.value, _run_hook)
+
+    def _take(self) -> _Entry:
+        session_id = _session_id()
+        with self._lock:
+            entry = self._entries.get(session_id)
+            if entry is None:
+                entry = self._entries[session_id] = _Entry()
+            self._entries.move_to_end(session_id)
+            entry.uses += 1
+            return entry
+
+    def _release(self, entry: _Entry) -> list[_Entry]:
+        """Count a use out. Returns what is not kept any longer."""
+        with self._lock:
+            entry.uses -= 1
+            dropped = [] if entry.uses or entry in self._entries.values() else [entry]
+            for session_id, old in list(self._entries.items()):
+                if len(self._entries) <= self._max:
+                    break
+                if not old.uses:
+                    del self._entries[session_id]
+                    dropped.append(old)
+            return dropped
+
+    def _failed(self, entry: _Entry) -> None:
+        with self._lock:
+            entry.uses -= 1
+            for session_id, kept in list(self._entries.items()):
+                if kept is entry and not entry.uses:
+                    del self._entries[session_id]
+
+    def _begin(self, entry: _Entry, run: Callable[[Any], Any]) -> None:
+        super()._begin(entry, run)
+        _start_session(entry.value, run)
+
+
+class SharedPlace(SessionPlace):
+    """The worker's one object, whose on_session_start() is called when a session's first call comes."""
+
+    def __init__(self, instance: Any) -> None:
+        super().__init__(type(instance))
+        self.instance = instance
+        self._max = SEEN_MAX
+
+    def cleanup(self) -> Any:
+        hook = getattr(self.instance, "cleanup", None)
+        return hook() if callable(hook) else None
+
+    def _drop(self, entry: _Entry) -> None:
+        """The object outlives its sessions."""
+
+    async def close_later(self, entry: _Entry) -> None:
+        self._release(entry)
+
+    def _begin(self, entry: _Entry, run: Callable[[Any], Any]) -> None:
+        entry.value = self.instance
+        _start_session(entry.value, run)
+
+
+def place_for(target: Any, loop: Any) -> Any:
+    """The place for an adapter's class or module, whose worker's object, if it has one, is initialized.
+
+    ``loop`` is an EventLoop, for an async initialize(). Raises LoadError for an unknown scope.
+    """
+    is_module = isinstance(target, ModuleType)
+    scope = "worker" if is_module else getattr(target, "scope", "worker")
+    if not is_module and scope not in SCOPES:
+        raise LoadError(f"{target.__name__}.scope is {scope!r}; it can be {', '.join(SCOPES)}")
+    if scope == "call":
+        return CallPlace(target)
+    if scope == "session":
+        return SessionPlace(target)
+    instance = target if is_module else make(target)
+    _hooks(instance, loop.call)
+    return SharedPlace(instance) if callable(getattr(instance, "on_session_start", None)) else Place(instance)
+
+
+def make(target: type) -> Any:
+    """An object of an adapter's class, which knows its session."""
+    instance = target()
+    setter = getattr(instance, "set_session_context", None)
+    if callable(setter):
+        setter(SessionContext())
+    return instance
+
+
+def _hooks(instance: Any, run: Callable[[Any], Any]) -> None:
+    hook = getattr(instance, "initialize", None)
+    if callable(hook):
+        run(hook)
+
+
+def _start_session(instance: Any, run: Callable[[Any], Any]) -> None:
+    session_id, hook = _session_id(), getattr(instance, "on_session_start", None)
+    if session_id and callable(hook):
+        run(lambda: hook(session_id))
+
+
+def _clean(instance: Any, run: Callable[[Any], Any]) -> None:
+    hook = getattr(instance, "cleanup", None)
+    if callable(hook):
+        try:
+            run(hook)
+        except Exception as error:  # the call has its answer
+            print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
+
+
+def _session_id() -> str:
+    call = context.current()
+    return call.session_id if call else ""
+
+
+def _run_hook(hook: Callable[[], Any]) -> None:
+    """Run a hook that may be async, in a loop of its own: that of this thread may be what waits for it."""
+    value = hook()
+    if inspect.isawaitable(value):
+        failed: list[BaseException] = []
+        thread = threading.Thread(target=_run_awaitable, args=(value, failed))
+        thread.start()
+        thread.join()
+        if failed:
+            raise failed[0]
+
+
+def _run_awaitable(value: Any, failed: list[BaseException]) -> None:
+    async def wait() -> None:
+        await value
+
+    try:
+        asyncio.run(wait())
+    except BaseException as error:
+        failed.append(error)
+
+
+async def _await_hook(hook: Callable[[], Any]) -> Any:
+    value = hook()
+    return await value if inspect.isawaitable(value) else value
+
+
+def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
+    """What runs a tool on an object of that place, and gives it back when the tool has ended or streamed its last."""
+
+    def run(**arguments: Any) -> Any:
+        entry = place.open()
+        try:
+            value = method(entry.value)(**arguments)
+        except BaseException:
+            place.close(entry)
+            raise
+        if inspect.isgenerator(value):
+            return _drain(value, entry)
+        if hasattr(value, "__anext__"):
+            return _drain_later(value, entry)
+        place.close(entry)
+        return value
+
+    async def run_later(**arguments: Any) -> Any:
+        entry = await place.open_later()
+        try:
+            return await method(entry.value)(**arguments)
+        finally:
+            await place.close_later(entry)
+
+    def _drain(items: Any, entry: _Entry) -> Any:
+        try:
+            yield from items
+        finally:
+            place.close(entry)
+
+    async def _drain_later(items: Any, entry: _Entry) -> Any:
+        try:
+            async for item in items:
+                yield item
+        finally:
+            await items.aclose()
+            await place.close_later(entry)
+
+    return run_later if tool.is_async else run

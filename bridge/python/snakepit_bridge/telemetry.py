@@ -1,0 +1,192 @@
+"""Events and spans of a tool's own: ``emit()`` and ``span()``.
+
+An event is a dotted name, numbers and a few words about them. Events wait in a bounded buffer for whoever carries them
+away; an adapter that wants them elsewhere sets a backend.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from typing import Any, Optional
+
+from . import context
+
+BUFFERED = 1024  # events
+CORRELATION_HEADER = "x-snakepit-correlation-id"
+
+_correlation: ContextVar[Optional[str]] = ContextVar("snakepit_correlation_id", default=None)
+
+
+class TelemetryBackend:
+    """Where events go. A backend has this one method; what it raises is ignored."""
+
+    def emit(
+        self,
+        event_name: str,
+        measurements: dict[str, Any],
+        metadata: Optional[dict[str, Any]] = None,
+        correlation_id: Optional[str] = None,
+    ) -> None:
+        """Take one event."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+class Event:
+    """One event, bound to the call that made it (``call_id`` 0: none did)."""
+
+    __slots__ = ("call_id", "correlation_id", "measurements", "metadata", "name", "time_ns")
+
+    def __init__(self, name: str, measurements: Mapping[str, Any], metadata: Any, correlation_id: str) -> None:
+        self.name = name
+        self.measurements = dict(measurements)
+        self.metadata = dict(metadata or {})
+        self.correlation_id = correlation_id
+        self.time_ns = time.time_ns()
+        call = context.current()
+        self.call_id = call.call_id if call else 0
+
+
+class Buffer(TelemetryBackend):
+    """Keeps the newest events until they are taken. For any thread."""
+
+    def __init__(self, size: int = BUFFERED) -> None:
+        self._events: deque[Event] = deque(maxlen=size)
+        self.emitted = 0
+        self._taken = 0
+
+    def emit(
+        self,
+        event_name: str,
+        measurements: dict[str, Any],
+        metadata: Optional[dict[str, Any]] = None,
+        correlation_id: Optional[str] = None,
+    ) -> None:
+        self._events.append(Event(event_name, measurements, metadata, correlation_id or ""))
+        self.emitted += 1
+
+    def take(self) -> list[Event]:
+        """All events that wait, oldest first."""
+        taken = []
+        while self._events:
+            taken.append(self._events.popleft())
+        self._taken += len(taken)
+        return taken
+
+    @property
+    def dropped(self) -> int:
+        """Events that nobody took in time."""
+        return self.emitted - self._taken - len(self._events)
+
+
+class StderrBackend(TelemetryBackend):
+    """Writes each event to standard error, as a line of JSON after ``TELEMETRY:``."""
+
+    def emit(
+        self,
+        event_name: str,
+        measurements: dict[str, Any],
+        metadata: Optional[dict[str, Any]] = None,
+        correlation_id: Optional[str] = None,
+    ) -> None:
+        event = {
+            "event": event_name,
+            "measurements": measurements,
+            "metadata": metadata or {},
+            "timestamp_ns": time.time_ns(),
+            "correlation_id": correlation_id or "",
+        }
+        sys.stderr.write(f"TELEMETRY:{json.dumps(event, default=str)}\n")
+
+
+buffer = Buffer()
+"""What is used unless another backend is set."""
+
+_backend: Optional[TelemetryBackend] = buffer
+
+
+def set_backend(backend: Optional[TelemetryBackend]) -> None:
+    """Send events there from now on; None sends them nowhere."""
+    global _backend
+    _backend = backend
+
+
+def get_backend() -> Optional[TelemetryBackend]:
+    return _backend
+
+
+def is_enabled() -> bool:
+    return _backend is not None
+
+
+def emit(
+    event: str,
+    measurements: Mapping[str, Any],
+    metadata: Optional[Mapping[str, Any]] = None,
+    correlation_id: Optional[str] = None,
+) -> None:
+    """Send one event; without a ``correlation_id``, with that of the running call. Never raises."""
+    if _backend is None:
+        return
+    try:
+        _backend.emit(event, dict(measurements), dict(metadata or {}), correlation_id or get_correlation_id())
+    except Exception as error:
+        print(f"snakepit_bridge: an event was lost: {error!r}", file=sys.stderr)
+
+
+@contextmanager
+def span(
+    operation: str, metadata: Optional[Mapping[str, Any]] = None, correlation_id: Optional[str] = None
+) -> Iterator[None]:
+    """Events ``<operation>.start``, then ``.stop`` or ``.exception`` with the ``duration`` in nanoseconds."""
+    begun = time.perf_counter_ns()
+    emit(f"{operation}.start", {"system_time": time.time_ns()}, metadata, correlation_id)
+    try:
+        yield
+    except BaseException as error:  # a cancelled one has ended too
+        told = {**(metadata or {}), "error_type": type(error).__name__, "error_message": str(error)}
+        emit(f"{operation}.exception", {"duration": time.perf_counter_ns() - begun}, told, correlation_id)
+        raise
+    emit(f"{operation}.stop", {"duration": time.perf_counter_ns() - begun}, metadata, correlation_id)
+
+
+otel_span = span
+
+
+def new_correlation_id() -> str:
+    return uuid.uuid4().hex
+
+
+def set_correlation_id(value: str) -> Token[Optional[str]]:
+    """Have what runs from here on use another id than its call's; reset_correlation_id() takes the token back."""
+    return _correlation.set(value)
+
+
+def reset_correlation_id(token: Token[Optional[str]]) -> None:
+    _correlation.reset(token)
+
+
+def get_correlation_id(default: Optional[str] = None) -> Optional[str]:
+    """The id that was set here, else the running call's."""
+    chosen = _correlation.get()
+    if chosen:
+        return chosen
+    call = context.current()
+    return (call.correlation_id if call else "") or default
+
+
+def outgoing_metadata(initial: Optional[Iterable[tuple[str, str]]] = None) -> list[tuple[str, str]]:
+    """Headers for a call to somewhere else: ``initial`` and the correlation id, made if there is none."""
+    headers = list(initial or ())
+    if not any(name.lower() == CORRELATION_HEADER for name, _ in headers):
+        headers.append((CORRELATION_HEADER, get_correlation_id() or new_correlation_id()))
+    return headers
