@@ -1,0 +1,184 @@
+"""What failures tell of numerical libraries and of well-known exceptions (snakepit 70, 71)."""
+
+import json
+
+import pytest
+
+from snakepit_bridge import ToolError, faults, failure, telemetry
+
+MISMATCHES = [
+    ("Shape mismatch: expected [3, 224, 224], got [3, 256, 256] in conv2d", [3, 224, 224], [3, 256, 256], 1, 224, 256),
+    ("expected shape (10, 20) but got shape (10, 30)", [10, 20], [10, 30], 1, 20, 30),
+    ("operands could not be broadcast together with shapes (3,4) (5,) ", [3, 4], [5], None, None, None),
+    ("shapes (3,4) and (5,6) not aligned: 4 (dim 1) != 5 (dim 0)", [4, 6], [5, 6], 0, 4, 5),
+    ("could not broadcast input array from shape (3,) into shape (4,)", [4], [3], 0, 4, 3),
+    ("cannot reshape array of size 12 into shape (5,3)", [5, 3], [12], None, None, None),
+    ("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)", [3, 5], [4, 5], 0, 3, 4),
+    ("shape '[2, 3]' is invalid for input of size 8", [2, 3], [8], None, None, None),
+    ("The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1", None, None, 1, 3, 4),
+    ("Expected input batch_size (32) to match target batch_size (16).", None, None, None, 16, 32),
+]
+
+
+@pytest.mark.parametrize("text, expected, got, dimension, expected_dim, got_dim", MISMATCHES)
+def test_shapes_are_found(text, expected, got, dimension, expected_dim, got_dim):
+    """snakepit 71"""
+    found = faults.parse("ValueError", text)
+    assert found["kind"] == "shape_mismatch"
+    assert (found["expected"], found["got"], found["dimension"]) == (expected, got, dimension)
+    assert (found["expected_dim"], found["got_dim"]) == (expected_dim, got_dim)
+
+
+def test_shape_mismatch_is_told_to_people():
+    """snakepit 71"""
+    found = faults.parse("ValueError", "Shape mismatch: expected [3, 4], got [3] in conv2d")
+    assert found["message"] == "Shape mismatch in conv2d: expected [3, 4], got [3] (2 dimensions against 1)"
+    assert found["suggestions"]
+
+
+DTYPES = [
+    ("expected scalar type Float but found Double", "Float", "Double"),
+    ("Expected object of scalar type Long but got scalar type Float for argument #2 'target'", "Long", "Float"),
+    ("mat1 and mat2 must have the same dtype, but got Float and Double", "Float", "Double"),
+    ("Found dtype Double but expected Float", "Float", "Double"),
+    ("Cannot cast ufunc 'add' output from dtype('float64') to dtype('int64')", "int64", "float64"),
+    ("Input type (torch.Double) and weight type (torch.Float) should be the same", "torch.Float", "torch.Double"),
+]
+
+
+@pytest.mark.parametrize("text, expected, got", DTYPES)
+def test_element_types_are_found(text, expected, got):
+    """snakepit 71"""
+    found = faults.parse("RuntimeError", text)
+    assert (found["kind"], found["expected"], found["got"]) == ("dtype_mismatch", expected, got)
+
+
+DEVICES = [
+    ("Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!", "cuda:0", "cpu"),
+    ("Input type (torch.cuda.FloatTensor) and weight type (torch.FloatTensor) should be the same", "cpu", "cuda"),
+    ("Device mismatch: expected cpu, got cuda:1", "cpu", "cuda:1"),
+]
+
+
+@pytest.mark.parametrize("text, expected, got", DEVICES)
+def test_devices_are_found(text, expected, got):
+    """snakepit 71"""
+    found = faults.parse("RuntimeError", text)
+    assert (found["kind"], found["expected"], found["got"]) == ("device_mismatch", expected, got)
+
+
+def test_missing_device_is_found():
+    assert faults.parse("RuntimeError", "CUDA error: invalid device ordinal")["kind"] == "device_unavailable"
+
+
+GIB, MIB = 1 << 30, 1 << 20
+CUDA = "CUDA out of memory. Tried to allocate "
+MEMORY = [
+    (f"{CUDA}2.00 GiB (GPU 1; 8.00 GiB total capacity; 512.00 MiB free; 7 GiB reserved)", "cuda:1", 2 * GIB, 512 * MIB),
+    (f"{CUDA}20 MiB. GPU 0 has a total capacity of 14.75 GiB of which 9.00 MiB is free.", "cuda:0", 20 * MIB, 9 * MIB),
+    ("MPS backend out of memory (max allowed: 6 GB). Tried to allocate 256 MB on private pool", "mps", 256 * MIB, None),
+    ("Unable to allocate 8.00 GiB for an array with shape (1024, 1024, 1024)", "cpu", 8 * GIB, None),
+    ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000 bytes.", "cpu", 8_000_000_000, None),
+    ("OOM on cuda:0: failed to allocate 1 GB, available 256 MB", "cuda:0", GIB, 256 * MIB),
+]
+
+
+@pytest.mark.parametrize("text, device, requested, available", MEMORY)
+def test_memory_is_found_with_its_numbers(text, device, requested, available):
+    """snakepit 71"""
+    found = faults.parse("RuntimeError", text)
+    assert (found["kind"], found["device"]) == ("out_of_memory", device)
+    assert (found["requested_bytes"], found["available_bytes"]) == (requested, available)
+
+
+def test_memory_comes_with_suggestions_and_human_numbers():
+    """snakepit 71"""
+    found = faults.parse("OutOfMemoryError", MEMORY[0][0])
+    assert found["message"] == "Out of memory on cuda:1: requested 2.00 GiB, available 512.00 MiB"
+    assert "Call torch.cuda.empty_cache()" in found["suggestions"] and "Use a smaller model" in found["suggestions"]
+
+
+@pytest.mark.parametrize(
+    "kind, text",
+    [
+        ("ValueError", "the living room is too small"),
+        ("TypeError", "expected str, bytes or os.PathLike object, not int"),
+        ("ValueError", "not enough values to unpack (expected 2, got 1)"),
+        ("ValueError", "unknown device for the printer"),
+        ("KeyError", "'shape'"),
+        ("ValueError", ""),
+    ],
+)
+def test_ordinary_messages_are_left_alone(kind, text):
+    assert faults.parse(kind, text) is None
+
+
+def test_hostile_message_takes_no_time():
+    import time
+
+    begun = time.monotonic()
+    for text in ("expected [1" * 5000, "shape mismatch (1)" * 5000, "to have " * 5000, "[1,] " * 9000):
+        faults.parse("ValueError", text)
+    assert time.monotonic() - begun < 2
+
+
+class Own(Exception):
+    pass
+
+
+KNOWN = [
+    (ValueError, "ValueError"), (KeyError, "KeyError"), (IndexError, "IndexError"), (TypeError, "TypeError"),
+    (AttributeError, "AttributeError"), (ImportError, "ImportError"), (ModuleNotFoundError, "ImportError"),
+    (RuntimeError, "RuntimeError"), (NotImplementedError, "NotImplementedError"),
+    (FileNotFoundError, "FileNotFoundError"), (PermissionError, "PermissionError"),
+    (ZeroDivisionError, "ZeroDivisionError"), (UnicodeDecodeError, "ValueError"), (Own, "PythonException"),
+    (OSError, "PythonException"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, name", KNOWN)
+def test_exception_maps_to_a_known_type(kind, name):
+    """snakepit 70"""
+    assert failure.known_type(kind) == name
+
+
+def context_of(pb, error, **members):
+    answer = failure.of_exception(pb.Invoke(call_id=1, session_id="s", **members), error, 0)
+    return answer, json.loads(answer.context)
+
+
+def test_failure_tells_of_the_fault(pb):
+    """snakepit 71"""
+    answer, context = context_of(pb, RuntimeError("CUDA out of memory. Tried to allocate 1.00 GiB"), tool="train")
+    assert (answer.type, context["tool_name"], context["session_id"]) == ("RuntimeError", "train", "s")
+    assert context["error_type"] == "RuntimeError"
+    assert context["error"]["requested_bytes"] == 1 << 30
+
+
+def test_failure_of_an_unknown_class_keeps_its_name(pb):
+    """snakepit 70"""
+    answer, context = context_of(pb, Own("x"), tool="t")
+    assert (answer.type, context["error_type"]) == ("Own", "PythonException")
+    assert "error" not in context
+
+
+def test_fault_is_told_as_an_event(pb):
+    """snakepit 71"""
+    kept = telemetry.Buffer()
+    telemetry.set_backend(kept)
+    try:
+        context_of(pb, RuntimeError("CUDA out of memory. Tried to allocate 1 GiB"), tool="t")
+    finally:
+        telemetry.set_backend(telemetry.buffer)
+    assert [event.name for event in kept.take()] == ["python.exception.mapped", "error.oom"]
+
+
+def test_tool_error_is_left_as_it_is(pb):
+    _, context = context_of(pb, ToolError("out of memory"), tool="t")
+    assert "error" not in context and "error_type" not in context
+
+
+def test_failure_of_snakebridge_says_what_was_called(pb):
+    args = b'{"python_module":"math","function":"sqrt","call_type":"function","args":[-1]}'
+    _, context = context_of(pb, ValueError("math domain error"), tool="snakebridge.call", args=args)
+    assert (context["python_module"], context["function"]) == ("math", "sqrt")

@@ -1,0 +1,55 @@
+"""What an adapter says about itself."""
+
+import pytest
+
+from snakepit_bridge.health import LABELS_MAX, Health
+
+
+class Says:
+    def __init__(self, answer):
+        self.answer = answer
+        self.asked = 0
+
+    def health(self):
+        self.asked += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+CASES = [
+    (None, {"status": "ok", "loaded": []}),
+    (True, {"status": "ok", "loaded": []}),
+    (False, {"status": "unhealthy", "loaded": []}),
+    (["a", "b"], {"status": "ok", "loaded": ["a", "b"]}),
+    ({"loaded": "a"}, {"status": "ok", "loaded": ["a"]}),
+    ({"healthy": False}, {"healthy": False, "status": "unhealthy", "loaded": []}),
+    ({"status": "degraded"}, {"status": "unhealthy", "loaded": []}),
+    (OSError("x"), {"status": "unhealthy", "loaded": [], "error": "OSError: x"}),
+]
+
+
+@pytest.mark.parametrize("answer, report", CASES, ids=str)
+def test_answer_becomes_a_report(answer, report):
+    assert Health(Says(answer)).report() == report
+
+
+def test_adapter_that_says_nothing_is_healthy():
+    assert Health(object()).report()["status"] == "ok"
+
+
+def test_adapter_is_not_asked_too_often():
+    time = [0.0]
+    says = Says(None)
+    health = Health(says, lambda: time[0])
+    health.report()
+    health.report()
+    assert says.asked == 1
+    time[0] = 1.5
+    health.report()
+    assert says.asked == 2
+
+
+def test_labels_are_limited():
+    loaded = Health(Says(["x" * 500] * 200)).report()["loaded"]
+    assert (len(loaded), len(loaded[0])) == (LABELS_MAX, 128)
