@@ -50,7 +50,7 @@ class BaseAdapter:
 
         return registrations(self)
 
-    def call_tool(self, tool_name: str, **kwargs: Any) -> Any:
+    def call_tool(self, tool_name: str, /, **kwargs: Any) -> Any:
         """Call a method by its name. Raises AttributeError or TypeError if there is none."""
         method = getattr(self, tool_name, None)
         if method is None:

@@ -91,7 +91,7 @@ class Parameters:
         if self._exact and self.required <= given.keys() <= self.allowed:
             return given
         if self.whole:
-            return {"params": given}
+            return {self.whole: given}
         self._check(given)
         for name in self.binary:
             if isinstance(given.get(name), str):  # tagged bytes are bytes already

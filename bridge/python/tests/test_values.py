@@ -1,4 +1,4 @@
-"""Results as bytes."""
+"""Results as bytes (snakepit 75, 77, 78, 80, 82)."""
 
 import collections
 import dataclasses
@@ -7,6 +7,11 @@ import decimal
 import enum
 import json
 import math
+import os
+import pathlib
+import subprocess
+import sys
+import types
 import uuid
 
 import pytest
@@ -52,6 +57,28 @@ class Broken:
         raise OSError("disk full")
 
 
+class Tuple:
+    def _asdict(self):
+        return {"named": True}
+
+
+class FallsThrough:
+    def model_dump(self):
+        raise TypeError("wants arguments")
+
+    def to_dict(self):
+        return self
+
+    def tolist(self):
+        raise MemoryError
+
+    def isoformat(self):
+        return "2024"
+
+
+Pair = collections.namedtuple("Pair", "a b")
+
+
 class Colour(enum.Enum):
     RED = "red"
 
@@ -75,6 +102,19 @@ CASES = [
     ({"good": 1, "bad": Opaque()}, {"good": 1, "bad": MARKER}),
     ({(1, 2): 1, None: 2, True: 3, math.inf: 4}, {"(1, 2)": 1, "null": 2, "true": 3, "Infinity": 4}),
     (collections.OrderedDict(a=1), {"a": 1}),
+    (collections.deque([1]), [1]),
+    (datetime.time(7, 8), "07:08:00"),
+    (datetime.timedelta(minutes=1), 60.0),
+    (pathlib.PurePosixPath("/a/b"), "/a/b"),
+    (Pair(1, 2), [1, 2]),
+    (Tuple(), {"named": True}),
+    (Binary(b"ab"), {"__type__": "bytes", "__schema__": 1, "data": "YWI="}),
+    ([1, b"a", {2}], [1, {"__type__": "bytes", "__schema__": 1, "data": "YQ=="}, [2]]),
+    ({datetime.date(2024, 5, 6): 1, Colour.RED: 2}, {"2024-05-06": 1, "red": 2}),
+    ([math.nan, 1, "a"], ["NaN", 1, "a"]),
+    ([True, {"a": False}], [True, {"a": False}]),
+    (2**70, 2**70),
+    (FallsThrough(), "2024"),
 ]
 
 
@@ -132,3 +172,135 @@ def test_numpy_values_are_converted():
     numpy = pytest.importorskip("numpy")
     value = {"a": numpy.arange(3), "b": numpy.float64("nan"), "c": numpy.int64(7), "d": numpy.bool_(True)}
     assert json.loads(values.encode(value)) == {"a": [0, 1, 2], "b": "NaN", "c": 7, "d": True}
+
+
+def test_failing_conversion_falls_through_to_the_next():
+    """snakepit 77"""
+    assert values.encode(FallsThrough()) == b'"2024"'
+
+
+def test_array_at_the_limit_is_converted():
+    """snakepit 80"""
+    assert json.loads(values.encode(Array(conversion.MAX_LISTED))) == [1, 2]
+
+
+class Unsized:
+    def __init__(self, listed):
+        self.listed = listed
+
+    def tolist(self):
+        return self.listed
+
+
+def test_list_that_turns_out_too_large_becomes_a_marker(monkeypatch):
+    """snakepit 80"""
+    monkeypatch.setattr(conversion, "MAX_LISTED", 3)
+    assert json.loads(values.encode(Unsized([[1, 2], [3]]))) == [[1, 2], [3]]
+    assert json.loads(values.encode(Unsized([[1, 2], [3, 4]])))["__ffi_unserializable__"] is True
+
+
+def test_sparse_matrix_is_measured_by_its_shape():
+    """snakepit 80"""
+
+    class Sparse(Array):
+        shape = (10_000, 10_000)
+
+    assert json.loads(values.encode(Sparse(5)))["__ffi_unserializable__"] is True
+
+
+def test_large_table_is_not_converted():
+    """snakepit 80"""
+
+    class Table(Model):
+        shape = (conversion.MAX_LISTED, 2)
+        model_dump = None
+
+    assert json.loads(values.encode(Table()))["__ffi_unserializable__"] is True
+
+
+@pytest.mark.parametrize("text, limit", [("10", 10), ("many", 1_000_000), ("-1", 0), ("", 1_000_000)])
+def test_limit_of_lists_comes_from_the_environment(package_root, text, limit):
+    """snakepit 80"""
+    code = "from snakepit_bridge import conversion; print(conversion.MAX_LISTED)"
+    environment = {**os.environ, "PYTHONPATH": package_root, "SNAKEPIT_TOLIST_MAX_ELEMENTS": text}
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert int(run.stdout) == limit
+
+
+def test_object_that_converts_to_itself_for_ever_becomes_a_marker():
+    class Endless:
+        def to_dict(self):
+            return {"again": Endless()}
+
+    assert b"__ffi_unserializable__" in values.encode(Endless())
+
+
+def test_key_of_an_unknown_class_does_not_show_its_repr():
+    (key,) = json.loads(values.encode({Opaque(): 1}))
+    assert "secret" not in key and "Opaque" in key
+
+
+def test_pydantic_models_are_converted():
+    """snakepit 77"""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Item(pydantic.BaseModel):
+        name: str
+        when: datetime.date
+
+    value = {"items": [Item(name="a", when=datetime.date(2024, 5, 6))]}
+    assert json.loads(values.encode(value)) == {"items": [{"name": "a", "when": "2024-05-06"}]}
+
+
+def test_array_with_nan_is_converted():
+    """snakepit 75"""
+    numpy = pytest.importorskip("numpy")
+    value = numpy.array([[1.0, math.nan], [math.inf, 2.0]])
+    assert json.loads(values.encode(value)) == [[1.0, "NaN"], ["Infinity", 2.0]]
+
+
+class FakeOrjson:
+    """orjson's contract, as far as it matters here: NaN becomes null, and only plain values are taken."""
+
+    OPT_PASSTHROUGH_DATACLASS = OPT_PASSTHROUGH_DATETIME = OPT_PASSTHROUGH_SUBCLASS = 0
+
+    @staticmethod
+    def dumps(value, default, options):
+        def plain(item):
+            if type(item) is float and not math.isfinite(item):
+                return None
+            if type(item) is dict and all(type(key) is str for key in item):
+                return {key: plain(part) for key, part in item.items()}
+            if type(item) in (list, tuple):
+                return [plain(part) for part in item]
+            if item is None or type(item) in (str, int, float, bool):
+                return item
+            raise TypeError(f"Type is not JSON serializable: {type(item)}")
+
+        return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def orjsons():
+    found = [pytest.param(FakeOrjson, id="stand-in")]
+    try:
+        import orjson
+    except ImportError:
+        return found
+    return [*found, pytest.param(orjson, id="orjson")]
+
+
+@pytest.mark.parametrize("orjson", orjsons())
+def test_orjson_makes_no_difference(orjson, monkeypatch):
+    """snakepit 82"""
+    monkeypatch.setattr(values, "_encode_plain", values.with_orjson(orjson, values._make_standard_encoder()))
+    for value, expected in [*CASES, ([None, math.nan, {"a": None}], [None, "NaN", {"a": None}])]:
+        assert json.loads(values.encode(value)) == expected
+    with pytest.raises(UnicodeEncodeError):
+        values.encode({"a": "\ud800"})
+
+
+def test_encoder_without_its_c_part_makes_no_difference(monkeypatch):
+    monkeypatch.setattr(values, "_json_encoder", types.SimpleNamespace())
+    monkeypatch.setattr(values, "_encode_plain", values._make_standard_encoder())
+    for value, expected in CASES:
+        assert json.loads(values.encode(value)) == expected

@@ -1,0 +1,221 @@
+"""Objects per worker, session and call, and the hooks around them."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from snakepit_bridge import context, loading, scopes, tool
+from snakepit_bridge.errors import LoadError
+
+sys.path.append(str(Path(__file__).parent / "adapters"))
+
+
+class Loop:
+    def call(self, hook):
+        value = hook()
+        return asyncio.run(value) if asyncio.iscoroutine(value) else value
+
+
+@pytest.fixture
+def notes(monkeypatch, tmp_path):
+    path = tmp_path / "notes"
+    path.touch()
+    monkeypatch.setenv("NOTES_FILE", str(path))
+    return lambda: path.read_text().split("\n")[:-1]
+
+
+@pytest.fixture
+def start(pb):
+    """Load an adapter; returns its place and a function that calls its tools in a session."""
+
+    def load(name):
+        adapter = loading.Adapter(name)
+        place = adapter.start(Loop())
+        found = {item.name: item for item in adapter.tools}
+
+        def call(tool, session_id=""):
+            token = context.running.set(context.CallContext(pb.Invoke(session_id=session_id), 0))
+            try:
+                value = found[tool].function()
+                return asyncio.run(value) if found[tool].is_async else value
+            finally:
+                context.running.reset(token)
+
+        return place, call
+
+    return load
+
+
+@pytest.mark.parametrize("tool", ["count", "count_later"])
+def test_worker_has_one_object(start, tool):
+    _, call = start("scoped.Counting")
+    assert [call(tool, session)["calls"] for session in ("a", "b", "a")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("tool", ["count", "count_later"])
+def test_session_has_an_object_of_its_own(start, tool):
+    _, call = start("scoped.PerSession")
+    assert [call(tool, session)["calls"] for session in ("a", "b", "a")] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("tool", ["count", "count_later"])
+def test_call_has_an_object_of_its_own(start, notes, tool):
+    """snakepit 63"""
+    _, call = start("scoped.PerCall")
+    assert [call(tool)["calls"] for _ in range(2)] == [1, 1]
+    assert notes() == ["initialize", "cleanup after 1"] * 2
+
+
+def test_object_of_a_failed_call_is_cleaned_up(start, notes):
+    """snakepit 63"""
+    _, call = start("scoped.PerCall")
+    with pytest.raises(KeyError):
+        call("fails")
+    assert notes() == ["initialize", "cleanup after 0"]
+
+
+@pytest.mark.parametrize("tool", ["count", "count_later"])
+def test_session_begins_once(start, tool):
+    _, call = start("scoped.Counting")
+    for session in ("a", "a", "b", "", "a"):
+        told = call(tool, session)
+    assert told["begun"] == ["a", "b"]
+
+
+def test_least_recently_used_session_is_given_up(start, notes):
+    _, call = start("scoped.PerSession")
+    for session in ("a", "b", "a", "c"):
+        call("count", session)
+    assert [note for note in notes() if note.startswith("cleanup")] == ["cleanup after 1"]
+    assert call("count", "a")["calls"] == 3
+    assert call("count", "b") == {"calls": 1, "begun": ["b"], "session": "b"}
+
+
+def test_session_that_ends_takes_its_object_along(start, notes):
+    place, call = start("scoped.PerSession")
+    call("count", "a")
+    place.end_session("a")
+    place.end_session("a")
+    assert notes()[-1] == "cleanup after 1"
+    assert call("count", "a")["calls"] == 1
+
+
+def test_worker_that_leaves_cleans_all_objects_up(start, notes):
+    place, call = start("scoped.PerSession")
+    call("count", "a")
+    call("count", "b")
+    place.cleanup()
+    assert notes().count("cleanup after 1") == 2
+
+
+@pytest.mark.parametrize("tool", ["count", "count_later"])
+def test_hooks_may_be_async(start, notes, tool):
+    """snakepit 63"""
+    place, call = start("scoped.AsyncHooks")
+    assert call(tool, "a")["begun"] == ["a"]
+    place.cleanup()
+    assert notes() == ["initialize later", "cleanup later after 1"]
+
+
+def test_session_that_cannot_begin_fails_its_call_alone(start):
+    _, call = start("scoped.Picky")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="not this one"):
+            call("count", "bad")
+    assert call("count", "good")["calls"] == 1
+
+
+def test_unknown_scope_is_an_error():
+    class Odd:
+        scope = "universe"
+
+    with pytest.raises(LoadError, match="universe"):
+        scopes.place_for(Odd, Loop())
+
+
+class Streaming:
+    scope = "call"
+    cleaned = 0
+
+    def cleanup(self):
+        Streaming.cleaned += 1
+
+    @tool
+    def counts(self, n: int = 3):
+        yield from range(n)
+
+    @tool
+    async def counts_later(self, n: int = 3):
+        for number in range(n):
+            yield number
+
+
+def stream_of(name):
+    from snakepit_bridge import tools
+
+    (item,) = [item for item in tools.collect(Streaming) if item.name == name]
+    Streaming.cleaned = 0
+    scopes.CallPlace(Streaming).bind(item, lambda instance: getattr(instance, name))
+    return item.function()
+
+
+def test_stream_keeps_its_object_until_its_end():
+    """snakepit 63"""
+    items = stream_of("counts")
+    assert next(items) == 0 and Streaming.cleaned == 0
+    assert list(items) == [1, 2] and Streaming.cleaned == 1
+
+
+def test_stream_that_is_closed_is_cleaned_up():
+    """snakepit 63"""
+    items = stream_of("counts")
+    next(items)
+    items.close()
+    assert Streaming.cleaned == 1
+
+
+def test_async_stream_that_is_closed_is_cleaned_up():
+    """snakepit 63"""
+
+    async def run():
+        items = stream_of("counts_later")
+        assert await items.__anext__() == 0
+        await items.aclose()
+
+    asyncio.run(run())
+    assert Streaming.cleaned == 1
+
+
+# In workers.
+
+
+@pytest.mark.parametrize("profile", ["process", "thread", "async"])
+def test_sessions_are_kept_apart_in_every_profile(zygotes, gateway, profile):
+    zygote = zygotes()
+    zygote.load("scoped.PerSession")
+    worker = gateway.fork(zygote, profile=profile, slots=4)
+    invocations = [
+        worker.stream.invocation(tool, session_id=session)
+        for tool in ("count", "count_later")
+        for session in ("a", "b", "a", "b")
+    ]
+    worker.stream.invoke(*invocations)
+    for invocation in invocations:
+        worker.stream.answer(invocation.call_id)
+    told = worker.stream.value("count", session_id="a")
+    assert told == {"calls": 5, "begun": ["a"], "session": "a"}
+    worker.kill()
+
+
+@pytest.mark.parametrize("profile", ["process", "thread", "async"])
+def test_worker_told_to_stop_cleans_up_its_sessions(zygotes, gateway, tmp_path, profile):
+    path = tmp_path / "notes"
+    zygote = zygotes(NOTES_FILE=str(path))
+    zygote.load("scoped.AsyncHooks")
+    worker = gateway.fork(zygote, profile=profile, slots=4)
+    worker.stream.value("count", session_id="a")
+    worker.stream.stop()
+    assert worker.exit_status() == 0
+    assert path.read_text() == "initialize later\ncleanup later after 1\n"
