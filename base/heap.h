@@ -2,6 +2,8 @@
 #ifndef SNAKEPIT_BASE_HEAP_H
 #define SNAKEPIT_BASE_HEAP_H
 
+#include "base/container.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,8 +20,6 @@ struct heap {
     size_t count;
     size_t capacity;
 };
-
-#define HEAP_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 void heap_deinit(struct heap *heap);
 

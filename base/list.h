@@ -2,8 +2,9 @@
 #ifndef SNAKEPIT_BASE_LIST_H
 #define SNAKEPIT_BASE_LIST_H
 
+#include "base/container.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 
 /* As a head: the list; as a member of an object: its place. A node that is in no list points to
  * itself. */
@@ -11,8 +12,6 @@ struct list {
     struct list *next;
     struct list *prev;
 };
-
-#define LIST_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 /* Safe against removal of the current node. `cursor` and `following` are struct list pointers. */
 #define LIST_FOREACH(head, cursor, following)                                                      \

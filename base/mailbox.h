@@ -3,8 +3,9 @@
 #ifndef SNAKEPIT_BASE_MAILBOX_H
 #define SNAKEPIT_BASE_MAILBOX_H
 
+#include "base/container.h"
+
 #include <stdatomic.h>
-#include <stddef.h>
 
 /* Sits in the object that is posted. An object is in one mailbox at a time. */
 struct mail {
@@ -14,8 +15,6 @@ struct mail {
      * afterwards. */
     void (*open)(struct mail *mail);
 };
-
-#define MAIL_OWNER(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 struct mailbox {
     _Atomic(struct mail *) newest;

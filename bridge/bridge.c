@@ -135,7 +135,7 @@ static void mark_dirty(struct bridge *bridge, unsigned seat)
 static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                            struct call *call, uint64_t remaining_us)
 {
-    struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
+    struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
         return;
     link_add_invoke(link, call_id, call, remaining_us);
@@ -145,7 +145,7 @@ static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, ui
 
 static void runtime_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
 {
-    struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
+    struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
         return;
     link_add_cancel(link, call_id);
@@ -156,7 +156,7 @@ static void runtime_cancel(struct runtime *runtime, struct worker_ref worker, ui
 static void runtime_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                            uint64_t bytes)
 {
-    struct link *link = seat_link(&of(runtime)->seats[worker.seat], worker);
+    struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
         return;
     link_add_credit(link, call_id, bytes);
@@ -173,7 +173,7 @@ static void runtime_flush(struct runtime *runtime)
         uint64_t bits = atomic_exchange_explicit(&bridge->dirty[word], 0, memory_order_acquire);
         for (; bits; bits &= bits - 1) {
             unsigned seat = word * 64 + (unsigned)__builtin_ctzll(bits);
-            struct link *link = seat_link(&bridge->seats[seat], (struct worker_ref){0});
+            struct link *link = seat_link(&bridge->seats[seat]);
             if (link)
                 link_flush(link);
             link_unref(&link);

@@ -50,7 +50,7 @@ static void accept_next(struct accept *accept)
 
 static void on_call(struct tag *tag, bool success)
 {
-    struct accept *accept = (struct accept *)(void *)((char *)tag - offsetof(struct accept, tag));
+    struct accept *accept = CONTAINER_OF(tag, struct accept, tag);
     struct endpoint *endpoint = accept->poller->endpoint;
     bool attach = success && grpc_slice_str_cmp(accept->details.method,
                                                 "/snakepit.bridge.v1.Bridge/Attach") == 0;
@@ -139,8 +139,7 @@ struct endpoint *endpoint_start(const char *address, unsigned threads,
 static void on_stopped(struct tag *tag, bool success)
 {
     (void)success;
-    struct endpoint *endpoint =
-        (struct endpoint *)(void *)((char *)tag - offsetof(struct endpoint, stopped_tag));
+    struct endpoint *endpoint = CONTAINER_OF(tag, struct endpoint, stopped_tag);
     for (unsigned i = 0; i < endpoint->count; i++)
         grpc_completion_queue_shutdown(endpoint->pollers[i].queue);
 }

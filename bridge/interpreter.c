@@ -119,8 +119,7 @@ static void on_readable(uv_poll_t *poll, int status, int events);
 
 static void on_exit_seen(struct process *process, const struct worker_exit *exit)
 {
-    struct interpreter *interpreter =
-        (struct interpreter *)(void *)((char *)process - offsetof(struct interpreter, process));
+    struct interpreter *interpreter = CONTAINER_OF(process, struct interpreter, process);
     if (interpreter->polling)
         on_readable(&interpreter->poll, 0, UV_READABLE); /* what it said last */
     interpreter->exit = *exit;
@@ -239,8 +238,7 @@ static bool load(struct interpreter *interpreter)
 
 static void run_no_program(struct errand *errand)
 {
-    struct interpreter *interpreter =
-        (struct interpreter *)(void *)((char *)errand - offsetof(struct interpreter, no_program));
+    struct interpreter *interpreter = CONTAINER_OF(errand, struct interpreter, no_program);
     interpreter->handler->ended(interpreter->context, interpreter, interpreter->reason,
                                 &interpreter->exit);
     free(interpreter);

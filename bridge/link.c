@@ -41,8 +41,6 @@ struct link {
     struct tag write_tag;
 };
 
-#define OWNER(tag, member) ((struct link *)(void *)((char *)(tag)-offsetof(struct link, member)))
-
 struct link *link_ref(struct link *link)
 {
     atomic_fetch_add_explicit(&link->references, 1, memory_order_relaxed);
@@ -59,7 +57,7 @@ static void outgoing_free(struct outgoing *frame)
 static void drop_frames(struct link *link)
 {
     LIST_FOREACH (&link->frames, node, next) {
-        outgoing_free(LIST_OWNER(node, struct outgoing, place));
+        outgoing_free(CONTAINER_OF(node, struct outgoing, place));
     }
     list_init(&link->frames);
 }
@@ -113,7 +111,7 @@ static grpc_op operation(grpc_op_type type)
 
 static struct buffer *filling(struct link *link, size_t more)
 {
-    struct outgoing *last = LIST_OWNER(link->frames.prev, struct outgoing, place);
+    struct outgoing *last = CONTAINER_OF(link->frames.prev, struct outgoing, place);
     if (list_empty(&link->frames) ||
         (last->bytes.len > 0 && last->bytes.len + more > FRAME_FULL_BYTES)) {
         last = MEM_NEW(struct outgoing);
@@ -170,7 +168,7 @@ static struct outgoing *take_frame(struct link *link)
     struct outgoing *frame = NULL;
     pthread_mutex_lock(&link->lock);
     if (!link->writing && !link->over && !list_empty(&link->frames)) {
-        frame = LIST_OWNER(list_pop_front(&link->frames), struct outgoing, place);
+        frame = CONTAINER_OF(list_pop_front(&link->frames), struct outgoing, place);
         link->writing = true;
     }
     pthread_mutex_unlock(&link->lock);
@@ -200,7 +198,7 @@ void link_flush(struct link *link)
 
 static void on_written(struct tag *tag, bool success)
 {
-    struct link *link = OWNER(tag, write_tag);
+    struct link *link = CONTAINER_OF(tag, struct link, write_tag);
     pthread_mutex_lock(&link->lock);
     link->writing = false;
     link->over = link->over || !success;
@@ -289,7 +287,7 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
 
 static void on_read(struct tag *tag, bool success)
 {
-    struct link *link = OWNER(tag, read_tag);
+    struct link *link = CONTAINER_OF(tag, struct link, read_tag);
     grpc_byte_buffer *message = link->incoming;
     link->incoming = NULL;
     if (success && message && handle(link, message))
@@ -306,14 +304,14 @@ static void on_read(struct tag *tag, bool success)
 static void on_metadata(struct tag *tag, bool success)
 {
     (void)success;
-    struct link *link = OWNER(tag, metadata_tag);
+    struct link *link = CONTAINER_OF(tag, struct link, metadata_tag);
     link_unref(&link);
 }
 
 static void on_close(struct tag *tag, bool success)
 {
     (void)success;
-    struct link *link = OWNER(tag, close_tag);
+    struct link *link = CONTAINER_OF(tag, struct link, close_tag);
     link_unref(&link);
 }
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -14,6 +15,26 @@ enum { STREAM_LAG_MS = 50, PROCESS_LAG_MS = 300 };
 
 static void on_timer(uv_timer_t *timer);
 static void on_process_exit(struct process *process, const struct worker_exit *exit);
+
+/* Legal moves: row from, bit to. */
+static const unsigned char moves[] = {
+    [SEAT_EMPTY] = 1u << SEAT_WAITING,
+    [SEAT_WAITING] = 1u << SEAT_FORKING | 1u << SEAT_BOOTING | 1u << SEAT_EMPTY,
+    [SEAT_FORKING] = 1u << SEAT_ALIVE | 1u << SEAT_EMPTY,
+    [SEAT_BOOTING] = 1u << SEAT_ALIVE | 1u << SEAT_EMPTY,
+    [SEAT_ALIVE] = 1u << SEAT_EMPTY,
+};
+
+/* Aborts on a move that the picture in the header does not have. */
+static void seat_move(struct seat *seat, enum seat_state next)
+{
+    if (!(moves[seat->state] & 1u << next)) {
+        fprintf(stderr, "snakepit: a seat cannot go from state %d to %d\n", (int)seat->state,
+                (int)next);
+        abort();
+    }
+    seat->state = next;
+}
 
 void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
 {
@@ -31,10 +52,18 @@ void seat_open(struct seat *seat)
     seat->timer.data = seat;
 }
 
-struct link *seat_link(struct seat *seat, struct worker_ref worker)
+struct link *seat_link(struct seat *seat)
 {
     pthread_mutex_lock(&seat->lock);
-    bool same = seat->link && (worker.number == 0 || seat->worker.number == worker.number);
+    struct link *link = seat->link ? link_ref(seat->link) : NULL;
+    pthread_mutex_unlock(&seat->lock);
+    return link;
+}
+
+struct link *seat_link_of(struct seat *seat, struct worker_ref worker)
+{
+    pthread_mutex_lock(&seat->lock);
+    bool same = seat->link && seat->worker.number == worker.number;
     struct link *link = same ? link_ref(seat->link) : NULL;
     pthread_mutex_unlock(&seat->lock);
     return link;
@@ -111,7 +140,7 @@ static void vacate(struct seat *seat)
     seat->stalled = false;
     pthread_mutex_unlock(&seat->lock);
     link_unref(&link);
-    seat->state = SEAT_EMPTY;
+    seat_move(seat, SEAT_EMPTY);
     if (!seat->attached && !seat->stopping)
         bridge_start_failed(seat->bridge, seat->failure, &exit);
     pool_worker_gone(seat->bridge->pool, worker, &exit, &started);
@@ -124,7 +153,7 @@ static void on_gone(struct seat *seat, const struct worker_exit *exit)
 {
     seat->exit = *exit;
     seat->exited = true;
-    struct link *link = seat_link(seat, (struct worker_ref){0});
+    struct link *link = seat_link(seat);
     if (link)
         set_timer(seat, STREAM_LAG_MS);
     else
@@ -134,7 +163,7 @@ static void on_gone(struct seat *seat, const struct worker_exit *exit)
 
 static void on_process_exit(struct process *process, const struct worker_exit *exit)
 {
-    on_gone((struct seat *)(void *)((char *)process - offsetof(struct seat, process)), exit);
+    on_gone(CONTAINER_OF(process, struct seat, process), exit);
 }
 
 void seat_attached(struct seat *seat, struct worker_ref worker)
@@ -186,7 +215,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct seat *seat = timer->data;
     if (seat->exited) {
-        struct link *link = seat_link(seat, (struct worker_ref){0});
+        struct link *link = seat_link(seat);
         if (link)
             link_close(link);
         link_unref(&link);
@@ -239,7 +268,7 @@ static void fork_it(struct seat *seat)
     }
     close_page_fd(seat);
     seat->mother = seat->bridge->zygote;
-    seat->state = SEAT_FORKING;
+    seat_move(seat, SEAT_FORKING);
     arm_start_timeout(seat);
 }
 
@@ -253,7 +282,7 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
     struct interpreter_task task = make_task(seat, token);
     (void)forkable;
     (void)reason;
-    seat->state = SEAT_ALIVE;
+    seat_move(seat, SEAT_ALIVE);
     if (seat->stopping || !interpreter_become(interpreter, &task))
         interpreter_kill(interpreter);
     close_page_fd(seat);
@@ -291,7 +320,7 @@ void seat_proceed(struct seat *seat)
     if (seat->state != SEAT_WAITING)
         return;
     if (bridge->spawn_only) {
-        seat->state = SEAT_BOOTING;
+        seat_move(seat, SEAT_BOOTING);
         seat->interpreter = interpreter_start(bridge->supervisor, &bridge->options.interpreter,
                                               &own_interpreter, seat);
     } else if (bridge->zygote_loaded) {
@@ -311,7 +340,7 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     seat->failure[0] = '\0';
     seat->ping = seat->pinged_us = 0;
     seat->exit = (struct worker_exit){.cause = "exit"};
-    seat->state = SEAT_WAITING;
+    seat_move(seat, SEAT_WAITING);
     seat->page = page_new(&seat->page_fd);
     if (!seat->page || !random)
         give_up(seat, strerror(errno));
@@ -321,7 +350,7 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
 
 void seat_forked(struct seat *seat, pid_t pid)
 {
-    seat->state = SEAT_ALIVE;
+    seat_move(seat, SEAT_ALIVE);
     supervisor_watch(seat->bridge->supervisor, &seat->process, pid);
     if (seat->stopping)
         supervisor_kill(&seat->process);
@@ -340,7 +369,7 @@ void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
         return;
     seat->stopping = true;
-    struct link *link = seat_link(seat, worker);
+    struct link *link = seat_link_of(seat, worker);
     if (seat->state == SEAT_WAITING) {
         vacate(seat);
     } else if (link && grace_us) {

@@ -3,6 +3,8 @@
  *     EMPTY ──► WAITING ──► FORKING ──► ALIVE ──► EMPTY
  *                  └──────► BOOTING ──────┘
  *
+ * From each of them back to EMPTY when it cannot go on.
+ *
  * Its life is the supervisor thread's; the few members that other threads need are under the seat's
  * lock. */
 #ifndef SNAKEPIT_BRIDGE_SEAT_H
@@ -56,8 +58,10 @@ struct seat {
 /* Before there are other threads that know of it; seat_open() is the supervisor thread's part. */
 void seat_init(struct seat *seat, struct bridge *bridge, unsigned index);
 
-/* The link of that worker with a reference for the caller, or NULL. Any thread. */
-struct link *seat_link(struct seat *seat, struct worker_ref worker);
+/* The link of whoever sits here, with a reference for the caller, or NULL; and that of this worker
+ * only. Any thread. */
+struct link *seat_link(struct seat *seat);
+struct link *seat_link_of(struct seat *seat, struct worker_ref worker);
 
 /* The worker that a hello claims to be, if it is expected and has the right token; notes its link.
  * Any thread. */

@@ -66,7 +66,7 @@ static bool was_out_of_memory(struct supervisor *supervisor, const struct proces
 static struct process *find(struct supervisor *supervisor, pid_t pid)
 {
     LIST_FOREACH (&supervisor->processes, node, next) {
-        struct process *process = LIST_OWNER(node, struct process, place);
+        struct process *process = CONTAINER_OF(node, struct process, place);
         if (process->pid == pid)
             return process;
     }
@@ -152,7 +152,7 @@ static void on_wake(uv_async_t *handle)
 {
     struct supervisor *supervisor = handle->data;
     for (struct mail *mail = mailbox_drain(&supervisor->inbox); mail;) {
-        struct errand *errand = MAIL_OWNER(mail, struct errand, mail);
+        struct errand *errand = CONTAINER_OF(mail, struct errand, mail);
         mail = mail->next;
         errand->run(errand);
     }

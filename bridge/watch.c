@@ -93,7 +93,7 @@ static void on_round(uv_timer_t *timer)
         struct seat *seat = &bridge->seats[i];
         if (seat->state != SEAT_ALIVE || seat->exited)
             continue;
-        struct link *link = seat_link(seat, (struct worker_ref){0});
+        struct link *link = seat_link(seat);
         if (link && bridge->options.heartbeat_interval_us)
             check(seat, link, now_us);
         link_unref(&link);

@@ -213,7 +213,7 @@ bool pool_cancel_request(struct pool *pool, struct bytes request_id)
     bool found = false;
     uint64_t now_us = pool_enter(pool, &effects);
     LIST_FOREACH (&pool->calls, node, next) {
-        struct call *call = LIST_OWNER(node, struct call, known);
+        struct call *call = CONTAINER_OF(node, struct call, known);
         if (!found && bytes_equal(call->request_id, request_id)) {
             cancel(pool, call, now_us, &effects);
             found = true;
@@ -318,7 +318,7 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
 static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
 {
     LIST_FOREACH (&pool->calls, node, next) {
-        struct call *call = LIST_OWNER(node, struct call, known);
+        struct call *call = CONTAINER_OF(node, struct call, known);
         if (call->state != CALL_QUEUED)
             continue;
         call->outcome.retry_after_s = schedule_retry_after(pool);
@@ -375,7 +375,7 @@ uint64_t pool_tick(struct pool *pool)
         effects.flush = true;
         struct heap_node *first = heap_first(&pool->timers);
         while (first && first->key <= now_us && !effects_full(&effects)) {
-            struct pool_timer *timer = HEAP_OWNER(first, struct pool_timer, node);
+            struct pool_timer *timer = CONTAINER_OF(first, struct pool_timer, node);
             heap_remove(&pool->timers, first);
             timer->fire(pool, timer, now_us, &effects);
             first = heap_first(&pool->timers);
@@ -492,7 +492,7 @@ static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct e
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
         LIST_FOREACH (&worker->sent, node, next) {
-            struct call *call = LIST_OWNER(node, struct inflight, order)->call;
+            struct call *call = CONTAINER_OF(node, struct inflight, order)->call;
             if (call)
                 schedule_end(pool, call, CALL_END_SHUTDOWN, EXECUTED_MAYBE, effects);
         }

@@ -9,7 +9,7 @@ void queue_init(struct call_queue *queue)
 
 static struct call *owner(struct list *place)
 {
-    return LIST_OWNER(place, struct call, place);
+    return CONTAINER_OF(place, struct call, place);
 }
 
 void queue_put(struct call_queue *queue, struct call *call, bool again)

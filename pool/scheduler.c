@@ -45,7 +45,7 @@ static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t n
 {
     (void)effects;
     pool->retrying--;
-    join_queue(pool, LIST_OWNER(timer, struct call, timer), true, now_us);
+    join_queue(pool, CONTAINER_OF(timer, struct call, timer), true, now_us);
 }
 
 /* A call that had finished when its worker died says nothing of why it died; and a death is one
@@ -117,7 +117,7 @@ static void stop_worker(struct effects *effects, const struct worker *worker, ui
 static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                           struct effects *effects)
 {
-    struct inflight *entry = LIST_OWNER(timer, struct inflight, grace);
+    struct inflight *entry = CONTAINER_OF(timer, struct inflight, grace);
     struct worker *worker = entry->worker;
     if (worker->slots == 1 && worker->sent.next != &entry->order) {
         /* Another call runs, and its tool keeps the worker from letting go of this one. */
@@ -150,7 +150,7 @@ void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, u
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects)
 {
-    struct call *call = LIST_OWNER(timer, struct call, timer);
+    struct call *call = CONTAINER_OF(timer, struct call, timer);
     bool late = now_us >= call->deadline_us;
     if (call->state == CALL_QUEUED) {
         call->outcome.queue_us += now_us - call->enqueued_us;
@@ -236,7 +236,7 @@ void schedule_reconsider(struct pool *pool, struct worker *worker)
         return;
     struct list *place = pool->free.next;
     while (place != &pool->free &&
-           !is_chosen_before(worker, LIST_OWNER(place, struct worker, free_place)))
+           !is_chosen_before(worker, CONTAINER_OF(place, struct worker, free_place)))
         place = place->next;
     list_insert_before(place, &worker->free_place);
 }
@@ -264,7 +264,7 @@ static bool is_better_ahead(const struct worker *worker, const struct worker *ot
 static struct worker *choose(struct pool *pool)
 {
     if (!list_empty(&pool->free))
-        return LIST_OWNER(pool->free.next, struct worker, free_place);
+        return CONTAINER_OF(pool->free.next, struct worker, free_place);
     struct worker *best = NULL;
     if (pool->options.ahead_budget_us == 0)
         return NULL;

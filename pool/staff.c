@@ -408,7 +408,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
 {
     unsigned lost = 0;
     while (!list_empty(&worker->sent)) {
-        struct inflight *entry = LIST_OWNER(worker->sent.prev, struct inflight, order);
+        struct inflight *entry = CONTAINER_OF(worker->sent.prev, struct inflight, order);
         struct call *call = entry->call;
         enum call_executed executed = how_far(started, entry->id);
         if (call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
@@ -453,7 +453,7 @@ static void on_taint_over(struct pool *pool, struct pool_timer *timer, uint64_t 
 {
     (void)now_us;
     (void)effects;
-    schedule_reconsider(pool, LIST_OWNER(timer, struct worker, taint));
+    schedule_reconsider(pool, CONTAINER_OF(timer, struct worker, taint));
 }
 
 /* What made the worker crash may be there still: others are preferred to its replacement. */

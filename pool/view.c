@@ -116,7 +116,7 @@ unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsi
     LIST_FOREACH (&pool->calls, node, next) {
         if (count == max)
             break;
-        describe(LIST_OWNER(node, struct call, known), now_us, &out_views[count++]);
+        describe(CONTAINER_OF(node, struct call, known), now_us, &out_views[count++]);
     }
     pthread_mutex_unlock(&pool->lock);
     return count;
@@ -127,7 +127,7 @@ bool pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_v
     bool found = false;
     pthread_mutex_lock(&pool->lock);
     LIST_FOREACH (&pool->calls, node, next) {
-        const struct call *call = LIST_OWNER(node, struct call, known);
+        const struct call *call = CONTAINER_OF(node, struct call, known);
         found = bytes_equal(call->request_id, request_id);
         if (found) {
             describe(call, pool->options.now_us(), out_view);

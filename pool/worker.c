@@ -86,7 +86,7 @@ void worker_end(struct worker *worker)
 struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us,
                              uint64_t now_us)
 {
-    struct inflight *entry = LIST_OWNER(worker->unused.next, struct inflight, order);
+    struct inflight *entry = CONTAINER_OF(worker->unused.next, struct inflight, order);
     list_remove(&entry->order);
     entry->id = worker->next_sequence++ << 8 | (uint64_t)(entry - worker->inflight);
     entry->call = call;

@@ -183,7 +183,7 @@ static void look_after(struct http1_connection *connection, uint64_t now_us)
 void http1_sweep(struct http1 *http1, uint64_t now_us)
 {
     LIST_FOREACH (&http1->connections, node, following)
-        look_after(LIST_OWNER(node, struct http1_connection, node), now_us);
+        look_after(CONTAINER_OF(node, struct http1_connection, node), now_us);
     http1->due = true; /* for the timer of libmicrohttpd itself */
 }
 
@@ -192,7 +192,7 @@ void http1_sweep(struct http1 *http1, uint64_t now_us)
 void http1_drain(struct http1 *http1)
 {
     LIST_FOREACH (&http1->connections, node, following) {
-        struct http1_connection *connection = LIST_OWNER(node, struct http1_connection, node);
+        struct http1_connection *connection = CONTAINER_OF(node, struct http1_connection, node);
         if (!connection->exchange)
             hang_up(connection);
     }
@@ -201,7 +201,7 @@ void http1_drain(struct http1 *http1)
 void http1_cut(struct http1 *http1)
 {
     LIST_FOREACH (&http1->connections, node, following)
-        hang_up(LIST_OWNER(node, struct http1_connection, node));
+        hang_up(CONTAINER_OF(node, struct http1_connection, node));
 }
 
 bool http1_is_empty(const struct http1 *http1)

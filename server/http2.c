@@ -121,7 +121,8 @@ void http2_flush(struct http2 *http2)
     for (struct list *node; (node = list_pop_front(&http2->dirty));)
         list_push_back(&todo, node);
     for (struct list *node; (node = list_pop_front(&todo));) {
-        struct http2_connection *connection = LIST_OWNER(node, struct http2_connection, dirty_node);
+        struct http2_connection *connection =
+            CONTAINER_OF(node, struct http2_connection, dirty_node);
         bool more = false;
         if (!flush(connection, &more))
             close_connection(connection);
@@ -203,7 +204,7 @@ static bool has_stuck_head(struct http2_connection *connection, uint64_t now_us)
 {
     uint64_t head_us = connection->http2->reactor->options.head_timeout_ms * UINT64_C(1000);
     LIST_FOREACH (&connection->streams, node, following) {
-        struct http2_stream *stream = LIST_OWNER(node, struct http2_stream, node);
+        struct http2_stream *stream = CONTAINER_OF(node, struct http2_stream, node);
         if (stream->begun)
             stop_slow_request(stream, now_us);
         else if (now_us - stream->since_us > head_us)
@@ -246,7 +247,7 @@ void http2_sweep(struct http2 *http2, uint64_t now_us)
 {
     bool last_word = http2->draining && now_us - http2->drain_us > LAST_WORD_US;
     LIST_FOREACH (&http2->connections, node, following) {
-        struct http2_connection *connection = LIST_OWNER(node, struct http2_connection, node);
+        struct http2_connection *connection = CONTAINER_OF(node, struct http2_connection, node);
         if (is_overdue(connection, now_us))
             close_connection(connection);
         else if (last_word || is_idle(connection, now_us) ||
@@ -264,7 +265,7 @@ void http2_drain(struct http2 *http2)
     http2->draining = true;
     http2->drain_us = reactor_now_us(http2->reactor);
     LIST_FOREACH (&http2->connections, node, following) {
-        struct http2_connection *connection = LIST_OWNER(node, struct http2_connection, node);
+        struct http2_connection *connection = CONTAINER_OF(node, struct http2_connection, node);
         if (list_empty(&connection->streams)) {
             say_last_word(connection);
         } else {
@@ -277,7 +278,7 @@ void http2_drain(struct http2 *http2)
 void http2_cut(struct http2 *http2)
 {
     LIST_FOREACH (&http2->connections, node, following)
-        close_connection(LIST_OWNER(node, struct http2_connection, node));
+        close_connection(CONTAINER_OF(node, struct http2_connection, node));
 }
 
 bool http2_is_empty(const struct http2 *http2)

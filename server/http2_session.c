@@ -155,7 +155,7 @@ void http2_session_close(struct http2_connection *connection)
 {
     connection->closing = true;
     for (struct list *node; (node = list_pop_front(&connection->streams));)
-        http2_stream_end(LIST_OWNER(node, struct http2_stream, node));
+        http2_stream_end(CONTAINER_OF(node, struct http2_stream, node));
     nghttp2_session_del(connection->session);
     connection->session = NULL;
 }

@@ -44,7 +44,7 @@ static struct bytes plain_header(struct exchange *exchange, const char *name, si
 /* The call has ended. The mail came with a reference. */
 static void on_mail(struct mail *mail)
 {
-    struct call *call = MAIL_OWNER(mail, struct call, mail);
+    struct call *call = CONTAINER_OF(mail, struct call, mail);
     struct invocation *invocation = call->context;
     if (invocation)
         outcome_respond(invocation->exchange, call, invocation->shape);

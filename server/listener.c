@@ -192,13 +192,13 @@ void listener_stop(struct listener *listener)
         listener->fd = -1;
     }
     LIST_FOREACH (&listener->waiting, node, following)
-        turn_away(LIST_OWNER(node, struct newcomer, node));
+        turn_away(CONTAINER_OF(node, struct newcomer, node));
 }
 
 void listener_sweep(struct listener *listener, uint64_t now_us)
 {
     LIST_FOREACH (&listener->waiting, node, following) {
-        struct newcomer *newcomer = LIST_OWNER(node, struct newcomer, node);
+        struct newcomer *newcomer = CONTAINER_OF(node, struct newcomer, node);
         if (now_us < newcomer->deadline_us)
             break; /* the list is in the order of deadlines */
         turn_away(newcomer);

@@ -22,7 +22,7 @@ static int order_of(struct list *head)
 {
     int order = 1;
     LIST_FOREACH (head, node, next)
-        order = order * 10 + LIST_OWNER(node, struct item, place)->number;
+        order = order * 10 + CONTAINER_OF(node, struct item, place)->number;
     return order;
 }
 
@@ -99,7 +99,7 @@ START_TEST(current_node_may_be_removed_while_walking)
     for (int i = 0; i < 4; i++)
         list_push_back(&head, &items[i].place);
     LIST_FOREACH (&head, node, next) {
-        if (LIST_OWNER(node, struct item, place)->number % 2 == 0)
+        if (CONTAINER_OF(node, struct item, place)->number % 2 == 0)
             list_remove(node);
     }
     ck_assert_int_eq(order_of(&head), 113);

@@ -139,7 +139,7 @@ static int read_batch(struct mail *mail, int *expected)
 {
     int count = 0;
     for (; mail; mail = mail->next, count++) {
-        const struct letter *letter = MAIL_OWNER(mail, struct letter, mail);
+        const struct letter *letter = CONTAINER_OF(mail, struct letter, mail);
         if (letter->number != expected[letter->poster]++)
             ck_abort_msg("poster %d: letter %d out of order", letter->poster, letter->number);
     }

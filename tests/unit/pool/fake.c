@@ -250,7 +250,7 @@ struct call *fake_posted(struct fake *fake)
             last = last->next;
         mailbox_post_chain(&fake->home, rest, last);
     }
-    struct call *call = MAIL_OWNER(first, struct call, mail);
+    struct call *call = CONTAINER_OF(first, struct call, mail);
     struct call *reference = call;
     call_unref(&reference);
     return call;

@@ -307,7 +307,7 @@ static void check_order(const struct pool *pool)
 {
     const struct worker *before = NULL;
     LIST_FOREACH (&pool->free, node, next) {
-        const struct worker *worker = LIST_OWNER(node, struct worker, free_place);
+        const struct worker *worker = CONTAINER_OF(node, struct worker, free_place);
         if (before && worker_is_tainted(before) == worker_is_tainted(worker))
             COMPARE(before->inflight_count, <=, worker->inflight_count);
         HOLDS(!before || !worker_is_tainted(before) || worker_is_tainted(worker));
@@ -330,7 +330,7 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
     COMPARE(free, ==, !list_empty(&worker->free_place));
     unsigned sent = 0;
     LIST_FOREACH (&worker->sent, node, next) {
-        const struct inflight *entry = LIST_OWNER(node, struct inflight, order);
+        const struct inflight *entry = CONTAINER_OF(node, struct inflight, order);
         const struct job *job = process->jobs[sent++];
         COMPARE(entry->id, ==, job->call_id);
         HOLDS(entry->call == (job->promise ? job->promise->call : NULL));
@@ -383,7 +383,7 @@ void model_check(struct model *model)
     uint64_t retries = 0;
     struct mail *mail = mailbox_drain(&model->home);
     while (mail) {
-        struct call *call = MAIL_OWNER(mail, struct call, mail);
+        struct call *call = CONTAINER_OF(mail, struct call, mail);
         mail = mail->next;
         keep_promise(model, call);
         call_unref(&call);

@@ -80,7 +80,7 @@ static inline void site_now(struct exchange *exchange)
 
 static inline void site_finish_job(struct mail *mail)
 {
-    struct job *job = MAIL_OWNER(mail, struct job, mail);
+    struct job *job = CONTAINER_OF(mail, struct job, mail);
     if (job->exchange)
         site_answer(job->exchange, BYTES("later"));
     free(job);
@@ -146,7 +146,7 @@ static inline void *site_help(void *context)
         struct mail *next = NULL;
         for (struct mail *mail = mailbox_drain(&site.to_helper); mail; mail = next) {
             next = mail->next;
-            usleep(MAIL_OWNER(mail, struct job, mail)->wait_ms * 1000);
+            usleep(CONTAINER_OF(mail, struct job, mail)->wait_ms * 1000);
             mailbox_post(reactor_inbox(site.reactor), mail);
         }
     }
@@ -198,7 +198,7 @@ static inline void site_tear_down(void)
     struct mail *next = NULL;
     for (struct mail *mail = mailbox_drain(reactor_inbox(site.reactor)); mail; mail = next) {
         next = mail->next;
-        free(MAIL_OWNER(mail, struct job, mail));
+        free(CONTAINER_OF(mail, struct job, mail));
     }
     struct http_stats *stats = reactor_stats(site.reactor);
     ck_assert_uint_eq(site.begun, site.ended);
