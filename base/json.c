@@ -24,13 +24,6 @@ enum step {
     STEP_FAULT, /* `at` and `reason` say what is wrong */
 };
 
-static inline const char *skip_space(const char *at, const char *end)
-{
-    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
-        at++;
-    return at;
-}
-
 static inline const char *skip_digits(const char *at, const char *end)
 {
     while (at < end && *at >= '0' && *at <= '9')
@@ -137,15 +130,15 @@ static inline bool in_object(const struct scan *scan)
 /* A member's name and colon; `at` is behind the brace or comma. */
 static inline enum step pass_key(struct scan *scan, const char *at)
 {
-    at = skip_space(at, scan->end);
+    at = json_skip_space(at, scan->end);
     if (at == scan->end || *at != '"')
         return fault(scan, at, "expected a member name");
     if (pass_string(scan, at) == STEP_FAULT)
         return STEP_FAULT;
-    at = skip_space(scan->at, scan->end);
+    at = json_skip_space(scan->at, scan->end);
     if (at == scan->end || *at != ':')
         return fault(scan, at, "expected a colon");
-    scan->at = skip_space(at + 1, scan->end);
+    scan->at = json_skip_space(at + 1, scan->end);
     return STEP_VALUE;
 }
 
@@ -160,7 +153,7 @@ static inline enum step open_container(struct scan *scan, const char *at)
         scan->objects[level / 64] |= bit;
     else
         scan->objects[level / 64] &= ~bit;
-    at = skip_space(at + 1, scan->end);
+    at = json_skip_space(at + 1, scan->end);
     if (at < scan->end && *at == (object ? '}' : ']')) {
         scan->depth--;
         scan->at = at + 1;
@@ -199,14 +192,14 @@ static inline enum step begin_value(struct scan *scan)
 /* Inside a container: a comma, or its end. */
 static inline enum step after_value(struct scan *scan)
 {
-    const char *at = skip_space(scan->at, scan->end);
+    const char *at = json_skip_space(scan->at, scan->end);
     bool object = in_object(scan);
     if (at == scan->end)
         return fault(scan, at, "");
     if (*at == ',') {
         if (object)
             return pass_key(scan, at + 1);
-        scan->at = skip_space(at + 1, scan->end);
+        scan->at = json_skip_space(at + 1, scan->end);
         return STEP_VALUE;
     }
     if (*at != (object ? '}' : ']'))
@@ -225,25 +218,6 @@ static bool pass_value(struct scan *scan)
     return step == STEP_AFTER;
 }
 
-static enum json_type type_of(char first)
-{
-    switch (first) {
-    case '{':
-        return JSON_TYPE_OBJECT;
-    case '[':
-        return JSON_TYPE_ARRAY;
-    case '"':
-        return JSON_TYPE_STRING;
-    case 't':
-    case 'f':
-        return JSON_TYPE_BOOL;
-    case 'n':
-        return JSON_TYPE_NULL;
-    default:
-        return JSON_TYPE_NUMBER;
-    }
-}
-
 bool json_check(struct bytes text, unsigned max_depth, struct json_value *out_value,
                 struct json_error *out_error)
 {
@@ -252,16 +226,16 @@ bool json_check(struct bytes text, unsigned max_depth, struct json_value *out_va
     if (text.len == 0)
         text.data = "";
     struct scan scan = {.end = text.data + text.len, .max_depth = max_depth};
-    const char *start = scan.at = skip_space(text.data, scan.end);
+    const char *start = scan.at = json_skip_space(text.data, scan.end);
     bool good = pass_value(&scan);
     const char *stop = scan.at;
-    if (good && skip_space(stop, scan.end) != scan.end) {
-        fault(&scan, skip_space(stop, scan.end), "something follows the value");
+    if (good && json_skip_space(stop, scan.end) != scan.end) {
+        fault(&scan, json_skip_space(stop, scan.end), "something follows the value");
         good = false;
     }
     if (good && out_value)
         *out_value =
-            (struct json_value){type_of(*start), bytes_from(start, (size_t)(stop - start))};
+            (struct json_value){json_type_of(*start), bytes_from(start, (size_t)(stop - start))};
     if (!good && out_error)
         *out_error = (struct json_error){(size_t)(scan.at - text.data), scan.reason};
     return good;
@@ -307,14 +281,14 @@ static const char *container_end(const char *at, const char *end)
 
 static const char *scalar_end(const char *at, const char *end)
 {
-    while (at < end && *at != ',' && *at != '}' && *at != ']' && skip_space(at, end) == at)
+    while (at < end && *at != ',' && *at != '}' && *at != ']' && json_skip_space(at, end) == at)
         at++;
     return at;
 }
 
-static struct json_value value_at(const char *at, const char *end)
+struct json_value json_value_at(const char *at, const char *end)
 {
-    enum json_type type = type_of(*at);
+    enum json_type type = json_type_of(*at);
     const char *stop;
     if (type == JSON_TYPE_STRING)
         stop = string_end(at, end);
@@ -329,20 +303,20 @@ bool json_next(struct bytes container, struct json_cursor *cursor, struct bytes 
                struct json_value *out_value)
 {
     const char *end = container.data + container.len;
-    const char *at = skip_space(container.data + cursor->offset, end);
+    const char *at = json_skip_space(container.data + cursor->offset, end);
     if (at < end && cursor->offset == 0)
-        at = skip_space(at + 1, end);
+        at = json_skip_space(at + 1, end);
     else if (at < end && *at == ',')
-        at = skip_space(at + 1, end);
+        at = json_skip_space(at + 1, end);
     if (at == end || *at == '}' || *at == ']')
         return false;
     struct bytes key = {NULL, 0};
     if (container.data[0] == '{') {
-        struct json_value name = value_at(at, end);
+        struct json_value name = json_value_at(at, end);
         key = bytes_from(name.raw.data + 1, name.raw.len - 2);
-        at = skip_space(skip_space(at + name.raw.len, end) + 1, end);
+        at = json_skip_space(json_skip_space(at + name.raw.len, end) + 1, end);
     }
-    *out_value = value_at(at, end);
+    *out_value = json_value_at(at, end);
     if (out_key)
         *out_key = key;
     cursor->offset = (size_t)(at - container.data) + out_value->raw.len;

@@ -53,6 +53,37 @@ struct json_cursor {
 bool json_next(struct bytes container, struct json_cursor *cursor, struct bytes *out_key,
                struct json_value *out_value);
 
+/* The value that begins at `at`, in a text that json_check() accepted and that goes on to `end`. */
+struct json_value json_value_at(const char *at, const char *end);
+
+/* What kind of value begins with that byte. */
+static inline enum json_type json_type_of(char first)
+{
+    switch (first) {
+    case '{':
+        return JSON_TYPE_OBJECT;
+    case '[':
+        return JSON_TYPE_ARRAY;
+    case '"':
+        return JSON_TYPE_STRING;
+    case 't':
+    case 'f':
+        return JSON_TYPE_BOOL;
+    case 'n':
+        return JSON_TYPE_NULL;
+    default:
+        return JSON_TYPE_NUMBER;
+    }
+}
+
+/* The first byte from `at` on that is no white space. */
+static inline const char *json_skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+        at++;
+    return at;
+}
+
 /* The text of a string value or key, escapes resolved. `raw` with quotes as in json_value, or a key
  * without them. Borrows from `raw` when there is nothing to resolve, else allocates in `arena`. */
 struct bytes json_text(struct bytes raw, struct arena *arena);

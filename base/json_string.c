@@ -112,6 +112,25 @@ size_t json_escape_length(const char *at, size_t left)
     return resolve(at, left, &code);
 }
 
+uint32_t json_take_character(struct bytes *raw)
+{
+    const unsigned char *at = (const unsigned char *)raw->data;
+    uint32_t code = at[0];
+    size_t length = 1;
+    if (code == '\\') {
+        length = resolve(raw->data, raw->len, &code);
+    } else if (code >= 0x80) {
+        length = utf8_length(raw->data, raw->len);
+        code &= 0x7fu >> length;
+        for (size_t i = 1; i < length; i++)
+            code = code << 6 | (at[i] & 0x3fu);
+    }
+    if (length == 0)
+        abort();
+    *raw = bytes_skip(*raw, length);
+    return code;
+}
+
 struct bytes json_text(struct bytes raw, struct arena *arena)
 {
     if (raw.len >= 2 && raw.data[0] == '"')

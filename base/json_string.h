@@ -44,6 +44,10 @@ static inline const char *json_plain_end(const char *at, const char *end)
  * surrogate pair. 0 when it is none of RFC 8259, section 7, or half a pair. */
 size_t json_escape_length(const char *at, size_t left);
 
+/* Takes the first character, escape or not, off the front of `raw`, which must not be empty and lie
+ * inside the quotes of a string that json_check() accepted. Returns its code point. */
+uint32_t json_take_character(struct bytes *raw);
+
 /* Writes the first character of `text`, which must not be empty, as it stands in a JSON string, and
  * moves `text` past it. A byte that is not UTF-8 becomes U+FFFD. Returns the bytes written. */
 size_t json_escape(struct bytes *text, char out_escaped[JSON_ESCAPED_MAX]);

@@ -1,0 +1,128 @@
+/* Numbers and strings. */
+#include "base/json_string.h"
+#include "base/schema_check.h"
+#include "base/utf8.h"
+
+/* --- numbers --- */
+
+static int compare(struct bytes raw, const struct bound *bound)
+{
+    int64_t whole = 0;
+    if (bound->small && json_to_int(raw, &whole))
+        return (whole > bound->whole) - (whole < bound->whole);
+    struct decimal number = decimal_read(raw);
+    return decimal_compare(&number, &bound->exact);
+}
+
+static bool holds(enum bound_kind kind, int order)
+{
+    switch (kind) {
+    case BOUND_MINIMUM:
+        return order >= 0;
+    case BOUND_MAXIMUM:
+        return order <= 0;
+    case BOUND_ABOVE:
+        return order > 0;
+    case BOUND_BELOW:
+    case BOUND_KINDS:
+        break;
+    }
+    return order < 0;
+}
+
+static bool check_bound(struct run *run, const struct bound *bound, enum bound_kind kind,
+                        const struct place *place, struct bytes raw)
+{
+    static const char *const keywords[] = {"minimum", "maximum", "exclusiveMinimum",
+                                           "exclusiveMaximum"};
+    static const char *const expected[] = {"at least", "at most", "more than", "less than"};
+    char found[SCHEMA_SHOWN_BYTES];
+    if (holds(kind, compare(raw, bound)))
+        return true;
+    return RUN_FAULT(run, place, keywords[kind], "expected %s %.*s, found %s", expected[kind],
+                     (int)bound->raw.len, bound->raw.data,
+                     schema_describe((struct json_value){JSON_TYPE_NUMBER, raw}, found));
+}
+
+bool schema_check_number(struct run *run, const struct number_rules *rules,
+                         const struct place *place, struct bytes raw)
+{
+    bool good = true;
+    for (enum bound_kind kind = 0; kind < BOUND_KINDS; kind++) {
+        if (rules->bounds[kind].raw.len)
+            good &= check_bound(run, &rules->bounds[kind], kind, place, raw);
+    }
+    if (rules->multiple_raw.len == 0)
+        return good;
+    struct decimal number = decimal_read(raw);
+    char found[SCHEMA_SHOWN_BYTES];
+    if (decimal_is_multiple(&number, &rules->multiple))
+        return good;
+    return RUN_FAULT(run, place, "multipleOf", "expected a multiple of %.*s, found %s",
+                     (int)rules->multiple_raw.len, rules->multiple_raw.data,
+                     schema_describe((struct json_value){JSON_TYPE_NUMBER, raw}, found));
+}
+
+/* --- strings --- */
+
+static size_t count_characters(struct bytes inside)
+{
+    size_t count = 0;
+    while (inside.len > 0) {
+        const char *end = inside.data + inside.len;
+        size_t plain = (size_t)(json_plain_end(inside.data, end) - inside.data);
+        count += plain;
+        inside = bytes_skip(inside, plain);
+        if (inside.len > 0) {
+            (void)json_take_character(&inside);
+            count++;
+        }
+    }
+    return count;
+}
+
+static bool check_length(struct run *run, struct span span, const struct place *place,
+                         struct bytes inside)
+{
+    size_t count = inside.len; /* no character takes less than a byte, nor more than twelve */
+    if (count / 12 >= span.least && count <= span.most)
+        return true;
+    count = count_characters(inside);
+    if (count < span.least)
+        return RUN_FAULT(run, place, "minLength", "expected at least %zu characters, found %zu",
+                         span.least, count);
+    if (count > span.most)
+        return RUN_FAULT(run, place, "maxLength", "expected at most %zu characters, found %zu",
+                         span.most, count);
+    return true;
+}
+
+static bool check_pattern(struct run *run, const struct pattern *pattern, const struct place *place,
+                          struct bytes inside)
+{
+    char found[SCHEMA_SHOWN_BYTES];
+    struct json_value value = {JSON_TYPE_STRING, bytes_from(inside.data - 1, inside.len + 2)};
+    (void)run_spend(run, inside.len / 4 + 16);
+    switch (schema_pattern_match(run->schema, pattern, inside, &run->match)) {
+    case PATTERN_MATCHES:
+        return true;
+    case PATTERN_DIFFERS:
+        return RUN_FAULT(run, place, "pattern", "expected a match of %.*s, found %s",
+                         pattern->source.len > 80 ? 80 : (int)pattern->source.len,
+                         pattern->source.data, schema_describe(value, found));
+    case PATTERN_TOO_COSTLY:
+        break;
+    }
+    run->work = 0;
+    return schema_fault_add(
+        run->faults, place, "pattern", "matching this string with the pattern %.*s takes too long",
+        pattern->source.len > 80 ? 80 : (int)pattern->source.len, pattern->source.data);
+}
+
+bool schema_check_string(struct run *run, const struct string_rules *rules,
+                         const struct place *place, struct bytes inside)
+{
+    if (!check_length(run, rules->length, place, inside))
+        return false;
+    return !rules->pattern || check_pattern(run, rules->pattern, place, inside);
+}
