@@ -12,7 +12,9 @@
  *
  * Numbers are compared exactly, whatever their size. Patterns are PCRE2's in UTF mode, read as
  * ECMA-262 writes them, but for \s (ASCII only) and lookbehind (fixed length). A name that is given
- * twice in an object is checked each time. */
+ * twice in an object is checked each time. Below the top, an object whose member `__type__` says
+ * that it stands for a value that JSON lacks (a datetime, bytes, a set, infinity; see
+ * schema_tag.c) fits where a string, an array or a number would. */
 #ifndef SNAKEPIT_BASE_SCHEMA_H
 #define SNAKEPIT_BASE_SCHEMA_H
 

@@ -112,17 +112,6 @@ static bool try(struct run *run, const struct node *node, const struct place *pl
     return good;
 }
 
-/* The types that a node lets pass, as far as it says so itself or through a reference. */
-static unsigned types_of(const struct node *node)
-{
-    unsigned types = node->never ? 0 : node->types;
-    for (int hops = 0; node->reference && hops < SCHEMA_MAX_CHAIN; hops++) {
-        node = node->reference;
-        types &= node->types;
-    }
-    return types;
-}
-
 /* None of the alternatives fits: tells it as well as it can be told. The wrong type is that; where
  * only one of them is for this type, its own faults say more. */
 static bool tell_alternatives(struct run *run, const struct node_list *list, const char *keyword,
@@ -134,8 +123,8 @@ static bool tell_alternatives(struct run *run, const struct node_list *list, con
     char found[SCHEMA_SHOWN_BYTES];
     const char *end;
     for (size_t i = 0; i < list->count; i++) {
-        types |= types_of(list->nodes[i]);
-        if (admits(types_of(list->nodes[i]), value)) {
+        types |= list->nodes[i]->takes;
+        if (admits(list->nodes[i]->takes, value)) {
             fitting = list->nodes[i];
             count++;
         }
@@ -197,8 +186,8 @@ static bool check_combined(struct run *run, const struct node *node, const struc
     return good;
 }
 
-bool schema_check_node(struct run *run, const struct node *node, const struct place *place,
-                       const char *at, const char **out_end)
+static bool check_plain(struct run *run, const struct node *node, const struct place *place,
+                        const char *at, const char **out_end)
 {
     const char *end = NULL;
     if (!run_spend(run, 1))
@@ -218,6 +207,26 @@ bool schema_check_node(struct run *run, const struct node *node, const struct pl
             (struct json_value){json_type_of(*at), bytes_from(at, (size_t)(end - at))});
     *out_end = end;
     return good;
+}
+
+/* What does not fit as the object that it is may fit as what it stands for; then what was told of
+ * it is taken back. The whole text stands for nothing else. */
+bool schema_check_node(struct run *run, const struct node *node, const struct place *place,
+                       const char *at, const char **out_end)
+{
+    unsigned told = run->faults->count;
+    bool more = run->faults->more;
+    if (check_plain(run, node, place, at, out_end))
+        return true;
+    if (*at != '{' || !place || run->work == 0)
+        return false;
+    struct bytes object = run_value(run, at).raw;
+    if (!schema_stands_for(run, node->takes, object))
+        return false;
+    run->faults->count = told;
+    run->faults->more = more;
+    *out_end = at + object.len;
+    return true;
 }
 
 bool schema_check(const struct schema *schema, struct bytes value, struct schema_faults *out_faults)

@@ -44,7 +44,10 @@ static inline struct json_value run_value(struct run *run, const char *at)
 bool schema_check_node(struct run *run, const struct node *node, const struct place *place,
                        const char *at, const char **out_end);
 
-/* The same for one kind of value and its rules. */
+/* True when `object` is tagged as a value of one of these types. */
+bool schema_stands_for(struct run *run, unsigned types, struct bytes object);
+
+/* The checks of one kind of value by its rules; ends as above. */
 bool schema_check_array(struct run *run, const struct array_rules *rules, const struct place *place,
                         const char *at, const char **out_end);
 bool schema_check_object(struct run *run, const struct object_rules *rules,

@@ -85,6 +85,34 @@ static void tie_references(struct compiler *compiler)
     }
 }
 
+static unsigned types_of_list(const struct node_list *list)
+{
+    unsigned types = list->count ? 0 : TYPE_ALL;
+    for (size_t i = 0; i < list->count; i++)
+        types |= list->nodes[i]->takes;
+    return types;
+}
+
+static unsigned types_of_choices(const struct value_list *choices)
+{
+    unsigned types = choices ? 0 : TYPE_ALL;
+    for (size_t i = 0; choices && i < choices->count; i++)
+        types |= choices->values[i].type == JSON_TYPE_NUMBER ? TYPE_NUMBER_BITS
+                                                             : 1u << choices->values[i].type;
+    return types;
+}
+
+/* Once those of its subschemas are known. */
+static unsigned types_taken(const struct node *node)
+{
+    unsigned types = node->never ? 0 : node->types;
+    types &= types_of_list(&node->any) & types_of_list(&node->one);
+    types &= types_of_choices(node->choices);
+    for (size_t i = 0; i < node->all.count; i++)
+        types &= node->all.nodes[i]->takes;
+    return node->reference ? types & node->reference->takes : types;
+}
+
 static unsigned chain_of(struct compiler *compiler, struct node *node);
 
 static unsigned longest(struct compiler *compiler, const struct node_list *list, unsigned most)
@@ -124,6 +152,7 @@ static unsigned chain_of(struct compiler *compiler, struct node *node)
         cut(node);
         most = 0;
     }
+    node->takes = (unsigned char)types_taken(node);
     node->chain = (unsigned char)(most + 1);
     return node->chain;
 }

@@ -94,9 +94,10 @@ struct object_rules {
 
 /* One subschema. The rules are NULL where it has none for that type. */
 struct node {
-    bool never;    /* the schema `false` */
-    bool anything; /* no value can break it */
-    unsigned char types;
+    bool never;          /* the schema `false` */
+    bool anything;       /* no value can break it */
+    unsigned char types; /* by `type` */
+    unsigned char takes; /* the same, with what its subschemas for the same value and enum say */
     unsigned char chain; /* compiler's: 0 not visited, 255 being visited, else its depth */
     struct number_rules *numbers;
     struct string_rules *strings;

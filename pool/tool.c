@@ -22,6 +22,7 @@ struct registry {
     struct arena *arena;
     const struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
     unsigned pool_count;
+    struct tool *last_made; /* all there ever were, the last one first; guarded likewise */
 
     _Atomic(const struct tool_table *) current;
 };
@@ -43,6 +44,8 @@ void registry_free(struct registry **registry)
     *registry = NULL;
     if (!gone)
         return;
+    for (struct tool *tool = gone->last_made; tool; tool = tool->made_before)
+        schema_free(&tool->schema);
     arena_unref(&gone->arena);
     pthread_mutex_destroy(&gone->lock);
     free(gone);
@@ -169,6 +172,44 @@ static unsigned rank_of(const struct registry *registry, const struct pool *pool
     return rank;
 }
 
+/* --- schemas --- */
+
+static struct bytes list_problems(struct arena *arena, const struct schema_faults *problems)
+{
+    struct buffer text = {0};
+    for (unsigned i = 0; i < problems->count; i++) {
+        const struct schema_fault *problem = &problems->list[i];
+        buffer_add_string(&text, i ? ",{\"pointer\":" : "[{\"pointer\":");
+        buffer_add_json_string(&text, bytes_of(problem->pointer));
+        buffer_add_string(&text, ",\"detail\":");
+        buffer_add_json_string(&text, bytes_of(problem->detail));
+        buffer_add_string(&text, "}");
+    }
+    buffer_add_string(&text, "]");
+    struct bytes copy = arena_copy(arena, buffer_bytes(&text));
+    buffer_deinit(&text);
+    return copy;
+}
+
+static void compile_schema(struct registry *registry, struct tool *tool)
+{
+    struct schema_faults problems;
+    tool->schema = schema_compile(tool->spec.schema, &problems);
+    if (problems.count)
+        tool->problems = list_problems(registry->arena, &problems);
+}
+
+/* Says what cannot be checked of the tools from `last` back to `known`. */
+static void log_problems(const struct tool *last, const struct tool *known)
+{
+    for (const struct tool *tool = last; tool != known; tool = tool->made_before) {
+        if (tool->problems.len)
+            log_event(LOG_WARNING, "part of a tool's schema cannot be checked",
+                      LOG_STR("tool", tool->spec.name.data),
+                      LOG_STR("problems", tool->problems.data), LOG_END);
+    }
+}
+
 static struct tool *make_tool(struct registry *registry, struct pool *pool,
                               const struct tool_spec *spec)
 {
@@ -179,6 +220,9 @@ static struct tool *make_tool(struct registry *registry, struct pool *pool,
     tool->spec.name = arena_copy(registry->arena, spec->name);
     tool->spec.description = arena_copy(registry->arena, spec->description);
     tool->spec.schema = arena_copy(registry->arena, spec->schema);
+    compile_schema(registry, tool);
+    tool->made_before = registry->last_made;
+    registry->last_made = tool;
     return tool;
 }
 
@@ -268,12 +312,15 @@ bool registry_announce(struct registry *registry, struct pool *pool, const struc
 {
     pthread_mutex_lock(&registry->lock);
     const struct tool_table *old = registry_table(registry);
+    const struct tool *known = registry->last_made;
     size_t changes = 0;
     bool fine = examine(old, pool, specs, count, &changes, out_fault);
     if (fine && changes)
         merge(registry, old, pool, specs, count);
     const struct tool_table *new = registry_table(registry);
+    const struct tool *last = registry->last_made;
     pthread_mutex_unlock(&registry->lock);
+    log_problems(last, known);
     if (new != old)
         report_shared(old, new, pool, specs, count);
     return fine;

@@ -9,6 +9,7 @@
 #define SNAKEPIT_POOL_TOOL_H
 
 #include "base/bytes.h"
+#include "base/schema.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,11 +34,14 @@ struct tool_spec {
 };
 
 struct tool {
-    struct tool_spec spec;  /* immutable */
-    struct pool *pool;      /* that runs it */
-    unsigned rank;          /* of the pool, the lowest goes first */
-    uint64_t run_median_us; /* estimate, 0 before the first; guarded likewise */
-    uint64_t run_ewma_us;   /* measured run time, 0 before the first; guarded by the pool's lock */
+    struct tool_spec spec; /* immutable */
+    struct pool *pool;     /* that runs it */
+    unsigned rank;         /* of the pool, the lowest goes first */
+    struct schema *schema; /* immutable; NULL: arguments cannot be checked */
+    struct bytes problems; /* what of the schema cannot be checked, a JSON array; empty: nothing */
+    struct tool *made_before; /* the registry's */
+    uint64_t run_median_us;   /* estimate, 0 before the first; guarded likewise */
+    uint64_t run_ewma_us; /* measured run time, 0 before the first; guarded by the pool's lock */
 };
 
 /* An immutable view of all tools, sorted by name, and for one name by the rank of their pools. */

@@ -1,5 +1,6 @@
 #include "server/invocation.h"
 
+#include "server/arguments.h"
 #include "server/gateway.h"
 #include "server/outcome.h"
 #include "server/patience.h"
@@ -199,7 +200,7 @@ void invocation_start(struct exchange *exchange, const struct invocation_request
 {
     struct invocation_request whole = *given, *request = &whole;
     struct tool *tool = apply_headers(exchange, request) ? resolve(exchange, request) : NULL;
-    if (!tool)
+    if (!tool || !arguments_fit(exchange, tool, request, shape))
         return;
     struct invocation *invocation = arena_zalloc(exchange->arena, sizeof *invocation);
     invocation->exchange = exchange;

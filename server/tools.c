@@ -18,6 +18,10 @@ static void add_tool(struct buffer *text, struct tool *const *tools, size_t coun
     buffer_add_json_string(text, tool->spec.description);
     buffer_printf(text, ",\"pool\":\"%s\",\"schema\":", pool_name(tool->pool));
     buffer_add(text, tool->spec.schema);
+    if (tool->problems.len) {
+        buffer_add_string(text, ",\"schema_problems\":");
+        buffer_add(text, tool->problems);
+    }
     buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s",
                   tool->spec.streaming ? "true" : "false",
                   tool->spec.idempotent ? "true" : "false");

@@ -89,6 +89,13 @@ static const struct row rows[] = {
     {"{\"$ref\":\"#/$defs/a%25~1b\",\"$defs\":{\"a%/b\":{\"type\":\"null\"}}}", "null", "1"},
     {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}",
      "{} {\"next\":{\"next\":{}}}", "{\"next\":{\"other\":1}} {\"x\":1}"},
+    {"{\"items\":{\"type\":\"string\",\"minLength\":9}}",
+     "[{\"__type__\":\"bytes\",\"data\":\"\"}] [{\"value\":\"\",\"__type__\":\"dat\\u0065\"}]",
+     "[{\"__type__\":\"set\",\"elements\":[]}] [{\"__type__\":\"x\"}] [{\"__type__\":1}] [{}]"},
+    {"{\"items\":{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"null\"}]}}",
+     "[{\"__type__\":\"ref\",\"id\":\"1\"}]",
+     "[{\"__type__\":\"nan\"}] [{\"__type__\":\"complex\",\"real\":1}]"},
+    {"{\"type\":\"array\"}", "[]", "{\"__type__\":\"tuple\",\"elements\":[]}"},
     {"{\"definitions\":{\"a\":{\"minimum\":1}},\"items\":{\"$ref\":\"#/definitions/a\"}}", "[1]",
      "[0]"},
 };

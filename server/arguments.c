@@ -1,0 +1,58 @@
+#include "server/arguments.h"
+
+#include "base/schema.h"
+#include "pool/pool.h"
+#include "server/problem.h"
+
+#include <stdio.h>
+
+static void add_error(struct buffer *members, const char *prefix, const struct schema_fault *fault)
+{
+    char pointer[sizeof "/args" + sizeof fault->pointer];
+    (void)snprintf(pointer, sizeof pointer, "%s%s", prefix, fault->pointer);
+    buffer_add_string(members, "{\"pointer\":");
+    buffer_add_json_string(members, bytes_of(pointer));
+    buffer_add_string(members, ",\"detail\":");
+    buffer_add_json_string(members, bytes_of(fault->detail));
+    buffer_add_string(members, "}");
+}
+
+/* The first fault in a sentence; the others are in `errors`. */
+static const char *detail_of(struct arena *arena, const char *prefix,
+                             const struct schema_faults *faults)
+{
+    const struct schema_fault *first = &faults->list[0];
+    unsigned others = faults->count - 1;
+    return arena_printf(arena, "%s%s: %s%s", prefix, first->pointer, first->detail,
+                        others || faults->more ? " (and more, see errors)" : "");
+}
+
+static void refuse(struct exchange *exchange, const struct tool *tool, const char *prefix,
+                   const struct schema_faults *faults)
+{
+    struct buffer members = {0};
+    buffer_printf(&members, "\"tool\":\"%s\",\"pool\":\"%s\",\"errors\":[", tool->spec.name.data,
+                  pool_name(tool->pool));
+    for (unsigned i = 0; i < faults->count; i++) {
+        buffer_add_string(&members, i ? "," : "");
+        add_error(&members, prefix, &faults->list[i]);
+    }
+    buffer_add_string(&members, "]");
+    problem_respond(exchange,
+                    &(struct problem){.status = 422,
+                                      .code = "invalid_arguments",
+                                      .detail = detail_of(exchange->arena, prefix, faults),
+                                      .members = buffer_bytes(&members)});
+    buffer_deinit(&members);
+}
+
+bool arguments_fit(struct exchange *exchange, const struct tool *tool,
+                   const struct invocation_request *request, enum invocation_shape shape)
+{
+    struct schema_faults faults;
+    if (!tool->schema || request->content_type.len ||
+        schema_check(tool->schema, request->args, &faults))
+        return true;
+    refuse(exchange, tool, shape == INVOCATION_ENVELOPE ? "/args" : "", &faults);
+    return false;
+}

@@ -1,0 +1,13 @@
+/* The arguments of a call, held against the tool's schema before anything of the call is made. */
+#ifndef SNAKEPIT_SERVER_ARGUMENTS_H
+#define SNAKEPIT_SERVER_ARGUMENTS_H
+
+#include "server/invocation.h"
+
+/* True when JSON arguments fit, or are bytes of another type, or the tool has no schema that can be
+ * checked. False: the exchange has been answered, with pointers into its body. */
+bool arguments_fit(struct exchange *exchange, const struct tool *tool,
+                   const struct invocation_request *request, enum invocation_shape shape)
+    __attribute__((warn_unused_result));
+
+#endif
