@@ -39,10 +39,11 @@ static void take_keywords(struct compiler *compiler, struct node *node, struct j
     struct json_value member;
     while (json_next(value.raw, &cursor, &inner.name, &member)) {
         struct bytes name = json_text(inner.name, compiler->schema->arena);
-        if (!schema_keyword(compiler, node, name, member, &inner))
-            schema_fault_add(compiler->problems, &inner, "unsupported",
-                             "the keyword \"%.*s\" is not supported",
-                             name.len > 64 ? 64 : (int)name.len, name.data);
+        if (schema_keyword(compiler, node, name, member, &inner))
+            continue;
+        name = schema_shown(name);
+        schema_fault_add(compiler->problems, &inner, "unsupported",
+                         "the keyword \"%.*s\" is not supported", (int)name.len, name.data);
     }
 }
 

@@ -29,6 +29,9 @@ struct compiler {
 struct node *schema_compile_node(struct compiler *compiler, struct json_value value,
                                  const struct place *place);
 
+/* Where in the text a reference such as "#/$defs/x" points, or NULL. */
+const char *schema_find_target(struct compiler *compiler, struct bytes reference);
+
 /* Takes up one keyword of `node`. `place` is that of the value. False: there is no such keyword. */
 bool schema_keyword(struct compiler *compiler, struct node *node, struct bytes name,
                     struct json_value value, const struct place *place);

@@ -90,6 +90,13 @@ bool schema_fault_add(struct schema_faults *faults, const struct place *place, c
     return false;
 }
 
+struct bytes schema_shown(struct bytes text)
+{
+    if (text.len > SCHEMA_NAME_BYTES)
+        text.len = whole_characters(text.data, SCHEMA_NAME_BYTES);
+    return text;
+}
+
 static void show(struct bytes raw, const char *kind, char out_text[SCHEMA_SHOWN_BYTES])
 {
     bool cut = raw.len > VALUE_SHOWN;

@@ -129,7 +129,10 @@ struct place {
 bool schema_fault_add(struct schema_faults *faults, const struct place *place, const char *keyword,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-enum { SCHEMA_SHOWN_BYTES = 96 };
+enum { SCHEMA_SHOWN_BYTES = 96, SCHEMA_NAME_BYTES = 64 };
+
+/* The beginning of a name or pattern, as much as is repeated to people. */
+struct bytes schema_shown(struct bytes text);
 
 /* "the string \"abc\"", "an array": a value for people, scalars cut short. */
 const char *schema_describe(struct json_value value, char out_text[SCHEMA_SHOWN_BYTES]);

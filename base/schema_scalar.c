@@ -101,6 +101,7 @@ static bool check_pattern(struct run *run, const struct pattern *pattern, const 
                           struct bytes inside)
 {
     char found[SCHEMA_SHOWN_BYTES];
+    struct bytes source = schema_shown(pattern->source);
     struct json_value value = {JSON_TYPE_STRING, bytes_from(inside.data - 1, inside.len + 2)};
     (void)run_spend(run, inside.len / 4 + 16);
     switch (schema_pattern_match(run->schema, pattern, inside, &run->match)) {
@@ -108,15 +109,14 @@ static bool check_pattern(struct run *run, const struct pattern *pattern, const 
         return true;
     case PATTERN_DIFFERS:
         return RUN_FAULT(run, place, "pattern", "expected a match of %.*s, found %s",
-                         pattern->source.len > 80 ? 80 : (int)pattern->source.len,
-                         pattern->source.data, schema_describe(value, found));
+                         (int)source.len, source.data, schema_describe(value, found));
     case PATTERN_TOO_COSTLY:
         break;
     }
     run->work = 0;
-    return schema_fault_add(
-        run->faults, place, "pattern", "matching this string with the pattern %.*s takes too long",
-        pattern->source.len > 80 ? 80 : (int)pattern->source.len, pattern->source.data);
+    return schema_fault_add(run->faults, place, "pattern",
+                            "matching this string with the pattern %.*s takes too long",
+                            (int)source.len, source.data);
 }
 
 bool schema_check_string(struct run *run, const struct string_rules *rules,

@@ -47,12 +47,12 @@ static void refuse(struct exchange *exchange, const struct tool *tool, const cha
 }
 
 bool arguments_fit(struct exchange *exchange, const struct tool *tool,
-                   const struct invocation_request *request, enum invocation_shape shape)
+                   const struct invocation_request *request, enum result_shape shape)
 {
     struct schema_faults faults;
     if (!tool->schema || request->content_type.len ||
         schema_check(tool->schema, request->args, &faults))
         return true;
-    refuse(exchange, tool, shape == INVOCATION_ENVELOPE ? "/args" : "", &faults);
+    refuse(exchange, tool, shape == RESULT_ENVELOPE ? "/args" : "", &faults);
     return false;
 }

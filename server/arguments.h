@@ -7,7 +7,7 @@
 /* True when JSON arguments fit, or are bytes of another type, or the tool has no schema that can be
  * checked. False: the exchange has been answered, with pointers into its body. */
 bool arguments_fit(struct exchange *exchange, const struct tool *tool,
-                   const struct invocation_request *request, enum invocation_shape shape)
+                   const struct invocation_request *request, enum result_shape shape)
     __attribute__((warn_unused_result));
 
 #endif

@@ -60,7 +60,7 @@ class Parameters:
             hint = self._hints.get(self.whole)
             if self.batch:
                 hint = next(iter(typing.get_args(hint)), Any)
-            found = schema.of_type(hint)
+            found = schema.whole(schema.of_type(hint))
             return {"$schema": schema.DIALECT, **(found if found.get("type") == "object" else {}), "type": "object"}
         texts = docstring.argument_descriptions(function)
         properties = {n: self._property(n, texts.get(n, "")) for n in self._named}
@@ -69,11 +69,13 @@ class Parameters:
         if required:
             result["required"] = required
         result["additionalProperties"] = self.extra
-        return result
+        return schema.whole(result)
 
     def _property(self, name: str, text: str) -> dict[str, Any]:
         found = schema.of_type(self._hints.get(name, Any))
         default = self._named[name].default
+        if default is None:
+            found = schema.or_null(found)  # `x: int = None` admits None
         if default is not inspect.Parameter.empty:
             try:
                 found["default"] = json.loads(json.dumps(default, allow_nan=False))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import math
+import sys
 import typing
 from typing import Any, Union
 
@@ -20,6 +22,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
     None: {"type": "null"},
     type(None): {"type": "null"},
 }
+_CHOICES = (str, int, float, bool, type(None))
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _SETS = (set, frozenset, collections.abc.Set)
 _OBJECTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
@@ -29,13 +32,20 @@ _STRING_FORMATS = {  # by name, so that nobody has to import these modules
     ("datetime", "time"): "time",
     ("uuid", "UUID"): "uuid",
 }
-MAX_DEPTH = 16  # a dataclass may refer to itself; below this anything goes
+_WITH_BOUNDS: dict[str, bool] = {"include_extras": True} if sys.version_info >= (3, 9) else {}
+MAX_DEPTH = 16  # hints within each other; below this anything goes
 
 
-def of_type(hint: Any, depth: int = 0) -> dict[str, Any]:
-    """The schema of values that JSON has for ``hint``; an empty schema, which admits all, when it is not known."""
-    if depth > MAX_DEPTH or hint is Any or hint is inspect.Parameter.empty:
+def of_type(hint: Any, above: tuple[Any, ...] = ()) -> dict[str, Any]:
+    """The schema of values that JSON has for ``hint``; an empty schema, which admits all, when it is not known.
+
+    ``above``: the hints that it is a part of.
+    """
+    if len(above) > MAX_DEPTH or hint is Any or hint is inspect.Parameter.empty:
         return {}
+    if isinstance(hint, type) and any(hint is other for other in above):
+        return {}  # a class that refers to itself
+    above = (*above, hint)
     try:
         if hint in _SIMPLE:
             return dict(_SIMPLE[hint])
@@ -43,8 +53,10 @@ def of_type(hint: Any, depth: int = 0) -> dict[str, Any]:
         return {}
     origin = typing.get_origin(hint)
     if origin is not None:
-        return _of_generic(origin, typing.get_args(hint), depth)
-    return _of_class(hint, depth) if isinstance(hint, type) else {}
+        return _of_generic(origin, typing.get_args(hint), above)
+    if hasattr(hint, "__supertype__"):  # a NewType
+        return of_type(hint.__supertype__, above)
+    return _of_class(hint, above) if isinstance(hint, type) else {}
 
 
 _TYPES = {
@@ -76,21 +88,23 @@ def _of_declared(item: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _of_generic(origin: Any, args: tuple[Any, ...], depth: int) -> dict[str, Any]:
+def _of_generic(origin: Any, args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
     if origin is typing.Literal:
         return _of_choices(list(args))
     if origin is Union or getattr(origin, "__name__", "") == "UnionType":
-        return _of_union([of_type(arg, depth + 1) for arg in args])
-    if getattr(typing, "Annotated", None) is origin or origin in _wrappers():
-        return of_type(args[0], depth + 1)
+        return _of_union([of_type(arg, above) for arg in args])
+    if getattr(typing, "Annotated", None) is origin:
+        return _bounded(of_type(args[0], above), args[1:])
+    if origin in _wrappers():
+        return of_type(args[0], above)
     if origin is tuple:
-        return _of_tuple(args, depth)
+        return _of_tuple(args, above)
     if origin in _SETS:
-        return {"type": "array", "uniqueItems": True, **_items(args, depth)}
+        return {"type": "array", **_items(args, above)}  # set() takes duplicates
     if origin in _LISTS:
-        return {"type": "array", **_items(args, depth)}
+        return {"type": "array", **_items(args, above)}
     if origin in _OBJECTS:
-        values = of_type(args[1], depth + 1) if len(args) == 2 else {}
+        values = of_type(args[1], above) if len(args) == 2 else {}
         return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
     return {}
 
@@ -100,15 +114,15 @@ def _wrappers() -> tuple[Any, ...]:
     return tuple(w for w in (getattr(typing, n, None) for n in ("Required", "NotRequired")) if w is not None)
 
 
-def _items(args: tuple[Any, ...], depth: int) -> dict[str, Any]:
-    items = of_type(args[0], depth + 1) if args else {}
+def _items(args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
+    items = of_type(args[0], above) if args else {}
     return {"items": items} if items else {}
 
 
-def _of_tuple(args: tuple[Any, ...], depth: int) -> dict[str, Any]:
+def _of_tuple(args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
     if len(args) == 2 and args[1] is Ellipsis:
-        return {"type": "array", **_items(args, depth)}
-    items = [of_type(arg, depth + 1) for arg in args]
+        return {"type": "array", **_items(args, above)}
+    items = [of_type(arg, above) for arg in args]
     return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
 
 
@@ -124,41 +138,158 @@ def _of_union(members: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_choices(choices: list[Any]) -> dict[str, Any]:
+    choices = [getattr(choice, "value", choice) for choice in choices]  # Literal may name members of an Enum
+    if any(type(choice) not in _CHOICES or choice != choice for choice in choices):
+        return {}  # JSON has no such value
     kinds = {type(choice) for choice in choices}
     kind = _SIMPLE.get(kinds.pop()) if len(kinds) == 1 else None
     return {**(kind or {}), "enum": choices}
 
 
-def _of_class(hint: type, depth: int) -> dict[str, Any]:
+def _of_class(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
     if hasattr(hint, "__members__"):  # an Enum
         return _of_choices([member.value for member in hint])  # type: ignore[attr-defined]
     if hasattr(hint, "__dataclass_fields__"):
-        return _of_dataclass(hint, depth)
+        return _of_dataclass(hint, above)
     if hasattr(hint, "__required_keys__"):  # a TypedDict
-        properties = {k: of_type(v, depth + 1) for k, v in hints_of(hint).items()}
+        properties = {k: of_type(v, above) for k, v in hints_of(hint).items()}
         return _of_fields(properties, [key for key in properties if key in hint.__required_keys__])
-    if callable(getattr(hint, "model_json_schema", None)):  # pydantic
-        return hint.model_json_schema()
+    if callable(getattr(hint, "model_json_schema", None)):
+        return _of_model(hint)
+    if isinstance(getattr(hint, "__fields__", None), dict):
+        return _of_old_model(hint, above)
     text = _STRING_FORMATS.get((hint.__module__, hint.__qualname__))
     if text:
         return {"type": "string", "format": text}
     return _of_bare_container(hint)
 
 
+def _of_model(hint: Any) -> dict[str, Any]:
+    """A pydantic model's own schema. Its definitions are lifted out later, see whole()."""
+    try:
+        found = hint.model_json_schema()
+    except Exception:  # a field that pydantic has no schema for
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _of_old_model(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
+    """Pydantic 1 says nothing of null in its own schema, and names fields by their alias."""
+    hints = hints_of(hint)
+    properties: dict[str, Any] = {}
+    required = []
+    for name, field in hint.__fields__.items():
+        found = _bounded(of_type(hints.get(name, Any), above), (getattr(field, "field_info", None),))
+        alias = getattr(field, "alias", name)
+        properties[alias] = or_null(found) if getattr(field, "allow_none", False) else found
+        if getattr(field, "required", False) is True and alias == name:
+            required.append(name)
+    return {"type": "object", "properties": properties, **({"required": required} if required else {})}
+
+
+_BOUNDS = {  # attributes of annotated_types and of pydantic's Field, by the types they are for
+    "number": {
+        "ge": "minimum",
+        "gt": "exclusiveMinimum",
+        "le": "maximum",
+        "lt": "exclusiveMaximum",
+        "multiple_of": "multipleOf",
+    },
+    "string": {"min_length": "minLength", "max_length": "maxLength"},
+    "array": {"min_length": "minItems", "max_length": "maxItems"},
+    "object": {"min_length": "minProperties", "max_length": "maxProperties"},
+}
+
+
+def _bounded(found: dict[str, Any], notes: tuple[Any, ...]) -> dict[str, Any]:
+    """``found`` with the bounds that Annotated's further arguments give."""
+    kind = found.get("type")
+    known = _BOUNDS.get("number" if kind == "integer" else kind) if isinstance(kind, str) else None
+    notes = tuple(part for note in notes for part in (note, *_parts(note)))
+    for name, keyword in (known or {}).items():
+        for note in notes:
+            bound = getattr(note, name, None)
+            if type(bound) in (int, float) and math.isfinite(bound):
+                found[keyword] = bound
+    return found
+
+
+def _parts(note: Any) -> tuple[Any, ...]:
+    """Pydantic 2 keeps the bounds of a Field in a list."""
+    parts = getattr(note, "metadata", ())
+    return tuple(parts) if isinstance(parts, (list, tuple)) else ()
+
+
+def or_null(found: dict[str, Any]) -> dict[str, Any]:
+    """The same schema, and null."""
+    if not found or found.get("type") == "null":
+        return found
+    if set(found) == {"type"}:
+        types = found["type"] if isinstance(found["type"], list) else [found["type"]]
+        return {"type": [*types, *(["null"] if "null" not in types else [])]}
+    if set(found) == {"anyOf"} and {"type": "null"} in found["anyOf"]:
+        return found
+    return {"anyOf": [found, {"type": "null"}]}
+
+
+def whole(document: dict[str, Any]) -> dict[str, Any]:
+    """``document`` with the definitions of all its parts at its top, where their references are made to point."""
+    definitions: dict[str, Any] = {}
+    lifted = _lift(document, definitions, {})
+    return {**lifted, "$defs": definitions} if definitions else lifted
+
+
+_DEFINITIONS = ("$defs", "definitions")
+_OF_SCHEMAS = ("properties", "patternProperties")  # their members have any names
+_OF_VALUES = ("default", "enum", "const", "examples", "required", "type")
+
+
+def _lift(part: Any, definitions: dict[str, Any], names: dict[str, str]) -> Any:
+    """``part`` without definitions, which go to ``definitions``. ``names``: what references in it have become."""
+    if isinstance(part, list):
+        return [_lift(item, definitions, names) for item in part]
+    if not isinstance(part, dict):
+        return part
+    own = {f"#/{where}/{name}": item for where in _DEFINITIONS for name, item in part.get(where, {}).items()}
+    names = {**names, **_free_names(own, definitions)}
+    for reference, item in own.items():
+        definitions[names[reference].rpartition("/")[2]] = _lift(item, definitions, names)
+    lifted: dict[str, Any] = {}
+    for key, value in part.items():
+        if key in _OF_SCHEMAS:
+            lifted[key] = {name: _lift(item, definitions, names) for name, item in value.items()}
+        elif key == "$ref":
+            lifted[key] = names.get(value, value)
+        elif key not in _DEFINITIONS:
+            lifted[key] = value if key in _OF_VALUES else _lift(value, definitions, names)
+    return lifted
+
+
+def _free_names(references: dict[str, Any], taken: dict[str, Any]) -> dict[str, str]:
+    """A reference that is not in use yet for each of those given."""
+    found: dict[str, str] = {}
+    for reference in references:
+        name = base = reference.rpartition("/")[2]
+        number = 2
+        while name in taken:
+            name, number = f"{base}_{number}", number + 1
+        taken[name] = {}
+        found[reference] = f"#/$defs/{name}"
+    return found
+
+
 def _of_bare_container(hint: type) -> dict[str, Any]:
-    if hint in _SETS:
-        return {"type": "array", "uniqueItems": True}
-    if hint in (list, tuple):
+    if hint in _SETS or hint in (list, tuple):
         return {"type": "array"}
     return {"type": "object"} if hint in _OBJECTS else {}
 
 
-def _of_dataclass(hint: type, depth: int) -> dict[str, Any]:
+def _of_dataclass(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
     import dataclasses  # only here: whoever has a dataclass has paid for the import
 
     hints = hints_of(hint)
     fields = [field for field in dataclasses.fields(hint) if field.init]
-    properties = {field.name: of_type(hints.get(field.name, Any), depth + 1) for field in fields}
+    properties = {field.name: of_type(hints.get(field.name, Any), above) for field in fields}
     missing = dataclasses.MISSING
     required = [f.name for f in fields if f.default is missing and f.default_factory is missing]
     return _of_fields(properties, required)
@@ -173,9 +304,9 @@ def _of_fields(properties: dict[str, Any], required: list[str]) -> dict[str, Any
 
 
 def hints_of(thing: Any) -> dict[str, Any]:
-    """Resolved annotations; those that cannot be resolved (a missing import, 3.10's ``|`` on 3.9) are left out."""
+    """Resolved annotations, with Annotated's bounds; what cannot be resolved (a missing import, say) is left out."""
     try:
-        return typing.get_type_hints(thing)
+        return typing.get_type_hints(thing, **_WITH_BOUNDS)
     except Exception:  # any user code may be evaluated here
         raw = getattr(thing, "__annotations__", {})
         return {name: hint for name, hint in raw.items() if not isinstance(hint, str)}

@@ -49,6 +49,15 @@ def test_schema_has_types_defaults_and_descriptions():
     }
 
 
+def test_default_of_none_admits_null():
+    def function(a: int = None, b: str = "x"):
+        pass
+
+    properties = schema_of(function)["properties"]
+    assert properties["a"] == {"type": ["integer", "null"], "default": None}
+    assert properties["b"]["type"] == "string"
+
+
 def test_missing_argument_is_named():
     error = refusal(plain, {})
     assert (error.kind, error.code, error.status) == ("TypeError", "invalid_arguments", 422)

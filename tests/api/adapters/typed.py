@@ -1,0 +1,47 @@
+"""Tools whose arguments have many types."""
+
+import dataclasses
+from typing import Dict, List, Literal, Optional
+
+from snakepit_bridge import BaseAdapter, tool
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    y: float = 0.0
+
+
+class Foreign:
+    """A model whose schema says more than the gateway can check."""
+
+    @staticmethod
+    def model_json_schema():
+        return {"type": "object", "contains": {}, "properties": {"n": {"type": "integer", "if": {}}}}
+
+
+calls = []
+
+
+class Typed(BaseAdapter):
+    @tool
+    def draw(
+        self,
+        points: List[Point],
+        colour: Literal["red", "blue"] = "red",
+        width: Optional[int] = None,
+        weights: Dict[str, float] = {},
+        size: float = 1.0,
+        note: str = None,
+        data: bytes = b"",
+    ) -> list:
+        calls.append(points)
+        return [points, colour, width, weights, size, note]
+
+    @tool
+    def count(self) -> int:
+        return len(calls)
+
+    @tool
+    def foreign(self, model: Foreign) -> str:
+        return "ran"
