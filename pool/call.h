@@ -48,7 +48,7 @@ enum call_end {
     CALL_END_DEADLINE,      /* its time in all ran out */
     CALL_END_CANCELLED,     /* its caller gave it up */
     CALL_END_NO_WORKERS,    /* refused: the pool cannot start workers */
-    CALL_END_UNREACHABLE,   /* refused: its deadline cannot be met */
+    CALL_END_UNREACHABLE,   /* refused, or ended while it waited: its deadline cannot be met */
     CALL_END_CIRCUIT_OPEN,  /* refused: the pool's circuit breaker is open */
     CALL_END_POISON,        /* refused: the same request has killed workers before */
     CALL_END_SHUTDOWN,      /* refused or ended because the gateway is leaving */

@@ -45,6 +45,8 @@ struct pool {
     uint64_t random;     /* for jitter */
 
     uint64_t pace_since_us;   /* the last answer while calls waited, or when they began to */
+    uint64_t pace_span_us;    /* how long calls waited since answer_every_us was last moved */
+    uint64_t pace_answers;    /* and how many answers came meanwhile */
     uint64_t answer_every_us; /* moving average of the time between answers while calls wait */
     uint64_t wait_us;         /* moving average of the wait */
     uint64_t ends[CALL_ENDS];

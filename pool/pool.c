@@ -262,20 +262,24 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
 }
 
 static void answer(struct pool *pool, struct worker *worker, const struct worker_answer *from,
-                   struct arena *memory, struct effects *effects)
+                   struct arena *memory, uint64_t now_us, struct effects *effects)
 {
     struct inflight *entry = worker_find(worker, from->call_id);
     struct call *call = entry ? entry->call : NULL;
-    if (call) {
-        if (!from->failed || from->started)
-            schedule_measure(pool, call->tool, from->run_us);
+    enum call_executed executed = from->failed && !from->started ? EXECUTED_NO : EXECUTED_YES;
+    if (call && (!from->failed || from->started))
+        schedule_measure(pool, call->tool, from->run_us);
+    if (call && now_us >= call->deadline_us) { /* its timer fires soon, but it is too late now */
+        call->outcome.run_us = from->run_us;
+        schedule_end(pool, call, CALL_END_DEADLINE, executed, effects);
+    } else if (call) {
         call->outcome.body = from->body;
         call->outcome.content_type = from->content_type;
         call->outcome.failure = from->failure;
         call->outcome.run_us = from->run_us;
         call->outcome.memory = arena_ref(memory);
-        schedule_end(pool, call, from->failed ? CALL_END_FAILURE : CALL_END_RESULT,
-                     !from->failed || from->started ? EXECUTED_YES : EXECUTED_NO, effects);
+        schedule_end(pool, call, from->failed ? CALL_END_FAILURE : CALL_END_RESULT, executed,
+                     effects);
     } else {
         pool->late_answers++;
     }
@@ -296,7 +300,7 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     struct worker *worker = pool_resolve(pool, ref);
     if (worker) {
         for (size_t i = 0; i < count; i++)
-            answer(pool, worker, &answers[i], memory, &effects);
+            answer(pool, worker, &answers[i], memory, now_us, &effects);
         schedule_pace(pool, count, now_us);
         schedule_reconsider(pool, worker);
         staff_answered(pool, worker, now_us, &effects);

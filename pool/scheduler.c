@@ -6,6 +6,9 @@ enum { OVERHEAD_US = 10, UNMEASURED_US = 1000000 };
 
 enum { RETRY_AFTER_MAX_S = 60 };
 
+/* The pace of answers is taken over so long at least: the gaps between single ones say little. */
+enum { PACE_SPAN_US = 50000 };
+
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects);
 
@@ -311,6 +314,23 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
     effects->invokes[i].remaining_us = due_us > now_us ? due_us - now_us : 1;
 }
 
+/* The call has waited until what is left is less than its tool takes, and others wait behind it,
+ * for whom the worker's time is not wasted. The last one tries: that is how a tool that has become
+ * faster is noticed. */
+static bool comes_too_late(const struct pool *pool, const struct call *call, uint64_t now_us)
+{
+    return pool->queue.depth > 1 && call->outcome.attempts == 0 && now_us > call->enqueued_us &&
+           now_us + call->tool->run_median_us > call->deadline_us;
+}
+
+static void end_too_late(struct pool *pool, struct call *call, uint64_t now_us,
+                         struct effects *effects)
+{
+    call->outcome.queue_us += now_us - call->enqueued_us;
+    call->outcome.retry_after_s = schedule_retry_after(pool);
+    schedule_end(pool, call, CALL_END_UNREACHABLE, EXECUTED_NO, effects);
+}
+
 bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
     for (struct call *call = queue_first(&pool->queue); call; call = queue_first(&pool->queue)) {
@@ -325,6 +345,10 @@ bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects)
         }
         if (effects_full(effects))
             return false;
+        if (comes_too_late(pool, call, now_us)) {
+            end_too_late(pool, call, now_us, effects);
+            continue;
+        }
         dispatch(pool, call, worker, now_us, effects);
     }
     return true;
@@ -357,9 +381,14 @@ void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us)
 {
     if (pool->queue.depth == 0)
         return;
-    uint64_t every_us = (now_us - pool->pace_since_us) / answers;
+    pool->pace_span_us += now_us - pool->pace_since_us;
+    pool->pace_answers += answers;
+    pool->pace_since_us = now_us;
+    if (pool->answer_every_us && pool->pace_span_us < PACE_SPAN_US)
+        return;
+    uint64_t every_us = pool->pace_span_us / pool->pace_answers;
     int64_t change = ((int64_t)every_us - (int64_t)pool->answer_every_us) / 8;
     pool->answer_every_us =
         pool->answer_every_us ? pool->answer_every_us + (uint64_t)change : every_us;
-    pool->pace_since_us = now_us;
+    pool->pace_span_us = pool->pace_answers = 0;
 }

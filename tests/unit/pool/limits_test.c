@@ -121,6 +121,42 @@ START_TEST(an_expired_call_is_not_dispatched_though_the_clock_is_late)
 }
 END_TEST
 
+START_TEST(an_answer_that_comes_after_the_deadline_is_none)
+{
+    begin(alone);
+    fake_answer(&fake, 0, 1000);
+    fake_posted(&fake);
+    struct call *call = submit_with(1000, 0, 0);
+    fake_now_us += 1000;
+    fake_answer(&fake, 1, 1000);
+    fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_YES);
+    ck_assert_uint_eq(fake.cancel_count, 0);
+}
+END_TEST
+
+START_TEST(a_call_with_less_time_left_than_its_tool_takes_gives_way_to_those_behind)
+{
+    struct call *busy = begin(alone);
+    struct call *tight = submit_with(1999, 0, 0);
+    struct call *behind = fake_submit(&fake, fake.slow);
+    fake_now_us += 1000;
+    finish(busy); /* after 1 ms */
+    ck_assert_uint_eq(tight->outcome.queue_us, 1000);
+    fake_expect(&fake, tight, CALL_END_UNREACHABLE, EXECUTED_NO);
+    finish(behind);
+}
+END_TEST
+
+START_TEST(a_call_with_little_time_left_is_tried_when_nobody_waits_behind_it)
+{
+    struct call *busy = begin(alone);
+    struct call *tight = submit_with(1999, 0, 0);
+    fake_now_us += 1000;
+    finish(busy);
+    finish(tight);
+}
+END_TEST
+
 START_TEST(a_cancelled_call_leaves_the_queue_at_once)
 {
     struct call *busy = begin(alone);
@@ -151,6 +187,25 @@ START_TEST(retry_after_is_the_queue_by_the_pace_of_answers_rounded_up)
     struct call *refused = submit_with(1, 0, 0);
     ck_assert_uint_eq(refused->outcome.retry_after_s, 3);
     fake_expect(&fake, refused, CALL_END_UNREACHABLE, EXECUTED_NO);
+}
+END_TEST
+
+START_TEST(the_gap_between_two_answers_is_no_pace)
+{
+    struct call *waiting[2];
+    pace(waiting, 1100000);
+    fake_now_us += 1000;
+    fake_answer(&fake, 1, 1000);
+    struct call *refused = submit_with(1, 0, 0); /* behind one */
+    ck_assert_uint_eq(refused->outcome.retry_after_s, 2);
+    fake_now_us += 49000;
+    fake_answer(&fake, 2, 1000);
+    struct call *last = submit_with(0, 0, 0); /* 1.1 s, and an eighth towards 25 ms */
+    ck_assert_int_eq(last->state, CALL_QUEUED);
+    refused = submit_with(966000, 0, 0);
+    ck_assert_uint_eq(refused->outcome.retry_after_s, 1);
+    ck_assert_int_eq(refused->outcome.end, CALL_END_UNREACHABLE);
+    ck_assert_int_eq(submit_with(967000, 0, 0)->state, CALL_QUEUED);
 }
 END_TEST
 
@@ -244,9 +299,13 @@ int main(void)
     tcase_add_test(tests, the_run_limit_counts_from_dispatch);
     tcase_add_test(tests, the_total_limit_ends_a_call_that_runs_when_it_is_shorter);
     tcase_add_test(tests, an_expired_call_is_not_dispatched_though_the_clock_is_late);
+    tcase_add_test(tests, an_answer_that_comes_after_the_deadline_is_none);
+    tcase_add_test(tests, a_call_with_less_time_left_than_its_tool_takes_gives_way_to_those_behind);
+    tcase_add_test(tests, a_call_with_little_time_left_is_tried_when_nobody_waits_behind_it);
     tcase_add_test(tests, a_cancelled_call_leaves_the_queue_at_once);
     tcase_add_test(tests, a_call_is_cancelled_by_its_request_id);
     tcase_add_test(tests, retry_after_is_the_queue_by_the_pace_of_answers_rounded_up);
+    tcase_add_test(tests, the_gap_between_two_answers_is_no_pace);
     tcase_add_test(tests, retry_after_is_a_second_when_nothing_was_measured);
     tcase_add_test(tests, retry_after_is_a_minute_at_most);
     tcase_add_test(tests, a_pool_without_a_queue_takes_what_a_worker_is_free_for);
