@@ -24,6 +24,7 @@ struct bridge_options {
         stall_after_us; /* a worker that leaves a ping unanswered for so long is stalled; 0: 5 s
                          */
     uint64_t kill_stalled_after_us; /* and for so long, is killed; 0: never */
+    bool memory_limited;            /* the pool has worker_max_resident: look often */
 };
 
 /* Makes the bridge and begins to load Python, in the background. Both are borrowed. */

@@ -36,7 +36,7 @@ struct bridge {
     char failure[512];       /* came before there was a pool to tell */
     uv_timer_t clock;        /* the pool's next tick */
     uv_timer_t rounds;
-    unsigned round;
+    uv_timer_t measures;
     uv_timer_t zygote_retry;
 };
 

@@ -8,7 +8,11 @@
 
 #include <string.h>
 
-enum { ROUND_MS = 500, ROUNDS_PER_MEASURE = 2, STALL_AFTER_US = 5000000 };
+enum { ROUND_MS = 500, STALL_AFTER_US = 5000000 };
+
+/* Between two looks at the workers' memory: when it is only shown, and when it is limited, for
+ * which a leak must not get far. */
+enum { MEASURE_MS = 1000, MEASURE_LIMITED_MS = 100 };
 
 void watch_pong(struct seat *seat, struct worker_ref worker, uint64_t sequence)
 {
@@ -77,18 +81,23 @@ static void check(struct seat *seat, struct link *link, uint64_t now_us)
     link_flush(link);
 }
 
-static void measure(struct seat *seat)
+static void on_measure(uv_timer_t *timer)
 {
-    uint64_t resident = memory_resident(seat_pid(seat));
-    if (resident)
-        pool_worker_measured(seat->bridge->pool, seat->worker, resident);
+    struct bridge *bridge = timer->data;
+    for (unsigned i = 0; i < POOL_MAX_SEATS; i++) {
+        struct seat *seat = &bridge->seats[i];
+        if (seat->state != SEAT_ALIVE || seat->exited)
+            continue;
+        uint64_t resident = memory_resident(seat_pid(seat));
+        if (resident)
+            pool_worker_measured(bridge->pool, seat->worker, resident);
+    }
 }
 
 static void on_round(uv_timer_t *timer)
 {
     struct bridge *bridge = timer->data;
     uint64_t now_us = clock_now_us();
-    bool measuring = bridge->round++ % ROUNDS_PER_MEASURE == 0;
     for (unsigned i = 0; i < POOL_MAX_SEATS; i++) {
         struct seat *seat = &bridge->seats[i];
         if (seat->state != SEAT_ALIVE || seat->exited)
@@ -97,8 +106,6 @@ static void on_round(uv_timer_t *timer)
         if (link && bridge->options.heartbeat_interval_us)
             check(seat, link, now_us);
         link_unref(&link);
-        if (measuring)
-            measure(seat);
     }
     zygote_round(bridge);
 }
@@ -108,9 +115,14 @@ void watch_open(struct bridge *bridge)
     uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->rounds);
     bridge->rounds.data = bridge;
     uv_timer_start(&bridge->rounds, on_round, ROUND_MS, ROUND_MS);
+    unsigned measure_ms = bridge->options.memory_limited ? MEASURE_LIMITED_MS : MEASURE_MS;
+    uv_timer_init(supervisor_loop(bridge->supervisor), &bridge->measures);
+    bridge->measures.data = bridge;
+    uv_timer_start(&bridge->measures, on_measure, measure_ms, measure_ms);
 }
 
 void watch_close(struct bridge *bridge)
 {
     uv_close((uv_handle_t *)&bridge->rounds, NULL);
+    uv_close((uv_handle_t *)&bridge->measures, NULL);
 }

@@ -312,11 +312,17 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
 void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t resident)
 {
     struct effects effects;
-    pool_enter(pool, &effects);
+    uint64_t now_us = pool_enter(pool, &effects);
+    uint64_t most = pool->options.worker_max_resident;
     struct worker *worker = pool_resolve(pool, ref);
     if (worker)
         worker->resident = resident;
-    pool_leave(pool, &effects);
+    if (worker && worker->state == WORKER_READY && most && resident > most) {
+        staff_retire(worker, "memory");
+        leave_balancing(pool, now_us, &effects);
+    } else {
+        pool_leave(pool, &effects);
+    }
 }
 
 static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)

@@ -131,7 +131,8 @@ void pool_worker_answers(struct pool *pool, struct worker_ref worker,
 void pool_worker_emits(struct pool *pool, struct worker_ref worker,
                        struct worker_emission *emissions, size_t count);
 
-/* What the worker's process has in memory now, bytes. */
+/* What the worker's process has in memory now, bytes. With more than worker_max_resident it is
+ * replaced. */
 void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t resident);
 
 /* The process is gone and nothing more will come from it. Its calls are answered or queued again; a

@@ -303,15 +303,10 @@ static void shrink(struct pool *pool, uint64_t now_us)
 
 static void recycle_old(struct pool *pool, uint64_t now_us)
 {
-    uint64_t most = pool->options.worker_max_resident;
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
-        if (worker->state != WORKER_READY)
-            continue;
-        if (now_us - worker->ready_us >= worker->max_age_us)
+        if (worker->state == WORKER_READY && now_us - worker->ready_us >= worker->max_age_us)
             staff_retire(worker, "max_age");
-        else if (most && worker->resident > most)
-            staff_retire(worker, "memory");
     }
 }
 
