@@ -21,7 +21,9 @@ from typing import Callable, Dict, List
 from stage import ROOT, Failure, Row, Stage
 
 import kills
+import leaving
 import overload
+import pools
 import renewal
 
 WHOLE_SECONDS = 60
@@ -31,7 +33,9 @@ ROWS: Dict[str, Callable[[Stage], List[Row]]] = {
     "kills_once": kills.not_idempotent,
     "renewal": renewal.recycles_and_reloads,
     "overload": overload.overload,
+    "leaving": leaving.leaving,
     "leak": renewal.leak,
+    "pools": pools.one_crash_looping,
     "scaling": overload.scaling,
     "crash_to_answer": kills.crash_to_answer,
 }

@@ -91,7 +91,8 @@ class Gateway(Server):
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
         self.log_path = self.folder / "log"
-        command = [str(stage.build / "snakepit"), "serve", "--listen", "127.0.0.1:0"]
+        # It ends with this process, however that ends.
+        command = ["setpriv", "--pdeathsig", "KILL", str(stage.build / "snakepit"), "serve", "--listen", "127.0.0.1:0"]
         if config:
             (self.folder / "config.yaml").write_text(config)
             command += ["--config", str(self.folder / "config.yaml")]
