@@ -40,6 +40,9 @@ enum { WORKERS_GONE_US = 1000000 };
 /* The same trouble of a pool is an error in the log once in that time. */
 enum { COMPLAINT_US = 60000000 };
 
+/* Descriptors beside those of clients' connections: workers', pipes, files. */
+enum { SPARE_FILES = 4096 };
+
 enum plant_state {
     PLANT_COMING,  /* neither of the others has happened yet */
     PLANT_STARTED, /* its first workers are ready, or have been */
@@ -178,6 +181,20 @@ static void raise_file_limit(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+/* Gives the table of descriptors the size that all connections need. The kernel enlarges it by
+ * doubling, and once a process has threads it waits for every processor then (synchronize_rcu):
+ * with busy workers that stopped a reactor for seconds. */
+static void widen_file_table(unsigned connections)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)connections + SPARE_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && wanted >= limit.rlim_cur)
+        wanted = limit.rlim_cur - 1;
+    int highest = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, (int)wanted);
+    if (highest >= 0)
+        close(highest);
 }
 
 /* Blocked in every thread: main reads them from a descriptor, the supervisor unblocks SIGCHLD for
@@ -445,6 +462,7 @@ static bool prepare(struct program *program)
     program->pythons[2] = "python3";
     find_package(program->package_path, sizeof program->package_path);
     raise_file_limit();
+    widen_file_table(program->config.http.connection_limit);
     run_init(&program->run, program->config.instance);
     run_sweep(&program->run);
     if (!rundir_make(&program->rundir))

@@ -1,6 +1,8 @@
 """What an operator sees and does, where Python is the easier language: changed code, several pools,
 workers that do not answer."""
 
+import re
+import resource
 import textwrap
 import threading
 import time
@@ -202,3 +204,10 @@ def test_a_tool_of_two_pools_is_that_of_the_first_whichever_starts_first(
     reports = [line for line in gateway.log().splitlines() if "tools of several pools" in line]
     assert len(reports) == 1, reports
     assert '"tools":"version (slow)"' in reports[0]
+
+
+def test_the_table_of_descriptors_has_room_for_all_connections_from_the_start(gateway) -> None:
+    """A process with threads that enlarges it waits for every processor, seconds long when they are busy."""
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert int(re.search(r"FDSize:\s+(\d+)", status)[1]) >= min(10_000 + 4096, hard - 1)

@@ -20,6 +20,7 @@ from typing import Callable, Dict, List
 
 from stage import ROOT, Failure, Row, Stage
 
+import gateway_kill
 import kills
 import leaving
 import overload
@@ -35,6 +36,7 @@ ROWS: Dict[str, Callable[[Stage], List[Row]]] = {
     "overload": overload.overload,
     "leaving": leaving.leaving,
     "leak": renewal.leak,
+    "gateway_kill": gateway_kill.every_state,
     "pools": pools.one_crash_looping,
     "scaling": overload.scaling,
     "crash_to_answer": kills.crash_to_answer,

@@ -87,9 +87,15 @@ class Gateway(Server):
     """build/snakepit with chaos_tools; everything that it writes is in `folder`."""
 
     def __init__(
-        self, stage: Stage, *args: str, adapter: Optional[str] = "chaos_tools", config: str = "", wait: bool = True
+        self,
+        stage: Stage,
+        *args: str,
+        adapter: Optional[str] = "chaos_tools",
+        config: str = "",
+        wait: bool = True,
+        folder: Optional[Path] = None,
     ) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="chaos-"))
         self.log_path = self.folder / "log"
         # It ends with this process, however that ends.
         command = ["setpriv", "--pdeathsig", "KILL", str(stage.build / "snakepit"), "serve", "--listen", "127.0.0.1:0"]
