@@ -26,7 +26,7 @@ define cmake
 endef
 
 .PHONY: help run build build-tests test check check-format format check-warnings check-tidy check-gates asan tsan fuzz \
-	bench install image fresh clean
+	chaos bench install image fresh clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,9 @@ fuzz: ## each fuzz target for FUZZ_SECONDS
 	@$(INSTALL_PACKAGES) build run test check
 	$(call cmake,fuzz,-DCMAKE_C_COMPILER=$(CLANG))
 	@tests/gates/fuzz.sh build-fuzz $(FUZZ_SECONDS)
+
+chaos: build-tests ## kill workers and gateways under load; table and JSON
+	@$(PYTHON) tests/chaos/run.py
 
 bench: build-tests ## measure beside FastAPI; table and JSON
 	@$(INSTALL_PACKAGES) bench

@@ -51,13 +51,15 @@ def leak(number: int, size: int) -> int:
     return number
 
 
-def spin(number: int, seconds: float) -> int:
-    """Compute in Python's own code; say when it began and, however that came, when it ended."""
+def spin(number: int, seconds: float, pause: float = 0.0) -> int:
+    """Compute in Python's own code, with pauses; say when it began and, however that came, when it ended."""
     _note("begun", number, time.monotonic_ns())
     try:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            number += 0
+            sum(range(1000))
+            if pause:
+                time.sleep(pause)
     finally:
         _note("ended", number, time.monotonic_ns())
     return number
@@ -78,7 +80,7 @@ async def rest(number: int, seconds: float) -> int:
 def grind(number: int) -> int:
     """Compute for minutes in C, where no exception gets in."""
     _note("begun", number, time.monotonic_ns())
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 1 << 31)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", (1 << 31) - 1)
     return number
 
 

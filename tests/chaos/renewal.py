@@ -105,14 +105,14 @@ def leak(stage: Stage) -> List[Row]:
         wait_for("the pool to be whole", lambda: len(gateway.workers()) == WORKERS)
     bad = failed(records)
     most = max(memory.most.values())
-    # A limited worker is measured ten times a second and serves until its replacement is ready; one may get all calls.
+    # A limited worker is measured ten times a second and serves until its replacement is ready.
     allowed = LIMIT + 0.3 * LEAK * calls / seconds
     return [
         Row(
             "memory-leaking tool under a resident limit, an hour's calls compressed",
             f"worker < {allowed / MIB:.0f} MiB (limit {LIMIT // MIB} + what leaks in 0.3 s), no call lost",
-            f"{len(bad)} of {len(records):,} lost; worker at most {most / MIB:.0f} MiB, all {memory.most_in_all / MIB:.0f} "
-            f"MiB, {len(records) * LEAK / MIB:,.0f} MiB leaked, {recycled} recycled; "
+            f"{len(bad)} of {len(records):,} lost; worker at most {most / MIB:.0f} MiB, all "
+            f"{memory.most_in_all / MIB:.0f} MiB, {len(records) * LEAK / MIB:,.0f} MiB leaked, {recycled} recycled; "
             f"p99 {percentile(milliseconds(records), 0.99):.2f} ms",
             len(bad) == 0 and most < allowed and recycled > 0,
             {"failed": tally(bad), "most_bytes": most, "workers": len(memory.most), "recycled": recycled},

@@ -138,13 +138,14 @@ class Gateway(Server):
         return Plain(self.port)
 
     def ask(self, method: str, path: str, body: object = None) -> Dict[str, object]:
-        """One request on a connection of its own; any answer that is JSON."""
+        """One request on a connection of its own: the members of the answer and its status, or its `result`."""
         client = self.client()
         try:
             status, _, answer = client.request(method, path, b"" if body is None else json.dumps(body).encode())
         finally:
             client.close()
-        return {"status": status, **json.loads(answer)}
+        value = json.loads(answer)
+        return {**(value if isinstance(value, dict) else {"result": value}), "status": status}
 
     def workers(self, *states: str) -> List[Dict[str, object]]:
         """Those that take calls, or those in `states`."""
