@@ -3,6 +3,8 @@
 #ifndef SNAKEPIT_BASE_LOG_H
 #define SNAKEPIT_BASE_LOG_H
 
+#include "base/bytes.h"
+
 #include <stdbool.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_NONE };
@@ -43,6 +45,10 @@ struct log_field {
         if (log_enabled(level))                                                                    \
             log_write(level, event, (const struct log_field[]){__VA_ARGS__});                      \
     } while (0)
+
+/* Writes what somebody else has to say, as it is, with one write(2). At most PIPE_BUF bytes stay
+ * together in a pipe. Any thread. */
+void log_pass_on(struct bytes text);
 
 /* What the macro above expands to. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);

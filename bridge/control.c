@@ -22,22 +22,22 @@ bool control_pair(int *out_ours, int *out_theirs)
     return true;
 }
 
-static bool send_text(int socket, const char *text, int fd)
+static bool send_text(int socket, const char *text, const int *fds, unsigned fd_count)
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
+        char space[CMSG_SPACE(CONTROL_MAX_FDS * sizeof(int))];
     } control = {0};
     struct iovec vector = {.iov_base = (void *)(size_t)text, .iov_len = strlen(text)};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
-    if (fd >= 0) {
+    if (fd_count) {
         message.msg_control = control.space;
-        message.msg_controllen = sizeof control.space;
+        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
         header->cmsg_level = SOL_SOCKET;
         header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &fd, sizeof fd);
+        header->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(header), fds, fd_count * sizeof(int));
     }
     ssize_t sent;
     do {
@@ -46,11 +46,11 @@ static bool send_text(int socket, const char *text, int fd)
     return sent >= 0;
 }
 
-bool control_send(int socket, json_t *packet, int fd)
+bool control_send(int socket, json_t *packet, const int *fds, unsigned fd_count)
 {
     char *text = json_dumps(packet, JSON_COMPACT);
     json_decref(packet);
-    bool sent = text && send_text(socket, text, fd);
+    bool sent = text && send_text(socket, text, fds, fd_count);
     free(text);
     return sent;
 }

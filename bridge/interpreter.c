@@ -233,7 +233,7 @@ static bool load(struct interpreter *interpreter)
                         json_pack("{s:s, s:s, s:o, s:s}", "op", "load", "adapter",
                                   interpreter->options->adapter, "preload", modules, "pool",
                                   interpreter->options->pool),
-                        -1);
+                        NULL, 0);
 }
 
 static void run_no_program(struct errand *errand)
@@ -338,6 +338,7 @@ static bool order(struct interpreter *interpreter, const char *op,
     static const char *const profiles[] = {
         [PROFILE_PROCESS] = "process", [PROFILE_THREAD] = "thread", [PROFILE_ASYNC] = "async"};
     const struct interpreter_options *options = interpreter->options;
+    const int fds[] = {task->page_fd, task->error_fd};
     return interpreter->polling &&
            control_send(interpreter->control,
                         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:b}", "op", op, "worker",
@@ -345,7 +346,7 @@ static bool order(struct interpreter *interpreter, const char *op,
                                   "profile", profiles[task->profile], "slots", (int)task->slots,
                                   "limits", pack_limits(options), "no_new_privs",
                                   options->no_new_privs),
-                        task->page_fd);
+                        fds, 2);
 }
 
 bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)

@@ -48,6 +48,7 @@ struct interpreter_task {
     enum worker_profile profile;
     unsigned slots;
     int page_fd;
+    int error_fd; /* what it writes to standard error goes there */
 };
 
 struct interpreter_handler {

@@ -5,6 +5,7 @@
 #include "bridge/page.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -40,7 +41,7 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
 {
     seat->bridge = bridge;
     seat->worker.seat = index;
-    seat->page_fd = -1;
+    seat->page_fd = seat->error_fd = -1;
     seat->process.on_exit = on_process_exit;
     list_init(&seat->process.place);
     pthread_mutex_init(&seat->lock, NULL);
@@ -115,11 +116,13 @@ static void set_timer(struct seat *seat, uint64_t after_ms)
     uv_timer_start(&seat->timer, on_timer, after_ms, 0);
 }
 
-static void close_page_fd(struct seat *seat)
+static void close_handed_over(struct seat *seat)
 {
     if (seat->page_fd >= 0)
         close(seat->page_fd);
-    seat->page_fd = -1;
+    if (seat->error_fd >= 0)
+        close(seat->error_fd);
+    seat->page_fd = seat->error_fd = -1;
 }
 
 static void vacate(struct seat *seat)
@@ -130,7 +133,8 @@ static void vacate(struct seat *seat)
     if (seat->page)
         page_read(seat->page, &started);
     page_free(&seat->page);
-    close_page_fd(seat);
+    tail_close(&seat->tail);
+    close_handed_over(seat);
     uv_timer_stop(&seat->timer);
     pthread_mutex_lock(&seat->lock);
     struct worker_ref worker = seat->worker;
@@ -147,11 +151,21 @@ static void vacate(struct seat *seat)
     bridge_vacated(seat->bridge);
 }
 
+/* A GPU's library that cannot go on raises an exception, and then ends its process: only its last
+ * words say why. */
+static bool died_of_gpu(struct seat *seat, const struct worker_exit *exit)
+{
+    bool by_itself = exit->signal ? exit->signal != SIGKILL : exit->code != 0;
+    return by_itself && seat->tail && tail_blames_gpu(seat->tail);
+}
+
 /* The process has ended. What it had sent before may still be on its way: the stream's own end
  * comes after it. */
 static void on_gone(struct seat *seat, const struct worker_exit *exit)
 {
     seat->exit = *exit;
+    if (died_of_gpu(seat, exit))
+        seat->exit.cause = "gpu";
     seat->exited = true;
     struct link *link = seat_link(seat);
     if (link)
@@ -208,6 +222,7 @@ void seat_kill(struct seat *seat)
 void seat_close(struct seat *seat)
 {
     seat_kill(seat);
+    tail_close(&seat->tail);
     uv_close((uv_handle_t *)&seat->timer, NULL);
 }
 
@@ -254,6 +269,7 @@ static struct interpreter_task make_task(const struct seat *seat, char *token)
         .profile = seat->bridge->options.profile,
         .slots = seat->bridge->options.slots,
         .page_fd = seat->page_fd,
+        .error_fd = seat->error_fd,
     };
 }
 
@@ -266,7 +282,7 @@ static void fork_it(struct seat *seat)
             seat->bridge->zygote); /* it does not listen; the seat waits for the next */
         return;
     }
-    close_page_fd(seat);
+    close_handed_over(seat);
     seat->mother = seat->bridge->zygote;
     seat_move(seat, SEAT_FORKING);
     arm_start_timeout(seat);
@@ -285,7 +301,7 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
     seat_move(seat, SEAT_ALIVE);
     if (seat->stopping || !interpreter_become(interpreter, &task))
         interpreter_kill(interpreter);
-    close_page_fd(seat);
+    close_handed_over(seat);
     arm_start_timeout(seat);
 }
 
@@ -342,7 +358,8 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat_move(seat, SEAT_WAITING);
     seat->page = page_new(&seat->page_fd);
-    if (!seat->page || !random)
+    seat->tail = tail_open(supervisor_loop(seat->bridge->supervisor), &seat->error_fd);
+    if (!seat->page || !seat->tail || !random)
         give_up(seat, strerror(errno));
     else
         seat_proceed(seat);

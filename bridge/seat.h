@@ -14,6 +14,7 @@
 #include "bridge/interpreter.h"
 #include "bridge/link.h"
 #include "bridge/supervisor.h"
+#include "bridge/tail.h"
 
 #include <pthread.h>
 
@@ -44,7 +45,8 @@ struct seat {
     struct interpreter *interpreter; /* BOOTING, and ALIVE after it became the worker */
     struct interpreter *mother;      /* FORKING: the zygote that was asked */
     const void *page;
-    int page_fd; /* until it has been handed over */
+    struct tail *tail;     /* of its standard error */
+    int page_fd, error_fd; /* until they have been handed over */
     uv_timer_t timer;
     bool stopping;
     bool exited;

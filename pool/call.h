@@ -82,7 +82,7 @@ struct worker_exit {
                           kernel: nothing that runs in the worker is to blame */
     int signal;        /* that killed it, or 0 */
     int code;          /* exit code when signal is 0 */
-    const char *cause; /* "segfault", "abort", "killed", "exit", "disconnected", …; static */
+    const char *cause; /* "segfault", "abort", "killed", "oom", "gpu", "exit", …; static */
     const char *why;   /* the gateway ended it before its time; static, or NULL */
 };
 

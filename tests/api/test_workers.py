@@ -1,5 +1,6 @@
 """Workers that come, go and die: what callers and operators are told."""
 
+import signal
 import textwrap
 import threading
 import time
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import httpx
+import pytest
 
 TOOLS = """
 import ctypes, os, signal
@@ -27,6 +29,14 @@ def count(file: str, wait: int) -> int:
 
 def whoami() -> int:
     return os.getpid()
+
+def say_and_die(text: str, how: int) -> None:
+    "Writes to standard error as a library in C does, and ends by a signal, or by a code if it is above 100."
+    os.write(2, text.encode() + b"\\n")
+    if how > 100:
+        os._exit(how)
+    os.kill(os.getpid(), how)
+    stick(10)  # another thread may be the one that gets the signal
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -127,3 +137,25 @@ def test_what_shares_a_worker_with_a_call_that_sticks_is_told_or_retried(
     assert answers["again"]["result"] == 2
     assert get(gateway, "/pools/default/poison")["poison"] == []
     assert get(gateway, "/pools/default")["counters"]["crashes"] == 0
+
+
+@pytest.mark.parametrize(
+    "text, how, classification",
+    [
+        ("what():  CUDA error: device-side assert triggered", signal.SIGABRT, "gpu"),
+        ("NCCL error: unhandled system error", signal.SIGSEGV, "gpu"),
+        ("cudaErrorIllegalAddress", 101, "gpu"),
+        ("CUDA error: but somebody else killed it", signal.SIGKILL, "killed"),
+        ("terminate called after throwing an instance", signal.SIGABRT, "abort"),
+        ("nothing of note", 101, "exit"),
+    ],
+)
+def test_the_last_words_of_a_worker_tell_an_error_of_the_gpu(
+    start_gateway, tmp_path: Path, text: str, how: int, classification: str
+) -> None:
+    for profile in ("process", "thread"):
+        gateway = with_tools(start_gateway, tmp_path, f"workers: 1, worker_profile: {profile}")
+        body = {"text": text, "how": int(how)}
+        problem = httpx.post(gateway.url + "/tools/say_and_die", json=body, timeout=30).json()
+        assert problem["code"] == "worker_crash"
+        assert problem["crash"]["classification"] == classification

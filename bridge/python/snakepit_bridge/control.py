@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import traceback
 from typing import Any, Optional
@@ -14,20 +13,18 @@ MAX_TRACEBACK = 6 << 10
 
 
 class Control:
-    """Packets of JSON, some with a descriptor."""
+    """Packets of JSON, some with descriptors."""
 
     def __init__(self, descriptor: int) -> None:
         """Takes the descriptor, and keeps it from programs that tools start."""
         self._socket = socket.socket(fileno=descriptor)
         self._socket.set_inheritable(False)
 
-    def receive(self) -> tuple[Optional[dict[str, Any]], int]:
-        """The next order and the descriptor that came with it, or -1. None instead of an order at the end."""
+    def receive(self) -> tuple[Optional[dict[str, Any]], list[int]]:
+        """The next order and the descriptors that came with it. None instead of an order at the end."""
         cloexec = socket.MSG_CMSG_CLOEXEC
         packet, descriptors, _, _ = socket.recv_fds(self._socket, MAX_PACKET, 8, cloexec)
-        for extra in descriptors[1:]:
-            os.close(extra)
-        return (json.loads(packet) if packet else None), (descriptors[0] if descriptors else -1)
+        return (json.loads(packet) if packet else None), list(descriptors)
 
     def send(self, event: str, **members: Any) -> None:
         """Raises OSError when the gateway is gone."""

@@ -41,6 +41,13 @@ def become_leader() -> None:
         pass
 
 
+def redirect_errors(descriptor: int) -> None:
+    """Write to this descriptor, which it takes, what goes to standard error."""
+    sys.stderr.flush()
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
 def reset_signals() -> None:
     """Forget the handlers that imported code has set. Interrupts are the gateway's business, SIGTERM ends a worker."""
     for number in signal.valid_signals():

@@ -29,16 +29,17 @@ class Zygote:
     def run(self) -> None:
         """Returns when the control socket ends."""
         while True:
-            order, page = self._control.receive()
+            order, descriptors = self._control.receive()
             if order is None:
                 return
             if order["op"] == "load":
                 self._load(order)
             elif order["op"] == "fork":
-                self._fork(order, page)
-                os.close(page)
+                self._fork(order, descriptors)
+                for descriptor in descriptors:
+                    os.close(descriptor)
             elif order["op"] == "become":
-                self._become(order, page)
+                self._become(order, descriptors)
 
     def _load(self, order: dict[str, Any]) -> None:
         begun = time.perf_counter()
@@ -59,7 +60,7 @@ class Zygote:
             import_ms=round((time.perf_counter() - begun) * 1000),
         )
 
-    def _fork(self, order: dict[str, Any], page: int) -> None:
+    def _fork(self, order: dict[str, Any], descriptors: list[int]) -> None:
         """Start a worker as the gateway's child, by way of a process that ends at once."""
         if not self._frozen:
             gc.freeze()  # so that collections in workers do not touch, and thereby copy, what all of them share
@@ -74,13 +75,13 @@ class Zygote:
             os.waitpid(intermediate, 0)
             return
         try:
-            self._fork_again(order, page)
+            self._fork_again(order, descriptors)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(1)  # never back into the loop above
 
-    def _fork_again(self, order: dict[str, Any], page: int) -> NoReturn:
+    def _fork_again(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
         try:
             worker = os.fork()
         except OSError as error:
@@ -91,17 +92,20 @@ class Zygote:
             os._exit(0)
         process.wait_for_parent(self._gateway)
         process.reseed()
-        self._become(order, page)
+        self._become(order, descriptors)
 
     def _fork_failed(self, order: dict[str, Any], error: OSError) -> None:
         self._control.send("failed", kind="fork", worker=order["worker"], message=str(error))
 
-    def _become(self, order: dict[str, Any], page: int) -> NoReturn:
+    def _become(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
         from . import startup
 
         gc.enable()
         process.become_leader()
+        page, *errors = descriptors
         process.null_stdin()
+        if errors:
+            process.redirect_errors(errors[0])
         process.reset_signals()
         startup.run(self._adapter, order, self._pool, page, self._control)
 
