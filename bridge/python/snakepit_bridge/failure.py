@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import faults, telemetry, values
+from . import telemetry, values
 from .errors import Refused, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
@@ -21,6 +21,8 @@ _KNOWN = (
     "ValueError", "KeyError", "IndexError", "TypeError", "AttributeError", "ImportError", "RuntimeError",
     "NotImplementedError", "FileNotFoundError", "PermissionError", "ZeroDivisionError",
 )  # fmt: skip
+_HINTS = ("shape", "size", "dimension", "channels", "dtype", "type", "device", "cuda", "memory", "alloc", "oom")
+MAX_LOOKED_AT = 4096  # characters of a message
 _SNAKEBRIDGE = ("library", "python_module", "function", "call_type", "payload_version")
 _OWN = ("runner.py", "strand.py", "tasks.py", "calls.py", "values.py", "eventloop.py")
 _OWN_FILES = tuple(os.path.join(_SDK, name) for name in _OWN)
@@ -93,11 +95,21 @@ def _context_of(invoke: Any, error: BaseException, message: str) -> bytes:
     if isinstance(error, Exception) and not isinstance(error, ToolError):
         kind = known_type(type(error))
         place["error_type"] = kind
-        found = faults.parse(type(error).__name__, message)
+        found = _fault(type(error).__name__, message)
         if found is not None:
             place["error"] = found
         _tell(place, type(error).__name__, kind, found)
     return values.encode(place)
+
+
+def _fault(name: str, message: str) -> Optional[dict[str, Any]]:
+    """What a numerical library complained about, if it did."""
+    text = message[:MAX_LOOKED_AT].lower()
+    if "Memory" not in name and not any(hint in text for hint in _HINTS):
+        return None
+    from . import faults  # its many expressions are not worth their time in workers that never fail like that
+
+    return faults.parse(name, message)
 
 
 def known_type(kind: type) -> str:
@@ -111,6 +123,8 @@ def _tell(place: dict[str, Any], name: str, kind: str, found: Optional[dict[str,
     metadata = {"python_type": name, "tool": place["tool_name"]}
     telemetry.emit(event, {"count": 1}, metadata)
     if found is not None:
+        from . import faults
+
         keys = ("operation", "device", "expected", "got")
         telemetry.emit(faults.EVENTS[found["kind"]], {"count": 1}, {key: found[key] for key in keys if found.get(key)})
 

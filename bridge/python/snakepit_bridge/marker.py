@@ -16,16 +16,13 @@ REPR_MAX = 2000
 TYPES_MAX = 10_000  # that an event is sent for
 _WITH_REPR = ("repr_truncated", "repr_redacted_truncated")
 
-_SECRETS = (
-    (re.compile(r"(Authorization:\s*Bearer\s+)[^\s'\"\\]+", re.IGNORECASE), r"\1<REDACTED>"),
-    (re.compile(r"(Bearer\s+)[A-Za-z0-9\-._~+/]+=*", re.IGNORECASE), r"\1<REDACTED>"),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{10,}"), "sk-<REDACTED>"),
+_SECRETS = (  # compiled when first needed, and kept by re
+    (r"(Authorization:\s*Bearer\s+)[^\s'\"\\]+", r"\1<REDACTED>"),
+    (r"(Bearer\s+)[A-Za-z0-9\-._~+/]+=*", r"\1<REDACTED>"),
+    (r"\bsk-[A-Za-z0-9_-]{10,}", "sk-<REDACTED>"),
     (
-        re.compile(
-            r"""(["']?\b[\w-]*?(?:api[_-]?key|token|secret|password)["']?\s*[:=]\s*)"""
-            r"""("[^"]*"?|'[^']*'?|[^\s,;)}\]"']+)""",
-            re.IGNORECASE,
-        ),
+        r"""(["']?\b[\w-]*?(?:api[_-]?key|token|secret|password)["']?\s*[:=]\s*)"""
+        r"""("[^"]*"?|'[^']*'?|[^\s,;)}\]"']+)""",
         r"\1<REDACTED>",
     ),
 )
@@ -88,7 +85,7 @@ def number(environment: Mapping[str, str], name: str, default: int) -> int:
 def redact(text: str) -> str:
     """``text`` without what looks like a credential. It finds the common forms; it is no boundary to rely on."""
     for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
+        text = re.sub(pattern, replacement, text, flags=re.IGNORECASE)
     return text
 
 

@@ -7,9 +7,9 @@ away; an adapter that wants them elsewhere sets a backend.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -163,7 +163,7 @@ otel_span = span
 
 
 def new_correlation_id() -> str:
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def set_correlation_id(value: str) -> Token[Optional[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 from types import ModuleType
@@ -21,18 +20,28 @@ _HOOKS = (  # called by the worker, not by callers
 )  # fmt: skip
 
 
-@dataclasses.dataclass
 class ToolMetadata:
     """What ``@tool`` was told; functions carry it as ``_tool_metadata``."""
 
-    description: str = ""
-    supports_streaming: bool = False
-    parameters: Any = None
-    required_variables: list[str] = dataclasses.field(default_factory=list)
-    name: str = ""
-    idempotent: bool = False
-    batch: bool = False
-    tagged: bool = False
+    def __init__(
+        self,
+        description: str = "",
+        supports_streaming: bool = False,
+        parameters: Any = None,
+        required_variables: Any = None,
+        name: str = "",
+        idempotent: bool = False,
+        batch: bool = False,
+        tagged: bool = False,
+    ) -> None:
+        self.description = description
+        self.supports_streaming = supports_streaming
+        self.parameters = parameters
+        self.required_variables = list(required_variables or ())
+        self.name = name
+        self.idempotent = idempotent
+        self.batch = batch
+        self.tagged = tagged
 
 
 def tool(
@@ -62,7 +71,7 @@ def tool(
         idempotent=idempotent,
         supports_streaming=supports_streaming,
         parameters=parameters,
-        required_variables=list(required_variables or ()),
+        required_variables=required_variables,
         batch=batch,
         tagged=tagged,
     )
