@@ -4,11 +4,12 @@
 the process that the gateway starts.
 """
 
+from typing import Any
+
 from .adapter import BaseAdapter
 from .chunk import StreamChunk
 from .context import CallContext
 from .errors import Cancelled, ToolError
-from .logging_config import configure_logging, get_logger
 from .session_context import SessionContext
 from .tools import tool
 from .values import Binary
@@ -26,3 +27,12 @@ __all__ = [
     "get_logger",
     "tool",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The names that few adapters use, imported when one does."""
+    if name in ("configure_logging", "get_logger"):
+        from . import logging_config
+
+        return getattr(logging_config, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

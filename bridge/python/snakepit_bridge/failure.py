@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import telemetry, values
+from . import values
 from .errors import Refused, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
@@ -119,6 +119,8 @@ def known_type(kind: type) -> str:
 
 
 def _tell(place: dict[str, Any], name: str, kind: str, found: Optional[dict[str, Any]]) -> None:
+    from . import telemetry  # workers whose tools never fail do without it
+
     event = "python.exception.unmapped" if kind == "PythonException" else "python.exception.mapped"
     metadata = {"python_type": name, "tool": place["tool_name"]}
     telemetry.emit(event, {"count": 1}, metadata)
