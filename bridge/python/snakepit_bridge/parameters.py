@@ -20,11 +20,15 @@ _scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
 class Parameters:
     """What a tool can be called with. Immutable after it was made."""
 
-    def __init__(self, name: str, function: Callable[..., Any], is_method: bool, is_batch: bool = False) -> None:
+    def __init__(
+        self, name: str, function: Callable[..., Any], is_method: bool, is_batch: bool = False, raw: bool = False
+    ) -> None:
         """``name`` is the tool's. Raises LoadError when the function cannot be called by keywords.
 
-        With ``is_batch`` its one parameter is a list of such calls as it is announced with.
+        With ``is_batch`` its one parameter is a list of such calls as it is announced with; with ``raw`` it decodes
+        tagged arguments itself.
         """
+        self._raw = raw
         self.tool = name
         self._parameters, self._owner = _own_parameters(name, function, is_method)
         self._hints = schema.hints_of(function)
@@ -89,7 +93,7 @@ class Parameters:
         """Keyword arguments for one call. Raises Refused when they do not fit, before any of the tool's code runs."""
         if content_type and not _is_json(content_type):
             return self._bind_body(args, content_type)
-        given = _parse_object(args)
+        given = _parse_object(args, self._raw)
         if self._exact and self.required <= given.keys() <= self.allowed:
             return given
         if self.whole:
@@ -152,7 +156,8 @@ def _is_json(content_type: str) -> bool:
     return content_type.split(";", 1)[0].strip().lower() == "application/json"
 
 
-def _parse_object(args: bytes) -> dict[str, Any]:
+def _parse_object(args: bytes, raw: bool) -> dict[str, Any]:
+    """The arguments, with tagged values in them as what they stand for unless ``raw``."""
     if not args:
         return {}
     try:
@@ -167,7 +172,7 @@ def _parse_object(args: bytes) -> dict[str, Any]:
         raise _invalid(f"the arguments are not JSON: {error}") from error
     if type(value) is not dict:
         raise _invalid("the arguments must be a JSON object")
-    if b'"__type__"' in args:
+    if not raw and '"__type__"' in text:
         return {name: tags.decode(item) for name, item in value.items()}
     return value
 

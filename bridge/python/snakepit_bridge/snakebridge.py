@@ -37,7 +37,7 @@ class SnakeBridge(BaseAdapter):
         self._modules = Modules(modules)
         self._references = References.from_environment(os.environ)
 
-    @tool(name="snakebridge.call")
+    @tool(name="snakebridge.call", raw=True)
     def call(self, params: dict[str, Any]) -> Any:
         """Call a function, class or method, or get or set an attribute, in one of the allowed modules."""
         _check_protocol(params)
@@ -47,7 +47,7 @@ class SnakeBridge(BaseAdapter):
         value = self._perform(params, session_id)
         return self._encode(value, session_id, params)
 
-    @tool(name="snakebridge.stream", supports_streaming=True)
+    @tool(name="snakebridge.stream", supports_streaming=True, raw=True)
     def stream(self, params: dict[str, Any]) -> Iterator[Any]:
         """The same, and stream the items of what it returns."""
         _check_protocol(params)
@@ -56,13 +56,13 @@ class SnakeBridge(BaseAdapter):
         for item in value if _is_streamable(value) else (value,):
             yield self._encode(item, session_id, params)
 
-    @tool(name="snakebridge.release_ref", idempotent=True)
+    @tool(name="snakebridge.release_ref", idempotent=True, raw=True)
     def release_ref(self, params: dict[str, Any]) -> bool:
         """Let go of a reference. Returns whether there was one."""
         _check_protocol(params)
         return self._references.release(_session(params), params.get("ref"))
 
-    @tool(name="snakebridge.release_session", idempotent=True)
+    @tool(name="snakebridge.release_session", idempotent=True, raw=True)
     def release_session(self, params: dict[str, Any]) -> int:
         """Let go of all references of the session. Returns how many there were."""
         _check_protocol(params)

@@ -33,6 +33,7 @@ class ToolMetadata:
         idempotent: bool = False,
         batch: bool = False,
         tagged: bool = False,
+        raw: bool = False,
     ) -> None:
         self.description = description
         self.supports_streaming = supports_streaming
@@ -42,6 +43,7 @@ class ToolMetadata:
         self.idempotent = idempotent
         self.batch = batch
         self.tagged = tagged
+        self.raw = raw
 
 
 def tool(
@@ -55,13 +57,15 @@ def tool(
     required_variables: Any = None,
     batch: bool = False,
     tagged: bool = False,
+    raw: bool = False,
 ) -> Any:
     """Mark a function or method as a tool, as ``@tool`` or ``@tool(description="…")``.
 
     ``idempotent`` says that running it twice does no harm, so that it may be retried after a crash. ``parameters``
     takes the place of what the signature says: a JSON Schema, or a list of dicts with name, type, description, required
     and default. A ``batch`` tool takes a list of calls, each a dict of arguments, and returns as many results. The
-    results of a ``tagged`` tool keep the types that JSON lacks (tags.py). ``required_variables`` is passed on.
+    results of a ``tagged`` tool keep the types that JSON lacks (tags.py); the arguments of a ``raw`` one are JSON data
+    with the tags still on them. ``required_variables`` is passed on.
     """
     if isinstance(function, str):  # Snakepit's first parameter is the description
         function, description = None, function
@@ -74,6 +78,7 @@ def tool(
         required_variables=required_variables,
         batch=batch,
         tagged=tagged,
+        raw=raw,
     )
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,7 +113,7 @@ class Tool:
                 " or digit, at most 64 bytes"
             )
         self.function = function
-        self.parameters = Parameters(self.name, function, is_method, mark.batch)
+        self.parameters = Parameters(self.name, function, is_method, mark.batch, mark.raw)
         self.description = mark.description or docstring.summary(function)
         self.schema = values.encode(self.parameters.schema(function, mark.parameters))
         self.idempotent = mark.idempotent

@@ -15,7 +15,7 @@ from snakepit_bridge.snakebridge import ProtocolError, SnakeBridge
 
 @pytest.fixture
 def bridge():
-    return SnakeBridge(["math", "collections", "fractions", "itertools", "os.path", "things"])
+    return SnakeBridge(["math", "collections", "fractions", "itertools", "os.path", "copy", "things"])
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +126,14 @@ def test_tags_go_both_ways(bridge):
     result = call(bridge, "collections", "Counter", arguments, call_type="class")
     assert result["type_name"] == "Counter"
     assert call(bridge, "math", "frexp", [8.0]) == {"__type__": "tuple", "__schema__": 1, "elements": [0.5, 4]}
+
+
+def test_references_and_callbacks_are_found_inside_of_tagged_values(bridge):
+    """snakepit 104"""
+    made = point(bridge, session_id="s")
+    pair = {"__type__": "tuple", "elements": [made, [made]]}
+    first, (second,) = call(bridge, "copy", "copy", [pair], session_id="s")["elements"]
+    assert first["id"] == second["id"] and first["type_name"] == "Point"
 
 
 def test_same_object_is_the_same_reference(bridge):

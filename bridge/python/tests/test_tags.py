@@ -1,6 +1,7 @@
 """Tagged values both ways (snakepit 104)."""
 
 import datetime
+import json
 import math
 
 import pytest
@@ -132,6 +133,15 @@ def test_arguments_of_any_tool_may_be_tagged():
         b'{"a":{"__type__":"tuple","elements":[1]},"b":{"__type__":"binary","data":"AP8="}}', ""
     )
     assert bound == {"a": (1,), "b": b"\x00\xff"}
+
+
+def test_arguments_of_a_raw_tool_keep_their_tags():
+    @tools.tool(raw=True)
+    def run(a):
+        pass
+
+    tagged = {"__type__": "tuple", "elements": [1]}
+    assert tools.Tool("run", run, False).parameters.bind(json.dumps({"a": tagged}).encode(), "") == {"a": tagged}
 
 
 def test_results_of_a_tagged_tool_keep_their_types():
