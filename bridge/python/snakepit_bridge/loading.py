@@ -10,6 +10,7 @@ from typing import Any
 
 from . import dialect, scopes, tools
 from .errors import LoadError
+from .health import Health
 
 _ALLOW = "SNAKEPIT_SNAKEBRIDGE_ALLOW"  # in the environment: modules for snakebridge.call, with commas between them
 
@@ -26,6 +27,8 @@ class Adapter:
         self.target = _find(name)
         self.tools = tools.collect(self.target)
         self._modules = [*modules, *os.environ.get(_ALLOW, "").split(",")]
+        self._enders: list[Any] = []  # what is told that a session has ended
+        self._health = Health(None)
 
     def start(self, loop: Any) -> Any:
         """What the worker's hooks are called on: the adapter's object, initialized, or what makes such objects.
@@ -33,12 +36,22 @@ class Adapter:
         The module itself for plain functions. Raises what the object does. ``loop`` is an EventLoop, for async hooks.
         """
         place = scopes.place_for(self.target, loop)
+        self._enders, self._health = [place], Health(place.instance)
         for item in self.tools:
             self._bind(place, item)
         self._add_table(place)
         if any(self._modules):
             self._add_snakebridge()
         return place.instance if type(place) is scopes.Place else place
+
+    def end_session(self, session_id: str) -> None:
+        """That session is over: clean up the object made for it, and let go of its references. For any thread."""
+        for ender in self._enders:
+            ender.end_session(session_id)
+
+    def health(self) -> dict[str, Any]:
+        """What the worker's object says about itself (see Health). For one thread at a time."""
+        return self._health.report()
 
     def _bind(self, place: Any, item: tools.Tool) -> None:
         is_marked = tools.mark_of(item.function) is not None
@@ -64,6 +77,7 @@ class Adapter:
         if self.target is snakebridge.SnakeBridge:
             return
         bridge = snakebridge.SnakeBridge(self._modules)
+        self._enders.append(bridge)
         taken = {item.name for item in self.tools}
         for item in tools.collect(snakebridge.SnakeBridge):
             if item.name in taken:

@@ -27,8 +27,10 @@ class Loop:
 
 
 def start(target):
-    adapter = loading.Adapter.__new__(loading.Adapter)
-    adapter.name, adapter.target, adapter.tools, adapter._modules = "a", target, tools.collect(target), []
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setattr(loading, "_find", lambda name: target)
+    adapter = loading.Adapter("a")
+    monkeypatch.undo()
     instance = adapter.start(Loop())
     return instance, {item.name: item for item in adapter.tools}
 

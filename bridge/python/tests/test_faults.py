@@ -155,6 +155,23 @@ def test_failure_tells_of_the_fault(pb):
     assert context["error"]["requested_bytes"] == 1 << 30
 
 
+def test_traceback_begins_with_the_tools_own_code(pb):
+    from snakepit_bridge import tools
+
+    @tools.tool(tagged=True)
+    def run():
+        raise KeyError("x")
+
+    item = tools.Tool("run", run, False)
+    item.bind(run)
+    try:
+        item.function()
+    except KeyError as error:
+        below = error.with_traceback(error.__traceback__.tb_next)
+        answer = failure.of_exception(pb.Invoke(call_id=1, tool="run"), below, 0)
+    assert "in run" in answer.traceback and "tools.py" not in answer.traceback
+
+
 def test_failure_of_an_unknown_class_keeps_its_name(pb):
     """snakepit 70"""
     answer, context = context_of(pb, Own("x"), tool="t")

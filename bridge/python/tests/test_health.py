@@ -2,6 +2,7 @@
 
 import pytest
 
+from snakepit_bridge import loading
 from snakepit_bridge.health import LABELS_MAX, Health
 
 
@@ -53,3 +54,22 @@ def test_adapter_is_not_asked_too_often():
 def test_labels_are_limited():
     loaded = Health(Says(["x" * 500] * 200)).report()["loaded"]
     assert (len(loaded), len(loaded[0])) == (LABELS_MAX, 128)
+
+
+def test_adapter_reports_for_its_object(monkeypatch):
+    class Adapter:
+        def health(self):
+            return ["model"]
+
+        def run(self):
+            pass
+
+    class Loop:
+        def call(self, hook):
+            return hook()
+
+    monkeypatch.setattr(loading, "_find", lambda name: Adapter)
+    adapter = loading.Adapter("a")
+    assert adapter.health() == {"status": "ok", "loaded": []}
+    adapter.start(Loop())
+    assert adapter.health() == {"status": "ok", "loaded": ["model"]}

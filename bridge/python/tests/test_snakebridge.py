@@ -418,12 +418,16 @@ def test_numpy_works():
 # In a worker.
 
 
+def started(allow):
+    adapter = loading.Adapter("snakepit_bridge.demo.Demo", allow)
+    adapter.start(Loop())
+    return adapter, {item.name: item for item in adapter.tools if item.name.startswith("snakebridge.")}
+
+
 def names(allow, monkeypatch, **environment):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    adapter = loading.Adapter("snakepit_bridge.demo.Demo", allow)
-    adapter.start(Loop())
-    return [item.name for item in adapter.tools if item.name.startswith("snakebridge.")]
+    return list(started(allow)[1])
 
 
 class Loop:
@@ -445,3 +449,39 @@ def test_environment_allows_modules(monkeypatch):
 
 def test_dict_that_is_more_than_its_items_is_a_reference(bridge):
     assert call(bridge, "collections", "Counter", ["ab"], call_type="class")["__type__"] == "ref"
+
+
+def test_end_of_a_session_lets_go_of_its_references(session):
+    """snakepit 56"""
+    adapter, found = started(["collections"])
+    session("s")
+    run = found["snakebridge.call"].function
+    made = run(params={"python_module": "collections", "call_type": "class", "class": "Counter"})
+    adapter.end_session("s")
+    with pytest.raises(RefNotFoundError):
+        run(params={"call_type": "get_attr", "ref": made, "attr": "most_common"})
+
+
+def test_worker_serves_them_in_the_calls_session(zygotes, gateway):
+    zygote = zygotes(SNAKEPIT_SNAKEBRIDGE_ALLOW="collections")
+    zygote.load("snakepit_bridge.demo.Demo")
+    worker = gateway.fork(zygote)
+    make = {"python_module": "collections", "call_type": "class", "class": "Counter", "args": ["aab"]}
+    made = worker.stream.value("snakebridge.call", make, session_id="one")
+    assert made["session_id"] == "one"
+    step = {"call_type": "method", "ref": made, "method": "most_common", "args": [1]}
+    assert worker.stream.value("snakebridge.call", step, session_id="one")[0]["elements"] == ["a", 2]
+    answer = worker.stream.call("snakebridge.call", step, session_id="two")
+    assert (answer.type, answer.status, answer.code) == ("SessionMismatchError", 409, "session_mismatch")
+    worker.kill()
+
+
+def test_load_order_allows_modules(zygotes, gateway):
+    zygote = zygotes()
+    order = {"op": "load", "adapter": "snakepit_bridge.demo.Demo", "pool": "default", "snakebridge_allow": ["math"]}
+    zygote.order(order)
+    assert zygote.event()["event"] == "loaded"
+    worker = gateway.fork(zygote)
+    call = {"python_module": "math", "function": "sqrt", "args": [4]}
+    assert worker.stream.value("snakebridge.call", call) == 2.0
+    worker.kill()
