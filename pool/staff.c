@@ -253,10 +253,12 @@ static unsigned at_most(unsigned value, unsigned limit)
     return value < limit ? value : limit;
 }
 
-/* The fewest workers there may be. One that has failed keeps trying, lest it fail for ever. */
+/* The fewest workers there may be. One is awaited that is to say what tools there are; and one that
+ * has failed keeps trying, lest it fail for ever. */
 static unsigned fewest(const struct pool *pool)
 {
-    return pool->options.min_workers || pool->state != POOL_FAILED ? pool->options.min_workers : 1;
+    bool needs_one = pool->state == POOL_STARTING || pool->state == POOL_FAILED;
+    return pool->options.min_workers || !needs_one ? pool->options.min_workers : 1;
 }
 
 /* Doubles the workers as long as calls wait longer than they should. */

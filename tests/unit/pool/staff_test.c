@@ -221,6 +221,16 @@ START_TEST(a_pool_of_none_starts_one_to_learn_its_tools)
 }
 END_TEST
 
+START_TEST(a_pool_of_none_waits_for_its_first_worker_however_long_it_takes)
+{
+    fake_init(&fake, from_nothing);
+    fake_pass(&fake, UINT64_C(600000000));
+    ck_assert_uint_eq(count(WORKER_STARTING), 1);
+    fake_attach(&fake);
+    ck_assert_uint_eq(fake.started_events, 1);
+}
+END_TEST
+
 START_TEST(a_pool_of_none_holds_the_first_call_while_a_worker_starts)
 {
     begin_with_none();
@@ -367,6 +377,7 @@ int main(void)
     tcase_add_test(tests, who_is_not_ready_yet_goes_first);
     tcase_add_test(tests, a_size_that_is_not_given_stays_as_it_is);
     tcase_add_test(tests, wrong_sizes_are_refused_with_a_reason);
+    tcase_add_test(tests, a_pool_of_none_waits_for_its_first_worker_however_long_it_takes);
     tcase_add_test(tests, a_pool_of_none_holds_the_first_call_while_a_worker_starts);
     tcase_add_test(tests, a_pool_of_none_starts_one_to_learn_its_tools);
     tcase_add_test(tests, a_pool_of_none_goes_back_to_none);
