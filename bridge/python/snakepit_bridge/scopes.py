@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import sys
 import threading
@@ -264,7 +265,8 @@ def _run_hook(hook: Callable[[], Any]) -> None:
     value = hook()
     if inspect.isawaitable(value):
         failed: list[BaseException] = []
-        thread = threading.Thread(target=_run_awaitable, args=(value, failed))
+        here = contextvars.copy_context()  # so that the hook knows its call
+        thread = threading.Thread(target=here.run, args=(_run_awaitable, value, failed))
         thread.start()
         thread.join()
         if failed:

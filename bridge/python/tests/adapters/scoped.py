@@ -59,7 +59,7 @@ class AsyncHooks(PerSession):
         _note(f"cleanup later after {self.calls}")
 
     async def on_session_start(self, session_id):
-        self.begun.append(session_id)
+        self.begun.append(self.session_id)
 
 
 class Picky(PerSession):
