@@ -211,11 +211,20 @@ void exchange_body_end(struct exchange *exchange)
     exchange->route->handle(exchange);
 }
 
+/* Whether a client that leaves now leaves too early. */
+static bool is_owed(const struct exchange *exchange)
+{
+    return exchange->state == EXCHANGE_ANSWERED ? exchange->source != NULL
+                                                : exchange->state < EXCHANGE_ANSWERED;
+}
+
 void exchange_gone(struct exchange *exchange)
 {
-    if (exchange->state >= EXCHANGE_ANSWERED || is_gone(exchange))
+    if (!is_owed(exchange) || is_gone(exchange))
         return;
-    exchange->status = GONE_STATUS;
+    exchange->source = NULL;
+    if (exchange->state < EXCHANGE_ANSWERED)
+        exchange->status = GONE_STATUS;
     if (exchange->on_gone)
         exchange->on_gone(exchange);
 }
@@ -255,10 +264,43 @@ void exchange_respond(struct exchange *exchange, struct response *response)
         refuse_memory(exchange, "maybe");
         return;
     }
+    if (response->source && exchange->state != EXCHANGE_HANDLING)
+        abort();
     move(exchange, EXCHANGE_ANSWERED);
     exchange->status = response->status;
+    if (!bytes_equal(exchange->method, BYTES("HEAD")))
+        exchange->source = response->source;
     response_header(response, "x-request-id", exchange->request_id);
     exchange->protocol->respond(exchange, response);
+}
+
+enum body_step exchange_read(struct exchange *exchange, char *room, size_t size, size_t *out_len)
+{
+    bool end = false;
+    *out_len = exchange->source ? exchange->source->read(exchange, room, size, &end) : 0;
+    if (*out_len > size)
+        abort();
+    if (end && exchange->source) {
+        exchange->source = NULL;
+        exchange->is_whole = true;
+    }
+    if (!exchange->source)
+        return exchange->is_whole ? BODY_ENDS : BODY_BREAKS;
+    return *out_len > 0 ? BODY_MOVES : BODY_PAUSES;
+}
+
+void exchange_more(struct exchange *exchange)
+{
+    if (exchange->source)
+        exchange->protocol->more(exchange);
+}
+
+void exchange_break(struct exchange *exchange)
+{
+    if (!exchange->source)
+        return;
+    exchange->source = NULL;
+    exchange->protocol->break_off(exchange);
 }
 
 struct bytes exchange_header(struct exchange *exchange, const char *name)

@@ -26,6 +26,15 @@ enum exchange_state {
     EXCHANGE_ENDED,    /* answer sent, or client gone; nothing is called any more */
 };
 
+/* A body that is produced while it is sent. */
+struct body_source {
+    /* Writes up to `size` (1 and more) bytes to `room` and returns how many. It is asked only when
+     * the peer can take them, so a slow reader slows the source. 0 without `out_end`: nothing now,
+     * and exchange_more() will be called when there is something. `out_end`: these were the last.
+     */
+    size_t (*read)(struct exchange *exchange, char *room, size_t size, bool *out_end);
+};
+
 struct header {
     struct bytes name; /* any case in requests; lower case in responses */
     struct bytes value;
@@ -43,6 +52,16 @@ struct response {
                                                     and connection are the protocol's */
     struct bytes parts[RESPONSE_MAX_PARTS]; /* the body, in order; the protocol leaves it out for
                                                HEAD and keeps its length */
+    const struct body_source *source; /* the body instead of parts, or NULL; for answers with a body
+                                         to complete requests; not asked for HEAD */
+};
+
+/* What became of a read of a body's source. */
+enum body_step {
+    BODY_MOVES,  /* there were bytes */
+    BODY_PAUSES, /* nothing now */
+    BODY_ENDS,   /* there may have been bytes, and they were the last */
+    BODY_BREAKS, /* there will be no more, and the body is not whole */
 };
 
 /* What a protocol provides. */
@@ -56,6 +75,10 @@ struct exchange_protocol {
      * still arriving, the rest is thrown away and, where the protocol needs it, the connection
      * closed after the answer. */
     void (*respond)(struct exchange *exchange, const struct response *response);
+    /* An answer with a source was sent on its way: the source has more, if it had paused; or the
+     * answer breaks off, and BODY_BREAKS is what a read would give. */
+    void (*more)(struct exchange *exchange);
+    void (*break_off)(struct exchange *exchange);
 };
 
 /* Embedded as first member in the protocol's own struct. The protocol fills the upper half before
@@ -76,11 +99,14 @@ struct exchange {
     struct buffer body;        /* the request body, complete in EXCHANGE_HANDLING */
     uint64_t started_us;
     struct bytes request_id;
-    unsigned status; /* of the answer; 0 before, 499 when the client left first */
-    size_t held;     /* bytes accounted for by reactor_hold() */
-    void *handler;   /* the route's own state */
+    unsigned status;                  /* of the answer; 0 before, 499 when the client left first */
+    size_t held;                      /* bytes accounted for by reactor_hold() */
+    const struct body_source *source; /* of the answer, as long as more may come from it */
+    bool is_whole;                    /* the source has said that it has ended */
+    void *handler;                    /* the route's own state */
     void (*on_gone)(
-        struct exchange *exchange); /* set by a handler that answers later: stop the work */
+        struct exchange *exchange); /* set by a handler that answers later, or with a source: stop
+                                       the work. Once at most, not after either has ended */
     void (*on_end)(struct exchange *exchange); /* set by a handler that has something to release */
 };
 
@@ -96,13 +122,16 @@ void exchange_body(struct exchange *exchange, struct bytes data);
 /* The request body is complete. Ignored after an answer. */
 void exchange_body_end(struct exchange *exchange);
 
-/* The client left, or the stream was reset, before the answer was sent. exchange_end() must still
- * follow. */
+/* Reads from the source of the answer. */
+enum body_step exchange_read(struct exchange *exchange, char *room, size_t size, size_t *out_len);
+
+/* The client left, or the stream was reset, before there was an answer or before its source had
+ * ended; otherwise harmless. exchange_end() must still follow. */
 void exchange_gone(struct exchange *exchange);
 
 /* The last call: answer sent, or client gone. Releases everything, including the arena reference;
  * the protocol's struct may live in the arena, and must not be touched afterwards. Calls
- * exchange_gone() itself if nothing was answered. */
+ * exchange_gone() itself if nothing was answered, or not to the end. */
 void exchange_end(struct exchange *exchange);
 
 /* --- for handlers --- */
@@ -110,6 +139,15 @@ void exchange_end(struct exchange *exchange);
 /* Sends the answer. Adds x-request-id. Exactly once; a second call aborts. After exchange_gone() it
  * does nothing. */
 void exchange_respond(struct exchange *exchange, struct response *response);
+
+/* There is more to be read from the source of the answer. Harmless between exchange_respond() and
+ * the end of the exchange, whatever has happened to the source. */
+void exchange_more(struct exchange *exchange);
+
+/* Breaks the body off where it is: the client sees that it is incomplete (in HTTP/1.0 it cannot).
+ * What has not been read yet is not sent, and the source is not asked again. Harmless like
+ * exchange_more(); may be called from within the source. */
+void exchange_break(struct exchange *exchange);
 
 /* First value of a request header, or empty. */
 struct bytes exchange_header(struct exchange *exchange, const char *name);

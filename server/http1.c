@@ -134,6 +134,8 @@ static uint64_t patience_us(const struct http1_connection *connection)
 {
     const struct http_options *options = &connection->http1->reactor->options;
     const struct http1_exchange *request = connection->exchange;
+    if (!request && connection->is_used && connection->http1->reactor->draining)
+        return 0;
     if (!request) /* a first request line, or quiet between requests */
         return (connection->is_used ? options->idle_timeout_ms : options->head_timeout_ms) *
                UINT64_C(1000);
@@ -147,6 +149,7 @@ static uint64_t patience_us(const struct http1_connection *connection)
     case HTTP1_HANDLING:
     case HTTP1_WAITING: /* the pool's deadlines are what ends these */
     case HTTP1_SENDING: /* libmicrohttpd's own timer sees whether anything is sent */
+    case HTTP1_PAUSED:  /* and is reset by the resume */
     case HTTP1_CLOSING:
         break;
     }
@@ -171,13 +174,26 @@ static void release_memory(struct http1_connection *connection)
     connection->is_resident = false;
 }
 
+/* The same for an answer that pauses, whose next piece may be written anywhere into free room. */
+static void release_room(struct http1_exchange *request)
+{
+    uintptr_t first = ((uintptr_t)request->room.data + PAGE - 1) / PAGE * PAGE;
+    uintptr_t end = ((uintptr_t)request->room.data + request->room.len) / PAGE * PAGE;
+    if (first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+    request->is_resident = false;
+}
+
 static void look_after(struct http1_connection *connection, uint64_t now_us)
 {
+    struct http1_exchange *request = connection->exchange;
     uint64_t quiet = now_us - connection->since_us;
     if (quiet > patience_us(connection))
         hang_up(connection);
-    else if (connection->is_resident && !connection->exchange && quiet > QUIET_US)
+    else if (connection->is_resident && !request && quiet > QUIET_US)
         release_memory(connection);
+    else if (request && request->phase == HTTP1_PAUSED && request->is_resident)
+        release_room(request);
 }
 
 void http1_sweep(struct http1 *http1, uint64_t now_us)

@@ -50,6 +50,8 @@ static struct MHD_Response *with_body(struct http1_exchange *request,
                                       const struct response *response)
 {
     size_t total = total_of(response);
+    if (response->source)
+        return http1_source_answer(request);
     if (total == 0)
         return of_one_piece(BYTES(""));
     if (response->part_count == 1)

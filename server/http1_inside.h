@@ -40,6 +40,7 @@ enum http1_phase {
     HTTP1_HANDLING, /* body complete, in libmicrohttpd's last call for this request */
     HTTP1_WAITING,  /* no answer yet; suspended in libmicrohttpd */
     HTTP1_SENDING,  /* the answer is libmicrohttpd's */
+    HTTP1_PAUSED,   /* the source of the answer has nothing now; suspended in libmicrohttpd */
     HTTP1_DRAINING, /* answered by ourselves in the middle of the body; the rest is thrown away,
                        then we close */
     HTTP1_CLOSING,  /* to be closed without an answer */
@@ -57,6 +58,12 @@ struct http1_exchange {
     size_t received;       /* bytes of the body */
     unsigned status;
     struct MHD_Response *answer; /* waits for the moment when libmicrohttpd takes it; owned */
+
+    /* Of an answer with a source. */
+    bool has_moved;    /* something has been read from it */
+    bool is_resident;  /* pages of `room` may have been touched since they were given back */
+    struct bytes room; /* where libmicrohttpd wants the next piece; nothing in there is needed while
+                          paused */
 };
 
 /* http1_request.c: libmicrohttpd's callbacks for requests. */
@@ -67,8 +74,15 @@ enum MHD_Result http1_on_request(void *cls, struct MHD_Connection *mhd, const ch
 void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode reason);
 
-/* The peer has left: ends a request that waits for its answer. */
+/* The peer has left: ends a request that waits for its answer, or for the rest of it. */
 void http1_request_gone(struct http1_exchange *request);
+
+/* Wakes up a request that is suspended in libmicrohttpd. */
+void http1_resume(struct http1_exchange *request);
+
+/* http1_source.c: an answer's source. Returns owned. */
+struct MHD_Response *http1_source_answer(struct http1_exchange *request);
+void http1_source_wake(struct exchange *exchange);
 
 /* http1_answer.c: what a response becomes. */
 

@@ -52,7 +52,7 @@ static enum MHD_Result give_answer(struct http1_exchange *request)
     return result;
 }
 
-static void resume(struct http1_exchange *request)
+void http1_resume(struct http1_exchange *request)
 {
     MHD_resume_connection(request->connection->mhd);
     request->connection->http1->due = true;
@@ -73,7 +73,7 @@ static void respond(struct exchange *exchange, const struct response *response)
         /* 0.9.75 takes it while suspended and sends it after the resume. */
         if (give_answer(request) != MHD_YES)
             request->phase = HTTP1_CLOSING;
-        resume(request);
+        http1_resume(request);
     }
 }
 
@@ -81,15 +81,22 @@ static const struct exchange_protocol protocol = {
     .version = "1.1",
     .header = header,
     .respond = respond,
+    .more = http1_source_wake,
+    .break_off = http1_source_wake,
 };
 
 void http1_request_gone(struct http1_exchange *request)
 {
-    if (request->phase != HTTP1_WAITING)
+    bool is_suspended = request->phase == HTTP1_WAITING || request->phase == HTTP1_PAUSED;
+    bool is_cut_short = request->phase == HTTP1_SENDING && request->exchange.source;
+    if (!is_suspended && !is_cut_short)
         return; /* libmicrohttpd looks at the socket itself */
     request->phase = HTTP1_CLOSING;
     exchange_gone(&request->exchange);
-    resume(request);
+    if (is_suspended)
+        http1_resume(request);
+    else
+        shutdown(request->connection->fd, SHUT_RDWR);
 }
 
 /* --- the request line --- */

@@ -185,20 +185,29 @@ void http2_adopt(struct http2 *http2, int fd)
 
 /* --- time --- */
 
-static void stop_slow_request(struct http2_stream *stream, uint64_t now_us)
+/* The request has stopped coming, or nothing of the answer is taken. */
+static bool is_stuck(const struct http2_stream *stream, uint64_t now_us)
 {
     const struct http_options *options = &stream->connection->http2->reactor->options;
+    if (stream->answered)
+        return !stream->is_paused &&
+               now_us - stream->moved_us > options->write_timeout_ms * UINT64_C(1000);
+    return stream->exchange.state == EXCHANGE_READING &&
+           now_us - stream->since_us > options->idle_timeout_ms * UINT64_C(1000);
+}
+
+static void stop_slow_stream(struct http2_stream *stream, uint64_t now_us)
+{
     if (stream->answered && now_us - stream->answered_us > STOP_UPLOAD_US)
         http2_stream_stop_upload(stream);
-    if (stream->exchange.state != EXCHANGE_READING ||
-        now_us - stream->since_us <= options->idle_timeout_ms * UINT64_C(1000))
+    if (!is_stuck(stream, now_us))
         return;
     nghttp2_submit_rst_stream(stream->connection->session, NGHTTP2_FLAG_NONE, stream->id,
                               NGHTTP2_CANCEL);
     http2_mark_dirty(stream->connection);
 }
 
-/* Ends streams whose request stopped coming; true when a head did, which blocks the whole
+/* Ends streams that are stuck; true when one is in the middle of a head, which blocks the whole
  * connection. */
 static bool has_stuck_head(struct http2_connection *connection, uint64_t now_us)
 {
@@ -206,7 +215,7 @@ static bool has_stuck_head(struct http2_connection *connection, uint64_t now_us)
     LIST_FOREACH (&connection->streams, node, following) {
         struct http2_stream *stream = CONTAINER_OF(node, struct http2_stream, node);
         if (stream->begun)
-            stop_slow_request(stream, now_us);
+            stop_slow_stream(stream, now_us);
         else if (now_us - stream->since_us > head_us)
             return true;
     }

@@ -36,7 +36,7 @@ struct http2_connection {
     uv_poll_t poll;
     nghttp2_session *session;
     struct list streams;  /* of struct http2_stream */
-    unsigned answering;   /* streams whose answer is not wholly sent */
+    unsigned answering;   /* streams that have something of an answer to send */
     struct buffer unsent; /* what the kernel did not take; nothing else is sent before it */
     bool is_blocked;      /* waits for the socket to become writable */
     bool has_settings;    /* the peer's first SETTINGS have come */
@@ -55,13 +55,16 @@ struct http2_stream {
     int32_t id;
     bool begun; /* the head is complete */
     bool answered;
+    bool is_paused;               /* the source of the answer has nothing now */
     bool is_stopped;              /* no more of the request is wanted, and the peer has been told */
     struct http2_header *headers; /* last one first */
     struct bytes authority;
     uint64_t since_us; /* of the last piece of the request */
     uint64_t answered_us;
-    size_t wasted; /* bytes of the request thrown away after the answer */
-    size_t sent;   /* bytes of the answer's body given to nghttp2 */
+    uint64_t moved_us; /* when nghttp2 last took something of the answer, or there was something
+                          again */
+    size_t wasted;     /* bytes of the request thrown away after the answer */
+    size_t sent;       /* bytes of the answer's body given to nghttp2 */
     size_t total;
     unsigned part_count;
     struct bytes parts[RESPONSE_MAX_PARTS];

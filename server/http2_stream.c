@@ -86,6 +86,12 @@ static int64_t announced_length(struct exchange *exchange)
 
 /* --- the answer --- */
 
+static void note_movement(struct http2_stream *stream)
+{
+    stream->moved_us = reactor_now_us(stream->exchange.reactor);
+    stream->connection->moved_us = stream->moved_us;
+}
+
 /* nghttp2 asks for the next piece of the body; DATA frames are small enough that copying is cheap.
  */
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *room, size_t size,
@@ -93,9 +99,9 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *room, si
 {
     (void)session;
     (void)id;
+    (void)context;
     struct http2_stream *stream = source->ptr;
-    struct http2_connection *connection = context;
-    connection->moved_us = reactor_now_us(connection->http2->reactor);
+    note_movement(stream);
     size_t offset = stream->sent, filled = 0;
     for (unsigned i = 0; i < stream->part_count && filled < size; i++) {
         struct bytes part = stream->parts[i];
@@ -112,6 +118,31 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *room, si
     if (stream->sent == stream->total)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
     return (ssize_t)filled;
+}
+
+static ssize_t read_source(nghttp2_session *session, int32_t id, uint8_t *room, size_t size,
+                           uint32_t *flags, nghttp2_data_source *source, void *context)
+{
+    (void)session;
+    (void)id;
+    (void)context;
+    struct http2_stream *stream = source->ptr;
+    size_t len = 0;
+    note_movement(stream);
+    switch (exchange_read(&stream->exchange, (char *)room, size, &len)) {
+    case BODY_PAUSES:
+        stream->is_paused = true;
+        stream->connection->answering--;
+        return NGHTTP2_ERR_DEFERRED;
+    case BODY_BREAKS: /* the reset has been submitted */
+        return NGHTTP2_ERR_DEFERRED;
+    case BODY_ENDS:
+        *flags |= NGHTTP2_DATA_FLAG_EOF;
+        break;
+    case BODY_MOVES:
+        break;
+    }
+    return (ssize_t)len;
 }
 
 static void keep_body(struct http2_stream *stream, const struct response *response)
@@ -170,15 +201,25 @@ static void submit(struct http2_stream *stream, const struct response *response)
     for (unsigned i = 0; i < response->header_count; i++)
         if (is_clean(response->headers[i].value))
             fields[count++] = field(response->headers[i].name.data, response->headers[i].value);
-    if (!has_no_body(response->status))
+    if (!has_no_body(response->status) && !response->source)
         fields[count++] = field("content-length", bytes_of(length));
-    bool body = stream->total > 0 && !has_no_body(response->status) &&
+    bool body = (stream->total > 0 || response->source) && !has_no_body(response->status) &&
                 !bytes_equal(stream->exchange.method, BYTES("HEAD"));
-    const nghttp2_data_provider provider = {.source.ptr = stream, .read_callback = read_body};
+    const nghttp2_data_provider provider = {
+        .source.ptr = stream, .read_callback = response->source ? read_source : read_body};
     if (nghttp2_submit_response(stream->connection->session, stream->id, fields, count,
                                 body ? &provider : NULL) != 0)
         nghttp2_submit_rst_stream(stream->connection->session, NGHTTP2_FLAG_NONE, stream->id,
                                   NGHTTP2_INTERNAL_ERROR);
+}
+
+/* There is something to send, and from now on the peer has write_timeout_ms to take some of it. */
+static void begin_moving(struct http2_stream *stream)
+{
+    struct http2_connection *connection = stream->connection;
+    stream->moved_us = reactor_now_us(stream->exchange.reactor);
+    if (connection->answering++ == 0)
+        connection->moved_us = stream->moved_us;
 }
 
 static void respond(struct exchange *exchange, const struct response *response)
@@ -187,8 +228,7 @@ static void respond(struct exchange *exchange, const struct response *response)
     struct http2_connection *connection = stream->connection;
     if (connection->closing)
         return;
-    if (connection->answering++ == 0)
-        connection->moved_us = reactor_now_us(exchange->reactor);
+    begin_moving(stream);
     stream->answered = true;
     stream->answered_us = reactor_now_us(exchange->reactor);
     keep_body(stream, response);
@@ -196,10 +236,33 @@ static void respond(struct exchange *exchange, const struct response *response)
     http2_mark_dirty(connection);
 }
 
+static void more(struct exchange *exchange)
+{
+    struct http2_stream *stream = (struct http2_stream *)exchange;
+    if (!stream->is_paused || stream->connection->closing)
+        return;
+    stream->is_paused = false;
+    begin_moving(stream);
+    nghttp2_session_resume_data(stream->connection->session, stream->id);
+    http2_mark_dirty(stream->connection);
+}
+
+static void break_off(struct exchange *exchange)
+{
+    struct http2_stream *stream = (struct http2_stream *)exchange;
+    if (stream->connection->closing)
+        return;
+    nghttp2_submit_rst_stream(stream->connection->session, NGHTTP2_FLAG_NONE, stream->id,
+                              NGHTTP2_INTERNAL_ERROR);
+    http2_mark_dirty(stream->connection);
+}
+
 static const struct exchange_protocol protocol = {
     .version = "2",
     .header = header,
     .respond = respond,
+    .more = more,
+    .break_off = break_off,
 };
 
 /* --- the way through --- */
@@ -241,7 +304,7 @@ void http2_stream_end(struct http2_stream *stream)
 {
     struct http2_connection *connection = stream->connection;
     list_remove(&stream->node);
-    connection->answering -= stream->answered;
+    connection->answering -= stream->answered && !stream->is_paused;
     if (list_empty(&connection->streams))
         connection->quiet_us = reactor_now_us(connection->http2->reactor);
     if (stream->begun)

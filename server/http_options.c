@@ -11,7 +11,7 @@ struct http_options http_options_default(void)
         .head_timeout_ms = 10000,
         .first_byte_timeout_ms = 10000,
         .idle_timeout_ms = 75000,
-        .write_timeout_ms = 30000,
+        .write_timeout_ms = 75000,
         .h1_memory = 40 << 10,
         .h2_streams = 100,
         .h2_stream_window = 256 << 10,

@@ -14,8 +14,11 @@ struct http_options {
     size_t url_limit;    /* bytes of the request target; more is 414 */
     unsigned head_timeout_ms;       /* from the first byte to the complete head */
     unsigned first_byte_timeout_ms; /* a connection that says nothing */
-    unsigned idle_timeout_ms;       /* between requests, and between two pieces of a request body */
-    unsigned write_timeout_ms;      /* a peer that does not read */
+    unsigned idle_timeout_ms;  /* between requests, and between two pieces of a request body; in
+                                  HTTP/1 for a peer that does not read, too */
+    unsigned write_timeout_ms; /* in HTTP/2 for a peer that takes nothing of what there is to send,
+                                  on a stream or at all. Both allow a reader to stop for half a
+                                  minute; an answer whose source has nothing is not waited for */
     unsigned
         h1_memory; /* bytes of libmicrohttpd's pool a connection: head, upload piece, answer head */
     unsigned h2_streams;           /* concurrent streams an HTTP/2 connection */

@@ -12,7 +12,7 @@
 
 static struct exchange *now; /* the exchange under test */
 static struct response sent; /* what it was answered with */
-static unsigned answers, gone, ended;
+static unsigned answers, gone, ended, wakes, breaks;
 static struct header headers[4];
 static char body[8192]; /* of the answer */
 
@@ -39,8 +39,23 @@ static void respond(struct exchange *exchange, const struct response *response)
     body[len] = 0;
 }
 
-static const struct exchange_protocol protocol = {
-    .version = "1.1", .header = header, .respond = respond};
+static void note_more(struct exchange *exchange)
+{
+    ck_assert_ptr_eq(exchange, now);
+    wakes++;
+}
+
+static void note_break(struct exchange *exchange)
+{
+    ck_assert_ptr_eq(exchange, now);
+    breaks++;
+}
+
+static const struct exchange_protocol protocol = {.version = "1.1",
+                                                  .header = header,
+                                                  .respond = respond,
+                                                  .more = note_more,
+                                                  .break_off = note_break};
 
 /* --- handlers --- */
 
@@ -70,10 +85,33 @@ static void answer_later(struct exchange *exchange)
     exchange->on_end = on_end;
 }
 
+/* What the source of the next answers says, one after the other. */
+static const char *pieces; /* each letter a piece: '.' nothing now, '$' the end, '!' a break */
+
+static size_t read_piece(struct exchange *exchange, char *room, size_t size, bool *out_end)
+{
+    ck_assert_uint_ge(size, 1);
+    room[0] = *pieces++;
+    *out_end = room[0] == '$';
+    if (room[0] == '!')
+        exchange_break(exchange);
+    return room[0] != '.' && room[0] != '!';
+}
+
+static void answer_bit_by_bit(struct exchange *exchange)
+{
+    static const struct body_source source = {.read = read_piece};
+    struct response response = {.status = 200, .source = &source};
+    exchange->on_gone = on_gone;
+    exchange->on_end = on_end;
+    exchange_respond(exchange, &response);
+}
+
 static const struct route table[] = {
     {"POST", "/now", answer_now, 10, 0},
     {"GET", "/later", answer_later, 0, 0},
     {"GET", "/named/{name}", answer_now, 0, 0},
+    {"GET", "/bits", answer_bit_by_bit, 0, 0},
 };
 
 static struct router *router;
@@ -222,6 +260,91 @@ START_TEST(gauge_counts_what_is_between_begin_and_end)
 }
 END_TEST
 
+/* --- bodies that are produced while they are sent --- */
+
+static void assert_step(enum body_step step, size_t len)
+{
+    char room[8];
+    size_t found = 99;
+    ck_assert_int_eq(exchange_read(now, room, sizeof(room), &found), step);
+    ck_assert_uint_eq(found, len);
+}
+
+static void begin_bits(const char *method, const char *text)
+{
+    pieces = text;
+    begin(method, "/bits", 0, 50);
+    exchange_body_end(now);
+    ck_assert_uint_eq(answers, 1);
+}
+
+START_TEST(source_is_read_to_its_end)
+{
+    begin_bits("GET", "a.b$");
+    assert_step(BODY_MOVES, 1);
+    assert_step(BODY_PAUSES, 0);
+    exchange_more(now);
+    ck_assert_uint_eq(wakes, 1);
+    assert_step(BODY_MOVES, 1);
+    assert_step(BODY_ENDS, 1);
+    assert_step(BODY_ENDS, 0);
+    exchange_more(now);
+    exchange_break(now);
+    ck_assert_uint_eq(wakes + breaks, 1);
+    exchange_end(now);
+    ck_assert_uint_eq(gone, 0);
+    ck_assert_uint_eq(ended, 1);
+    ck_assert_uint_eq(recorded(3, 200), 1);
+}
+END_TEST
+
+START_TEST(client_that_leaves_before_the_source_ends_is_told_once)
+{
+    begin_bits("GET", "ab");
+    assert_step(BODY_MOVES, 1);
+    exchange_gone(now);
+    exchange_gone(now);
+    exchange_more(now);
+    assert_step(BODY_BREAKS, 0);
+    exchange_end(now);
+    ck_assert_uint_eq(gone, 1);
+    ck_assert_uint_eq(wakes, 0);
+    ck_assert_uint_eq(recorded(3, 200), 1);
+}
+END_TEST
+
+START_TEST(broken_body_is_not_whole_and_nobody_has_gone)
+{
+    begin_bits("GET", "ab");
+    assert_step(BODY_MOVES, 1);
+    exchange_break(now);
+    exchange_break(now);
+    ck_assert_uint_eq(breaks, 1);
+    assert_step(BODY_BREAKS, 0);
+    exchange_end(now);
+    ck_assert_uint_eq(gone, 0);
+}
+END_TEST
+
+START_TEST(source_may_break_the_body_off_itself)
+{
+    begin_bits("GET", "a!");
+    assert_step(BODY_MOVES, 1);
+    assert_step(BODY_BREAKS, 0);
+    ck_assert_uint_eq(breaks, 1);
+    exchange_end(now);
+}
+END_TEST
+
+START_TEST(source_is_not_asked_for_a_head)
+{
+    begin_bits("HEAD", "a");
+    ck_assert_ptr_null(now->source);
+    exchange_end(now);
+    ck_assert_uint_eq(gone, 0);
+}
+END_TEST
+
 /* --- refusals --- */
 
 static void assert_refused_allowing(const char *method, const char *path, int64_t length,
@@ -251,7 +374,7 @@ static void assert_refused(const char *method, const char *path, int64_t length,
 START_TEST(unknown_path_is_404)
 {
     assert_refused("GET", "/nowhere", 0, 50, 404, "not_found");
-    ck_assert_uint_eq(recorded(3, 404), 1);
+    ck_assert_uint_eq(recorded(4, 404), 1);
 }
 END_TEST
 
@@ -433,6 +556,11 @@ int main(void)
     tcase_add_test_raise_signal(tests, second_answer_aborts, SIGABRT);
     tcase_add_test_raise_signal(tests, second_end_aborts, SIGABRT);
     tcase_add_test(tests, gauge_counts_what_is_between_begin_and_end);
+    tcase_add_test(tests, source_is_read_to_its_end);
+    tcase_add_test(tests, client_that_leaves_before_the_source_ends_is_told_once);
+    tcase_add_test(tests, broken_body_is_not_whole_and_nobody_has_gone);
+    tcase_add_test(tests, source_may_break_the_body_off_itself);
+    tcase_add_test(tests, source_is_not_asked_for_a_head);
     tcase_add_test(tests, unknown_path_is_404);
     tcase_add_test(tests, unknown_method_is_405_with_allow);
     tcase_add_test(tests, options_is_204_with_allow);

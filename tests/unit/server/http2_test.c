@@ -29,6 +29,7 @@ static struct {
     int32_t last_stream;
     bool is_over; /* the server has closed the connection */
     bool is_big_right;
+    bool is_stingy; /* credits the window of the connection alone */
 } peer;
 
 /* --- callbacks --- */
@@ -64,7 +65,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *data,
                    size_t len, void *context)
 {
-    (void)session;
     (void)flags;
     (void)context;
     struct answer *answer = &peer.answers[id];
@@ -73,6 +73,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     peer.is_big_right &=
         answer->body_len + len <= SITE_BIG && memcmp(site.big + answer->body_len, data, len) == 0;
     answer->body_len += len;
+    if (peer.is_stingy)
+        nghttp2_session_consume_connection(session, len);
+    else
+        nghttp2_session_consume(session, id, len);
     return 0;
 }
 
@@ -127,7 +131,11 @@ static void open_session(void)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
-    nghttp2_session_client_new(&peer.session, callbacks, NULL);
+    nghttp2_option *option;
+    ck_assert_int_eq(nghttp2_option_new(&option), 0);
+    nghttp2_option_set_no_auto_window_update(option, 1);
+    nghttp2_session_client_new2(&peer.session, callbacks, NULL, option);
+    nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_submit_settings(peer.session, NGHTTP2_FLAG_NONE, NULL, 0);
     peer.is_big_right = true;
@@ -136,6 +144,15 @@ static void open_session(void)
 static void set_up(void)
 {
     site_set_up();
+    peer.fd = site_connect();
+    open_session();
+}
+
+static void set_up_impatient(void)
+{
+    struct http_options options = http_options_default();
+    options.write_timeout_ms = 1000;
+    site_start(options);
     peer.fd = site_connect();
     open_session();
 }
@@ -279,6 +296,71 @@ START_TEST(big_answer_waits_for_a_slow_reader)
     run_until_closed(2);
     ck_assert_uint_eq(peer.answers[id].body_len, SITE_BIG);
     ck_assert_uint_eq(peer.answers[other].body_len, SITE_BIG);
+}
+END_TEST
+
+/* --- bodies that are produced while they are sent --- */
+
+START_TEST(flow_that_is_reset_is_gone_alone)
+{
+    int32_t left = ask("GET", "/flow?10"), kept = ask("GET", "/flow?10");
+    flush();
+    site_await(&flows.begun, 2);
+    nghttp2_submit_rst_stream(peer.session, NGHTTP2_FLAG_NONE, left, NGHTTP2_CANCEL);
+    flush();
+    site_await(&site.ended, 1);
+    flow_order((struct flow_order){.bytes = 90, .ends = true});
+    run_until_closed(2);
+    assert_answer(kept, 200, NULL);
+    ck_assert_uint_eq(peer.answers[kept].body_len, 100);
+    ck_assert(peer.is_big_right);
+    ck_assert_uint_eq(site.gone, 1);
+}
+END_TEST
+
+START_TEST(flow_is_not_read_beyond_the_window)
+{
+    int32_t id = ask("GET", "/flow?1000000");
+    flush();
+    site_await(&flows.begun, 1);
+    ck_assert_uint_eq(flow_await_still(), NGHTTP2_INITIAL_WINDOW_SIZE);
+    flow_order((struct flow_order){.ends = true});
+    run_until_closed(1);
+    ck_assert_uint_eq(peer.answers[id].body_len, 1000000);
+}
+END_TEST
+
+START_TEST(many_flows_share_a_connection)
+{
+    enum { FLOWS = 90 };
+    for (unsigned i = 0; i < FLOWS; i++)
+        ask("GET", "/flow");
+    flush();
+    site_await(&flows.begun, FLOWS);
+    for (unsigned i = 0; i < 20; i++)
+        flow_order((struct flow_order){.bytes = 5000});
+    flow_order((struct flow_order){.ends = true});
+    run_until_closed(FLOWS);
+    for (int32_t id = 1; id < 2 * FLOWS; id += 2)
+        ck_assert_uint_eq(peer.answers[id].body_len, 100000);
+    ck_assert(peer.is_big_right);
+    ck_assert_uint_eq(site.gone, 0);
+}
+END_TEST
+
+/* The connection is busy, but nothing is taken of the one stream. */
+START_TEST(flow_that_nobody_reads_is_reset_alone)
+{
+    int32_t stuck = ask("GET", "/flow?1000000"), id = 0;
+    peer.is_stingy = true;
+    for (unsigned i = 0; i < 60 && peer.closed <= i; i++) {
+        id = ask("GET", "/later?50");
+        run_until_closed(i + 1);
+    }
+    run_until_closed((unsigned)(id + 1) / 2); /* stream ids are 1, 3, … */
+    assert_answer(id, 200, "later");
+    ck_assert_uint_eq(peer.answers[stuck].error, NGHTTP2_CANCEL);
+    site_await(&site.gone, 1);
 }
 END_TEST
 
@@ -491,6 +573,22 @@ static void add_ends(TCase *tests)
     tcase_add_test(tests, idle_connections_do_not_delay_the_end);
 }
 
+static void add_flows(TCase *tests)
+{
+    tcase_add_test(tests, flow_that_is_reset_is_gone_alone);
+    tcase_add_test(tests, flow_is_not_read_beyond_the_window);
+    tcase_add_test(tests, many_flows_share_a_connection);
+}
+
+static int run_impatient(void)
+{
+    TCase *tests = tcase_create("impatient");
+    tcase_add_checked_fixture(tests, set_up_impatient, tear_down);
+    tcase_set_timeout(tests, 60);
+    tcase_add_test(tests, flow_that_nobody_reads_is_reset_alone);
+    return run_case(tests, "impatient http2");
+}
+
 int main(void)
 {
     TCase *tests = tcase_create("http2");
@@ -503,6 +601,7 @@ int main(void)
     tcase_add_test(tests, head_is_answered_without_a_body);
     tcase_add_test(tests, big_answer_arrives_whole);
     tcase_add_test(tests, big_answer_waits_for_a_slow_reader);
+    add_flows(tests);
     tcase_add_test(tests, large_body_is_echoed);
     tcase_add_test(tests, announced_body_above_the_limit_is_413);
     tcase_add_test(tests, unannounced_body_above_the_limit_is_413);
@@ -512,5 +611,5 @@ int main(void)
     tcase_add_test(tests, long_target_is_414);
     tcase_add_test(tests, large_head_is_431);
     add_ends(tests);
-    return run_case(tests, "http2");
+    return run_case(tests, "http2") | run_impatient();
 }

@@ -130,6 +130,8 @@ static inline void site_parts(struct exchange *exchange)
     exchange_respond(exchange, &response);
 }
 
+#include "flow.h"
+
 /* --- life --- */
 
 static inline void site_wake_helper(void *context)
@@ -165,10 +167,12 @@ static inline void site_start(struct http_options options)
         {"POST", "/small", site_echo, SITE_SMALL_LIMIT, 0},
         {"GET", "/big", site_send_big, 0, 0},
         {"GET", "/parts", site_parts, 0, 0},
+        {"GET", "/flow", flow_get, 0, 0},
     };
     static const struct reactor_hooks hooks = {0};
     int fd;
     char error[256];
+    list_init(&flows.all);
     ck_assert_msg(listener_open("localhost", 0, 1, &fd, &site.port, error, sizeof(error)), "%s",
                   error);
     site.big = mem_alloc(SITE_BIG);
