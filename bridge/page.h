@@ -1,16 +1,34 @@
-/* A worker's started-call page (see BOOT.md): memory shared with the worker, in which it notes what
- * it starts. */
+/* A worker's page (see BOOT.md): memory shared with the worker, in which it notes what it starts
+ * and what came of it. */
 #ifndef SNAKEPIT_BRIDGE_PAGE_H
 #define SNAKEPIT_BRIDGE_PAGE_H
 
 #include "pool/runtime.h"
+
+/* Its layout, in bytes from its beginning; started.py has the same numbers. */
+enum {
+    PAGE_RUNNING_AT = 64, /* a word for each slot */
+    PAGE_INDEX_AT = 8192, /* of the journal: four words for each of STARTED_MAX calls */
+    PAGE_RING_AT = 16384, /* the journal's answers */
+    PAGE_RING_BYTES = 256 << 10,
+    PAGE_ANSWER_MAX = 64 << 10, /* longer ones are not in the journal */
+    PAGE_BYTES = PAGE_RING_AT + PAGE_RING_BYTES,
+};
+
+/* What an entry of the journal's index says of its bytes in the ring. */
+enum page_kind {
+    PAGE_RESULT, /* the body of a result, in JSON */
+    PAGE_FRAME,  /* a worker's frame that holds the answer alone */
+    PAGE_NO_ANSWER,
+};
 
 /* Makes a page. Returns the mapping, and in `out_fd` a close-on-exec descriptor to hand to the
  * worker, which the caller closes; NULL with errno when there is no memory. */
 const void *page_new(int *out_fd);
 void page_free(const void **page);
 
-/* What the page says. To be called once its worker is dead. */
-void page_read(const void *page, struct started_calls *out_started);
+/* What the page says. To be called once its worker is dead; the worker may have written anything.
+ * What the answers consist of is copied into the arena. */
+void page_read(const void *page, struct arena *arena, struct started_calls *out_started);
 
 #endif

@@ -127,11 +127,12 @@ static void close_handed_over(struct seat *seat)
 
 static void vacate(struct seat *seat)
 {
-    struct started_calls started = {.known = true};
+    struct arena *arena = arena_new(0);
+    struct started_calls started = {.known = true, .memory = arena};
     struct worker_exit exit = seat->exit;
     exit.expected = seat->stopping;
     if (seat->page)
-        page_read(seat->page, &started);
+        page_read(seat->page, arena, &started);
     page_free(&seat->page);
     tail_close(&seat->tail);
     close_handed_over(seat);
@@ -148,6 +149,7 @@ static void vacate(struct seat *seat)
     if (!seat->attached && !seat->stopping)
         bridge_start_failed(seat->bridge, seat->failure, &exit);
     pool_worker_gone(seat->bridge->pool, worker, &exit, &started);
+    arena_unref(&arena);
     bridge_vacated(seat->bridge);
 }
 

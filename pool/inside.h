@@ -51,7 +51,7 @@ struct pool {
     uint64_t wait_us;         /* moving average of the wait */
     uint64_t ends[CALL_ENDS];
     uint64_t emitted[EMISSION_KINDS];
-    uint64_t late_answers, requeued, retries, starts, crashes, recycled;
+    uint64_t late_answers, recovered, requeued, retries, starts, crashes, recycled;
     struct histogram queue_seconds, run_seconds;
 };
 

@@ -325,6 +325,20 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
     }
 }
 
+/* What the dead worker had finished, but had not got out. Most of what it left was answered; and of
+ * a stream the last values may be missing. */
+static void recover(struct pool *pool, struct worker *worker, const struct started_calls *left,
+                    uint64_t now_us, struct effects *effects)
+{
+    for (unsigned i = 0; i < left->finished_count; i++) {
+        const struct inflight *entry = worker_find(worker, left->finished[i].call_id);
+        if (!entry || !entry->call || entry->call->window)
+            continue;
+        answer(pool, worker, &left->finished[i], left->memory, now_us, effects);
+        pool->recovered++;
+    }
+}
+
 static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
 {
     LIST_FOREACH (&pool->calls, node, next) {
@@ -351,6 +365,7 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         pid = worker->pid;
         cause.expected = exit->expected || worker->leaving;
         cause.why = worker->killed_for;
+        recover(pool, worker, started, now_us, &effects);
         lost = staff_gone(pool, worker, &cause, started, now_us, &effects);
         if (pool->state == POOL_FAILED)
             end_queued(pool, CALL_END_NO_WORKERS, &effects);

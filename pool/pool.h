@@ -135,8 +135,8 @@ void pool_worker_emits(struct pool *pool, struct worker_ref worker,
  * replaced. */
 void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t resident);
 
-/* The process is gone and nothing more will come from it. Its calls are answered or queued again; a
- * replacement is asked for. */
+/* The process is gone and nothing more will come from it but the answers that it left behind. Its
+ * calls are answered or queued again; a replacement is asked for. */
 void pool_worker_gone(struct pool *pool, struct worker_ref worker, const struct worker_exit *exit,
                       const struct started_calls *started);
 
@@ -210,6 +210,7 @@ struct pool_view {
     uint64_t ends[CALL_ENDS];
     uint64_t late_answers;            /* came for calls that had ended */
     uint64_t emitted[EMISSION_KINDS]; /* values that streams emitted */
+    uint64_t recovered;               /* answers that dead workers left behind */
     uint64_t requeued; /* calls taken back from dead workers before they had started */
     uint64_t retries;  /* calls run again after they had started */
     uint64_t starts;   /* processes asked for */

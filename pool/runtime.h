@@ -78,14 +78,19 @@ struct worker_answer {
     uint64_t run_us;
 };
 
-/* What is known of the calls a dead worker had. */
+/* What is known of the calls a dead worker had. Ids in any order; whose answers had come may be
+ * among them. */
 enum { STARTED_MAX = 256, RUNNING_MAX = 120 };
 struct started_calls {
     bool known; /* false: any of them may have run */
     unsigned started_count;
     unsigned running_count;
-    uint64_t started[STARTED_MAX]; /* the last ones that were started, any order */
-    uint64_t running[RUNNING_MAX]; /* those not finished */
+    unsigned finished_count;
+    uint64_t started[STARTED_MAX];  /* the last ones that had been started; those that are running
+                                       need not be there */
+    uint64_t running[RUNNING_MAX];  /* those not finished */
+    struct worker_answer *finished; /* answers that the worker left behind */
+    struct arena *memory;           /* in which these lie; NULL when there are none */
 };
 
 #endif

@@ -36,6 +36,7 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         .retries = pool->retries,
         .recycled = pool->recycled,
         .late_answers = pool->late_answers,
+        .recovered = pool->recovered,
         .requeued = pool->requeued,
         .starts = pool->starts,
         .crashes = pool->crashes,

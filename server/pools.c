@@ -32,10 +32,11 @@ static void add_counters(struct buffer *text, const struct pool_view *view)
         buffer_printf(text, "%s\"%s\":%llu", end ? "," : "", outcome_end_name(end),
                       COUNT(view->ends[end]));
     buffer_printf(text,
-                  "},\"starts\":%llu,\"crashes\":%llu,\"recycled\":%llu,\"requeued\":%llu,"
-                  "\"retries\":%llu,\"late_answers\":%llu}",
+                  "},\"starts\":%llu,\"crashes\":%llu,\"recycled\":%llu,\"recovered\":%llu,"
+                  "\"requeued\":%llu,\"retries\":%llu,\"late_answers\":%llu}",
                   COUNT(view->starts), COUNT(view->crashes), COUNT(view->recycled),
-                  COUNT(view->requeued), COUNT(view->retries), COUNT(view->late_answers));
+                  COUNT(view->recovered), COUNT(view->requeued), COUNT(view->retries),
+                  COUNT(view->late_answers));
 }
 
 static void add_reload(struct buffer *text, struct bridge *bridge)

@@ -182,6 +182,11 @@ static double read_crashes(const struct pool_view *view)
     return (double)view->crashes;
 }
 
+static double read_recovered(const struct pool_view *view)
+{
+    return (double)view->recovered;
+}
+
 static double read_requeued(const struct pool_view *view)
 {
     return (double)view->requeued;
@@ -238,6 +243,8 @@ static const struct pool_number pool_numbers[] = {
     {"snakepit_worker_starts", "Worker processes asked for.", METRICS_COUNTER, read_starts},
     {"snakepit_worker_crashes", "Workers that left without being told.", METRICS_COUNTER,
      read_crashes},
+    {"snakepit_answers_recovered", "Answers that dead workers left behind.", METRICS_COUNTER,
+     read_recovered},
     {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER,
      read_requeued},
     {"snakepit_late_answers", "Answers to calls that had ended.", METRICS_COUNTER, read_late},

@@ -2,7 +2,8 @@
  *
  * Every request carries a number of its own, which its tool writes to a file before it returns it.
  * So the test can say of each number: it was answered exactly once, with itself; it ran once if the
- * answer says so, at most once otherwise, and not at all if the answer says "executed": "no".
+ * answer says so, at most once otherwise, and not at all if the answer says "executed": "no". And
+ * no more calls that had started are lost than workers are killed, one every 100 ms.
  *
  * CHAOS_SECONDS (20) is the time under load, CHAOS_WORKERS (4) how many workers, CHAOS_SEED the
  * seed of the killings. */
@@ -292,7 +293,7 @@ static void *run_killer(void *context)
     struct client *mine = client_new(gateway_port(gateway), false);
     while (!killer->stop) {
         pid_t pids[MAX_WORKERS];
-        sleep_ms(100 + (unsigned)rand_r(&killer->seed) % 200);
+        sleep_ms(50 + (unsigned)rand_r(&killer->seed) % 101);
         size_t count = ready_workers(mine, pids);
         int signal = rand_r(&killer->seed) % 3 ? SIGKILL : SIGSEGV;
         if (count > 0 && kill(pids[(size_t)rand_r(&killer->seed) % count], signal) == 0)
@@ -331,6 +332,28 @@ static int compare_floats(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Answers that came from what dead workers left behind. */
+static unsigned recovered(void)
+{
+    struct answer answer = client_get(client, "/pools/default");
+    const json_t *counters = json_object_get(answer_json(&answer, "application/json"), "counters");
+    unsigned count = (unsigned)json_integer_value(json_object_get(counters, "recovered"));
+    answer_deinit(&answer);
+    return count;
+}
+
+/* Each kill may cost the one call that was running in its worker, and no other. */
+static void check_losses(const struct load *load, size_t kills)
+{
+    size_t executed[BROKEN + 1] = {0};
+    for (uint32_t i = 0; i < load->next; i++)
+        executed[load->verdicts[i]]++;
+    printf("chaos: executed no: %zu, maybe: %zu, yes: %zu; answers recovered: %u\n",
+           executed[EXECUTED_NO], executed[EXECUTED_MAYBE], executed[EXECUTED_YES], recovered());
+    ck_assert_msg(executed[EXECUTED_MAYBE] + executed[EXECUTED_YES] <= kills,
+                  "more started calls were lost than workers were killed");
+}
+
 static void print_figures(struct load *load, double seconds, size_t kills, double whole)
 {
     qsort(load->milliseconds, load->next, sizeof(float), compare_floats);
@@ -343,12 +366,7 @@ static void print_figures(struct load *load, double seconds, size_t kills, doubl
     printf("chaos: %zu over HTTP/2; 200: %zu", load->over_http2, load->by_status[200]);
     for (size_t i = 0; codes[i]; i++)
         printf(", %s: %zu", codes[i], load->by_code[i]);
-    size_t executed[BROKEN + 1] = {0};
-    for (uint32_t i = 0; i < load->next; i++)
-        executed[load->verdicts[i]]++;
-    printf("; executed no: %zu, maybe: %zu, yes: %zu\n", executed[EXECUTED_NO],
-           executed[EXECUTED_MAYBE], executed[EXECUTED_YES]);
-    fflush(stdout);
+    printf("\n");
 }
 
 static void start_gateway(void)
@@ -400,6 +418,8 @@ START_TEST(every_request_gets_one_answer_and_its_own)
 
     check_marks(&load);
     print_figures(&load, seconds, killer.kills, whole);
+    check_losses(&load, killer.kills);
+    fflush(stdout);
     ck_assert_uint_gt(killer.kills, 0);
     ck_assert_uint_gt(load.over_http2, 0);
     ck_assert_uint_gt(load.by_status[200], load.next / 2);

@@ -27,7 +27,7 @@ class Runner:
         self.tools = {item.name: item for item in tools}
         self.done = 0  # calls that were started and have ended
         self._loop = loop
-        self._page = page
+        self.page = page
         self._invoke: Optional[Any] = None  # what runs now
         self._arrived = 0
         self._context: Optional[CallContext] = None
@@ -61,13 +61,14 @@ class Runner:
                 answer = self._run_tool(invoke, tool, arguments)
             except Cancelled as error:  # it came as the tool was ending
                 answer = failure.of_exception(invoke, error, 0, "cancelled")
+                self.page.end(answer)
         self._invoke = self._context = None
         if self._cancelled:
             self._cancelled = {call_id for call_id in tuple(self._cancelled) if call_id > invoke.call_id}
         return answer
 
     def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any]) -> Any:
-        self._page.start(invoke.call_id)
+        self.page.start(invoke.call_id)
         begun = _now()
         try:
             self._enter(invoke.call_id)
@@ -81,8 +82,7 @@ class Runner:
             self._entered = 0
             took = _now() - begun
             answer = calls.failed(invoke, error, took // 1000, invoke.call_id in self._cancelled)
-        finally:
-            self._page.end()
+        self.page.end(answer)
         self.done += 1
         average = tool.average_ns
         tool.average_ns = took if average < 0 else average + (took - average) * _LATEST

@@ -54,7 +54,9 @@ class Strand:
             return self._run_tool(invoke, tool, arguments, slot)
         except Cancelled as error:  # it came as the tool was ending
             self._leave()
-            return failure.of_exception(invoke, error, 0, "cancelled")
+            answer = failure.of_exception(invoke, error, 0, "cancelled")
+            self._page.end(answer, slot)
+            return answer
         finally:
             self._context = None
             running.set(None)
@@ -69,12 +71,11 @@ class Strand:
                 value = self._loop.run(value)
             answer = calls.encode(invoke, value, (_now() - begun) // 1000)
             self._leave()
-            return answer
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
             self._leave()
-            return calls.failed(invoke, error, (_now() - begun) // 1000, invoke.call_id in self._cancelled)
-        finally:
-            self._page.end(slot)
+            answer = calls.failed(invoke, error, (_now() - begun) // 1000, invoke.call_id in self._cancelled)
+        self._page.end(answer, slot)
+        return answer
 
     def _enter(self, call_id: int) -> None:
         """From here on the call may be interrupted; raises Cancelled if it was given up a moment ago."""

@@ -114,12 +114,13 @@ class AsyncWorker(Crew):
             if call_id in self._cancelled:
                 raise Cancelled("nobody waits for this call any more")
             value = await tool.function(**arguments)
-            return calls.encode(invoke, value, (_now() - begun) // 1000)
+            answer = calls.encode(invoke, value, (_now() - begun) // 1000)
         except BaseException as error:  # SystemExit too: a tool ends its call, not the worker
-            return calls.failed(invoke, error, (_now() - begun) // 1000, call_id in self._cancelled)
+            answer = calls.failed(invoke, error, (_now() - begun) // 1000, call_id in self._cancelled)
         finally:
             del self._entered[call_id]
-            self._page.end(slot)
+        self._page.end(answer, slot)
+        return answer
 
     def _cancel_task(self, call_id: int) -> None:
         task, context = self._entered.get(call_id, (None, None))

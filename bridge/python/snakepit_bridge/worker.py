@@ -85,8 +85,12 @@ class Worker(Desk):
 
     def _run_calls(self) -> None:
         calls, outbox, runner = self._calls, self._outbox, self._runner
+        page = runner.page
         unsent_since = 0
         while calls:
+            if page.full:
+                self._deliver()
+                unsent_since = 0
             try:
                 _, (invoke, arrived) = calls.popitem(False)
             except KeyError:  # cancelled in between
@@ -119,6 +123,25 @@ class Worker(Desk):
             self._away_since = _now()
             self._reading.release()
         outbox.flush()
+
+    def _deliver(self) -> None:
+        """Wait until all that is ready has been written, since the page does not keep it (any longer)."""
+        outbox = self._outbox
+        self._runner.page.full = False
+        outbox.flush()
+        while True:
+            with self._handover:
+                if not outbox and not outbox.sending:
+                    return
+                reads = self._reading.acquire(False)
+                self._resting = not reads  # the stand-in stops reading when a frame is written, if not before
+            if reads:
+                break
+            self._bell.acquire()
+        while outbox or outbox.sending:
+            self._read_one()
+        self._away_since = _now()
+        self._reading.release()
 
     # The stand-in.
 

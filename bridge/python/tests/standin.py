@@ -72,26 +72,41 @@ class Zygote:
 class Page:
     """A started-call page, as the gateway sees it."""
 
+    BYTES = 16384 + (256 << 10)
+
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("started")
-        os.ftruncate(self.descriptor, 4096)
-        self._map = mmap.mmap(self.descriptor, 4096)
+        os.ftruncate(self.descriptor, self.BYTES)
+        self._map = mmap.mmap(self.descriptor, self.BYTES)
 
-    def _word(self, index: int) -> int:
-        return struct.unpack_from("<Q", self._map, index * 8)[0]
+    def _entries(self) -> list[tuple[int, int, int, int]]:
+        """Call, place, size and kind, microseconds of those that have ended, oldest first; the last 256 at most."""
+        entries = struct.iter_unpack("<4Q", self._map[8192:16384])
+        return sorted((entry for entry in entries if entry[0]), key=lambda entry: entry[1])
+
+    def kept(self) -> dict[int, tuple[int, bytes, int]]:
+        """Kind, bytes and microseconds of the answers that are kept, by their calls."""
+        entries = self._entries()
+        end = max((at + (size & 0xFFFFFFFF) for _, at, size, _ in entries), default=0)
+        ring = self._map[16384:]
+        return {
+            call: (size >> 32, ring[at % len(ring) :][: size & 0xFFFFFFFF], run_us)
+            for call, at, size, run_us in entries
+            if end - at <= len(ring) and size >> 32 != 2
+        }
 
     def started(self) -> list[int]:
-        """Ids of the calls started so far, the last 256 at most."""
-        count = self._word(0)
-        return [self._word(128 + n % 256) for n in range(max(0, count - 256), count)]
+        """Ids of the calls started so far, the last 256 that have ended and those that run."""
+        ended = [call for call, *_ in self._entries()]
+        return ended + sorted(self.all_running() - set(ended))
 
     def running(self) -> int:
         """Id of the call that runs in the first slot, or 0."""
-        return self._word(8)
+        return struct.unpack_from("<Q", self._map, 64)[0]
 
     def all_running(self) -> set[int]:
         """Ids of the calls that run in any slot."""
-        return {self._word(8 + slot) for slot in range(120)} - {0}
+        return set(struct.unpack_from("<120Q", self._map, 64)) - {0}
 
 
 class Stream:

@@ -44,6 +44,64 @@ START_TEST(a_call_that_had_finished_but_was_not_answered_was_executed)
 }
 END_TEST
 
+static struct started_calls left_behind(struct worker_answer *answers, unsigned count)
+{
+    struct started_calls left = {
+        .known = true, .finished = answers, .finished_count = count, .memory = arena_new(0)};
+    for (unsigned i = 0; i < count; i++)
+        left.started[left.started_count++] = answers[i].call_id;
+    return left;
+}
+
+START_TEST(an_answer_that_a_dead_worker_left_behind_is_given)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    unsigned victim = fake.invokes[0].worker.number == fake.starts[0].number ? 0 : 1;
+    struct worker_answer answer = {
+        .call_id = fake.invokes[0].call_id, .started = true, .body = BYTES("1"), .run_us = 7};
+    struct started_calls left = left_behind(&answer, 1);
+    fake_die(&fake, victim, SIGKILL, &left);
+    arena_unref(&left.memory);
+    ck_assert_uint_eq(fake_look(&fake).recovered, 1);
+    ck_assert_uint_eq(call->outcome.run_us, 7);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(an_answer_left_behind_twice_or_for_no_call_is_given_once)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    unsigned victim = fake.invokes[0].worker.number == fake.starts[0].number ? 0 : 1;
+    uint64_t id = fake.invokes[0].call_id;
+    struct worker_answer answers[] = {
+        {.call_id = id + 256, .started = true, .body = BYTES("0")},
+        {.call_id = id, .started = true, .body = BYTES("1")},
+        {.call_id = id, .failed = true, .started = true},
+    };
+    struct started_calls left = left_behind(answers, 3);
+    fake_die(&fake, victim, SIGKILL, &left);
+    arena_unref(&left.memory);
+    ck_assert_uint_eq(fake_look(&fake).recovered, 1);
+    ck_assert_uint_eq(fake_look(&fake).late_answers, 0);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(an_answer_to_a_stream_that_a_dead_worker_left_behind_is_not_given)
+{
+    struct call *call = fake_make(&fake, fake.tool);
+    call->window = 1000;
+    fake_send(&fake, call);
+    unsigned victim = fake.invokes[0].worker.number == fake.starts[0].number ? 0 : 1;
+    struct worker_answer answer = {
+        .call_id = fake.invokes[0].call_id, .started = true, .body = BYTES("1")};
+    struct started_calls left = left_behind(&answer, 1);
+    fake_die(&fake, victim, SIGKILL, &left);
+    arena_unref(&left.memory);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_YES);
+}
+END_TEST
+
 START_TEST(calls_that_never_started_go_elsewhere_in_their_order)
 {
     struct call *calls[6];
@@ -202,6 +260,9 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up_ready, tear_down);
     tcase_add_test(tests, a_running_call_is_lost_with_its_worker);
     tcase_add_test(tests, a_call_that_had_finished_but_was_not_answered_was_executed);
+    tcase_add_test(tests, an_answer_that_a_dead_worker_left_behind_is_given);
+    tcase_add_test(tests, an_answer_left_behind_twice_or_for_no_call_is_given_once);
+    tcase_add_test(tests, an_answer_to_a_stream_that_a_dead_worker_left_behind_is_not_given);
     tcase_add_test(tests, calls_that_never_started_go_elsewhere_in_their_order);
     tcase_add_test(tests, a_dead_worker_is_replaced_at_once);
     tcase_add_test(tests, a_worker_that_dies_at_once_again_and_again_is_replaced_more_slowly);

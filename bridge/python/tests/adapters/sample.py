@@ -6,6 +6,7 @@ import asyncio
 import math
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -150,6 +151,10 @@ class Sample(BaseAdapter):
     @tool
     def raw(self):
         return bytearray(b"\x00\x01")
+
+    @tool
+    def dies(self):
+        os.kill(os.getpid(), signal.SIGKILL)
 
     @tool
     def large(self, size):
