@@ -1,6 +1,6 @@
 """The shared memory in which the gateway sees which calls have started, and what came of them (bridge/BOOT.md).
 
-Everything here is written before the tool of the next call is entered, so it costs every call: about 0.4 µs.
+All of it is written before the next call starts, so it costs every call something: about 0.4 µs.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def test_threads_and_tasks_keep_their_answers(crew):
 @pytest.mark.parametrize("size", [30_000, 100_000])
 def test_answers_that_the_page_does_not_keep_are_sent_before_the_next_call_starts(worker, size):
     calls = [worker.stream.invocation("large", {"size": size}) for _ in range(40)]
-    worker.stream.invoke(*calls, worker.stream.invocation("dies"))
+    worker.stream.invoke(*calls, worker.stream.invocation("dies_hard"))
     assert worker.exit_status() == -9
     assert worker.stream.over.wait(20)
     found = worker.stream.answers().keys() | worker.page.kept().keys()

@@ -153,7 +153,9 @@ class Sample(BaseAdapter):
         return bytearray(b"\x00\x01")
 
     @tool
-    def dies(self):
+    def dies_hard(self):
+        """No other thread runs meanwhile, but what was sent before can arrive."""
+        sum(range(5_000_000))
         os.kill(os.getpid(), signal.SIGKILL)
 
     @tool
