@@ -59,6 +59,13 @@ static void run_stop(struct errand *errand)
     free(it);
 }
 
+static void run_refork(struct errand *errand)
+{
+    struct bridge_errand *it = of_errand(errand);
+    seat_refork(&it->bridge->seats[it->worker.seat], it->worker, it->grace_us);
+    free(it);
+}
+
 static void run_unlinked(struct errand *errand)
 {
     struct bridge_errand *it = of_errand(errand);
@@ -118,6 +125,11 @@ static void runtime_start(struct runtime *runtime, struct worker_ref worker, con
 static void runtime_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
 {
     send_errand(of(runtime), run_stop, worker, grace_us, "");
+}
+
+static void runtime_refork(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+{
+    send_errand(of(runtime), run_refork, worker, grace_us, "");
 }
 
 static void runtime_alarm(struct runtime *runtime, uint64_t due_us)
@@ -187,6 +199,7 @@ static const struct runtime_ops runtime_ops = {
     .credit = runtime_credit,
     .cancel = runtime_cancel,
     .stop = runtime_stop,
+    .refork = runtime_refork,
     .flush = runtime_flush,
     .alarm = runtime_alarm,
 };
@@ -362,6 +375,13 @@ static void run_reload(struct errand *errand)
 void bridge_reload(struct bridge *bridge)
 {
     send_errand(bridge, run_reload, (struct worker_ref){0}, 0, "");
+}
+
+void bridge_look_at_refork(struct bridge *bridge, struct reload_view *out_view)
+{
+    pthread_mutex_lock(&bridge->lock);
+    *out_view = bridge->refork;
+    pthread_mutex_unlock(&bridge->lock);
 }
 
 void bridge_look_at_reload(struct bridge *bridge, struct reload_view *out_view)

@@ -18,6 +18,7 @@ struct bridge_options {
     enum worker_profile profile;
     unsigned slots;            /* calls a worker runs at once, 1 to RUNNING_MAX; a worker of the
                                   `process` profile has one in any case */
+    bool refork;               /* workers may be forked from a warm worker; only if `process` */
     uint64_t start_timeout_us; /* from the order to start a worker until it has attached */
     uint64_t heartbeat_interval_us; /* between two pings; 0: none are sent */
     uint64_t
@@ -60,6 +61,10 @@ struct reload_view {
     bool pending;            /* another one waits */
     char error[512];         /* why it failed, or empty */
 };
+
+/* Writes down how the last replacing of all workers by forks of a warm one went. As for reloads,
+ * but that RELOAD_LOADING means that the warm one lets go of its threads. Any thread. */
+void bridge_look_at_refork(struct bridge *bridge, struct reload_view *out_view);
 
 /* Writes down how the last reload went. Any thread. */
 void bridge_look_at_reload(struct bridge *bridge, struct reload_view *out_view);

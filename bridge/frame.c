@@ -148,11 +148,12 @@ void frame_add_ping(struct buffer *frame, uint64_t sequence)
     add_packed(frame, &message);
 }
 
-void frame_add_stop(struct buffer *frame, uint64_t grace_us)
+void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork)
 {
     Snakepit__Bridge__V1__Stop stop = SNAKEPIT__BRIDGE__V1__STOP__INIT;
     Snakepit__Bridge__V1__GatewayFrame message = SNAKEPIT__BRIDGE__V1__GATEWAY_FRAME__INIT;
     stop.grace_ms = grace_us / 1000;
+    stop.refork = refork;
     message.stop = &stop;
     add_packed(frame, &message);
 }

@@ -26,7 +26,7 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
-void frame_add_stop(struct buffer *frame, uint64_t grace_us);
+void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork);
 
 /* At most so many bytes are added by frame_add_invoke() for this call. */
 size_t frame_invoke_size(const struct call *call);

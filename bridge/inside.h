@@ -23,13 +23,16 @@ struct bridge {
     pthread_cond_t changed;
     unsigned occupied;         /* seats that are not EMPTY, or about to be taken */
     struct reload_view reload; /* changed by the supervisor's thread alone */
+    struct reload_view refork; /* likewise */
 
     /* The supervisor's thread alone. */
     struct interpreter *zygote;      /* from which workers come; NULL while there is none */
     struct interpreter *next_zygote; /* that loads changed code, or NULL */
     struct interpreter *old_zygote;  /* that was replaced and forks the last workers, or NULL */
     bool zygote_loaded;
-    bool spawn_only; /* what was loaded cannot be forked: one interpreter per worker */
+    bool next_is_warm;   /* next_zygote was a worker */
+    unsigned generation; /* counts the zygotes */
+    bool spawn_only;     /* what was loaded cannot be forked: one interpreter per worker */
     bool serving;
     bool leaving;
     unsigned start_failures; /* of workers, since the last one that attached */

@@ -18,6 +18,9 @@
 /* How often one is told that Python still loads, and when it is given up. */
 enum { IMPATIENT_MS = 10000, LOAD_TIMEOUT_MS = 300000 };
 
+/* For a worker's threads to end. */
+enum { ADOPT_TIMEOUT_MS = 5000 };
+
 extern char **environ;
 
 struct interpreter {
@@ -244,18 +247,31 @@ static void run_no_program(struct errand *errand)
     free(interpreter);
 }
 
-static void attend(struct interpreter *interpreter, pid_t pid)
+static void on_late(uv_timer_t *timer)
+{
+    struct interpreter *interpreter = timer->data;
+    snprintf(interpreter->reason, sizeof interpreter->reason,
+             "it did not let go of its threads within %d s", ADOPT_TIMEOUT_MS / 1000);
+    interpreter_kill(interpreter);
+}
+
+static void listen_to(struct interpreter *interpreter)
 {
     uv_loop_t *loop = supervisor_loop(interpreter->supervisor);
-    interpreter->missing = interpreter->exited = false;
     uv_poll_init(loop, &interpreter->poll, interpreter->control);
     uv_timer_init(loop, &interpreter->patience);
     interpreter->poll.data = interpreter->patience.data = interpreter;
     uv_poll_start(&interpreter->poll, UV_READABLE, on_readable);
-    uv_timer_start(&interpreter->patience, on_impatient, IMPATIENT_MS, IMPATIENT_MS);
     interpreter->open_handles = 2;
     interpreter->polling = true;
     interpreter->started_us = clock_now_us();
+}
+
+static void attend(struct interpreter *interpreter, pid_t pid)
+{
+    interpreter->missing = interpreter->exited = false;
+    listen_to(interpreter);
+    uv_timer_start(&interpreter->patience, on_impatient, IMPATIENT_MS, IMPATIENT_MS);
     bool told = load(interpreter);
     supervisor_watch(interpreter->supervisor, &interpreter->process, pid);
     if (!told) {
@@ -306,9 +322,9 @@ static void try_next(struct interpreter *interpreter)
     supervisor_send(interpreter->supervisor, &interpreter->no_program);
 }
 
-struct interpreter *interpreter_start(struct supervisor *supervisor,
-                                      const struct interpreter_options *options,
-                                      const struct interpreter_handler *handler, void *context)
+static struct interpreter *make(struct supervisor *supervisor,
+                                const struct interpreter_options *options,
+                                const struct interpreter_handler *handler, void *context)
 {
     struct interpreter *interpreter = MEM_NEW(struct interpreter);
     interpreter->supervisor = supervisor;
@@ -319,7 +335,28 @@ struct interpreter *interpreter_start(struct supervisor *supervisor,
     interpreter->process.on_exit = on_exit_seen;
     interpreter->exit.cause = "exit";
     list_init(&interpreter->process.place);
+    return interpreter;
+}
+
+struct interpreter *interpreter_start(struct supervisor *supervisor,
+                                      const struct interpreter_options *options,
+                                      const struct interpreter_handler *handler, void *context)
+{
+    struct interpreter *interpreter = make(supervisor, options, handler, context);
     try_next(interpreter);
+    return interpreter;
+}
+
+struct interpreter *interpreter_adopt(struct supervisor *supervisor,
+                                      const struct interpreter_options *options,
+                                      const struct interpreter_handler *handler, void *context,
+                                      int control, struct process *worker)
+{
+    struct interpreter *interpreter = make(supervisor, options, handler, context);
+    interpreter->control = control;
+    listen_to(interpreter);
+    uv_timer_start(&interpreter->patience, on_late, ADOPT_TIMEOUT_MS, 0);
+    supervisor_hand_over(supervisor, worker, &interpreter->process);
     return interpreter;
 }
 
@@ -338,7 +375,7 @@ static bool order(struct interpreter *interpreter, const char *op,
     static const char *const profiles[] = {
         [PROFILE_PROCESS] = "process", [PROFILE_THREAD] = "thread", [PROFILE_ASYNC] = "async"};
     const struct interpreter_options *options = interpreter->options;
-    const int fds[] = {task->page_fd, task->error_fd};
+    const int fds[] = {task->page_fd, task->error_fd, task->template_fd};
     return interpreter->polling &&
            control_send(interpreter->control,
                         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:b}", "op", op, "worker",
@@ -346,7 +383,7 @@ static bool order(struct interpreter *interpreter, const char *op,
                                   "profile", profiles[task->profile], "slots", (int)task->slots,
                                   "limits", pack_limits(options), "no_new_privs",
                                   options->no_new_privs),
-                        fds, 2);
+                        fds, task->template_fd < 0 ? 2 : 3);
 }
 
 bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)

@@ -48,7 +48,8 @@ struct interpreter_task {
     enum worker_profile profile;
     unsigned slots;
     int page_fd;
-    int error_fd; /* what it writes to standard error goes there */
+    int error_fd;    /* what it writes to standard error goes there */
+    int template_fd; /* its control socket, should others be forked from it one day; or -1 */
 };
 
 struct interpreter_handler {
@@ -70,6 +71,14 @@ struct interpreter_handler {
 struct interpreter *interpreter_start(struct supervisor *supervisor,
                                       const struct interpreter_options *options,
                                       const struct interpreter_handler *handler, void *context);
+
+/* A worker that has been told to let go of its stream: others are to be forked from it. `control`,
+ * our end of its control socket, is taken; `worker` is its process. Then as interpreter_start(),
+ * but that it has loaded already. */
+struct interpreter *interpreter_adopt(struct supervisor *supervisor,
+                                      const struct interpreter_options *options,
+                                      const struct interpreter_handler *handler, void *context,
+                                      int control, struct process *worker);
 
 /* Asks a loaded one to fork a worker. False when it cannot be asked. */
 bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)

@@ -153,11 +153,11 @@ void link_add_ping(struct link *link, uint64_t sequence)
     pthread_mutex_unlock(&link->lock);
 }
 
-void link_add_stop(struct link *link, uint64_t grace_us)
+void link_add_stop(struct link *link, uint64_t grace_us, bool refork)
 {
     pthread_mutex_lock(&link->lock);
     if (!link->over)
-        frame_add_stop(filling(link, 0), grace_us);
+        frame_add_stop(filling(link, 0), grace_us, refork);
     pthread_mutex_unlock(&link->lock);
 }
 

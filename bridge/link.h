@@ -48,7 +48,7 @@ void link_add_invoke(struct link *link, uint64_t call_id, const struct call *cal
 void link_add_cancel(struct link *link, uint64_t call_id);
 void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
 void link_add_ping(struct link *link, uint64_t sequence);
-void link_add_stop(struct link *link, uint64_t grace_us);
+void link_add_stop(struct link *link, uint64_t grace_us, bool refork);
 
 /* Sends the frame, unless one is on the wire: then it follows by itself. */
 void link_flush(struct link *link);

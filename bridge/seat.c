@@ -1,8 +1,10 @@
 #include "bridge/seat.h"
 
 #include "base/log.h"
+#include "bridge/control.h"
 #include "bridge/inside.h"
 #include "bridge/page.h"
+#include "bridge/zygote.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -41,7 +43,7 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
 {
     seat->bridge = bridge;
     seat->worker.seat = index;
-    seat->page_fd = seat->error_fd = -1;
+    seat->page_fd = seat->error_fd = seat->template_fd = seat->control = -1;
     seat->process.on_exit = on_process_exit;
     list_init(&seat->process.place);
     pthread_mutex_init(&seat->lock, NULL);
@@ -116,13 +118,19 @@ static void set_timer(struct seat *seat, uint64_t after_ms)
     uv_timer_start(&seat->timer, on_timer, after_ms, 0);
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* What the worker has by now, or never will have. */
 static void close_handed_over(struct seat *seat)
 {
-    if (seat->page_fd >= 0)
-        close(seat->page_fd);
-    if (seat->error_fd >= 0)
-        close(seat->error_fd);
-    seat->page_fd = seat->error_fd = -1;
+    close_fd(&seat->page_fd);
+    close_fd(&seat->error_fd);
+    close_fd(&seat->template_fd);
 }
 
 static void vacate(struct seat *seat)
@@ -136,6 +144,7 @@ static void vacate(struct seat *seat)
     page_free(&seat->page);
     tail_close(&seat->tail);
     close_handed_over(seat);
+    close_fd(&seat->control);
     uv_timer_stop(&seat->timer);
     pthread_mutex_lock(&seat->lock);
     struct worker_ref worker = seat->worker;
@@ -196,6 +205,15 @@ void seat_unable(struct seat *seat, const char *reason)
     snprintf(seat->failure, sizeof seat->failure, "%s", reason);
 }
 
+/* The process lives on without the seat. */
+static void let_go(struct seat *seat)
+{
+    int control = seat->control;
+    seat->control = -1;
+    zygote_adopt(seat->bridge, control, &seat->process);
+    vacate(seat);
+}
+
 void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault)
 {
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
@@ -204,6 +222,8 @@ void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *faul
         seat_unable(seat, fault);
     if (seat->exited)
         vacate(seat);
+    else if (seat->reforking)
+        let_go(seat);
     else if (!seat->stopping)
         set_timer(seat, PROCESS_LAG_MS);
 }
@@ -272,6 +292,7 @@ static struct interpreter_task make_task(const struct seat *seat, char *token)
         .slots = seat->bridge->options.slots,
         .page_fd = seat->page_fd,
         .error_fd = seat->error_fd,
+        .template_fd = seat->template_fd,
     };
 }
 
@@ -285,6 +306,7 @@ static void fork_it(struct seat *seat)
         return;
     }
     close_handed_over(seat);
+    seat->generation = seat->bridge->generation;
     seat->mother = seat->bridge->zygote;
     seat_move(seat, SEAT_FORKING);
     arm_start_timeout(seat);
@@ -354,13 +376,17 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     bool random = getrandom(seat->token, sizeof seat->token, 0) == sizeof seat->token;
     seat->pong = 0;
     pthread_mutex_unlock(&seat->lock);
-    seat->stopping = seat->exited = seat->attached = false;
+    seat->stopping = seat->exited = seat->attached = seat->reforking = false;
     seat->failure[0] = '\0';
     seat->ping = seat->pinged_us = 0;
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat_move(seat, SEAT_WAITING);
     seat->page = page_new(&seat->page_fd);
     seat->tail = tail_open(supervisor_loop(seat->bridge->supervisor), &seat->error_fd);
+    if (seat->bridge->options.refork && !seat->bridge->spawn_only &&
+        !control_pair(&seat->control, &seat->template_fd))
+        log_event(LOG_WARNING, "no worker can be forked from this one", LOG_STR("worker", id),
+                  LOG_STR("reason", strerror(errno)), LOG_END);
     if (!seat->page || !seat->tail || !random)
         give_up(seat, strerror(errno));
     else
@@ -392,11 +418,20 @@ void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
     if (seat->state == SEAT_WAITING) {
         vacate(seat);
     } else if (link && grace_us) {
-        link_add_stop(link, grace_us);
+        link_add_stop(link, grace_us, seat->reforking);
         link_flush(link);
         set_timer(seat, grace_us / 1000);
     } else if (seat->state != SEAT_FORKING) {
         seat_kill(seat);
     }
     link_unref(&link);
+}
+
+void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
+{
+    if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
+        return;
+    seat->reforking = seat->state == SEAT_ALIVE && !seat->interpreter && seat->control >= 0 &&
+                      grace_us && zygote_may_adopt(seat->bridge, seat->generation);
+    seat_stop(seat, worker, grace_us);
 }

@@ -47,6 +47,10 @@ struct seat {
     const void *page;
     struct tail *tail;     /* of its standard error */
     int page_fd, error_fd; /* until they have been handed over */
+    int template_fd;       /* of a control socket, likewise, or -1 */
+    int control;           /* our end of it, or -1 */
+    unsigned generation;   /* of the process that it was forked from */
+    bool reforking;        /* stopping, but workers are to be forked from its process */
     uv_timer_t timer;
     bool stopping;
     bool exited;
@@ -84,6 +88,9 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
 
 /* The worker, if it is still this one, is to leave within `grace_us`; 0 kills it now. */
 void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
+
+/* The same, but that its process is to stay, as zygote_adopt()'s. */
+void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
 
 /* Goes on, if it is WAITING and what it waits for is there. */
 void seat_proceed(struct seat *seat);

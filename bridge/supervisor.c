@@ -138,6 +138,15 @@ void supervisor_watch(struct supervisor *supervisor, struct process *process, pi
         finish_stranger(supervisor, process);
 }
 
+void supervisor_hand_over(struct supervisor *supervisor, struct process *from, struct process *to)
+{
+    to->pid = from->pid;
+    to->killed = from->killed;
+    from->pid = 0;
+    list_remove(&from->place);
+    list_push_back(&supervisor->processes, &to->place);
+}
+
 /* The group may not exist yet when the process was started just now. */
 void supervisor_kill(struct process *process)
 {

@@ -46,6 +46,9 @@ void supervisor_send(struct supervisor *supervisor, struct errand *errand);
  * or become it, and lead its process group, which is killed when it ends. Supervisor's thread. */
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid);
 
+/* The process is `to`'s from now on, which hears of its end. Supervisor's thread. */
+void supervisor_hand_over(struct supervisor *supervisor, struct process *from, struct process *to);
+
 /* Kills the process and its group. Harmless when there is none. Supervisor's thread. */
 void supervisor_kill(struct process *process);
 

@@ -26,33 +26,37 @@ static void set_pending(struct bridge *bridge, bool pending)
     pthread_mutex_unlock(&bridge->lock);
 }
 
-/* `error`: why it failed, or NULL. */
-static void note_reload(struct bridge *bridge, enum reload_state state, const char *error)
+/* In the bridge's `reload` or `refork`. `error`: why it failed, or NULL. */
+static void note(struct bridge *bridge, struct reload_view *view, enum reload_state state,
+                 const char *error)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     pthread_mutex_lock(&bridge->lock);
-    bridge->reload.state = state;
-    bridge->reload.at_s = now.tv_sec;
-    snprintf(bridge->reload.error, sizeof bridge->reload.error, "%s", error ? error : "");
+    view->state = state;
+    view->at_s = now.tv_sec;
+    snprintf(view->error, sizeof view->error, "%s", error ? error : "");
     pthread_mutex_unlock(&bridge->lock);
 }
 
-static void replace_workers(struct bridge *bridge)
+static void replace_workers(struct bridge *bridge, bool warm)
 {
-    log_event(LOG_INFO, "code reloaded; workers are replaced",
+    log_event(LOG_INFO,
+              warm ? "workers are replaced by forks of a warm one"
+                   : "code reloaded; workers are replaced",
               LOG_STR("pool", pool_name(bridge->pool)), LOG_END);
-    note_reload(bridge, RELOAD_REPLACING, NULL);
+    note(bridge, warm ? &bridge->refork : &bridge->reload, RELOAD_REPLACING, NULL);
     pool_reload(bridge->pool);
 }
 
 static void begin_reload(struct bridge *bridge)
 {
     if (bridge->spawn_only) { /* each worker loads the code itself */
-        replace_workers(bridge);
+        replace_workers(bridge, false);
         return;
     }
-    note_reload(bridge, RELOAD_LOADING, NULL);
+    note(bridge, &bridge->reload, RELOAD_LOADING, NULL);
+    bridge->next_is_warm = false;
     bridge->next_zygote =
         interpreter_start(bridge->supervisor, &bridge->options.interpreter, &handler, bridge);
 }
@@ -72,7 +76,18 @@ static void fail_reload(struct bridge *bridge, const char *reason)
         return;
     log_event(LOG_ERROR, "pool not reloaded: workers go on with the code they have",
               LOG_STR("pool", pool_name(bridge->pool)), LOG_STR("reason", reason), LOG_END);
-    note_reload(bridge, RELOAD_FAILED, reason);
+    note(bridge, &bridge->reload, RELOAD_FAILED, reason);
+    pool_is_cold(bridge->pool); /* as long as it loaded no worker could be taken */
+}
+
+/* Not tried again until there is another zygote. */
+static void fail_refork(struct bridge *bridge, const char *reason)
+{
+    if (bridge->leaving)
+        return;
+    log_event(LOG_WARNING, "workers cannot be forked from a warm one",
+              LOG_STR("pool", pool_name(bridge->pool)), LOG_STR("reason", reason), LOG_END);
+    note(bridge, &bridge->refork, RELOAD_FAILED, reason);
 }
 
 static void take_over(struct bridge *bridge)
@@ -81,7 +96,7 @@ static void take_over(struct bridge *bridge)
     bridge->old_zygote = bridge->zygote;
     bridge->zygote = bridge->next_zygote;
     bridge->next_zygote = NULL;
-    replace_workers(bridge);
+    replace_workers(bridge, bridge->next_is_warm);
 }
 
 /* --- what interpreters tell --- */
@@ -90,11 +105,20 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
                       const char *reason)
 {
     struct bridge *bridge = context;
+    bool warm = interpreter == bridge->next_zygote && bridge->next_is_warm;
+    if (warm && !forkable) {
+        fail_refork(bridge, reason);
+        interpreter_kill(interpreter);
+        return;
+    }
     if (interpreter == bridge->next_zygote)
         take_over(bridge);
     else if (interpreter == bridge->old_zygote) /* replaced before it had loaded */
         return;
     bridge->zygote_loaded = forkable;
+    bridge->generation++;
+    if (!warm && bridge->serving) /* it begins cold */
+        pool_is_cold(bridge->pool);
     if (!forkable) {
         log_event(LOG_WARNING, "workers are spawned one by one: what was loaded cannot be forked",
                   LOG_STR("reason", reason), LOG_END);
@@ -169,7 +193,10 @@ static void on_ended(void *context, struct interpreter *interpreter, const char 
         seat_orphaned(&bridge->seats[i], interpreter);
     if (interpreter == bridge->next_zygote) {
         bridge->next_zygote = NULL;
-        fail_reload(bridge, reason ? reason : "the process that loaded it has ended");
+        if (!bridge->next_is_warm)
+            fail_reload(bridge, reason ? reason : "the process that loaded it has ended");
+        else if (reason) /* otherwise it has said why it cannot */
+            fail_refork(bridge, reason);
     } else if (interpreter == bridge->old_zygote) {
         bridge->old_zygote = NULL;
     } else if (interpreter == bridge->zygote) {
@@ -210,6 +237,20 @@ void zygote_reload(struct bridge *bridge)
     begin_pending(bridge);
 }
 
+bool zygote_may_adopt(const struct bridge *bridge, unsigned generation)
+{
+    return generation == bridge->generation && bridge->zygote && !bridge->next_zygote &&
+           !bridge->old_zygote && !bridge->leaving;
+}
+
+void zygote_adopt(struct bridge *bridge, int control, struct process *worker)
+{
+    note(bridge, &bridge->refork, RELOAD_LOADING, NULL);
+    bridge->next_is_warm = true;
+    bridge->next_zygote = interpreter_adopt(bridge->supervisor, &bridge->options.interpreter,
+                                            &handler, bridge, control, worker);
+}
+
 /* Whether workers that it was asked for are still to come. */
 static bool is_needed(const struct bridge *bridge, const struct interpreter *zygote)
 {
@@ -225,6 +266,9 @@ void zygote_round(struct bridge *bridge)
 {
     if (bridge->old_zygote && !is_needed(bridge, bridge->old_zygote))
         interpreter_kill(bridge->old_zygote);
-    if (bridge->reload.state == RELOAD_REPLACING && pool_outdated(bridge->pool) == 0)
-        note_reload(bridge, RELOAD_DONE, NULL);
+    struct reload_view *views[] = {&bridge->reload, &bridge->refork};
+    for (unsigned i = 0; i < 2; i++) {
+        if (views[i]->state == RELOAD_REPLACING && pool_outdated(bridge->pool) == 0)
+            note(bridge, views[i], RELOAD_DONE, NULL);
+    }
 }

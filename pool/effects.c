@@ -37,8 +37,11 @@ void effects_apply(struct effects *effects, struct runtime *runtime)
                              effects->credits[i].bytes);
     for (unsigned i = 0; i < effects->start_count; i++)
         runtime->ops->start(runtime, effects->starts[i].worker, effects->starts[i].id);
-    for (unsigned i = 0; i < effects->stop_count; i++)
-        runtime->ops->stop(runtime, effects->stops[i].worker, effects->stops[i].grace_us);
+    for (unsigned i = 0; i < effects->stop_count; i++) {
+        bool refork = effects->stops[i].refork;
+        (refork ? runtime->ops->refork : runtime->ops->stop)(runtime, effects->stops[i].worker,
+                                                             effects->stops[i].grace_us);
+    }
     if (effects->flush && (effects->invoke_count || effects->cancel_count || effects->credit_count))
         runtime->ops->flush(runtime);
     if (effects->alarm_us)

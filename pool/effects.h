@@ -46,6 +46,7 @@ struct effects {
     struct {
         struct worker_ref worker;
         uint64_t grace_us;
+        bool refork;
     } stops[EFFECTS_MAX];
 
     /* Answers, a chain for each mailbox. */

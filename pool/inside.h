@@ -37,6 +37,7 @@ struct pool {
     unsigned retrying; /* calls that are QUEUED, but wait for their retry and not in `queue` */
     unsigned wanted;   /* workers that are to last */
     uint64_t next_number;
+    bool cold;               /* a warm worker is wanted, to fork others from */
     uint64_t reload_number;  /* workers up to this one are replaced by the last reload */
     unsigned early_deaths;   /* in a row: processes that died before they did anything */
     uint64_t start_after_us; /* no process is started before */

@@ -72,6 +72,7 @@ struct pool *pool_new(const struct pool_options *options, struct registry *regis
     pool->breaker = (struct breaker){.threshold = options->breaker_threshold,
                                      .open_us = options->breaker_open_us};
     pool->random = random_seed();
+    pool->cold = true;
     pool->alarm_us = UINT64_MAX;
     histogram_init(&pool->queue_seconds, bounds, sizeof bounds / sizeof bounds[0]);
     histogram_init(&pool->run_seconds, bounds, sizeof bounds / sizeof bounds[0]);
@@ -480,6 +481,13 @@ void pool_reload(struct pool *pool)
         staff_retire(&pool->workers[i], "reload");
     pool->reload_number = pool->next_number;
     leave_balancing(pool, now_us, &effects);
+}
+
+void pool_is_cold(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->cold = true;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 unsigned pool_outdated(struct pool *pool)

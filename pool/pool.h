@@ -69,7 +69,8 @@ struct pool_options {
     uint64_t worker_max_calls;    /* 0: any */
     uint64_t worker_max_resident; /* bytes; 0: any */
     unsigned recycle_jitter;      /* percent by which age and calls of each worker vary downwards */
-    uint64_t stop_grace_us;       /* for a worker that is told to leave */
+    uint64_t refork_after;  /* calls of a worker, after which others are forked from it; 0: never */
+    uint64_t stop_grace_us; /* for a worker that is told to leave */
 
     uint64_t target_queue_us; /* more workers when calls wait longer */
     uint64_t idle_us;         /* fewer workers when some had nothing to do for so long */
@@ -163,6 +164,10 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id);
 
 /* Replaces all workers there are now, a few at a time. */
 void pool_reload(struct pool *pool);
+
+/* Workers are forked from a process that has run no calls, as in the beginning: once one of them
+ * has run `refork_after` calls, it is asked to take that process's place. */
+void pool_is_cold(struct pool *pool);
 
 /* How many of those that the last reload is to replace may still be given calls. */
 unsigned pool_outdated(struct pool *pool);

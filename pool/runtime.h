@@ -46,6 +46,9 @@ struct runtime_ops {
     /* Call pool_tick() at `due_us` on the pool's clock or soon after; the earliest one asked for
      * counts. */
     void (*alarm)(struct runtime *runtime, uint64_t due_us);
+    /* As stop(), but the process is to stay: workers are to be forked from it from then on.
+     * Answered by pool_worker_gone() when it has let go of its stream. */
+    void (*refork)(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us);
 };
 
 /* Embedded by the implementation. */

@@ -109,6 +109,7 @@ static void tell_to_leave(struct pool *pool, struct worker *worker, struct effec
 {
     worker->leaving = true;
     effects->stops[effects->stop_count].worker = worker->ref;
+    effects->stops[effects->stop_count].refork = worker->is_template;
     effects->stops[effects->stop_count++].grace_us = pool->options.stop_grace_us;
 }
 
@@ -122,6 +123,22 @@ static void drain(struct pool *pool, struct worker *worker, struct effects *effe
         tell_to_leave(pool, worker, effects);
 }
 
+/* Whether it has now run so many calls that it is to go, or to be what others are forked from. */
+static bool retire_used(struct pool *pool, struct worker *worker)
+{
+    uint64_t warm = pool->options.refork_after;
+    if (!is_lasting(worker) || worker->outdated)
+        return false;
+    if (warm && pool->cold && worker->calls_done >= warm) {
+        pool->cold = false;
+        worker->is_template = true;
+        staff_retire(worker, "refork");
+    } else if (worker->calls_done >= worker->max_calls) {
+        staff_retire(worker, "max_calls");
+    }
+    return worker->outdated;
+}
+
 void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
                     struct effects *effects)
 {
@@ -130,10 +147,8 @@ void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
     worker->proven = true;
     if (worker->inflight_count == 0)
         worker->idle_since_us = now_us;
-    if (worker->calls_done >= worker->max_calls && is_lasting(worker) && !worker->outdated) {
-        staff_retire(worker, "max_calls");
+    if (retire_used(pool, worker))
         staff_balance(pool, now_us, effects);
-    }
     if (worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving &&
         !effects_full(effects))
         tell_to_leave(pool, worker, effects);
@@ -466,6 +481,7 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
+    pool->cold |= worker->is_template && !worker->leaving; /* another one, then */
     pool->crashes += !exit->expected;
     if (!worker_exit_is_nobodys(exit))
         taint(pool, worker, now_us);

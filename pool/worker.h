@@ -62,6 +62,7 @@ struct worker {
     uint64_t max_age_us;
     uint64_t resident;      /* bytes, as measured last */
     bool leaving;           /* it was told to leave */
+    bool is_template;       /* workers are to be forked from its process once it has drained */
     const char *killed_for; /* static; NULL unless it is killed though it has calls */
 
     struct inflight *inflight; /* INFLIGHT_MAX, owned; NULL while VACANT */

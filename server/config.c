@@ -232,6 +232,11 @@ static bool finish_slots(struct pool_config *pool, struct config_fault *out_faul
                                 "pools.%s.slots is %u, expected 1 where the profile is process; "
                                 "thread and async run several calls at once",
                                 pool->name, pool->slots);
+    if (pool->profile != PROFILE_PROCESS && pool->options.refork_after)
+        return config_fault_set(out_fault, mark_of(pool, "recycle.refork_after"),
+                                "pools.%s.recycle.refork_after wants the profile process: no process "
+                                "with other threads can be forked",
+                                pool->name);
     return true;
 }
 

@@ -185,6 +185,10 @@ static const struct config_row pool[] = {
     {"recycle.jitter", CONFIG_PERCENT, POOL(options.recycle_jitter), .min = 0, .max = 100,
      .help = "by which age and calls of each worker vary downwards"},
 
+    {"recycle.refork_after", CONFIG_NUMBER, POOL(options.refork_after), .min = 0,
+     .max = UINT64_C(1000000000000),
+     .help = "calls of a worker, from which all others are then forked, warm as it is; 0: never"},
+
     {"heartbeat.interval", CONFIG_DURATION, POOL(heartbeat_us), US(0, HOUR),
      .help = "between two pings to a worker; 0: none"},
     {"heartbeat.ping_interval_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "heartbeat.interval"},

@@ -255,6 +255,7 @@ static void make_plant(struct program *program, unsigned index)
         .threads = threads ? threads : 1,
         .profile = config->profile,
         .slots = config->slots,
+        .refork = config->options.refork_after > 0,
         .start_timeout_us = config->start_timeout_us,
         .heartbeat_interval_us = config->heartbeat_us,
         .stall_after_us = config->stall_after_us,

@@ -39,27 +39,34 @@ static void add_counters(struct buffer *text, const struct pool_view *view)
                   COUNT(view->late_answers));
 }
 
-static void add_reload(struct buffer *text, struct bridge *bridge)
+static void add_reload(struct buffer *text, const char *name, const struct reload_view *view)
 {
     static const char *const names[] = {
         [RELOAD_NONE] = "none", [RELOAD_LOADING] = "loading", [RELOAD_REPLACING] = "replacing",
         [RELOAD_DONE] = "done", [RELOAD_FAILED] = "failed",
     };
-    struct reload_view view;
     struct tm utc;
     char at[sizeof "-2147483648-00-00T00:00:00Z"];
-    bridge_look_at_reload(bridge, &view);
-    buffer_printf(text, ",\"reload\":{\"state\":\"%s\",\"pending\":%s", names[view.state],
-                  view.pending ? "true" : "false");
-    if (view.at_s) {
-        (void)strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&(time_t){view.at_s}, &utc));
+    buffer_printf(text, ",\"%s\":{\"state\":\"%s\",\"pending\":%s", name, names[view->state],
+                  view->pending ? "true" : "false");
+    if (view->at_s) {
+        (void)strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&(time_t){view->at_s}, &utc));
         buffer_printf(text, ",\"at\":\"%s\"", at);
     }
-    if (view.error[0]) {
+    if (view->error[0]) {
         buffer_add_string(text, ",\"last_error\":");
-        buffer_add_json_string(text, bytes_of(view.error));
+        buffer_add_json_string(text, bytes_of(view->error));
     }
     buffer_add_string(text, "}");
+}
+
+static void add_reloads(struct buffer *text, struct bridge *bridge)
+{
+    struct reload_view view;
+    bridge_look_at_reload(bridge, &view);
+    add_reload(text, "reload", &view);
+    bridge_look_at_refork(bridge, &view);
+    add_reload(text, "refork", &view);
 }
 
 static void add_pool(struct buffer *text, const struct gateway *gateway, struct pool *pool)
@@ -85,7 +92,7 @@ static void add_pool(struct buffer *text, const struct gateway *gateway, struct 
                   MS(view.queue_wait_us), view.inflight, breaker_state_name(view.breaker),
                   COUNT(view.breaker_opened), view.poisoned, view.poison_after,
                   MS(view.poison_ttl_us));
-    add_reload(text, gateway_bridge_of(gateway, pool));
+    add_reloads(text, gateway_bridge_of(gateway, pool));
     add_counters(text, &view);
     buffer_add_string(text, "}");
 }

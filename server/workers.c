@@ -1,4 +1,5 @@
 /* /workers: each worker, and replacing one. */
+#include "bridge/memory.h"
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
@@ -46,7 +47,8 @@ static struct bytes id_of(struct exchange *exchange)
     return route_param(exchange->route, exchange->path, 0, exchange->arena);
 }
 
-/* Adds the worker of that id; false, and nothing added, when there is none. */
+/* Adds the worker of that id, and its memory as measured now; false, and nothing added, when there
+ * is none. */
 static bool add_worker_named(struct buffer *text, const struct gateway *gateway, struct bytes id)
 {
     for (unsigned i = 0; i < gateway->pool_count; i++) {
@@ -55,6 +57,9 @@ static bool add_worker_named(struct buffer *text, const struct gateway *gateway,
         for (unsigned j = 0; j < count; j++) {
             if (bytes_equal(bytes_of(views[j].id), id)) {
                 add_worker(text, gateway, gateway->pools[i], &views[j]);
+                text->len--; /* the brace */
+                buffer_printf(text, ",\"proportional_bytes\":%llu}",
+                              (unsigned long long)memory_proportional(views[j].pid));
                 return true;
             }
         }

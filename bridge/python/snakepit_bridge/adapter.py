@@ -23,6 +23,13 @@ class BaseAdapter:
     def initialize(self) -> Any:
         """Called once for each object, before its first call. May be async."""
 
+    def after_fork(self) -> Any:
+        """Called once in each worker that is forked from a warm one (``refork_after``), instead of initialize().
+
+        The object is as it was in the warm worker after its last call, caches and models included. What cannot be
+        shared by processes, such as a connection or the state of an event loop, is to be made anew here. May be async.
+        """
+
     def cleanup(self) -> Any:
         """Called when the object is not needed any more: the worker leaves in good order, or its scope ends."""
 

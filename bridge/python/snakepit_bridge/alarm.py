@@ -42,3 +42,7 @@ class Alarm:
     def wait(self) -> None:
         """Sleep until it rings."""
         os.read(self._descriptor, 8)
+
+    def close(self) -> None:
+        """Nobody may wait."""
+        os.close(self._descriptor)

@@ -66,7 +66,7 @@ def current() -> Optional[CallContext]:
     return _source()
 
 
-def set_source(source: Callable[[], Optional[CallContext]]) -> None:
+def set_source(source: Callable[[], Optional[CallContext]] = running.get) -> None:
     """Have current() ask ``source`` from now on: where one call runs at a time, nothing is kept per thread."""
     global _source
     _source = source

@@ -40,6 +40,7 @@ class Desk:
         self._asked = False  # a receive() is under way
         self._welcomed = False
         self._stopping = False
+        self._reforking = False  # workers will be forked from this process once it has stopped
         self._closing = False
         self._closed = False
 
@@ -87,7 +88,8 @@ class Desk:
             self._welcomed = True
         if frame.HasField("stop"):
             self._stopping = True
-            if frame.stop.grace_ms:
+            self._reforking = frame.stop.refork
+            if frame.stop.grace_ms and not self._reforking:  # which must not have another thread
                 _exit_after(frame.stop.grace_ms / 1000)
 
     def _cancel(self, call_id: int) -> None:

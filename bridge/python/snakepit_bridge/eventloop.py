@@ -32,6 +32,13 @@ class EventLoop:
             asyncio.set_event_loop(self._loop)
         return self._loop
 
+    def close(self) -> None:
+        """What is left of its tasks is forgotten."""
+        if self._loop is not None:
+            self._loop.close()
+            asyncio.set_event_loop(None)
+        self._loop = None
+
     @property
     def is_running(self) -> bool:
         return self._task is not None

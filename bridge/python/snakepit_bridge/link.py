@@ -59,6 +59,20 @@ class CythonLink:
         """Send nothing more. CLOSED comes when everything has been written."""
         self._call.operate((self._close_operation(0),), CLOSED)
 
+    def release(self, asked: bool) -> bool:
+        """End the stream and let go of gRPC, whose threads end when nothing else of it is left. False: it cannot.
+
+        ``asked``: a frame has been asked for and has not come. Nothing may be called afterwards.
+        """
+        self._channel.close(1, "the worker becomes a template")  # CANCELLED
+        ended = False
+        while asked or not ended:
+            tag = self._call.next_event().tag
+            asked = asked and tag != RECEIVED
+            ended = ended or tag == ENDED
+        del self._call, self._channel
+        return True
+
     def next(self) -> Event:
         """Wait for what happens next."""
         event = self._call.next_event()
@@ -118,6 +132,9 @@ class PublicLink:
 
     def close(self) -> None:
         self._frames.put(None)
+
+    def release(self, asked: bool) -> bool:
+        return False
 
     def next(self) -> Event:
         return self._events.get()

@@ -29,12 +29,15 @@ class Adapter:
         self._modules = [*modules, *os.environ.get(_ALLOW, "").split(",")]
         self._enders: list[Any] = []  # what is told that a session has ended
         self._health = Health(None)
+        self._place: Any = None  # the started object's, if forks of this process are to find it as it is
 
     def start(self, loop: Any) -> Any:
         """What the worker's hooks are called on: the adapter's object, initialized, or what makes such objects.
 
         The module itself for plain functions. Raises what the object does. ``loop`` is an EventLoop, for async hooks.
         """
+        if self._place is not None:
+            return self._start_again(loop)
         place = scopes.place_for(self.target, loop)
         self._enders, self._health = [place], Health(place.instance)
         for item in self.tools:
@@ -42,7 +45,22 @@ class Adapter:
         self._add_table(place)
         if any(self._modules):
             self._add_snakebridge()
-        return place.instance if type(place) is scopes.Place else place
+        return _hooked(place)
+
+    def keep(self) -> None:
+        """Have start(), in forks of this process, give the object that it made here, as its last call left it.
+
+        Sessions do not outlive their worker: theirs is forgotten.
+        """
+        for ender in self._enders:
+            ender.end_sessions()
+        self._place = self._enders[0]
+
+    def _start_again(self, loop: Any) -> Any:
+        hook = getattr(self._place.instance, "after_fork", None)
+        if callable(hook):
+            loop.call(hook)
+        return _hooked(self._place)
 
     def end_session(self, session_id: str) -> None:
         """That session is over: clean up the object made for it, and let go of its references. For any thread."""
@@ -84,6 +102,10 @@ class Adapter:
                 raise LoadError(f"{self.name} has a tool named {item.name!r}, as SnakeBridge has")
             item.bind(getattr(bridge, item.attribute))
             self.tools.append(item)
+
+
+def _hooked(place: Any) -> Any:
+    return place.instance if type(place) is scopes.Place else place
 
 
 def _find(name: str) -> Any:

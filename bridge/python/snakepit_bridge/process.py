@@ -103,6 +103,50 @@ def reseed() -> None:
         numpy_random.seed()
 
 
+class _EpollEvent(ctypes.Structure):
+    """The kernel's struct epoll_event, which is packed on x86 alone."""
+
+    _pack_ = 1 if os.uname().machine in ("x86_64", "i686") else 8
+    _fields_ = [("events", ctypes.c_uint32), ("data", ctypes.c_uint64)]
+
+
+def renew_pollers() -> None:
+    """Give this fork pollers and wake-ups of its own in place of those that it shares with its siblings.
+
+    gRPC keeps one of each when it is shut down, and uses them again: events would reach any of the forks. The
+    numbers of the descriptors, and what is registered, stay as they are.
+    """
+    links = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            links[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:  # the listing's own
+            pass
+    for descriptor, link in links.items():
+        if link == "anon_inode:[eventfd]":
+            blocking = os.get_blocking(descriptor)
+            _put_in_place(os.eventfd(0, os.EFD_CLOEXEC), descriptor)
+            os.set_blocking(descriptor, blocking)
+    for descriptor, link in links.items():
+        if link == "anon_inode:[eventpoll]":
+            _renew_epoll(descriptor)
+
+
+def _renew_epoll(descriptor: int) -> None:
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        watched = [line.split() for line in file if line.startswith("tfd:")]
+    libc = ctypes.CDLL(None, use_errno=True)
+    _put_in_place(libc.epoll_create1(os.O_CLOEXEC), descriptor)
+    for _, number, _, events, _, data, *_ in watched:
+        event = _EpollEvent(int(events, 16), int(data, 16))
+        libc.epoll_ctl(descriptor, 1, int(number), ctypes.byref(event))  # EPOLL_CTL_ADD
+
+
+def _put_in_place(new: int, old: int) -> None:
+    os.dup2(new, old, inheritable=False)
+    os.close(new)
+
+
 def why_not_forkable() -> str:
     """The threads that a fork would leave behind, or an empty string."""
     tasks = {int(name) for name in os.listdir("/proc/self/task")} - {threading.get_native_id()}

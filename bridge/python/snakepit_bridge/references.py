@@ -89,6 +89,13 @@ class References:
             dropped = [self._kept.pop(key) for key in keys]
         return len(dropped)
 
+    def clear(self) -> None:
+        """Let go of all."""
+        with self._lock:
+            dropped = list(self._kept.values())
+            self._kept.clear()
+        del dropped  # their __del__ may come back here
+
     def _prune(self) -> list[Any]:
         dropped = []
         oldest = self._now() - self._ttl

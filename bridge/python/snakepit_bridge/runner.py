@@ -118,6 +118,11 @@ class Runner:
                 signal.pthread_kill(self._main_thread, _INTERRUPT)
         return running
 
+    def release(self) -> None:
+        """Nothing will be run any more: nobody is to come here any longer."""
+        signal.signal(_INTERRUPT, signal.SIG_DFL)
+        set_source()
+
     def _current_context(self) -> Optional[CallContext]:
         """The running call's: made when its tool first asks, as most never do."""
         invoke = self._invoke

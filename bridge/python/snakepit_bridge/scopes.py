@@ -35,6 +35,9 @@ class Place:
     def end_session(self, session_id: str) -> None:
         """That session is over; the object made for it is cleaned up. For any thread."""
 
+    def end_sessions(self) -> None:
+        """All are over, as far as this process is concerned."""
+
 
 class _Entry:
     """One object in use or kept."""
@@ -125,6 +128,9 @@ class SessionPlace(CallPlace):
 
     def cleanup(self) -> None:
         """The worker leaves."""
+        self.end_sessions()
+
+    def end_sessions(self) -> None:
         with self._lock:
             entries = list(self._entries.values())
             self._entries.clear()

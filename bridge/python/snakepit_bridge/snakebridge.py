@@ -72,6 +72,10 @@ class SnakeBridge(BaseAdapter):
         """That session is over."""
         self._references.release_session(session_id)
 
+    def end_sessions(self) -> None:
+        """All are."""
+        self._references.clear()
+
     # Calls.
 
     def _perform(self, params: dict[str, Any], session_id: str) -> Any:

@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
-from . import __version__, link, process
+from . import __version__, link, process, template
 from . import bridge_pb2 as pb
 from .control import tell_failure
 from .eventloop import EventLoop
@@ -21,9 +21,14 @@ from .worker import Worker
 PROTOCOL_VERSION = 1
 
 
-def run(adapter: Any, order: dict[str, Any], pool: str, page: int, control: Any) -> NoReturn:
-    """Make the adapter's object, dial the gateway and serve. Takes the page's descriptor and the control socket."""
+def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], control: Any) -> NoReturn:
+    """Make the adapter's object, dial the gateway and serve. Takes the descriptors and the control socket.
+
+    ``descriptors`` are the started-call page, what has become standard error already, and, if it may become a template,
+    a control socket for that time.
+    """
     try:
+        page, sockets = descriptors[0], descriptors[2:]
         profile = order.get("profile", "process")
         slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
         started = (StartedPage if profile == "process" else SharedPage)(page)
@@ -33,7 +38,11 @@ def run(adapter: Any, order: dict[str, Any], pool: str, page: int, control: Any)
         control.close()  # from here on the stream says it all
         hello = _hello(adapter.tools, order, pool, slots).SerializeToString()
         stream = link.connect(order["address"], hello)
-        _make_worker(profile, adapter.tools, instance, loop, started, stream, slots).run()
+        worker = _make_worker(profile, adapter.tools, instance, loop, started, stream, slots)
+        del started, stream
+        worker.run()  # returns only to become the template
+        del worker
+        template.serve(adapter, loop, pool, sockets[0])
     except BaseException as error:  # the adapter's constructor or initialize(), mostly
         if not tell_failure(control, "start", error, worker=order["worker"]):
             print(f"snakepit_bridge: worker {order['worker']} cannot start", file=sys.stderr)

@@ -48,12 +48,16 @@ class Worker(Desk):
         self._handover = _thread.allocate_lock()
         self._bell = _thread.allocate_lock()
         self._resting = False
+        self._retired = False  # the second thread is to end
         self._main_thread = 0
 
     # The main thread.
 
     def run(self) -> None:
-        """Serve until the gateway says Stop or the stream ends, then exit the process."""
+        """Serve until the gateway says Stop or the stream ends, then exit the process.
+
+        Returns if workers are to be forked from it, without a stream and a thread that would be in the way.
+        """
         self._main_thread = _thread.get_ident()
         self._bell.acquire()
         self._reading.acquire()
@@ -62,6 +66,8 @@ class Worker(Desk):
             if self._calls:
                 self._work()
             elif self._stopping and not self._outbox and not self._outbox.sending:
+                if self._reforking and self._release():
+                    return
                 self._finish()
             else:
                 self._read_one()
@@ -82,6 +88,18 @@ class Worker(Desk):
                 self._resting = True
             self._bell.acquire()
         self._away_since = 0
+
+    def _release(self) -> bool:
+        """All is answered, and the main thread reads. False: gRPC cannot be let go of."""
+        self._close_if_finished()
+        while not self._closed:
+            self._read_one()
+        if not self._link.release(self._asked):
+            return False
+        self._retired = True
+        self._alarm.set()
+        self._runner.release()
+        return True
 
     def _run_calls(self) -> None:
         calls, outbox, runner = self._calls, self._outbox, self._runner
@@ -153,6 +171,9 @@ class Worker(Desk):
     def _stand_in(self) -> None:
         while True:
             self._alarm.wait()
+            if self._retired:
+                self._alarm.close()
+                return
             self._alarm_set = False
             try:
                 self._help()

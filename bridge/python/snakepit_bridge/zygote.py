@@ -18,12 +18,12 @@ from .control import Control, tell_failure
 class Zygote:
     """Answers the gateway's orders, until it goes or says ``become``."""
 
-    def __init__(self, control: Control, gateway: int) -> None:
-        """``gateway`` is the process that started this one."""
+    def __init__(self, control: Control, gateway: int, adapter: Any = None, pool: str = "") -> None:
+        """``gateway`` is the parent of this process; ``adapter`` is there already if it was a worker."""
         self._control = control
         self._gateway = gateway
-        self._adapter: Any = None
-        self._pool = ""
+        self._adapter = adapter
+        self._pool = pool
         self._frozen = False
 
     def run(self) -> None:
@@ -92,6 +92,7 @@ class Zygote:
             os._exit(0)
         process.wait_for_parent(self._gateway)
         process.reseed()
+        process.renew_pollers()
         self._become(order, descriptors)
 
     def _fork_failed(self, order: dict[str, Any], error: OSError) -> None:
@@ -102,12 +103,11 @@ class Zygote:
 
         gc.enable()
         process.become_leader()
-        page, *errors = descriptors
         process.null_stdin()
-        if errors:
-            process.redirect_errors(errors[0])
+        if len(descriptors) > 1:
+            process.redirect_errors(descriptors[1])
         process.reset_signals()
-        startup.run(self._adapter, order, self._pool, page, self._control)
+        startup.run(self._adapter, order, self._pool, descriptors, self._control)
 
 
 def _require_packages(control: Control) -> None:

@@ -28,7 +28,36 @@ def become_subreaper() -> None:
     ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 
 
-class Zygote:
+class Orders:
+    """The gateway's end of a control socket."""
+
+    socket: socket.socket
+
+    def order(self, order: dict[str, Any], *descriptors: int) -> None:
+        packet = json.dumps(order).encode()
+        if not descriptors:
+            self.socket.send(packet)
+        else:
+            socket.send_fds(self.socket, [packet], list(descriptors))
+
+    def event(self) -> dict[str, Any]:
+        packet = self.socket.recv(1 << 16)
+        assert packet, "the zygote has gone"
+        return json.loads(packet)
+
+
+class Template(Orders):
+    """What a worker becomes when it is told to let workers be forked from it."""
+
+    def __init__(self) -> None:
+        self.socket, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(PATIENCE)
+
+    def take_theirs(self) -> int:
+        return self._theirs.detach()
+
+
+class Zygote(Orders):
     """``python3 -m snakepit_bridge`` and its control socket."""
 
     def __init__(self, package_root: str, extra_path: str = "", **environment: str) -> None:
@@ -51,18 +80,6 @@ class Zygote:
     def load(self, adapter: str, preload: Optional[list[str]] = None) -> dict[str, Any]:
         self.order({"op": "load", "adapter": adapter, "preload": preload or [], "pool": "default"})
         return self.event()
-
-    def order(self, order: dict[str, Any], descriptor: int = -1) -> None:
-        packet = json.dumps(order).encode()
-        if descriptor < 0:
-            self.socket.send(packet)
-        else:
-            socket.send_fds(self.socket, [packet], [descriptor])
-
-    def event(self) -> dict[str, Any]:
-        packet = self.socket.recv(1 << 16)
-        assert packet, "the zygote has gone"
-        return json.loads(packet)
 
     def stop(self) -> None:
         self.socket.close()
@@ -169,8 +186,8 @@ class Stream:
     def ping(self, sequence: int) -> None:
         self.send(self.pb.GatewayFrame(ping=self.pb.Ping(sequence=sequence)))
 
-    def stop(self, grace_ms: int = 5000) -> None:
-        self.send(self.pb.GatewayFrame(stop=self.pb.Stop(grace_ms=grace_ms)))
+    def stop(self, grace_ms: int = 5000, refork: bool = False) -> None:
+        self.send(self.pb.GatewayFrame(stop=self.pb.Stop(grace_ms=grace_ms, refork=refork)))
 
     def call(self, tool: str, arguments: Any = None, **members: Any) -> Any:
         """The Result or Failure of one call."""
@@ -235,9 +252,13 @@ class Gateway:
     def order(self, op: str, worker: str = "default-1", **members: Any) -> dict[str, Any]:
         return {"op": op, "worker": worker, "token": "00ff", "address": self.address, "slots": 1, **members}
 
-    def fork(self, zygote: Zygote, worker: str = "default-1", **members: Any) -> Worker:
+    def fork(self, zygote: Any, worker: str = "default-1", template: Any = None, **members: Any) -> Worker:
+        """``template`` is a Template that the worker may become."""
         page = Page()
-        zygote.order(self.order("fork", worker, **members), page.descriptor)
+        theirs = [os.dup(2), template.take_theirs()] if template else []
+        zygote.order(self.order("fork", worker, **members), page.descriptor, *theirs)
+        for descriptor in theirs:
+            os.close(descriptor)
         event = zygote.event()
         assert event["event"] == "forked", event
         return Worker(event["pid"], self.attached(), page)

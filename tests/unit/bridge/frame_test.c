@@ -87,7 +87,7 @@ START_TEST(many_messages_share_a_frame_in_order)
     for (unsigned i = 1; i <= 100; i++)
         frame_add_invoke(&frame, i, &call, 1000);
     frame_add_cancel(&frame, 7);
-    frame_add_stop(&frame, 2000000);
+    frame_add_stop(&frame, 2000000, true);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->welcome->protocol_version, BRIDGE_PROTOCOL_VERSION);
     ck_assert_uint_eq(message->n_invokes, 100);

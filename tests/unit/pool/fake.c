@@ -59,8 +59,14 @@ static void on_alarm(struct runtime *runtime, uint64_t due_us)
     of(runtime)->alarm_us = due_us;
 }
 
+static void on_refork(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+{
+    of(runtime)->refork_count++;
+    on_stop(runtime, worker, grace_us);
+}
+
 static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_cancel,
-                                       on_stop,  on_flush,  on_alarm};
+                                       on_stop,  on_flush,  on_alarm,  on_refork};
 
 static void on_ready(void *context, const char *id, int pid, uint64_t start_us)
 {

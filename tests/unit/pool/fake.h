@@ -28,6 +28,7 @@ struct fake {
     struct mailbox home;
 
     unsigned invoke_count, credit_count, cancel_count, start_count, stop_count, flush_count;
+    unsigned refork_count; /* of the stops */
     struct fake_invoke invokes[FAKE_LOG];
     struct fake_credit credits[FAKE_LOG];
     uint64_t cancels[FAKE_LOG];

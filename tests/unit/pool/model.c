@@ -127,7 +127,7 @@ static void on_alarm(struct runtime *runtime, uint64_t due_us)
 }
 
 static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_cancel,
-                                       on_stop,  on_flush,  on_alarm};
+                                       on_stop,  on_flush,  on_alarm,  on_stop};
 static const struct observer_ops observer;
 
 /* --- processes --- */
@@ -424,6 +424,7 @@ static struct pool_options random_options(struct model *model)
     options.breaker_threshold = roll(model, 3) * 5;
     options.breaker_open_us = 300000;
     options.worker_max_calls = roll(model, 2) * 40;
+    options.refork_after = roll(model, 2) * 30;
     options.worker_max_age_us = roll(model, 2) * UINT64_C(5000000);
     options.worker_max_resident = 1000;
     options.idle_us = 2000000;

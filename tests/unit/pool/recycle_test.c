@@ -203,6 +203,63 @@ START_TEST(a_worker_that_needs_too_much_memory_is_replaced_at_once)
 }
 END_TEST
 
+static void forked_anew(struct pool_options *options)
+{
+    set_size(options, 2, 2);
+    options->refork_after = 3;
+}
+
+static void run_calls(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct call *call = fake_submit(&fake, fake.tool);
+        fake_answer(&fake, fake.invoke_count - 1, 100);
+        fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    }
+}
+
+START_TEST(a_warm_worker_is_forked_from_once_its_replacement_is_ready)
+{
+    begin(forked_anew);
+    run_calls(2);
+    ck_assert_uint_eq(fake.start_count, 2);
+    run_calls(1);
+    ck_assert_uint_eq(fake.start_count, 3);
+    ck_assert_uint_eq(fake.refork_count, 0);
+    fake_attach(&fake);
+    ck_assert_uint_eq(fake.refork_count, 1);
+    ck_assert_uint_eq(fake.stop_count, 1);
+}
+END_TEST
+
+START_TEST(one_warm_worker_is_enough_until_the_pool_is_cold_again)
+{
+    begin(forked_anew);
+    run_calls(3);
+    fake_attach(&fake);
+    fake_left(&fake, (unsigned)fake.stops[0].number - 1);
+    run_calls(10);
+    ck_assert_uint_eq(fake.start_count, 3);
+    ck_assert_uint_eq(fake.refork_count, 1);
+    pool_is_cold(fake.pool);
+    run_calls(1);
+    ck_assert_uint_eq(fake.start_count, 4);
+    ck_assert_uint_eq(fake.refork_count, 1);
+}
+END_TEST
+
+START_TEST(a_warm_worker_that_dies_too_early_is_followed_by_another)
+{
+    begin(forked_anew);
+    run_calls(3);
+    fake_die(&fake, (unsigned)fake.invokes[0].worker.number - 1, 11, NULL);
+    fake_attach(&fake);
+    run_calls(3);
+    fake_attach(&fake);
+    ck_assert_uint_eq(fake.refork_count, 1);
+}
+END_TEST
+
 START_TEST(a_reload_replaces_all_a_quarter_at_a_time)
 {
     unsigned left = 0;
@@ -268,6 +325,9 @@ int main(void)
     tcase_add_test(tests, a_worker_is_replaced_at_its_age);
     tcase_add_test(tests, jitter_takes_up_to_its_percentage_off);
     tcase_add_test(tests, a_worker_that_needs_too_much_memory_is_replaced_at_once);
+    tcase_add_test(tests, a_warm_worker_is_forked_from_once_its_replacement_is_ready);
+    tcase_add_test(tests, one_warm_worker_is_enough_until_the_pool_is_cold_again);
+    tcase_add_test(tests, a_warm_worker_that_dies_too_early_is_followed_by_another);
     tcase_add_test(tests, a_reload_replaces_all_a_quarter_at_a_time);
     tcase_add_test(tests, a_reload_is_over_when_no_worker_from_before_takes_calls);
     tcase_add_test(tests, a_reload_during_a_reload_replaces_the_newest_too);

@@ -1,0 +1,47 @@
+"""A worker that has stopped to serve, and from which the pool's workers are forked from then on (bridge/BOOT.md).
+
+What its calls have loaded and cached is shared by all workers then, instead of being made by each of them.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from typing import Any, NoReturn
+
+from . import process
+from .control import Control
+from .zygote import Zygote
+
+THREADS_SECONDS = 2.0  # for those of gRPC, and ours, to end
+
+
+def serve(adapter: Any, loop: Any, pool: str, descriptor: int) -> NoReturn:
+    """Be the template until the gateway closes the control socket. Takes ``descriptor``, its other end."""
+    os.dup2(1, 2)  # the gateway reads a worker's standard error only as long as it serves
+    adapter.keep()
+    loop.close()
+    gc.collect()  # the last of gRPC, whose threads end with it
+    gc.disable()  # as in a zygote: collections would touch, and thereby copy, what all share
+    control = Control(descriptor)
+    reason = _wait_to_be_alone()
+    version = ".".join(map(str, sys.version_info[:3]))
+    try:
+        control.send("loaded", python=version, forkable=not reason, reason=reason, import_ms=0)
+        if not reason:
+            Zygote(control, os.getppid(), adapter, pool).run()
+    except OSError:  # the gateway is gone
+        pass
+    os._exit(0)
+
+
+def _wait_to_be_alone() -> str:
+    """The threads that are still there after a while, or an empty string."""
+    give_up = time.monotonic() + THREADS_SECONDS
+    reason = process.why_not_forkable()
+    while reason and time.monotonic() < give_up:
+        time.sleep(0.005)
+        reason = process.why_not_forkable()
+    return reason
