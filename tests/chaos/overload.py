@@ -15,16 +15,19 @@ STEP_RUN_SECONDS = 0.02
 SLACK_MS = 5  # the gateway's clock begins when it has read the request
 
 
-def measure_overload(stage: Stage, gateway: Gateway, tool: str, workers: int, first: int) -> Row:
-    """Capacity by a closed loop that keeps all workers busy, then five times as much by the clock."""
+def measure_overload(stage: Stage, gateway: Gateway, tool: str, workers: int) -> Row:
+    """Capacity by a closed loop that keeps all workers busy, before and after five times as much by the clock."""
     settings = {"args": {"seconds": RUN_SECONDS}, "timeout_ms": TIMEOUT_MS}
-    seconds = stage.seconds(10)
-    quiet = Load(stage, gateway, seconds, tool, connections=4 * workers, first=first, **settings).records()
-    capacity = (len(quiet) - len(failed(quiet))) / seconds
+
+    def capacity_now() -> float:
+        seconds = stage.seconds(10)
+        quiet = Load(stage, gateway, seconds, tool, connections=4 * workers, **settings).records()
+        return (len(quiet) - len(failed(quiet))) / seconds
+
+    before = capacity_now()
     seconds = stage.seconds(30)
-    first += len(quiet) + 1
-    load = Load(stage, gateway, seconds, tool, connections=8000, rate=TIMES * capacity, first=first, **settings)
-    records = load.records()
+    records = Load(stage, gateway, seconds, tool, connections=8000, rate=TIMES * before, **settings).records()
+    capacity = (before + capacity_now()) / 2
     good = (records["status"] == 200) & (records["right"] == 1)
     took = milliseconds(records)
     in_time = records[good & (records["done"] - records["sent"].min() <= seconds * 1e9)]
@@ -55,7 +58,7 @@ def overload(stage: Stage) -> List[Row]:
     for tool, workers in (("hold", WORKERS), ("burn", 2)):
         with Gateway(stage, "--workers", str(workers)) as gateway:
             Load(stage, gateway, 1, tool, args={"seconds": RUN_SECONDS}).records()
-            rows.append(measure_overload(stage, gateway, tool, workers, 100_000))
+            rows.append(measure_overload(stage, gateway, tool, workers))
     return rows
 
 

@@ -11,7 +11,7 @@ from stage import Every, Failure, Gateway, Load, Row, Stage, failed, tally, wait
 POOLS = 10
 BROKEN = 0
 TURNS = 10
-TURN_SECONDS = 3.0
+TURN_SECONDS = 5.0
 
 
 def configuration() -> str:
