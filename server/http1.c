@@ -174,16 +174,6 @@ static void release_memory(struct http1_connection *connection)
     connection->is_resident = false;
 }
 
-/* The same for an answer that pauses, whose next piece may be written anywhere into free room. */
-static void release_room(struct http1_exchange *request)
-{
-    uintptr_t first = ((uintptr_t)request->room.data + PAGE - 1) / PAGE * PAGE;
-    uintptr_t end = ((uintptr_t)request->room.data + request->room.len) / PAGE * PAGE;
-    if (first < end)
-        madvise((void *)first, end - first, MADV_DONTNEED);
-    request->is_resident = false;
-}
-
 static void look_after(struct http1_connection *connection, uint64_t now_us)
 {
     struct http1_exchange *request = connection->exchange;
@@ -193,7 +183,7 @@ static void look_after(struct http1_connection *connection, uint64_t now_us)
     else if (connection->is_resident && !request && quiet > QUIET_US)
         release_memory(connection);
     else if (request && request->phase == HTTP1_PAUSED && request->is_resident)
-        release_room(request);
+        http1_release_room(request);
 }
 
 void http1_sweep(struct http1 *http1, uint64_t now_us)

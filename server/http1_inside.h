@@ -54,13 +54,15 @@ struct http1_exchange {
     bool begun;            /* exchange_begin() was called */
     bool has_body;         /* according to the head */
     bool must_close;       /* the connection cannot be used after this answer */
+    bool is_1_0;           /* of HTTP/1.0 */
     bool expects_continue; /* the client waits for our word before it sends the body */
     size_t received;       /* bytes of the body */
     unsigned status;
     struct MHD_Response *answer; /* waits for the moment when libmicrohttpd takes it; owned */
 
     /* Of an answer with a source. */
-    bool has_moved;    /* something has been read from it */
+    bool has_moved; /* something has been read from it */
+    bool has_paused;
     bool is_resident;  /* pages of `room` may have been touched since they were given back */
     struct bytes room; /* where libmicrohttpd wants the next piece; nothing in there is needed while
                           paused */
@@ -82,6 +84,7 @@ void http1_resume(struct http1_exchange *request);
 
 /* http1_source.c: an answer's source. Returns owned. */
 struct MHD_Response *http1_source_answer(struct http1_exchange *request);
+void http1_release_room(struct http1_exchange *request);
 void http1_source_wake(struct exchange *exchange);
 
 /* http1_answer.c: what a response becomes. */

@@ -234,6 +234,7 @@ static const char *read_head(struct http1_exchange *request, const char *method,
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
     exchange->content_length = head.transfer_encodings > 0 ? -1 : number_of(head.content_length);
     request->has_body = exchange->content_length != 0;
+    request->is_1_0 = strcmp(version, "HTTP/1.0") == 0;
     request->expects_continue = head.expects_continue && request->has_body;
     const char *fault = fault_of(&head, version);
     request->must_close = fault != NULL;

@@ -4,9 +4,11 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/mman.h>
 
 enum {
-    BLOCK = 1024, /* for HTTP/1.0; chunks are put together in the rest of the connection's pool */
+    BLOCK = 16 * 1024, /* of an HTTP/1.0 body */
+    NO_BLOCK = 16,     /* chunks are put together in the rest of the connection's pool */
     PAGE = 4096,
 };
 
@@ -27,6 +29,9 @@ static bool pause_reading(struct http1_exchange *request)
     }
     if (!request->has_moved)
         push_head(request);
+    if (!request->has_paused)
+        http1_release_room(request); /* libmicrohttpd has just zeroed the greater part of it */
+    request->has_paused = true;
     request->phase = HTTP1_PAUSED;
     MHD_suspend_connection(request->connection->mhd);
     return true;
@@ -54,10 +59,21 @@ static ssize_t on_read(void *cls, uint64_t position, char *room, size_t size)
     return (ssize_t)len;
 }
 
+/* While an answer pauses nothing in its room is needed, and the next piece may be written into any
+ * zeroed pages. */
+void http1_release_room(struct http1_exchange *request)
+{
+    uintptr_t first = ((uintptr_t)request->room.data + PAGE - 1) / PAGE * PAGE;
+    uintptr_t end = ((uintptr_t)request->room.data + request->room.len) / PAGE * PAGE;
+    if (first < end)
+        madvise((void *)first, end - first, MADV_DONTNEED);
+    request->is_resident = false;
+}
+
 struct MHD_Response *http1_source_answer(struct http1_exchange *request)
 {
-    request->is_resident = true; /* by an earlier answer on this connection */
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, on_read, request, NULL);
+    size_t block = request->is_1_0 ? BLOCK : NO_BLOCK;
+    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, on_read, request, NULL);
 }
 
 /* Also after a break, of which the next read tells libmicrohttpd. */
