@@ -11,6 +11,7 @@ from .chunk import StreamChunk
 from .context import CallContext
 from .errors import Cancelled, ToolError
 from .session_context import SessionContext
+from .stream import Stream
 from .tools import tool
 from .values import Binary
 
@@ -21,6 +22,7 @@ __all__ = [
     "CallContext",
     "Cancelled",
     "SessionContext",
+    "Stream",
     "StreamChunk",
     "ToolError",
     "configure_logging",

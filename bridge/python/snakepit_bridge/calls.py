@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from . import failure, values
+from .chunk import unpack
 from .errors import Refused
 
-MAX_BODY = 64 << 20  # bytes of one result
+MAX_BODY = 64 << 20  # bytes of one result, or of one value of a stream
+
+
+class Unencodable(Exception):
+    """A value that cannot be sent ends its call: ``error`` says why, ``code`` is the answer's."""
+
+    def __init__(self, error: Exception, code: str) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.code = code
 
 
 def failed(invoke: Any, error: BaseException, run_us: int, cancelled: bool) -> Any:
     """The Failure for what a tool raised, or was made to raise if its call was ``cancelled``."""
+    if isinstance(error, Unencodable):
+        return failure.of_exception(invoke, error.error, run_us, error.code)
     return failure.of_exception(invoke, error, run_us, "cancelled" if cancelled else "")
 
 
@@ -27,15 +39,27 @@ def encode(invoke: Any, value: Any, run_us: int) -> Any:
     except Exception as error:
         return failure.of_exception(invoke, error, run_us, "result_not_encodable")
     if len(body) > MAX_BODY:
-        too_large = ValueError(f"the result has {len(body)} bytes; {MAX_BODY} is the limit")
-        return failure.of_exception(invoke, too_large, run_us, "result_too_large")
+        return failed(invoke, too_large(len(body)), run_us, False)
     return invoke.call_id, body, content_type, run_us
+
+
+def encode_chunk(value: Any) -> bytes:
+    """A value of a stream as JSON text without a line feed. Raises Unencodable."""
+    try:
+        body = values.encode(unpack(value)[0])
+    except Exception as error:
+        raise Unencodable(error, "result_not_encodable") from None
+    if len(body) > MAX_BODY:
+        raise too_large(len(body))
+    return body
+
+
+def too_large(size: int) -> Unencodable:
+    """The error for a result of ``size`` bytes or more."""
+    return Unencodable(ValueError(f"the result has {size} bytes; {MAX_BODY} is the limit"), "result_too_large")
 
 
 def check(invoke: Any, tool: Any) -> None:
     """Raises Refused if there is no such tool, or it cannot be called like this."""
     if tool is None:
         raise Refused("ToolNotFound", f"there is no tool {invoke.tool!r}", 404, "tool_not_found")
-    if tool.streaming:
-        message = f"{invoke.tool} streams its results, which this version cannot do yet"
-        raise Refused("StreamingNotSupported", message, 501, "streaming_not_supported")

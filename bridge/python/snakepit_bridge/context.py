@@ -6,6 +6,11 @@ import time
 from contextvars import ContextVar
 from typing import Any, Callable, Optional
 
+from .log import Log
+from .pause import DONE
+
+_PROGRESS = 1  # Emission.Kind
+
 
 class CallContext:
     """One call, as its tool sees it.
@@ -14,11 +19,15 @@ class CallContext:
     runs, when nobody waits for the answer any more.
     """
 
-    __slots__ = ("_invoke", "cancelled", "deadline")
+    __slots__ = ("_feed", "_invoke", "cancelled", "deadline")
 
-    def __init__(self, invoke: Any, received: float) -> None:
-        """``invoke`` is the bridge's message; ``received`` the monotonic time, in seconds, at which it came."""
+    def __init__(self, invoke: Any, received: float, feed: Any = None) -> None:
+        """``invoke`` is the bridge's message; ``received`` the monotonic time, in seconds, at which it came.
+
+        ``feed`` takes what the call emits, if its tool streams.
+        """
         self._invoke = invoke
+        self._feed = feed if feed is not None and feed.tells else None
         self.cancelled = False
         self.deadline: Optional[float] = received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
 
@@ -49,6 +58,21 @@ class CallContext:
     @property
     def tool_name(self) -> str:
         return self._invoke.tool
+
+    def progress(self, done: Any = None, total: Any = None, message: Any = None) -> Any:
+        """Tell the reader of a stream how far the call is; without a stream nothing happens.
+
+        Pauses and raises as ``stream.send`` does: in async code it returns an awaitable, which may be ignored.
+        """
+        given = {"done": done, "total": total, "message": message}
+        if self._feed is None:
+            return DONE
+        return self._feed.tell(_PROGRESS, {name: value for name, value in given.items() if value is not None})
+
+    @property
+    def log(self) -> Log:
+        """Lines for the reader of a stream: ``log("text")``, ``log.warning("%d of %d", 1, 2)``. Others go to stderr."""
+        return Log(self._feed, self._invoke.request_id)
 
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""

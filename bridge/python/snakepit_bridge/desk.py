@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from . import bridge_pb2 as pb
 from . import failure, link
 from .errors import Refused
+from .feeds import Feeds
 from .outbox import Outbox
 
 MAX_EARLY_CANCELS = 4096
@@ -33,6 +34,7 @@ class Desk:
         self._link = stream
         self._cleanup = leave
         self._outbox = Outbox(stream)
+        self._feeds = Feeds(self._outbox)
 
         self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
@@ -43,6 +45,7 @@ class Desk:
         self._reforking = False  # workers will be forked from this process once it has stopped
         self._closing = False
         self._closed = False
+        self._cleaned_up = False
 
     # What the profiles add.
 
@@ -82,6 +85,8 @@ class Desk:
                 calls[call_id] = invoke, arrived
         for cancel in frame.cancels:
             self._cancel(cancel.call_id)
+        for credit in frame.credits:
+            self._feeds.grant(credit.call_id, credit.bytes)
         if frame.HasField("ping"):
             self._answer_ping(frame.ping.sequence)
         if frame.HasField("welcome"):
@@ -100,6 +105,8 @@ class Desk:
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
                 del self._early[next(iter(self._early))]
+        else:
+            self._feeds.cancel(call_id)
 
     def _answer_cancelled(self, invoke: Any) -> None:
         self._early.pop(invoke.call_id, None)
@@ -126,18 +133,30 @@ class Desk:
             self._link.close()
 
     def _finish(self) -> NoReturn:
-        """Everything is answered: let it be written, and leave."""
+        """Everything is answered: let it be written, and leave.
+
+        A process that exits at once can take its last frames along: gRPC drops what it has received and not yet handed
+        out when it then writes to a broken connection. The gateway ends the stream when it has read everything.
+        """
         self._close_if_finished()
         while not self._closed:
             self._read_one()
-        self._leave(0)
+        self._run_cleanup()
+        _exit_after(LEAVE_SECONDS)
+        while True:  # until _ended() leaves
+            self._read_one()
 
     def _leave(self, status: int) -> NoReturn:
-        try:
-            self._cleanup()
-        except BaseException as error:
-            print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
+        self._run_cleanup()
         leave(status)
+
+    def _run_cleanup(self) -> None:
+        if not self._cleaned_up:
+            self._cleaned_up = True
+            try:
+                self._cleanup()
+            except BaseException as error:
+                print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
 
 
 def _resident() -> int:

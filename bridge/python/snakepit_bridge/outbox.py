@@ -1,14 +1,33 @@
-"""Answers on their way to the gateway: one frame is being written while the next one fills up."""
+"""Answers and emissions on their way to the gateway: one frame is being written while the next one fills up."""
 
 from __future__ import annotations
 
 import _thread
+import time
 from collections import deque
 from typing import Any
 
 from . import bridge_pb2 as pb
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
+EMISSION_COST = 64  # of credit, beside its bytes
+PACE_NS = 150_000  # between the frames of a stream that emits without pause
+BURST_NS = 1_500_000  # of this pace that may be used up at once, after a pause
+_NEVER = float("-inf")
+
+_now = time.perf_counter_ns
+
+
+class Segment:
+    """Values of one call and one kind that leave in one Emission. Complete once it has left its feed."""
+
+    __slots__ = ("bodies", "feed", "kind", "size")
+
+    def __init__(self, feed: Any, kind: int) -> None:
+        self.feed = feed
+        self.kind = kind
+        self.bodies: list[bytes] = []
+        self.size = 0  # in credit
 
 
 class Outbox:
@@ -16,10 +35,11 @@ class Outbox:
 
     def __init__(self, link: Any) -> None:
         self._link = link
-        self._lock = _thread.allocate_lock()  # guards sending, and taking from the queue
-        self._waiting: deque[Any] = deque()  # (call id, body, content type, microseconds), or a Failure, or a State
+        self._lock = _thread.allocate_lock()  # guards sending, taking from the queue, and all that feeds hold
+        self._waiting: deque[Any] = deque()  # (call id, body, content type, microseconds), Failure, Segment or State
         self.put = self._waiting.append
         self.sending = True  # Hello is on its way
+        self._due = 0  # when the next frame of emissions should leave though the last one may still be under way
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -39,6 +59,49 @@ class Outbox:
         self.sending = False
         self.flush()
 
+    def emit(self, feed: Any, kind: int, body: bytes) -> bool:
+        """Take a value of a stream; without credit it is kept until there is some.
+
+        Returns whether the tool should look if it has to pause: it has no credit, or its last frame of values has been
+        under way for a while.
+        """
+        with self._lock:
+            if feed.credit <= 0:
+                feed.keep(kind, body)
+                return True
+            self._append(feed, kind, body)
+        if not self.sending:
+            self.flush()
+        now = _now()
+        if now < self._due:
+            return feed.credit <= 0
+        self._due = max(self._due, now - BURST_NS) + PACE_NS
+        return True
+
+    def grant(self, feed: Any, credit: int) -> None:
+        """Let a stream emit more."""
+        with self._lock:
+            feed.credit += credit
+            while feed.kept and feed.credit > 0:
+                self._append(feed, *feed.take())
+        self.flush()
+
+    def close(self, feed: Any) -> None:
+        """After this a stream emits nothing, whatever its tool's threads still say: its answer is next."""
+        with self._lock:
+            feed.credit = _NEVER
+            feed.kept.clear()
+
+    def _append(self, feed: Any, kind: int, body: bytes) -> None:
+        cost = len(body) + EMISSION_COST
+        feed.credit -= cost
+        segment = feed.segment
+        if segment is None or segment.kind != kind or segment.size > MAX_FRAME_BYTES:
+            segment = feed.segment = Segment(feed, kind)
+            self._waiting.append(segment)
+        segment.bodies.append(body)
+        segment.size += cost
+
     def _next_frame(self) -> bytes:
         frame = pb.WorkerFrame()
         waiting, add, room = self._waiting, frame.results.add, MAX_FRAME_BYTES
@@ -51,9 +114,22 @@ class Outbox:
                 if content_type:
                     result.content_type = content_type
                 room -= len(body)
+            elif type(answer) is Segment:
+                _add_segment(frame.emissions.add(), answer)
+                room -= answer.size
             elif type(answer) is pb.Failure:
                 frame.failures.append(answer)
                 room -= len(answer.traceback) + len(answer.details)
             else:
                 frame.state.CopyFrom(answer)  # a newer State takes the place of an older one
         return frame.SerializeToString()
+
+
+def _add_segment(emission: Any, segment: Segment) -> None:
+    feed = segment.feed
+    if feed.segment is segment:
+        feed.segment = None
+    emission.call_id = feed.call_id
+    emission.kind = segment.kind
+    emission.bodies.extend(segment.bodies)
+    feed.gate.open()

@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 
 from . import docstring, schema, tags
 from .errors import LoadError, Refused
+from .stream import Stream
 
 CONTEXT_NAMES = ("ctx", "context")
 BODY_NAMES = ("body", "data")
@@ -33,7 +34,8 @@ class Parameters:
         self._parameters, self._owner = _own_parameters(name, function, is_method)
         self._hints = schema.hints_of(function)
         self.context = next((n for n in CONTEXT_NAMES if n in self._parameters), "")
-        own = {n: p for n, p in self._parameters.items() if n != self.context}
+        self.stream = "stream" if self._is_stream(self._parameters.get("stream")) else ""
+        own = {n: p for n, p in self._parameters.items() if n not in (self.context, self.stream)}
         self.extra = any(p.kind is p.VAR_KEYWORD for p in own.values())
         named = {n: p for n, p in own.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         self.allowed = frozenset(named)
@@ -51,6 +53,12 @@ class Parameters:
     def as_batch(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What bind() gave for one call, as the call of a batch tool with that call alone."""
         return {**arguments, self.whole: [arguments[self.whole]]} if self.batch else arguments
+
+    def _is_stream(self, parameter: Optional[inspect.Parameter]) -> bool:
+        """Whether it takes the stream: one without a type, or with the right one, and nothing else by default."""
+        if parameter is None or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            return False
+        return self._hints.get("stream", Stream) is Stream and parameter.default in (parameter.empty, None)
 
     def _is_object(self, name: str) -> bool:
         hint = self._hints.get(name)
@@ -118,7 +126,7 @@ class Parameters:
         missing = self.required - given.keys()
         if missing:
             raise _invalid(f"{self.tool} is missing the argument {_names(missing)}")
-        unknown = given.keys() & {self.context, self._owner} if self.extra else given.keys() - self.allowed
+        unknown = given.keys() & {self.context, self.stream, self._owner} if self.extra else given.keys() - self.allowed
         if unknown:
             raise _invalid(f"{self.tool} has no argument {_names(unknown)}")
 

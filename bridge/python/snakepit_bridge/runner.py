@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
+from _thread import get_ident as _get_ident
 from typing import Any, Optional
 
-from . import calls, failure
+from . import calls, failure, generators
 from .context import CallContext, set_source
 from .errors import Cancelled, Refused
+from .stream import Stream
 
 _LATEST = 0.2  # weight of the latest run in a tool's average
 
@@ -20,22 +21,38 @@ _now = time.perf_counter_ns
 
 
 class Runner:
-    """The tools of a worker, bound to its adapter. run() is for the main thread, cancel() for any."""
+    """The tools of a worker, bound to its adapter. run() is for the main thread, cancel() for any.
+
+    To the feeds of its calls it is the ground they stand on: they step out of the tool's code for as long as they emit
+    something, so that no interrupt strikes in the middle of that.
+    """
 
     def __init__(self, tools: list[Any], loop: Any, page: Any) -> None:
         """``loop`` is an EventLoop, ``page`` a StartedPage."""
         self.tools = {item.name: item for item in tools}
         self.done = 0  # calls that were started and have ended
-        self._loop = loop
+        self.loop = loop
         self.page = page
+        self._feeds: Any = None
+        self._feed: Any = None  # of what runs now, if that streams
+        self._read_until: Any = None
         self._invoke: Optional[Any] = None  # what runs now
         self._arrived = 0
         self._context: Optional[CallContext] = None
         self._cancelled: set[int] = set()
         self._entered = 0  # id of the call whose code runs now and may be interrupted
-        self._main_thread = threading.get_ident()
+        self._main_thread = _get_ident()
         signal.signal(_INTERRUPT, self._on_interrupt)
         set_source(self._current_context)
+
+    def attach(self, feeds: Any, read_until: Any) -> None:
+        """Before the first run(). ``read_until(ready)`` lets the main thread read the stream while a call runs."""
+        self._feeds = feeds
+        self._read_until = read_until
+
+    @property
+    def is_running(self) -> bool:
+        return self._invoke is not None
 
     def run(self, invoke: Any, arrived: int) -> Any:
         """Run a call to its end. ``arrived`` is the time.perf_counter_ns() at which it came.
@@ -50,6 +67,8 @@ class Runner:
                 raise Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
             parameters = tool.parameters
             arguments = parameters.bind(invoke.args, invoke.content_type)
+            if tool.streaming:
+                self._open_feed(invoke, parameters, arguments)
             if parameters.context:
                 arguments[parameters.context] = self._current_context()
         except Refused as error:
@@ -63,6 +82,9 @@ class Runner:
                 answer = failure.of_exception(invoke, error, 0, "cancelled")
                 self.page.end(answer)
         self._invoke = self._context = None
+        if self._feed is not None:
+            self._feeds.close(invoke, self._feed)
+            self._feed = None
         if self._cancelled:
             self._cancelled = {call_id for call_id in tuple(self._cancelled) if call_id > invoke.call_id}
         return answer
@@ -73,10 +95,15 @@ class Runner:
         try:
             self._enter(invoke.call_id)
             value = tool.function(**arguments)
-            if tool.is_async:
-                value = self._loop.run(value)
-            took = _now() - begun
-            answer = calls.encode(invoke, value, took // 1000)
+            if self._feed is not None:
+                value = generators.run(value, self._feed, self, invoke.call_id)
+                took = _now() - begun
+                answer = self._feed.answer(invoke, value, took // 1000)
+            else:
+                if tool.is_async:
+                    value = self.loop.run(value)
+                took = _now() - begun
+                answer = calls.encode(invoke, value, took // 1000)
             self._entered = 0
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
             self._entered = 0
@@ -112,8 +139,8 @@ class Runner:
         if running and context is not None:
             context.cancelled = True
         if self._entered == call_id:
-            if self._loop.is_running:
-                self._loop.cancel()
+            if self.loop.is_running:
+                self.loop.cancel()
             else:
                 signal.pthread_kill(self._main_thread, _INTERRUPT)
         return running
@@ -127,7 +154,45 @@ class Runner:
         """The running call's: made when its tool first asks, as most never do."""
         invoke = self._invoke
         if invoke is not None and self._context is None:
-            context = self._context = CallContext(invoke, self._arrived / 1e9)
+            context = self._context = CallContext(invoke, self._arrived / 1e9, self._feed)
             if invoke.call_id in self._cancelled:
                 context.cancelled = True
         return self._context
+
+    # What feeds ask of it.
+
+    def _open_feed(self, invoke: Any, parameters: Any, arguments: dict[str, Any]) -> None:
+        self._feed = self._feeds.open(invoke, self)
+        if parameters.stream:
+            arguments[parameters.stream] = Stream(self._feed)
+
+    def is_here(self) -> bool:
+        """Whether this is the thread that runs tools."""
+        return _get_ident() == self._main_thread
+
+    def step_out(self, _: int) -> int:
+        """From here on nothing interrupts. Returns what step_in() takes; 0 in threads that are not interrupted."""
+        if _get_ident() != self._main_thread:
+            return 0
+        entered, self._entered = self._entered, 0
+        return entered
+
+    def step_in(self, entered: int) -> None:
+        """Back to the tool's code. Raises Cancelled if the call was given up in between."""
+        if entered:
+            self._entered = entered
+            if self._cancelled and entered in self._cancelled:
+                self._entered = 0
+                raise Cancelled("nobody waits for this call any more")
+
+    def block(self, gate: Any, ready: Any) -> None:
+        """Pause this thread until ``ready()``."""
+        if self.is_here():
+            self._read_until(ready)
+        else:
+            gate.block(ready)
+
+    def write(self, ready: Any) -> None:
+        """In the loop: send what waits now. Short, unless the gateway is slow to read."""
+        if self.is_here():
+            self._read_until(ready)

@@ -7,11 +7,13 @@ import ctypes
 import time
 from typing import Any, Optional
 
-from . import calls, failure
+from . import calls, failure, generators
 from .context import CallContext, running
 from .errors import Cancelled, Refused
 from .eventloop import EventLoop
+from .stream import Stream
 
+_get_ident = _thread.get_ident
 _now = time.perf_counter_ns
 
 
@@ -20,15 +22,17 @@ class Strand:
 
     Signals reach the main thread only. What interrupts Python code in another thread is an exception that the
     interpreter raises there before its next step, so it does not end a call into C, a sleep for one. It may come late:
-    ``_lock`` and ``_entered`` see to it that it is aimed at a call that runs, and taken back when that has ended.
+    ``_lock`` and ``_entered`` see to it that it is aimed at a call that runs, and taken back when that has ended. To
+    feeds it is the ground, as Runner is: emitting steps out of the tool's code.
     """
 
-    def __init__(self, tools: dict[str, Any], page: Any, cancelled: set[int]) -> None:
+    def __init__(self, tools: dict[str, Any], page: Any, cancelled: set[int], feeds: Any) -> None:
         """``cancelled`` holds the ids of calls to be given up; cancel() is called after one was added."""
         self._tools = tools
         self._page = page
         self._cancelled = cancelled
-        self._loop = EventLoop()
+        self._feeds = feeds
+        self.loop = EventLoop()
         self._thread = 0
         self._context: Optional[CallContext] = None
         self._lock = _thread.allocate_lock()  # guards the following
@@ -39,19 +43,22 @@ class Strand:
         """Run a call to its end, as Runner.run() does. ``slot`` is where the page shows it."""
         self._thread = _thread.get_ident()
         tool = self._tools.get(invoke.tool)
-        context = self._context = CallContext(invoke, arrived / 1e9)
+        feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
+        context = self._context = CallContext(invoke, arrived / 1e9, feed)
         running.set(context)
         try:
             calls.check(invoke, tool)
             arguments = tool.parameters.bind(invoke.args, invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context
+            if tool.parameters.stream:
+                arguments[tool.parameters.stream] = Stream(feed)
         except Refused as error:
             return failure.of_refusal(invoke, error)
         except Exception as error:
             return calls.unexpected(invoke, error)
         try:
-            return self._run_tool(invoke, tool, arguments, slot)
+            return self._run_tool(invoke, tool, arguments, slot, feed)
         except Cancelled as error:  # it came as the tool was ending
             self._leave()
             answer = failure.of_exception(invoke, error, 0, "cancelled")
@@ -60,16 +67,22 @@ class Strand:
         finally:
             self._context = None
             running.set(None)
+            if feed is not None:
+                self._feeds.close(invoke, feed)
 
-    def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int) -> Any:
+    def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int, feed: Any) -> Any:
         self._page.start(invoke.call_id, slot)
         begun = _now()
         try:
             self._enter(invoke.call_id)
             value = tool.function(**arguments)
-            if tool.is_async:
-                value = self._loop.run(value)
-            answer = calls.encode(invoke, value, (_now() - begun) // 1000)
+            if feed is not None:
+                value = generators.run(value, feed, self, invoke.call_id)
+                answer = feed.answer(invoke, value, (_now() - begun) // 1000)
+            else:
+                if tool.is_async:
+                    value = self.loop.run(value)
+                answer = calls.encode(invoke, value, (_now() - begun) // 1000)
             self._leave()
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
             self._leave()
@@ -92,6 +105,33 @@ class Strand:
                 self._struck = False
                 _raise_in(self._thread, None)
 
+    def is_here(self) -> bool:
+        """Whether this is the thread that runs tools."""
+        return _get_ident() == self._thread
+
+    def step_out(self, call_id: int) -> int:
+        """From here on nothing interrupts. Returns what step_in() takes; 0 in threads that are not interrupted."""
+        if _get_ident() != self._thread or self._entered != call_id:
+            return 0
+        self._leave()
+        return call_id
+
+    def step_in(self, entered: int) -> None:
+        """Back to the tool's code. Raises Cancelled if the call was given up in between."""
+        if entered:
+            with self._lock:
+                self._entered = entered
+            if entered in self._cancelled:
+                self._leave()
+                raise Cancelled("nobody waits for this call any more")
+
+    def block(self, gate: Any, ready: Any) -> None:
+        """Pause this thread until ``ready()``."""
+        gate.block(ready)
+
+    def write(self, ready: Any) -> None:
+        """In the loop: the reading thread writes."""
+
     def cancel(self, call_id: int) -> None:
         """Stop that call if it is the one that runs here: nobody waits for it any more."""
         context = self._context
@@ -100,8 +140,8 @@ class Strand:
         with self._lock:
             if self._entered != call_id or self._struck:
                 return
-            if self._loop.is_running:
-                self._loop.cancel()
+            if self.loop.is_running:
+                self.loop.cancel()
             else:
                 self._struck = True
                 _raise_in(self._thread, Cancelled)

@@ -11,11 +11,12 @@ import time
 from _queue import SimpleQueue
 from typing import Any, NoReturn
 
-from . import calls, failure
+from . import calls, failure, generators
 from .context import CallContext, running
 from .crew import Crew
 from .errors import Cancelled, Refused
 from .strand import Strand
+from .stream import Stream
 
 HELPERS = 8  # threads for synchronous tools, at most
 
@@ -34,9 +35,10 @@ class AsyncWorker(Crew):
         self._free = list(reversed(range(slots)))
         self._entered: dict[int, Any] = {}  # tasks whose tool's code runs, by call id
         self._kept: set[Any] = set()  # all tasks, of which asyncio keeps only weak references
-        helpers = 0 if all(item.is_async for item in tools) else min(HELPERS, slots)
-        self._strands = [Strand(self._tools, page, self._cancelled) for _ in range(helpers)]
+        helpers = 0 if all(item.in_loop for item in tools) else min(HELPERS, slots)
+        self._strands = [Strand(self._tools, page, self._cancelled, self._feeds) for _ in range(helpers)]
         self._synchronous: Any = SimpleQueue()
+        self._main_thread = threading.get_ident()
 
     def run(self) -> None:
         """Serve until the gateway says Stop or the stream ends, then exit the process."""
@@ -82,7 +84,7 @@ class AsyncWorker(Crew):
                 return
             slot = self._free.pop()
             tool = self._tools.get(call[0].tool)
-            if tool is None or tool.is_async or tool.streaming:
+            if tool is None or tool.in_loop:
                 task = self._loop.create_task(self._run(*call, tool, slot))
                 self._kept.add(task)
                 task.add_done_callback(self._kept.discard)
@@ -90,22 +92,28 @@ class AsyncWorker(Crew):
                 self._synchronous.put((call, slot))
 
     async def _run(self, invoke: Any, arrived: int, tool: Any, slot: int) -> None:
-        context = CallContext(invoke, arrived / 1e9)
+        feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
+        context = CallContext(invoke, arrived / 1e9, feed)
         running.set(context)
         try:
             calls.check(invoke, tool)
             arguments = tool.parameters.bind(invoke.args, invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context
+            if tool.parameters.stream:
+                arguments[tool.parameters.stream] = Stream(feed)
         except Refused as error:
-            self._answer(invoke, failure.of_refusal(invoke, error))
+            answer = failure.of_refusal(invoke, error)
         except Exception as error:
-            self._answer(invoke, calls.unexpected(invoke, error))
+            answer = calls.unexpected(invoke, error)
         else:
-            self._answer(invoke, await self._run_tool(invoke, tool, arguments, slot))
+            answer = await self._run_tool(invoke, tool, arguments, slot, feed)
+        if feed is not None:
+            self._feeds.close(invoke, feed)
+        self._answer(invoke, answer)
         self._release(slot)
 
-    async def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int) -> Any:
+    async def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int, feed: Any) -> Any:
         call_id = invoke.call_id
         self._page.start(call_id, slot)
         begun = _now()
@@ -113,14 +121,38 @@ class AsyncWorker(Crew):
         try:
             if call_id in self._cancelled:
                 raise Cancelled("nobody waits for this call any more")
-            value = await tool.function(**arguments)
-            answer = calls.encode(invoke, value, (_now() - begun) // 1000)
+            value = tool.function(**arguments)
+            if feed is not None:
+                value = await generators.run_in_loop(value, feed)
+                answer = feed.answer(invoke, value, (_now() - begun) // 1000)
+            else:
+                answer = calls.encode(invoke, await value, (_now() - begun) // 1000)
         except BaseException as error:  # SystemExit too: a tool ends its call, not the worker
             answer = calls.failed(invoke, error, (_now() - begun) // 1000, call_id in self._cancelled)
         finally:
             del self._entered[call_id]
         self._page.end(answer, slot)
         return answer
+
+    # What feeds ask of it.
+
+    def is_here(self) -> bool:
+        """Whether this is the loop's thread, where feeds never block."""
+        return threading.get_ident() == self._main_thread
+
+    def step_out(self, _: int) -> int:
+        """Tasks are not interrupted but where they await."""
+        return 0
+
+    def step_in(self, entered: int) -> None:
+        """See step_out()."""
+
+    def block(self, gate: Any, ready: Any) -> None:
+        """Pause a thread that a tool has started until ``ready()``."""
+        gate.block(ready)
+
+    def write(self, ready: Any) -> None:
+        """The reading thread writes."""
 
     def _cancel_task(self, call_id: int) -> None:
         task, context = self._entered.get(call_id, (None, None))

@@ -98,8 +98,8 @@ class Tool:
     """One callable of an adapter: how it is announced, how it is called, and how long it usually runs."""
 
     __slots__ = (
-        "_finish", "attribute", "average_ns", "description", "function", "idempotent", "is_async", "mark", "name",
-        "parameters", "schema", "streaming",
+        "_finish", "attribute", "average_ns", "description", "function", "idempotent", "in_loop", "is_async", "mark",
+        "name", "parameters", "schema", "streaming",
     )  # fmt: skip
 
     def __init__(self, attribute: str, function: Callable[..., Any], is_method: bool) -> None:
@@ -120,7 +120,8 @@ class Tool:
         code = inspect.unwrap(function)  # decorators that count or lock return what the function does
         self.is_async = inspect.iscoroutinefunction(code)
         generates = inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code)
-        self.streaming = mark.supports_streaming or generates
+        self.streaming = mark.supports_streaming or generates or bool(self.parameters.stream)
+        self.in_loop = self.is_async or inspect.isasyncgenfunction(code)
         self.average_ns = -1.0  # of its run time, moving; negative before the first run
         self._finish = _finisher(mark)
 
@@ -140,9 +141,11 @@ class Tool:
 
         def stream(**arguments: Any) -> Any:
             items = function(**arguments)
-            return _each_later(items, finish) if hasattr(items, "__aiter__") else map(finish, items)
+            if hasattr(items, "__anext__"):
+                return _each_later(items, finish)
+            return _each(items, finish) if hasattr(items, "__next__") else finish(items)
 
-        chosen: Any = stream if self.streaming else run_later if self.is_async else run
+        chosen: Any = run_later if self.is_async else stream if self.streaming else run
         chosen.__wrapped__ = function
         return chosen
 
@@ -175,6 +178,15 @@ def _as_many(results: Any, count: int) -> list[Any]:
         shown = f"{len(results)} results" if isinstance(results, (list, tuple)) else type(results).__name__
         raise TypeError(f"a batch tool returned {shown} for {count} calls")
     return list(results)
+
+
+def _each(items: Any, finish: Callable[[Any], Any]) -> Any:
+    while True:
+        try:
+            item = next(items)
+        except StopIteration as end:
+            return None if end.value is None else finish(end.value)
+        yield finish(item)
 
 
 async def _each_later(items: Any, finish: Callable[[Any], Any]) -> Any:

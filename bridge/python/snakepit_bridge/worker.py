@@ -40,6 +40,7 @@ class Worker(Desk):
         """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
         super().__init__(stream, leave)
         self._runner = runner
+        runner.attach(self._feeds, self._read_until)
 
         self._alarm = Alarm(AWAY_MS, ROUND_MS)
         self._alarm_set = False
@@ -130,7 +131,7 @@ class Worker(Desk):
 
     def _is_fast(self, invoke: Any) -> bool:
         tool = self._runner.tools.get(invoke.tool)
-        return tool is None or 0 <= tool.average_ns <= FAST_NS
+        return tool is None or (0 <= tool.average_ns <= FAST_NS and not tool.streaming)
 
     def _send_now(self) -> None:
         """Send what is ready though more calls wait, having read what has come in the meantime."""
@@ -147,19 +148,25 @@ class Worker(Desk):
         outbox = self._outbox
         self._runner.page.full = False
         outbox.flush()
+        self._read_until(lambda: not outbox and not outbox.sending)
+
+    def _read_until(self, ready: Any) -> None:
+        """Away from reading: deal with what happens on the stream until ``ready()``, which that brings about."""
         while True:
             with self._handover:
-                if not outbox and not outbox.sending:
+                if ready():
                     return
-                reads = self._reading.acquire(False)
-                self._resting = not reads  # the stand-in stops reading when a frame is written, if not before
-            if reads:
-                break
+                if self._reading.acquire(False):
+                    break
+                self._resting = True
             self._bell.acquire()
-        while outbox or outbox.sending:
+            self._set_alarm()  # the stand-in has handed over, and may have to take over again
+        self._away_since = 0
+        while not ready():
             self._read_one()
         self._away_since = _now()
         self._reading.release()
+        self._set_alarm()
 
     # The stand-in.
 
@@ -200,6 +207,6 @@ class Worker(Desk):
         self._bell.release()
 
     def _leave(self, status: int) -> NoReturn:
-        if _thread.get_ident() != self._main_thread:  # where a tool is running, which goes down with us
+        if self._runner.is_running or _thread.get_ident() != self._main_thread:  # the tool goes down with us
             leave(status)
         super()._leave(status)

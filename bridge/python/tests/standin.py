@@ -186,6 +186,9 @@ class Stream:
     def ping(self, sequence: int) -> None:
         self.send(self.pb.GatewayFrame(ping=self.pb.Ping(sequence=sequence)))
 
+    def credit(self, call_id: int, amount: int) -> None:
+        self.send(self.pb.GatewayFrame(credits=[self.pb.Credit(call_id=call_id, bytes=amount)]))
+
     def stop(self, grace_ms: int = 5000, refork: bool = False) -> None:
         self.send(self.pb.GatewayFrame(stop=self.pb.Stop(grace_ms=grace_ms, refork=refork)))
 
@@ -200,6 +203,23 @@ class Stream:
         result = self.call(tool, arguments, **members)
         assert isinstance(result, self.pb.Result), result
         return json.loads(result.body)
+
+    def begin(self, tool: str, arguments: Any = None, credit: int = 1 << 20, **members: Any) -> int:
+        """Have a stream begin; its call's id."""
+        invocation = self.invocation(tool, arguments, credit=credit, **members)
+        self.invoke(invocation)
+        return invocation.call_id
+
+    def emissions(self, call_id: int) -> list[tuple[int, Any]]:
+        """What a call has emitted so far: kinds and JSON values."""
+        found = [e for frame in list(self.frames) for e in frame.emissions if e.call_id == call_id]
+        return [(emission.kind, json.loads(body)) for emission in found for body in emission.bodies]
+
+    def chunks(self, call_id: int, count: int = 0) -> list[Any]:
+        """The values it has yielded so far, at least ``count``."""
+        if count:
+            self.wait_for(lambda: len(self.chunks(call_id)) >= count or None)
+        return [value for kind, value in self.emissions(call_id) if kind == self.pb.Emission.CHUNK]
 
     def answers(self) -> dict[int, Any]:
         return {a.call_id: a for frame in list(self.frames) for a in (*frame.results, *frame.failures)}

@@ -108,10 +108,10 @@ def test_invalid_arguments_are_not_run(worker):
     assert worker.page.started() == []
 
 
-def test_streaming_tool_is_refused(worker):
-    answer = failure(worker, "counts")
-    assert (answer.code, answer.started) == ("streaming_not_supported", False)
-    assert next(item for item in worker.stream.hello.tools if item.name == "counts").streaming
+def test_streaming_tools_are_announced_as_such(worker):
+    streaming = {item.name for item in worker.stream.hello.tools if item.streaming}
+    assert {"counts", "counts_in_loop", "sends", "sends_in_loop", "hands_over"} <= streaming
+    assert "grows" not in streaming
 
 
 def test_tool_error_chooses_the_answer(worker):

@@ -14,6 +14,12 @@ import time
 from snakepit_bridge import BaseAdapter, Binary, Cancelled, ToolError, tool
 
 
+def leave_mark(path):
+    if path:
+        with open(path, "a") as file:
+            file.write("left\n")
+
+
 class Sample(BaseAdapter):
     def __init__(self):
         self.made_in = os.getpid()
@@ -189,8 +195,138 @@ class Sample(BaseAdapter):
         raise LookupError("later")
 
     @tool
-    def counts(self):
-        yield 1
+    def counts(self, n=1, seconds=0.0, text="", mark=""):
+        """Leave a file named ``mark`` when it ends, however that is."""
+        try:
+            for i in range(n):
+                yield f"{text}{i}" if text else i
+                if seconds:
+                    time.sleep(seconds)
+            return {"counted": n}
+        finally:
+            leave_mark(mark)
+
+    @tool
+    async def counts_in_loop(self, n=1, seconds=0.0, text="", mark=""):
+        try:
+            for i in range(n):
+                yield f"{text}{i}" if text else i
+                if seconds:
+                    await asyncio.sleep(seconds)
+        finally:
+            leave_mark(mark)
+
+    @tool
+    def sends(self, params, stream):
+        try:
+            for i in range(params.get("n", 1)):
+                stream.send(i)
+            return {"sent": params.get("n", 1)}
+        finally:
+            leave_mark(params.get("mark"))
+
+    @tool
+    async def sends_in_loop(self, params, stream):
+        try:
+            for i in range(params.get("n", 1)):
+                await stream.send(i)
+            return {"sent": params.get("n", 1)}
+        finally:
+            leave_mark(params.get("mark"))
+
+    @tool
+    async def sends_without_waiting(self, n, stream):
+        for i in range(n):
+            stream.send(i)
+            self.context.progress(done=i)
+
+    @tool
+    def sends_from_a_thread(self, n, stream):
+        import threading
+
+        thread = threading.Thread(target=lambda: [stream.send(i) for i in range(n)])
+        thread.start()
+        thread.join()
+
+    @tool(supports_streaming=True)
+    def hands_over(self, n=1):
+        return iter(range(n))
+
+    @tool(supports_streaming=True)
+    def streams_nothing(self):
+        return "whole"
+
+    @tool
+    def breaks_off(self, n):
+        yield from range(n)
+        raise LookupError("broken off")
+
+    @tool
+    async def breaks_off_in_loop(self, n):
+        for i in range(n):
+            yield i
+        raise LookupError("broken off")
+
+    @tool
+    def yields_a_surrogate(self, mark):
+        try:
+            yield 1
+            yield "\ud800"
+        finally:
+            leave_mark(mark)
+
+    @tool
+    def yields_odd_values(self):
+        yield b"\x00\x01"
+        yield math.nan
+        yield "two\nlines"
+        yield None
+
+    @tool
+    def reports(self, ctx):
+        ctx.progress(1, 2, "half")
+        yield "a"
+        ctx.log("so far %s", "good")
+        ctx.log.warning("hot")
+        yield "b"
+        ctx.progress(done=2)
+
+    @tool
+    def returns_though_cancelled(self):
+        try:
+            while True:
+                yield 0
+        except Cancelled:
+            return "saved"
+
+    @tool
+    def yields_though_cancelled(self, mark):
+        while True:
+            try:
+                yield 0
+            except Cancelled:
+                yield 1
+            finally:
+                leave_mark(mark)
+                time.sleep(0.01)
+
+    @tool
+    def computes(self, n, seconds):
+        for i in range(n):
+            yield i
+            give_up = time.monotonic() + seconds
+            while time.monotonic() < give_up:
+                pass
+
+    @tool
+    def floods(self, text="x" * 1000):
+        while True:
+            yield text
+
+    @tool
+    async def floods_in_loop(self, text="x" * 1000):
+        while True:
+            yield text
 
     @tool
     def threads(self):
