@@ -1,8 +1,11 @@
-/* /calls: the calls that wait or run, and cancelling one. */
+/* /calls: the calls that wait or run, and those that are done and kept; cancelling one. */
 #include "base/mem.h"
+#include "server/deferral.h"
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
+#include "server/job.h"
+#include "server/outcome.h"
 #include "server/problem.h"
 
 #include <stdlib.h>
@@ -36,6 +39,38 @@ static void add_call(struct buffer *text, const char *pool, const struct call_vi
                   view->attempts, (unsigned long long)view->age_us / 1000);
 }
 
+/* A call that is done: how it ended, if it is asked for by its id. */
+static void add_done(struct buffer *text, const struct call *call, bool whole)
+{
+    buffer_add_string(text, "{\"request_id\":");
+    buffer_add_json_string(text, call->request_id);
+    buffer_add_string(text, ",\"tool\":");
+    buffer_add_json_string(text, call->tool->spec.name);
+    buffer_printf(text, ",\"pool\":\"%s\",\"state\":\"done\",\"end\":\"%s\"",
+                  pool_name(call->tool->pool), outcome_end_name(call->outcome.end));
+    if (whole) {
+        buffer_add_string(text, ",\"outcome\":");
+        (void)outcome_write(call, text);
+    }
+    buffer_add_string(text, "}");
+}
+
+/* Calls that are done and kept. Returns whether there are more. */
+static bool add_kept(struct buffer *text, struct ledger *ledger, bool first)
+{
+    struct job **jobs = mem_array(LISTED_MAX + 1, sizeof *jobs);
+    unsigned count = ledger_look(ledger, jobs, LISTED_MAX + 1);
+    for (unsigned i = 0; i < count; i++) {
+        if (i < LISTED_MAX) {
+            buffer_add_string(text, first && i == 0 ? "" : ",");
+            add_done(text, jobs[i]->call, false);
+        }
+        job_unref(&jobs[i]);
+    }
+    free(jobs);
+    return count > LISTED_MAX;
+}
+
 void calls_list(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -53,6 +88,7 @@ void calls_list(struct exchange *exchange)
         }
     }
     free(views);
+    more |= add_kept(&text, gateway->ledger, first);
     buffer_printf(&text, "],\"more\":%s}", more ? "true" : "false");
     document_respond_json(exchange, 200, &text);
 }
@@ -68,7 +104,8 @@ static void refuse_unknown(struct exchange *exchange)
                     &(struct problem){.status = 404,
                                       .code = "call_not_found",
                                       .category = "pool",
-                                      .detail = "no call with that request id waits or runs"});
+                                      .detail = "no call with that request id waits, runs or is "
+                                                "kept"});
 }
 
 /* Adds the oldest call of that id in the pool; false, and nothing added, when there is none. */
@@ -81,6 +118,17 @@ static bool add_call_named(struct buffer *text, struct pool *pool, struct bytes 
     return true;
 }
 
+/* The same of one that is done and kept. */
+static bool add_job_named(struct buffer *text, struct ledger *ledger, struct bytes id)
+{
+    struct job *job = ledger_find(ledger, id);
+    const struct call *call = job ? job_outcome(job) : NULL;
+    if (call)
+        add_done(text, call, true);
+    job_unref(&job);
+    return call;
+}
+
 void calls_get(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -89,10 +137,31 @@ void calls_get(struct exchange *exchange)
     bool found = false;
     for (unsigned i = 0; i < gateway->pool_count && !found; i++)
         found = add_call_named(&text, gateway->pools[i], id);
-    if (found)
+    if (found || add_job_named(&text, gateway->ledger, id))
         document_respond_json(exchange, 200, &text);
     else
         refuse_unknown(exchange);
+}
+
+/* What the caller would have got that did not wait; 202 while there is nothing yet. */
+void calls_result(struct exchange *exchange)
+{
+    struct job *job = ledger_find(gateway_of(exchange)->ledger, id_of(exchange));
+    if (job)
+        deferral_fetch(exchange, job);
+    else
+        refuse_unknown(exchange);
+}
+
+/* Forgets a call that is done and kept. */
+static bool forget(struct ledger *ledger, struct bytes id)
+{
+    struct job *job = ledger_find(ledger, id);
+    bool done = job && job_outcome(job);
+    if (done)
+        ledger_forget(ledger, job);
+    job_unref(&job);
+    return done;
 }
 
 /* The call has ended for its caller when this is answered; its tool has been told to stop. */
@@ -103,7 +172,7 @@ void calls_cancel(struct exchange *exchange)
     bool found = false;
     for (unsigned i = 0; i < gateway->pool_count && !found; i++)
         found = pool_cancel_request(gateway->pools[i], id);
-    if (found)
+    if (found || forget(gateway->ledger, id))
         exchange_respond(exchange, &(struct response){.status = 204});
     else
         refuse_unknown(exchange);

@@ -32,6 +32,8 @@ void config_init(struct config *config)
         .instance = "default",
         .drain_timeout_us = UINT64_C(25000000),
         .http = http_options_default(),
+        .streams = {.window = 256 << 10, .keep = 64 << 10, .keepalive_us = UINT64_C(15000000)},
+        .calls = {.keep_us = UINT64_C(300000000), .keep_bytes = 64 << 20},
         .arena = arena_new(0),
     };
 }

@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "bridge/bridge.h"
 #include "server/http_options.h"
+#include "server/ledger.h"
+#include "server/stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -82,6 +84,8 @@ struct config {
     bool insecure;             /* listen beyond loopback although nobody is asked who they are */
     uint64_t drain_timeout_us; /* for running calls to finish after SIGTERM */
     struct http_options http;
+    struct stream_options streams;
+    struct ledger_options calls;
     struct pool_config pools[CONFIG_POOLS_MAX];
     unsigned pool_count;
     struct config_mark marks[CONFIG_ROWS_MAX];

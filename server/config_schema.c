@@ -66,6 +66,17 @@ static const struct config_row top[] = {
     {"http.h2_connection_window", CONFIG_SIZE, TOP(http.h2_connection_window),
      .min = 65535, .max = GIB, .help = "that a peer may send ahead on a connection"},
 
+    {"streams.window", CONFIG_SIZE, TOP(streams.window), .min = KIB, .max = GIB,
+     .help = "that a tool may emit before its reader has taken it"},
+    {"streams.keep", CONFIG_SIZE, TOP(streams.keep), .min = 0, .max = GIB,
+     .help = "of the last events of a detached stream, for readers that come back"},
+    {"streams.keepalive", CONFIG_DURATION, TOP(streams.keepalive_us), US(0, DAY),
+     .help = "of silence, after which a comment is sent; 0: none is"},
+    {"calls.keep_for", CONFIG_DURATION, TOP(calls.keep_us), US(0, 365 * DAY),
+     .help = "that outcomes are kept which are fetched later, or again"},
+    {"calls.keep_size", CONFIG_SIZE, TOP(calls.keep_bytes), .min = 0, .max = UINT64_C(1) << 50,
+     .help = "of all that are kept, about; the oldest goes first"},
+
     {"pooling_enabled", CONFIG_REFUSED, .help = "there is always at least one pool"},
     {"pool_config", CONFIG_REFUSED, .help = "write its keys into an entry of pools"},
     {"pool_size", CONFIG_REFUSED, .help = "write workers into an entry of pools"},

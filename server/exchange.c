@@ -271,6 +271,8 @@ void exchange_respond(struct exchange *exchange, struct response *response)
     if (!bytes_equal(exchange->method, BYTES("HEAD")))
         exchange->source = response->source;
     response_header(response, "x-request-id", exchange->request_id);
+    if (exchange->remark.name.len)
+        response_header(response, exchange->remark.name.data, exchange->remark.value);
     exchange->protocol->respond(exchange, response);
 }
 

@@ -1,5 +1,7 @@
 #include "server/gateway.h"
 
+#include "base/clock.h"
+#include "server/deferral.h"
 #include "server/handlers.h"
 
 /* One byte: a body where none is expected is refused rather than read. And what is enough for a
@@ -8,6 +10,8 @@ enum { NO_BODY = 1, DOCUMENT_BODY = 65536 };
 
 const struct route gateway_routes[] = {
     {"POST", "/execute", execute_post, 0, 0},
+    {"POST", "/stream", stream_post, 0, 0},
+    {"GET", "/stream", stream_get, NO_BODY, 0},
     {"GET", "/tools", tools_list, NO_BODY, 0},
     {"GET", "/tools/{name}", tools_get, NO_BODY, 0},
     {"POST", "/tools/{name}", tools_post, 0, 0},
@@ -23,6 +27,8 @@ const struct route gateway_routes[] = {
     {"GET", "/calls", calls_list, NO_BODY, 0},
     {"GET", "/calls/{id}", calls_get, NO_BODY, 0},
     {"DELETE", "/calls/{id}", calls_cancel, NO_BODY, 0},
+    {"GET", "/calls/{id}/events", stream_events, NO_BODY, 0},
+    {"GET", "/calls/{id}/result", calls_result, NO_BODY, 0},
     {"GET", "/livez", probes_live, NO_BODY, 0},
     {"GET", "/readyz", probes_ready, NO_BODY, 0},
     {"GET", "/startupz", probes_startup, NO_BODY, 0},
@@ -49,6 +55,14 @@ struct bridge *gateway_bridge_of(const struct gateway *gateway, const struct poo
     return gateway->bridges[i];
 }
 
+static unsigned index_of(const struct gateway *gateway, const struct reactor *reactor)
+{
+    unsigned i = 0;
+    while (gateway->reactors[i] != reactor)
+        i++;
+    return i;
+}
+
 static void on_turn_end(struct reactor *reactor)
 {
     const struct gateway *gateway = reactor_context(reactor);
@@ -56,4 +70,27 @@ static void on_turn_end(struct reactor *reactor)
         pool_flush(gateway->pools[i]);
 }
 
-const struct reactor_hooks gateway_hooks = {.on_turn_end = on_turn_end};
+struct list *gateway_streams_of(const struct exchange *exchange)
+{
+    struct gateway *gateway = gateway_of(exchange);
+    return &gateway->open_streams[index_of(gateway, exchange->reactor)];
+}
+
+struct list *gateway_deferrals_of(const struct exchange *exchange)
+{
+    struct gateway *gateway = gateway_of(exchange);
+    return &gateway->deferrals[index_of(gateway, exchange->reactor)];
+}
+
+static void on_second(struct reactor *reactor)
+{
+    uint64_t now_us = clock_now_us();
+    struct gateway *gateway = reactor_context(reactor);
+    unsigned index = index_of(gateway, reactor);
+    stream_sweep(&gateway->open_streams[index], now_us);
+    deferral_sweep(&gateway->deferrals[index], now_us);
+    if (reactor == gateway->reactors[0])
+        ledger_sweep(gateway->ledger, now_us);
+}
+
+const struct reactor_hooks gateway_hooks = {.on_turn_end = on_turn_end, .on_second = on_second};

@@ -6,7 +6,9 @@
 #include "bridge/bridge.h"
 #include "pool/pool.h"
 #include "server/exchange.h"
+#include "server/ledger.h"
 #include "server/reactor.h"
+#include "server/stream.h"
 
 #include <stdatomic.h>
 
@@ -18,7 +20,11 @@ struct gateway {
     struct bridge *bridges[GATEWAY_MAX_POOLS]; /* of the pools, in their order */
     unsigned pool_count;
     struct reactor *reactors[GATEWAY_MAX_REACTORS];
+    struct list open_streams[GATEWAY_MAX_REACTORS]; /* each is its reactor's own; so are these: */
+    struct list deferrals[GATEWAY_MAX_REACTORS];    /* exchanges that wait for a job */
     unsigned reactor_count;
+    struct ledger *ledger;
+    struct stream_options streams;
     uint64_t started_us;
     atomic_bool leaving; /* SIGTERM has come */
 };
@@ -27,6 +33,10 @@ static inline struct gateway *gateway_of(const struct exchange *exchange)
 {
     return reactor_context(exchange->reactor);
 }
+
+/* The streams of the exchange's reactor, and the exchanges that wait for a job there. */
+struct list *gateway_streams_of(const struct exchange *exchange);
+struct list *gateway_deferrals_of(const struct exchange *exchange);
 
 /* The pool of that name, or NULL. */
 struct pool *gateway_find_pool(const struct gateway *gateway, struct bytes name);

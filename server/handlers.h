@@ -7,6 +7,11 @@ struct exchange;
 /* execute.c */
 void execute_post(struct exchange *exchange);
 
+/* stream.c */
+void stream_post(struct exchange *exchange);
+void stream_get(struct exchange *exchange);
+void stream_events(struct exchange *exchange);
+
 /* tools.c */
 void tools_list(struct exchange *exchange);
 void tools_get(struct exchange *exchange);
@@ -29,6 +34,7 @@ void workers_recycle(struct exchange *exchange);
 void calls_list(struct exchange *exchange);
 void calls_get(struct exchange *exchange);
 void calls_cancel(struct exchange *exchange);
+void calls_result(struct exchange *exchange);
 
 /* probes.c */
 void probes_live(struct exchange *exchange);

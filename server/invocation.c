@@ -1,7 +1,10 @@
 #include "server/invocation.h"
 
 #include "server/arguments.h"
+#include "server/deferral.h"
+#include "server/envelope.h"
 #include "server/gateway.h"
+#include "server/media.h"
 #include "server/outcome.h"
 #include "server/patience.h"
 #include "server/problem.h"
@@ -195,20 +198,61 @@ static bool apply_headers(struct exchange *exchange, struct invocation_request *
     return true;
 }
 
-void invocation_start(struct exchange *exchange, const struct invocation_request *given,
-                      enum result_shape shape)
+bool invocation_read(struct exchange *exchange, struct invocation_request *out_request)
 {
-    struct invocation_request whole = *given, *request = &whole;
-    struct tool *tool = apply_headers(exchange, request) ? resolve(exchange, request) : NULL;
-    if (!tool || !arguments_fit(exchange, tool, request, shape))
-        return;
+    struct bytes type = exchange_header(exchange, "content-type");
+    struct bytes body = buffer_bytes(&exchange->body);
+    struct member_fault fault;
+    if (type.len && !media_is_json(type)) {
+        problem_respond(exchange,
+                        &(struct problem){
+                            .status = 415,
+                            .code = "unsupported_media_type",
+                            .detail = "the body must be JSON: send content-type application/json"});
+        return false;
+    }
+    if (envelope_read(body, exchange->arena, out_request, &fault))
+        return true;
+    members_refuse(exchange, 400, &fault);
+    return false;
+}
+
+struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
+                             enum result_shape shape)
+{
+    struct invocation_request whole = *request;
+    struct tool *tool = apply_headers(exchange, &whole) ? resolve(exchange, &whole) : NULL;
+    bool fit = tool && arguments_fit(exchange, tool, &whole, shape);
+    return fit ? make_call(exchange, &whole, tool) : NULL;
+}
+
+static void run(struct exchange *exchange, struct call *call, enum result_shape shape)
+{
     struct invocation *invocation = arena_zalloc(exchange->arena, sizeof *invocation);
     invocation->exchange = exchange;
     invocation->shape = shape;
-    invocation->call = make_call(exchange, request, tool);
-    invocation->call->context = invocation;
+    invocation->call = call;
+    call->context = invocation;
     exchange->handler = invocation;
     exchange->on_gone = on_gone;
     exchange->on_end = on_end;
-    pool_submit(tool->pool, invocation->call);
+    pool_submit(call->tool->pool, call);
+}
+
+void invocation_start(struct exchange *exchange, const struct invocation_request *request,
+                      enum result_shape shape)
+{
+    struct deferral_wish wish;
+    const char *wrong = NULL;
+    bool deferred = deferral_read(exchange, &wish, &wrong);
+    if (wrong) {
+        problem_respond(
+            exchange, &(struct problem){.status = 400, .code = "invalid_request", .detail = wrong});
+        return;
+    }
+    struct call *call = invocation_make(exchange, request, shape);
+    if (call && deferred)
+        deferral_start(exchange, call, &wish, shape);
+    else if (call)
+        run(exchange, call, shape);
 }

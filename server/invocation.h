@@ -16,6 +16,7 @@ struct invocation_request {
     struct bytes content_type; /* of args; empty means JSON */
     struct bytes session_id;
     struct bytes correlation_id;
+    struct bytes on_disconnect; /* "cancel" or "detach" */
     uint64_t timeout_us;
     uint64_t queue_timeout_us;
     uint64_t run_timeout_us;
@@ -23,10 +24,20 @@ struct invocation_request {
     struct member_number idempotent; /* 0 or 1; not given: what the tool says of itself */
 };
 
-/* Runs it and answers the exchange, now (a problem) or when the call has ended. Takes over the
- * exchange's body, in which `args` may lie. Of the time limits in the request and in the headers
- * Request-Timeout and Grpc-Timeout the smallest counts; the request's priority goes before that of
- * the header. */
+/* Reads the envelope in the exchange's body. False: it is none, and the exchange has been answered.
+ */
+bool invocation_read(struct exchange *exchange, struct invocation_request *out_request)
+    __attribute__((warn_unused_result));
+
+/* The call that is asked for, not submitted, whose answer goes to the exchange's reactor; the
+ * reference is the caller's. NULL: it cannot be made, and the exchange has been answered. Takes
+ * over the exchange's body, in which `args` may lie. Of the time limits in the request and in the
+ * headers Request-Timeout and Grpc-Timeout the smallest counts; the request's priority goes before
+ * that of the header. */
+struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
+                             enum result_shape shape);
+
+/* Runs it and answers the exchange, now (a problem) or when the call has ended. */
 void invocation_start(struct exchange *exchange, const struct invocation_request *request,
                       enum result_shape shape);
 

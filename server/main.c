@@ -5,6 +5,8 @@
  *   reactor.c      a thread: loop, listener.c (accept, sniff.c), http1*.c, http2*.c
  *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
+ *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
+ *   deferral.c     answers later, or again
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
  *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
  *   ../bridge      Python processes, and the gRPC streams to them
@@ -293,6 +295,10 @@ static void start_reactors(struct program *program)
     struct reactor_hooks hooks = gateway_hooks;
     program->router = router_new(gateway_routes, gateway_route_count);
     hooks.context = gateway;
+    gateway->ledger = ledger_new(&program->config.calls);
+    gateway->streams = program->config.streams;
+    for (unsigned i = 0; i < gateway->reactor_count; i++)
+        list_init(&gateway->open_streams[i]), list_init(&gateway->deferrals[i]);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         gateway->reactors[i] = reactor_new(&program->config.http, program->router, &hooks,
                                            program->listen_fds[i], &program->connections);
@@ -427,6 +433,7 @@ static void stop(struct program *program)
         reactor_free(&gateway->reactors[i]);
     for (unsigned i = 0; i < gateway->pool_count; i++)
         pool_free(&gateway->pools[i]);
+    ledger_free(&gateway->ledger);
     registry_free(&gateway->registry);
     router_free(&program->router);
 }

@@ -1,5 +1,6 @@
 #include "server/media.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { TYPE_MAX = 256 };
@@ -64,6 +65,18 @@ static int quality_of(struct bytes accept, const char *type)
             return quality(range);
     }
     return -1;
+}
+
+bool media_accepts(struct bytes accept, const char *type)
+{
+    char group[TYPE_MAX];
+    const char *slash = strchr(type, '/');
+    int exact = quality_of(accept, type);
+    snprintf(group, sizeof group, "%.*s/*", (int)(slash - type), type);
+    if (exact >= 0)
+        return exact > 0;
+    int by_group = quality_of(accept, group);
+    return by_group >= 0 ? by_group > 0 : quality_of(accept, "*/*") > 0;
 }
 
 bool media_prefers(struct bytes accept, const char *type, const char *other)

@@ -12,6 +12,9 @@ bool media_is_json(struct bytes type);
 /* At most 256 visible ASCII characters and spaces: what may be handed on. */
 bool media_is_plain(struct bytes type);
 
+/* Whether an Accept header allows `type` ("a/b", lower case), by name or by a wildcard. */
+bool media_accepts(struct bytes accept, const char *type);
+
 /* Whether an Accept header prefers `type` ("a/b", lower case) to `other`, by q-values; false when
  * it is absent or says nothing of `type` but through wildcards. */
 bool media_prefers(struct bytes accept, const char *type, const char *other);

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/mem.h"
+#include "server/percent.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -46,27 +47,6 @@ static bool is_placeholder(struct bytes segment)
     return segment.len > 0 && segment.data[0] == '{';
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool encoding_is_good(struct bytes segment)
-{
-    for (size_t i = 0; i < segment.len; i++) {
-        if (segment.data[i] != '%')
-            continue;
-        if (i + 2 >= segment.len || hex_digit(segment.data[i + 1]) < 0 ||
-            hex_digit(segment.data[i + 2]) < 0)
-            return false;
-        i += 2;
-    }
-    return true;
-}
-
 static bool fits(const struct row *row, struct bytes path, unsigned slashes)
 {
     if (row->slashes != slashes || path.len < row->literal ||
@@ -86,7 +66,7 @@ static bool fits(const struct row *row, struct bytes path, unsigned slashes)
 
 static bool captures_are_good(const struct row *row, struct bytes path)
 {
-    return row->literal == row->pattern.len || encoding_is_good(bytes_skip(path, row->literal));
+    return row->literal == row->pattern.len || percent_is_good(bytes_skip(path, row->literal));
 }
 
 static bool serves(const struct row *row, struct bytes method)
@@ -116,23 +96,6 @@ enum route_verdict router_find(const struct router *router, struct bytes method,
     return bytes_equal(method, BYTES("OPTIONS")) ? ROUTE_OPTIONS : ROUTE_UNKNOWN_METHOD;
 }
 
-static struct bytes decoded(struct bytes segment, struct arena *arena)
-{
-    if (segment.len == 0 || !memchr(segment.data, '%', segment.len))
-        return segment;
-    char *text = arena_alloc(arena, segment.len);
-    size_t len = 0;
-    for (size_t i = 0; i < segment.len; i++) {
-        char c = segment.data[i];
-        if (c == '%') {
-            c = (char)(hex_digit(segment.data[i + 1]) * 16 + hex_digit(segment.data[i + 2]));
-            i += 2;
-        }
-        text[len++] = c;
-    }
-    return bytes_from(text, len);
-}
-
 struct bytes route_param(const struct route *route, struct bytes path, unsigned index,
                          struct arena *arena)
 {
@@ -140,7 +103,7 @@ struct bytes route_param(const struct route *route, struct bytes path, unsigned 
     while (pattern.len > 0) {
         struct bytes wanted = next_segment(&pattern), given = next_segment(&path);
         if (is_placeholder(wanted) && index-- == 0)
-            return decoded(given, arena);
+            return percent_decode(given, arena);
     }
     abort();
 }

@@ -1,0 +1,285 @@
+#include "server/job.h"
+
+#include "base/json.h"
+#include "base/mem.h"
+#include "pool/pool.h"
+#include "server/ledger.h"
+#include "server/outcome.h"
+
+#include <stdlib.h>
+
+/* Credit is given back in parts of the window, so that not each value costs a message. */
+enum { CREDIT_PART = 4 };
+
+/* What a job takes beside its bodies and events, about: the call, its arena, itself. Bytes. */
+enum { JOB_OVERHEAD = 8192 };
+
+struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
+{
+    struct job *job = MEM_NEW(struct job);
+    atomic_init(&job->references, 1);
+    job->ledger = ledger;
+    job->call = call;
+    list_init(&job->settled);
+    list_init(&job->watchers);
+    pthread_mutex_init(&job->lock, NULL);
+    event_log_init(&job->events, keep);
+    return job;
+}
+
+struct job *job_ref(struct job *job)
+{
+    atomic_fetch_add_explicit(&job->references, 1, memory_order_relaxed);
+    return job;
+}
+
+void job_unref(struct job **job)
+{
+    struct job *gone = *job;
+    *job = NULL;
+    if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
+        return;
+    event_log_deinit(&gone->events);
+    pthread_mutex_destroy(&gone->lock);
+    call_unref(&gone->call);
+    free(gone);
+}
+
+/* --- telling --- */
+
+static void tell(struct job_watcher *watcher)
+{
+    if (watcher->posted)
+        return;
+    watcher->posted = true;
+    mailbox_post(watcher->home, &watcher->mail);
+}
+
+static void tell_follower(struct job *job)
+{
+    if (!job->follower || !job->hungry)
+        return;
+    job->hungry = false;
+    tell(job->follower);
+}
+
+/* --- what the worker emits --- */
+
+static void add_start(struct job *job)
+{
+    const struct call *call = job->call;
+    struct buffer text = {0};
+    if (job->events.count > 0)
+        return;
+    buffer_add_string(&text, "{\"request_id\":");
+    buffer_add_json_string(&text, call->request_id);
+    buffer_add_string(&text, ",\"tool\":");
+    buffer_add_json_string(&text, call->tool->spec.name);
+    buffer_printf(&text, ",\"pool\":\"%s\"", pool_name(call->tool->pool));
+    if (call->outcome.worker[0])
+        buffer_printf(&text, ",\"worker\":\"%s\"", call->outcome.worker);
+    buffer_add_string(&text, "}");
+    event_log_add(&job->events, EVENT_START, buffer_bytes(&text));
+    buffer_deinit(&text);
+}
+
+static void add_emission(struct job *job, const struct emission *emission)
+{
+    static const enum event_kind kinds[] = {[EMISSION_CHUNK] = EVENT_CHUNK,
+                                            [EMISSION_PROGRESS] = EVENT_PROGRESS,
+                                            [EMISSION_LOG] = EVENT_LOG};
+    for (size_t i = 0; i < emission->count && !job->fault; i++) {
+        if (json_check(emission->bodies[i], JSON_MAX_DEPTH, NULL, NULL))
+            event_log_add(&job->events, kinds[emission->kind], emission->bodies[i]);
+        else
+            job->fault = "the worker has emitted something that is not JSON";
+    }
+}
+
+/* What is to be given now of what the worker is owed: nothing, or all of it. */
+static uint64_t take_owed(struct job *job)
+{
+    uint64_t owed = job->events.owed;
+    if (owed < job->call->window / CREDIT_PART)
+        return 0;
+    job->events.owed = 0;
+    return owed;
+}
+
+static void give(struct job *job, uint64_t credit)
+{
+    if (credit)
+        pool_credit(job->call->tool->pool, job->call, credit);
+}
+
+static void on_emission(struct call *call, const struct emission *emission)
+{
+    struct job *job = call->context;
+    pthread_mutex_lock(&job->lock);
+    add_start(job);
+    add_emission(job, emission);
+    job->was_heard = true;
+    tell_follower(job);
+    uint64_t credit = take_owed(job);
+    bool faulty = job->fault;
+    pthread_mutex_unlock(&job->lock);
+    if (faulty)
+        pool_cancel(call->tool->pool, call);
+    else
+        give(job, credit);
+    if (credit)
+        pool_flush(call->tool->pool);
+}
+
+/* --- the end --- */
+
+/* What the worker has emitted was wrong, and the call was cancelled for it. */
+static void blame_worker(struct job *job)
+{
+    struct call_outcome *outcome = &job->call->outcome;
+    if (!job->fault || outcome->end != CALL_END_CANCELLED)
+        return;
+    outcome->end = CALL_END_FAILURE;
+    outcome->executed = EXECUTED_YES;
+    outcome->failure = (struct call_failure){.type = BYTES("ProtocolError"),
+                                             .message = bytes_of(job->fault),
+                                             .code = BYTES("invalid_result")};
+}
+
+static void add_end(struct job *job)
+{
+    struct buffer text = {0};
+    add_start(job);
+    bool result = outcome_write(job->call, &text);
+    event_log_add(&job->events, result ? EVENT_DONE : EVENT_ERROR, buffer_bytes(&text));
+    buffer_deinit(&text);
+}
+
+static void on_call_ended(struct mail *mail)
+{
+    struct call *call = CONTAINER_OF(mail, struct call, mail);
+    struct job *job = call->context;
+    pthread_mutex_lock(&job->lock);
+    blame_worker(job);
+    if (job->is_stream)
+        add_end(job);
+    job->done = true;
+    LIST_FOREACH (&job->watchers, node, next) {
+        tell(CONTAINER_OF(node, struct job_watcher, place));
+    }
+    pthread_mutex_unlock(&job->lock);
+    ledger_settle(job->ledger, job);
+    call_unref(&call);
+    job_unref(&job);
+}
+
+/* --- for whoever made it --- */
+
+struct job *job_submit(struct job *job)
+{
+    struct call *call = job->call;
+    struct job *other = ledger_add(job->ledger, job);
+    if (other)
+        return other;
+    call->context = job_ref(job);
+    call->mail.open = on_call_ended;
+    call->on_emission = on_emission;
+    pool_submit(call->tool->pool, call);
+    return NULL;
+}
+
+void job_cancel(struct job *job)
+{
+    pool_cancel(job->call->tool->pool, job->call);
+}
+
+const struct call *job_outcome(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    const struct call *call = job->done ? job->call : NULL;
+    pthread_mutex_unlock(&job->lock);
+    return call;
+}
+
+bool job_is_mute(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    bool mute = job->done && !job->was_heard;
+    pthread_mutex_unlock(&job->lock);
+    return mute;
+}
+
+size_t job_size(struct job *job)
+{
+    const struct call *call = job->call;
+    pthread_mutex_lock(&job->lock);
+    size_t size = JOB_OVERHEAD + job->events.bytes + call->payload.capacity +
+                  call->outcome.body.len + call->outcome.failure.traceback.len;
+    pthread_mutex_unlock(&job->lock);
+    return size;
+}
+
+/* --- for watchers --- */
+
+void job_watch(struct job *job, struct job_watcher *watcher)
+{
+    pthread_mutex_lock(&job->lock);
+    list_push_back(&job->watchers, &watcher->place);
+    if (job->done)
+        tell(watcher);
+    pthread_mutex_unlock(&job->lock);
+}
+
+bool job_ignore(struct job *job, struct job_watcher *watcher)
+{
+    pthread_mutex_lock(&job->lock);
+    list_remove(&watcher->place);
+    if (job->follower == watcher) {
+        job->follower = NULL;
+        event_log_unfollow(&job->events);
+    }
+    uint64_t credit = take_owed(job);
+    bool posted = watcher->posted;
+    pthread_mutex_unlock(&job->lock);
+    give(job, credit);
+    return !posted;
+}
+
+void job_heard(struct job *job, struct job_watcher *watcher)
+{
+    pthread_mutex_lock(&job->lock);
+    watcher->posted = false;
+    pthread_mutex_unlock(&job->lock);
+}
+
+void job_follow(struct job *job, struct job_watcher *watcher, uint64_t had)
+{
+    pthread_mutex_lock(&job->lock);
+    struct job_watcher *other = job->follower;
+    job->follower = watcher;
+    job->hungry = true;
+    event_log_follow(&job->events, had);
+    if (other)
+        tell(other);
+    if (event_log_waits(&job->events))
+        tell_follower(job);
+    pthread_mutex_unlock(&job->lock);
+}
+
+size_t job_read(struct job *job, struct job_watcher *watcher, enum event_format format, char *room,
+                size_t size, bool *out_end)
+{
+    size_t len = 0;
+    uint64_t credit = 0;
+    pthread_mutex_lock(&job->lock);
+    *out_end = job->follower != watcher;
+    if (!*out_end) {
+        len = event_log_read(&job->events, format, room, size);
+        credit = take_owed(job);
+        *out_end = job->done && !event_log_waits(&job->events);
+        job->hungry = !event_log_waits(&job->events);
+    }
+    pthread_mutex_unlock(&job->lock);
+    give(job, credit);
+    return len;
+}

@@ -1,0 +1,100 @@
+/* A job: a call that others can look at than the exchange that made it. Streams are jobs, and so
+ * are calls that are answered later, or that an Idempotency-Key names.
+ *
+ * A monitor, as the pool is: one mutex, short sections. What a worker emits goes into the log of
+ * events on the thread that received it, and the reader's reactor is woken only when the reader has
+ * had all there was: a hop through the mailbox for each value would cost more than the lock, and a
+ * reader that comes back may sit on another reactor. Any thread may call everything here. */
+#ifndef SNAKEPIT_SERVER_JOB_H
+#define SNAKEPIT_SERVER_JOB_H
+
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "server/event_log.h"
+
+#include "pool/call.h"
+
+#include <pthread.h>
+
+struct ledger;
+
+/* Somebody on a reactor who wants to hear of a job: its mail is posted when there is something new.
+ */
+struct job_watcher {
+    struct mail mail; /* its `open` is the watcher's own, and calls job_heard() first */
+    struct mailbox *home;
+
+    /* The job's, under its lock. */
+    struct list place;
+    bool posted;
+};
+
+struct job {
+    atomic_uint references;
+    struct ledger *ledger; /* borrows */
+    struct call *call;     /* its reference; the rest of this block is constant after submission */
+    bool is_stream;
+    bool detached;        /* goes on when nobody listens */
+    bool is_kept;         /* its outcome is kept for a while */
+    struct bytes key;     /* Idempotency-Key, in the call's arena, or empty */
+    uint64_t fingerprint; /* of the request, to tell one from another with the same key */
+
+    /* The ledger's, under its lock. */
+    struct job *next_by_id, *next_by_key;
+    struct list settled; /* in the ledger's list of those that are done */
+    size_t kept_bytes;
+    uint64_t expires_us;
+
+    pthread_mutex_t lock; /* guards the following */
+    bool done;            /* the call's outcome is final */
+    bool was_heard;       /* the worker has emitted something */
+    const char *fault;    /* what is wrong with what it has emitted, or NULL; static */
+    struct event_log events;
+    struct job_watcher *follower; /* who reads the events, or NULL */
+    bool hungry;                  /* it has read all there was */
+    struct list watchers;         /* who wait for the end */
+};
+
+/* A job for that call, which has not been submitted: takes the caller's reference to it. `keep`:
+ * bytes of events to hold for readers that come back. Returned with one reference. */
+struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
+    __attribute__((returns_nonnull));
+struct job *job_ref(struct job *job);
+
+/* Drops a reference and clears the pointer; accepts NULL inside. */
+void job_unref(struct job **job);
+
+/* Enters it into the ledger and submits the call; returns NULL. If there is a job with its key
+ * already, nothing happens, and that one is returned with a reference for the caller. */
+struct job *job_submit(struct job *job) __attribute__((warn_unused_result));
+
+/* Gives the call up. */
+void job_cancel(struct job *job);
+
+/* The call, if it is DONE, else NULL. */
+const struct call *job_outcome(struct job *job);
+
+/* Whether it ended before anything was emitted, so that its outcome says it all. */
+bool job_is_mute(struct job *job);
+
+/* The watcher hears of the end, at once if it has come; and no more. job_ignore() returns false
+ * when its mail is under way: the watcher must live until that is opened. */
+void job_watch(struct job *job, struct job_watcher *watcher);
+bool job_ignore(struct job *job, struct job_watcher *watcher) __attribute__((warn_unused_result));
+
+/* The watcher's mail has arrived. */
+void job_heard(struct job *job, struct job_watcher *watcher);
+
+/* The watcher, which watches already, reads the events after number `had`; whoever read them before
+ * hears of it. */
+void job_follow(struct job *job, struct job_watcher *watcher, uint64_t had);
+
+/* Writes text of events to `room`; returns how much. 0 and not `out_end`: the watcher will hear
+ * when there is more. `out_end`: that was all, or another reads now. */
+size_t job_read(struct job *job, struct job_watcher *watcher, enum event_format format, char *room,
+                size_t size, bool *out_end);
+
+/* Bytes that it holds, about. */
+size_t job_size(struct job *job);
+
+#endif

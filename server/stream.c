@@ -1,0 +1,283 @@
+/* POST and GET /stream, GET /calls/{id}/events
+ *
+ * Nothing is answered before the tool has said something or the call has ended, so that a call
+ * which is refused, or fails at once, has the status that /execute would give it. */
+#include "server/stream.h"
+
+#include "base/clock.h"
+#include "server/envelope.h"
+#include "server/gateway.h"
+#include "server/handlers.h"
+#include "server/job.h"
+#include "server/media.h"
+#include "server/problem.h"
+
+#include <stdlib.h>
+
+/* In the exchange's arena; the reactor's. */
+struct stream {
+    struct job_watcher watcher; /* first */
+    struct exchange *exchange;  /* NULL once it has ended */
+    struct arena *arena;        /* keeps this while the watcher's mail is under way */
+    struct job *job;
+    struct list place; /* among the reactor's streams */
+    enum event_format format;
+    bool is_answered;
+    bool comment_due;
+    uint64_t spoke_us; /* when something was last sent, or it began to wait */
+};
+
+/* --- reading --- */
+
+static size_t read_events(struct exchange *exchange, char *room, size_t size, bool *out_end)
+{
+    struct stream *stream = exchange->handler;
+    size_t len = job_read(stream->job, &stream->watcher, stream->format, room, size, out_end);
+    if (len == 0 && !*out_end && stream->comment_due && stream->format == EVENT_SSE) {
+        memcpy(room, ":\n\n", 3);
+        len = 3;
+    }
+    if (len > 0) {
+        stream->comment_due = false;
+        stream->spoke_us = clock_now_us();
+    }
+    return len;
+}
+
+static const struct body_source events_source = {.read = read_events};
+
+static void answer(struct stream *stream)
+{
+    struct response response = {.status = 200, .source = &events_source};
+    response_header(&response, "content-type",
+                    stream->format == EVENT_SSE ? BYTES("text/event-stream")
+                                                : BYTES("application/x-ndjson"));
+    response_header(&response, "cache-control", BYTES("no-store"));
+    response_header(&response, "x-accel-buffering", BYTES("no")); /* nginx must not hold it back */
+    stream->is_answered = true;
+    exchange_respond(stream->exchange, &response);
+}
+
+/* There are events, or the call has ended. */
+static void go_on(struct stream *stream)
+{
+    const struct call *ended = job_is_mute(stream->job) ? job_outcome(stream->job) : NULL;
+    if (stream->is_answered) {
+        exchange_more(stream->exchange);
+    } else if (ended && ended->outcome.end != CALL_END_RESULT) {
+        stream->is_answered = true;
+        outcome_respond(stream->exchange, ended, RESULT_ENVELOPE);
+    } else {
+        answer(stream);
+    }
+}
+
+/* --- coming and going --- */
+
+static void let_go(struct stream *stream)
+{
+    struct arena *arena = stream->arena;
+    job_unref(&stream->job);
+    arena_unref(&arena);
+}
+
+static void on_news(struct mail *mail)
+{
+    struct stream *stream = CONTAINER_OF(mail, struct stream, watcher.mail);
+    job_heard(stream->job, &stream->watcher);
+    if (stream->exchange)
+        go_on(stream);
+    else
+        let_go(stream);
+}
+
+static void on_gone(struct exchange *exchange)
+{
+    struct stream *stream = exchange->handler;
+    if (!stream->job->detached)
+        job_cancel(stream->job);
+}
+
+static void on_end(struct exchange *exchange)
+{
+    struct stream *stream = exchange->handler;
+    list_remove(&stream->place);
+    stream->exchange = NULL;
+    if (job_ignore(stream->job, &stream->watcher))
+        let_go(stream);
+}
+
+/* Takes the reference to the job. */
+static struct stream *open_stream(struct exchange *exchange, struct job *job,
+                                  enum event_format format)
+{
+    struct stream *stream = arena_zalloc(exchange->arena, sizeof *stream);
+    stream->watcher.mail.open = on_news;
+    stream->watcher.home = reactor_inbox(exchange->reactor);
+    list_init(&stream->watcher.place);
+    stream->exchange = exchange;
+    stream->arena = arena_ref(exchange->arena);
+    stream->job = job;
+    stream->format = format;
+    stream->spoke_us = clock_now_us();
+    list_push_back(gateway_streams_of(exchange), &stream->place);
+    exchange->handler = stream;
+    exchange->on_gone = on_gone;
+    exchange->on_end = on_end;
+    return stream;
+}
+
+/* --- what is asked for --- */
+
+static bool wants(struct exchange *exchange, const char *type)
+{
+    return media_accepts(exchange_header(exchange, "accept"), type);
+}
+
+/* Lines for who asks for JSON alone, as `curl --json` does. False: the caller takes neither format,
+ * and has been told. */
+static bool choose_format(struct exchange *exchange, enum event_format *out_format)
+{
+    static const char *const lines[] = {"application/x-ndjson", "application/ndjson",
+                                        "application/jsonl", "application/json"};
+    struct bytes accept = exchange_header(exchange, "accept");
+    *out_format = EVENT_SSE;
+    for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (media_prefers(accept, lines[i], "text/event-stream"))
+            *out_format = EVENT_NDJSON;
+    }
+    if (*out_format == EVENT_NDJSON || accept.len == 0 || wants(exchange, "text/event-stream"))
+        return true;
+    if (wants(exchange, lines[0])) {
+        *out_format = EVENT_NDJSON;
+        return true;
+    }
+    problem_respond(exchange, &(struct problem){.status = 406,
+                                                .code = "not_acceptable",
+                                                .detail = "a stream is text/event-stream or "
+                                                          "application/x-ndjson"});
+    return false;
+}
+
+static bool may_stream(struct exchange *exchange, const struct tool *tool)
+{
+    if (tool->spec.streaming)
+        return true;
+    problem_respond(exchange, &(struct problem){.status = 501,
+                                                .code = "streaming_not_supported",
+                                                .category = "validation",
+                                                .detail = "the tool does not stream: POST /execute "
+                                                          "runs it"});
+    return false;
+}
+
+static void start(struct exchange *exchange, const struct invocation_request *request)
+{
+    struct gateway *gateway = gateway_of(exchange);
+    bool detached = bytes_equal(request->on_disconnect, BYTES("detach"));
+    enum event_format format;
+    struct call *call = choose_format(exchange, &format)
+                            ? invocation_make(exchange, request, RESULT_ENVELOPE)
+                            : NULL;
+    if (!call)
+        return;
+    if (!may_stream(exchange, call->tool)) {
+        call_unref(&call);
+        return;
+    }
+    call->window = gateway->streams.window;
+    struct job *job = job_new(gateway->ledger, call, detached ? gateway->streams.keep : 0);
+    job->is_stream = true;
+    job->detached = job->is_kept = detached;
+    struct stream *stream = open_stream(exchange, job, format);
+    job_watch(job, &stream->watcher);
+    job_follow(job, &stream->watcher, 0);
+    if (job_submit(job))
+        abort(); /* only jobs with a key meet another */
+}
+
+void stream_post(struct exchange *exchange)
+{
+    struct invocation_request request;
+    if (invocation_read(exchange, &request))
+        start(exchange, &request);
+}
+
+/* An EventSource reconnects when a stream has ended, too, and must not run the tool again: 204
+ * tells it to stop (WHATWG HTML, 9.2.3). */
+void stream_get(struct exchange *exchange)
+{
+    struct invocation_request request;
+    struct member_fault fault;
+    if (exchange_header(exchange, "last-event-id").data)
+        exchange_respond(exchange, &(struct response){.status = 204});
+    else if (!envelope_read_query(exchange->query, exchange->arena, &request, &fault))
+        members_refuse(exchange, 400, &fault);
+    else if (bytes_equal(exchange->method, BYTES("HEAD")))
+        problem_respond(exchange, &(struct problem){.status = 405,
+                                                    .code = "method_not_allowed",
+                                                    .detail = "HEAD would have to run the tool",
+                                                    .allow = BYTES("GET, POST, OPTIONS")});
+    else
+        start(exchange, &request);
+}
+
+/* --- coming back --- */
+
+/* False: it is not a number. */
+static bool read_last_id(struct exchange *exchange, uint64_t *out_id)
+{
+    struct bytes text = exchange_header(exchange, "last-event-id");
+    *out_id = 0;
+    if (text.len > 18)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *out_id = *out_id * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    return true;
+}
+
+void stream_events(struct exchange *exchange)
+{
+    struct bytes id = route_param(exchange->route, exchange->path, 0, exchange->arena);
+    struct job *job = ledger_find(gateway_of(exchange)->ledger, id);
+    enum event_format format;
+    uint64_t had = 0;
+    if (!job || !job->is_stream) {
+        problem_respond(exchange, &(struct problem){.status = 404,
+                                                    .code = "call_not_found",
+                                                    .category = "pool",
+                                                    .detail = "no stream with that request id runs "
+                                                              "or is kept"});
+    } else if (!read_last_id(exchange, &had)) {
+        problem_respond(
+            exchange, &(struct problem){.status = 400,
+                                        .code = "invalid_request",
+                                        .detail = "last-event-id must be the number of an event"});
+    } else if (choose_format(exchange, &format)) {
+        struct stream *stream = open_stream(exchange, job_ref(job), format);
+        job_watch(job, &stream->watcher);
+        job_follow(job, &stream->watcher, had);
+        answer(stream);
+    }
+    job_unref(&job);
+}
+
+/* --- silence --- */
+
+void stream_sweep(struct list *streams, uint64_t now_us)
+{
+    LIST_FOREACH (streams, node, next) {
+        struct stream *stream = CONTAINER_OF(node, struct stream, place);
+        uint64_t limit_us = gateway_of(stream->exchange)->streams.keepalive_us;
+        if (limit_us == 0 || now_us - stream->spoke_us < limit_us)
+            continue;
+        stream->comment_due = true;
+        if (stream->is_answered)
+            exchange_more(stream->exchange);
+        else
+            answer(stream);
+    }
+}

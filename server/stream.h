@@ -1,0 +1,20 @@
+/* Streams: an exchange whose answer is the events of a job, as they come. */
+#ifndef SNAKEPIT_SERVER_STREAM_H
+#define SNAKEPIT_SERVER_STREAM_H
+
+#include "base/list.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct stream_options {
+    uint64_t window; /* what a tool may emit before its reader has taken it, bytes */
+    size_t keep;     /* of the events of a detached stream, for readers that come back, bytes */
+    uint64_t keepalive_us; /* of silence, after which a comment is sent */
+};
+
+/* Looks after the streams of one reactor, on its thread; once a second. `streams`: the list of
+ * them. */
+void stream_sweep(struct list *streams, uint64_t now_us);
+
+#endif

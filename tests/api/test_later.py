@@ -1,0 +1,152 @@
+"""Answers that come later or again: Prefer: respond-async, Idempotency-Key, /calls/{id} when it is done."""
+
+import concurrent.futures
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def client(gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as made:
+        yield made
+
+
+def execute(client: httpx.Client, tool: str, headers: Dict[str, str], **args: Any) -> httpx.Response:
+    return client.post("/execute", json={"tool": tool, "args": args}, headers=headers)
+
+
+def wait_until_done(client: httpx.Client, location: str) -> Dict[str, Any]:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        call = client.get(location).json()
+        if call["state"] == "done":
+            return call
+        time.sleep(0.02)
+    raise AssertionError("the call did not end")
+
+
+def test_respond_async_answers_at_once_and_keeps_the_result(client) -> None:
+    begun = time.monotonic()
+    answer = execute(client, "sleep", {"prefer": "respond-async"}, seconds=0.5)
+    assert answer.status_code == 202
+    assert time.monotonic() - begun < 0.4
+    assert answer.headers["preference-applied"] == "respond-async"
+    location = answer.headers["location"]
+    assert location == f"/calls/{answer.headers['x-request-id']}"
+    assert client.get(location).json()["state"] in ("queued", "dispatched", "running")
+    early = client.get(location + "/result")
+    assert early.status_code == 202
+    assert early.headers["location"] == location
+    call = wait_until_done(client, location)
+    assert call["end"] == "result"
+    assert call["outcome"]["result"]["slept_ms"] > 400
+    late = client.get(location + "/result")
+    assert late.status_code == 200
+    assert late.json() == call["outcome"]
+    assert call["request_id"] in [each["request_id"] for each in client.get("/calls").json()["calls"]]
+
+
+def test_respond_async_with_wait_answers_directly_what_is_done_in_time(client) -> None:
+    answer = execute(client, "sleep", {"prefer": "wait=10, respond-async"}, seconds=0.1)
+    assert answer.status_code == 200
+    assert answer.json()["result"]["slept_ms"] > 90
+
+
+def test_respond_async_with_wait_answers_202_after_that_time(client) -> None:
+    begun = time.monotonic()
+    answer = execute(client, "sleep", {"prefer": "respond-async, wait=1"}, seconds=20)
+    assert answer.status_code == 202
+    assert 0.9 < time.monotonic() - begun < 10
+    assert client.delete(answer.headers["location"]).status_code == 204
+    call = wait_until_done(client, answer.headers["location"])
+    assert call["end"] == "cancelled"
+    assert call["outcome"]["code"] == "cancelled"
+
+
+def test_a_kept_call_can_be_forgotten(client) -> None:
+    location = execute(client, "add", {"prefer": "respond-async"}, a=1, b=2).headers["location"]
+    wait_until_done(client, location)
+    assert client.delete(location).status_code == 204
+    assert client.get(location).status_code == 404
+    assert client.delete(location).status_code == 404
+
+
+def test_a_failure_is_kept_as_the_problem_it_is(client) -> None:
+    answer = execute(client, "fail", {"prefer": "respond-async"}, message="on purpose")
+    location = answer.headers["location"]
+    call = wait_until_done(client, location)
+    assert call["end"] == "failure"
+    late = client.get(location + "/result")
+    assert late.status_code == 500
+    assert late.headers["content-type"] == "application/problem+json"
+    assert late.json()["code"] == call["outcome"]["code"] == "python_error"
+
+
+def test_the_same_key_gives_the_same_answer_without_running_again(client) -> None:
+    key = {"idempotency-key": f"again-{time.monotonic_ns()}"}
+    first = execute(client, "sleep", key, seconds=0.05)
+    second = execute(client, "sleep", key, seconds=0.05)
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.json() == first.json()
+
+
+def test_the_same_key_joins_a_running_call(client) -> None:
+    key = {"idempotency-key": f"join-{time.monotonic_ns()}"}
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(execute, client, "sleep", key, seconds=0.3) for _ in range(8)]
+        answers = [call.result() for call in calls]
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 7
+
+
+def test_the_same_key_with_another_request_is_refused(client) -> None:
+    key = {"idempotency-key": f"other-{time.monotonic_ns()}"}
+    assert execute(client, "add", key, a=1, b=2).status_code == 200
+    answer = execute(client, "add", key, a=1, b=3)
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "idempotency_mismatch"
+
+
+def test_a_call_with_a_key_goes_on_when_its_client_leaves(gateway, client) -> None:
+    key = {"idempotency-key": f"left-{time.monotonic_ns()}"}
+    with pytest.raises(httpx.ReadTimeout):
+        client.post("/execute", json={"tool": "sleep", "args": {"seconds": 0.6}}, headers=key, timeout=0.2)
+    answer = execute(client, "sleep", key, seconds=0.6)
+    assert answer.status_code == 200
+    assert answer.headers["idempotency-replayed"] == "true"
+
+
+def test_a_key_that_is_none_is_refused(client) -> None:
+    for key in ("", "x" * 256):
+        answer = execute(client, "add", {"idempotency-key": key}, a=1, b=2)
+        assert answer.status_code == 400
+        assert answer.json()["code"] == "invalid_request"
+
+
+def test_a_key_is_free_again_when_its_call_was_refused(client) -> None:
+    key = {"idempotency-key": f"free-{time.monotonic_ns()}"}
+    assert execute(client, "add", key, nothing=1).status_code == 422
+    answer = execute(client, "add", key, a=1, b=2)
+    assert answer.status_code == 200
+
+
+def test_outcomes_are_kept_for_a_time_and_within_a_size(start_gateway: Callable[..., Any], tmp_path: Path) -> None:
+    config = tmp_path / "snakepit.yaml"
+    config.write_text("calls: {keep_for: 1s, keep_size: 200KiB}\npools: [{workers: 1}]\n")
+    short = start_gateway("--config", str(config))
+    with httpx.Client(base_url=short.url, trust_env=False, timeout=30) as client:
+        first = execute(client, "echo", {"prefer": "respond-async"}, text="x" * 60000).headers["location"]
+        wait_until_done(client, first)
+        second = execute(client, "echo", {"prefer": "respond-async"}, text="y" * 60000).headers["location"]
+        end = time.monotonic() + 10
+        while client.get(first).status_code == 200 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert client.get(first).status_code == 404
+        while client.get(second).status_code == 200 and time.monotonic() < end:
+            time.sleep(0.1)
+        assert client.get(second).status_code == 404
