@@ -17,6 +17,7 @@ struct ledger_options {
     size_t keep_bytes; /* all of them together, about; the oldest goes first */
 };
 
+/* Returns owned; `options` are copied. */
 struct ledger *ledger_new(const struct ledger_options *options) __attribute__((returns_nonnull));
 
 /* Lets go of what it keeps. No job may be running. */

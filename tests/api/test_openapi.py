@@ -203,14 +203,27 @@ def running_call(gateway) -> Iterator[str]:
     thread.join()
 
 
+def kept_call(client: httpx.Client) -> str:
+    """The id of a stream that is done and kept."""
+    body = {"tool": "countdown", "on_disconnect": "detach"}
+    return client.post("/stream", json=body).headers["x-request-id"]
+
+
+# What a path needs in its query to be answered well.
+QUERIES = {("/stream", "get"): {"tool": "countdown", "args": '{"n":2}'}}
+
+
 @pytest.mark.parametrize("path,method", [(p, m) for p, m, _ in operations()])
 def test_every_operation_answers_as_described(
     gateway, client: httpx.Client, path: str, method: str
 ) -> None:
     with contextlib.ExitStack() as stack:
         call = stack.enter_context(running_call(gateway)) if path == "/calls/{id}" else ""
+        if path in ("/calls/{id}/result", "/calls/{id}/events"):
+            call = kept_call(client)
         url = real_path(path, worker=some_worker(client), call=call)
-        answer = client.request(method, url, **minimal_body(path, method))
+        query = QUERIES.get((path, method))
+        answer = client.request(method, url, params=query, **minimal_body(path, method))
     described = DOCUMENT["paths"][path][method]["responses"]
     assert str(answer.status_code) == min(described), answer.text
     check(answer, path, method)
@@ -219,7 +232,8 @@ def test_every_operation_answers_as_described(
 def minimal_body(path: str, method: str) -> Dict[str, Any]:
     if "requestBody" not in DOCUMENT["paths"][path][method]:
         return {}
-    return {"json": {"tool": "echo"} if path == "/execute" else {}}
+    tools = {"/execute": "echo", "/stream": "countdown"}
+    return {"json": {"tool": tools[path]} if path in tools else {}}
 
 
 def test_request_examples_are_answered(client: httpx.Client) -> None:
@@ -236,7 +250,9 @@ def test_header_examples_are_answered(client: httpx.Client) -> None:
     headers = {
         p["name"]: p["example"] for p in parameters if p["in"] == "header" and "example" in p
     }
-    assert set(headers) == {"request-timeout", "grpc-timeout", "priority"}
+    assert set(headers) == {
+        "request-timeout", "grpc-timeout", "priority", "prefer", "idempotency-key"
+    }
     answer = client.post("/execute", json={"tool": "echo"}, headers=headers)
     assert answer.status_code == 200, answer.text
 
@@ -244,7 +260,7 @@ def test_header_examples_are_answered(client: httpx.Client) -> None:
 def test_every_member_of_the_envelope_is_known_and_no_other(client: httpx.Client) -> None:
     values = {"string": "default", "integer": 5, "object": {}, "boolean": True}
     for name, schema in DOCUMENT["components"]["schemas"]["Execute"]["properties"].items():
-        body = {"tool": "echo", name: values[schema["type"]]}
+        body = {"tool": "echo", name: schema.get("enum", [values[schema["type"]]])[0]}
         if name in ("tool", "command"):
             body = {name: "echo"}
         if name.endswith("_ms"):
@@ -254,7 +270,6 @@ def test_every_member_of_the_envelope_is_known_and_no_other(client: httpx.Client
     later = [
         "affinity",
         "affinity_key",
-        "on_disconnect",
         "metadata",
         "stream",
         "x",
@@ -316,6 +331,16 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("post", "/tools/fail", {"json": {}}, 500),
     ("post", "/tools/crash", {"json": {}}, 502),
     ("get", "/tools/nothing", {}, 404),
+    ("post", "/stream", {"json": {"tool": "echo"}}, 501),
+    ("post", "/stream", {"json": {"tool": "countdown"}, "headers": {"accept": "image/png"}}, 406),
+    ("post", "/stream", {"json": {"tool": "countdown", "on_disconnect": "x"}}, 400),
+    ("post", "/stream", {"json": {"tool": "countdown", "args": {"n": "x"}}}, 422),
+    ("post", "/stream", {"content": "x", "headers": {"content-type": "text/plain"}}, 415),
+    ("get", "/stream", {}, 400),
+    ("get", "/stream?tool=nothing", {}, 404),
+    ("get", "/calls/nothing/result", {}, 404),
+    ("get", "/calls/nothing/events", {}, 404),
+    ("post", "/execute", {"json": {"tool": "echo"}, "headers": {"idempotency-key": ""}}, 400),
 ]
 
 

@@ -6,7 +6,7 @@ import builtins
 import os
 import signal
 import time
-from typing import Any, Literal, Union
+from typing import Any, Iterator, Literal, Union
 
 from . import describe
 from .adapter import BaseAdapter
@@ -43,6 +43,19 @@ class Demo(BaseAdapter):
         begun = time.monotonic()
         time.sleep(max(0.0, seconds + ms / 1000))
         return {"slept_ms": round((time.monotonic() - begun) * 1000, 3)}
+
+    @tool
+    def countdown(self, n: int = 3, seconds: float = 0.0) -> Iterator[int]:
+        """Stream the numbers from n down to 1.
+
+        Args:
+            n: Where to begin.
+            seconds: How long to wait before each, in seconds.
+        """
+        for number in range(n, 0, -1):
+            if seconds > 0:
+                time.sleep(seconds)
+            yield number
 
     @tool
     def fail(self, exception: str = "ValueError", message: str = "this tool fails on request") -> None:

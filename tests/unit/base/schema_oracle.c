@@ -1,6 +1,6 @@
 /* Checks values for other programs: reads lines of [schema, [value, …]] and writes one for each:
  * the number of problems with the schema, and for each value 1 (it fits) or 0. With an argument,
- * the faults too. Held against Python's jsonschema by tests/api/test_schema.py. */
+ * the faults too. Held against Python's jsonschema by tests/api/test_arguments.py. */
 #include "base/json.h"
 #include "base/schema.h"
 
