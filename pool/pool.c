@@ -268,7 +268,7 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     struct inflight *entry = worker_find(worker, from->call_id);
     struct call *call = entry ? entry->call : NULL;
     enum call_executed executed = from->failed && !from->started ? EXECUTED_NO : EXECUTED_YES;
-    if (call && (!from->failed || from->started))
+    if (call && !call->window && (!from->failed || from->started))
         schedule_measure(pool, call->tool, from->run_us);
     if (call && now_us >= call->deadline_us) { /* its timer fires soon, but it is too late now */
         call->outcome.run_us = from->run_us;

@@ -244,9 +244,11 @@ void schedule_reconsider(struct pool *pool, struct worker *worker)
     list_insert_before(place, &worker->free_place);
 }
 
-static uint64_t cost(const struct tool *tool)
+/* A stream lasts as long as its reader wants. */
+static uint64_t cost(const struct call *call)
 {
-    return tool->run_ewma_us ? tool->run_ewma_us + OVERHEAD_US : UNMEASURED_US;
+    uint64_t run_us = call->window ? 0 : call->tool->run_ewma_us;
+    return run_us ? run_us + OVERHEAD_US : UNMEASURED_US;
 }
 
 static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
@@ -303,7 +305,7 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
     memcpy(call->outcome.worker, worker->id, sizeof worker->id);
     stream_begin(pool, call, now_us);
     schedule_due(pool, call);
-    call->inflight = worker_take(worker, call, cost(call->tool), now_us);
+    call->inflight = worker_take(worker, call, cost(call), now_us);
     schedule_reconsider(pool, worker);
     note_wait(pool, waited_us);
 

@@ -179,6 +179,16 @@ START_TEST(an_idempotent_stream_that_was_not_heard_is_run_again)
 }
 END_TEST
 
+START_TEST(the_time_of_a_stream_says_nothing_of_its_tool)
+{
+    struct call *call = begin(1000);
+    fake_answer(&fake, 0, 5);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    ck_assert_uint_eq(fake.slow->run_ewma_us, 0);
+    ck_assert_uint_eq(fake.slow->run_median_us, 0);
+}
+END_TEST
+
 START_TEST(more_emissions_than_one_set_of_effects_holds_are_all_dealt_with)
 {
     enum { MANY = 3 * EFFECTS_MAX };
@@ -210,6 +220,7 @@ int main(void)
     tcase_add_test(tests, streams_have_their_own_default_limit);
     tcase_add_test(tests, a_stream_that_was_heard_is_not_run_again);
     tcase_add_test(tests, an_idempotent_stream_that_was_not_heard_is_run_again);
+    tcase_add_test(tests, the_time_of_a_stream_says_nothing_of_its_tool);
     tcase_add_test(tests, more_emissions_than_one_set_of_effects_holds_are_all_dealt_with);
     return run_case(tests, "stream");
 }
