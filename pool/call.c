@@ -1,5 +1,7 @@
 #include "pool/call.h"
 
+#include "pool/session.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,6 +45,7 @@ void call_unref(struct call **call)
     if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
         return;
     arena_unref(&gone->outcome.memory);
+    session_unref(&gone->session);
     buffer_deinit(&gone->payload);
     struct arena *arena = gone->arena; /* holds the call itself */
     arena_unref(&arena);

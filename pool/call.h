@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct session;
 struct tool;
 
 enum call_state {
@@ -126,7 +127,8 @@ struct call {
     struct bytes args;
     struct buffer payload;     /* owns what args points into, if that is not the arena */
     struct bytes content_type; /* of args; empty means application/json */
-    struct bytes session_id;
+    struct session *session;   /* the call's reference; NULL: none */
+    struct bytes session_id;   /* of it */
     struct bytes request_id;
     struct bytes correlation_id;
     struct bytes traceparent;

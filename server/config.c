@@ -34,6 +34,7 @@ void config_init(struct config *config)
         .http = http_options_default(),
         .streams = {.window = 256 << 10, .keep = 64 << 10, .keepalive_us = UINT64_C(15000000)},
         .calls = {.keep_us = UINT64_C(300000000), .keep_bytes = 64 << 20},
+        .sessions = session_defaults(),
         .arena = arena_new(0),
     };
 }

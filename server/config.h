@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "bridge/bridge.h"
+#include "pool/session.h"
 #include "server/http_options.h"
 #include "server/ledger.h"
 #include "server/stream.h"
@@ -86,6 +87,7 @@ struct config {
     struct http_options http;
     struct stream_options streams;
     struct ledger_options calls;
+    struct session_options sessions;
     struct pool_config pools[CONFIG_POOLS_MAX];
     unsigned pool_count;
     struct config_mark marks[CONFIG_ROWS_MAX];

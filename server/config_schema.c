@@ -76,6 +76,13 @@ static const struct config_row top[] = {
      .help = "that outcomes are kept which are fetched later, or again"},
     {"calls.keep_size", CONFIG_SIZE, TOP(calls.keep_bytes), .min = 0, .max = UINT64_C(1) << 50,
      .help = "of all that are kept, about; the oldest goes first"},
+    {"sessions.limit", CONFIG_NUMBER, TOP(sessions.limit), .min = 1, .max = 1000000,
+     .help = "sessions at once; one more is 429"},
+    {"sessions.ttl", CONFIG_DURATION, TOP(sessions.ttl_us), US(MILLISECOND, 365 * DAY),
+     .help = "after which one that nobody uses ends, for those that bring none"},
+    {"sessions.memory_limit", CONFIG_SIZE, TOP(sessions.memory_limit), .min = 0, .max = UINT64_C(1) << 40,
+     .help = "for what all sessions keep; more is 429"},
+    {"max_sessions", CONFIG_SAME, .help = "sessions.limit"},
 
     {"pooling_enabled", CONFIG_REFUSED, .help = "there is always at least one pool"},
     {"pool_config", CONFIG_REFUSED, .help = "write its keys into an entry of pools"},

@@ -6,12 +6,17 @@
 
 /* One byte: a body where none is expected is refused rather than read. And what is enough for a
  * small document of settings. */
-enum { NO_BODY = 1, DOCUMENT_BODY = 65536 };
+enum { NO_BODY = 1, DOCUMENT_BODY = 65536, SESSION_BODY = SESSION_METADATA_MAX + 4096 };
 
 const struct route gateway_routes[] = {
     {"POST", "/execute", execute_post, 0, 0},
     {"POST", "/stream", stream_post, 0, 0},
     {"GET", "/stream", stream_get, NO_BODY, 0},
+    {"POST", "/sessions", sessions_post, SESSION_BODY, 0},
+    {"GET", "/sessions", sessions_list, NO_BODY, 0},
+    {"GET", "/sessions/{id}", sessions_get, NO_BODY, 0},
+    {"PATCH", "/sessions/{id}", sessions_patch, SESSION_BODY, 0},
+    {"DELETE", "/sessions/{id}", sessions_delete, NO_BODY, 0},
     {"GET", "/tools", tools_list, NO_BODY, 0},
     {"GET", "/tools/{name}", tools_get, NO_BODY, 0},
     {"POST", "/tools/{name}", tools_post, 0, 0},
@@ -91,6 +96,7 @@ static void on_second(struct reactor *reactor)
     deferral_sweep(&gateway->deferrals[index], now_us);
     if (reactor == gateway->reactors[0])
         ledger_sweep(gateway->ledger, now_us);
+    session_sweep(gateway->sessions);
 }
 
 const struct reactor_hooks gateway_hooks = {.on_turn_end = on_turn_end, .on_second = on_second};

@@ -5,6 +5,7 @@
 
 #include "bridge/bridge.h"
 #include "pool/pool.h"
+#include "pool/session.h"
 #include "server/exchange.h"
 #include "server/ledger.h"
 #include "server/reactor.h"
@@ -16,6 +17,7 @@ enum { GATEWAY_MAX_REACTORS = 64, GATEWAY_MAX_POOLS = 16 };
 
 struct gateway {
     struct registry *registry;
+    struct session_store *sessions;
     struct pool *pools[GATEWAY_MAX_POOLS];
     struct bridge *bridges[GATEWAY_MAX_POOLS]; /* of the pools, in their order */
     unsigned pool_count;
@@ -48,7 +50,8 @@ struct bridge *gateway_bridge_of(const struct gateway *gateway, const struct poo
 extern const struct route gateway_routes[];
 extern const size_t gateway_route_count;
 
-/* The hooks of the reactors: answers of the pool arrive, and frames leave at the end of a turn. */
+/* The hooks of the reactors: answers of the pool arrive, frames leave at the end of a turn, and
+ * sessions expire. */
 extern const struct reactor_hooks gateway_hooks;
 
 #endif

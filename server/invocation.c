@@ -5,6 +5,7 @@
 #include "server/envelope.h"
 #include "server/gateway.h"
 #include "server/media.h"
+#include "server/membership.h"
 #include "server/outcome.h"
 #include "server/patience.h"
 #include "server/problem.h"
@@ -55,8 +56,19 @@ static void on_mail(struct mail *mail)
     call_unref(&call);
 }
 
+/* Takes the session's reference. */
+static void join_session(struct call *call, struct session *session)
+{
+    if (!session)
+        return;
+    call->session = session;
+    call->session_id = session->id;
+    atomic_fetch_add_explicit(&session->calls, 1, memory_order_relaxed);
+}
+
+/* Takes the session's reference. */
 static struct call *make_call(struct exchange *exchange, const struct invocation_request *request,
-                              struct tool *tool)
+                              struct tool *tool, struct session *session)
 {
     struct call *call = call_new(exchange->arena);
     call->tool = tool;
@@ -64,7 +76,7 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     call->payload = exchange->body;
     exchange->body = (struct buffer){0};
     call->content_type = request->content_type;
-    call->session_id = request->session_id;
+    join_session(call, session);
     call->correlation_id = request->correlation_id.len
                                ? request->correlation_id
                                : plain_header(exchange, "x-correlation-id", CORRELATION_MAX);
@@ -221,9 +233,16 @@ struct call *invocation_make(struct exchange *exchange, const struct invocation_
                              enum result_shape shape)
 {
     struct invocation_request whole = *request;
-    struct tool *tool = apply_headers(exchange, &whole) ? resolve(exchange, &whole) : NULL;
-    bool fit = tool && arguments_fit(exchange, tool, &whole, shape);
-    return fit ? make_call(exchange, &whole, tool) : NULL;
+    struct session *session;
+    if (!apply_headers(exchange, &whole) || !membership_join(exchange, whole.session_id, &session))
+        return NULL;
+    if (session && whole.pool.len == 0)
+        whole.pool = bytes_of(session->pool);
+    struct tool *tool = resolve(exchange, &whole);
+    if (tool && arguments_fit(exchange, tool, &whole, shape))
+        return make_call(exchange, &whole, tool, session);
+    session_unref(&session);
+    return NULL;
 }
 
 static void run(struct exchange *exchange, struct call *call, enum result_shape shape)

@@ -7,6 +7,7 @@
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
  *   deferral.c     answers later, or again
+ *   sessions.c     sessions; membership.c finds the one of a call
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
  *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
  *   ../bridge      Python processes, and the gRPC streams to them
@@ -279,6 +280,7 @@ static void start_workers(struct program *program)
 {
     program->supervisor = supervisor_start(program->warden);
     program->gateway.registry = registry_new();
+    program->gateway.sessions = session_store_new(&program->config.sessions);
     for (unsigned i = 0; i < program->config.pool_count; i++)
         make_plant(program, i);
     for (unsigned i = 0; i < program->gateway.pool_count; i++) {
@@ -434,6 +436,7 @@ static void stop(struct program *program)
     for (unsigned i = 0; i < gateway->pool_count; i++)
         pool_free(&gateway->pools[i]);
     ledger_free(&gateway->ledger);
+    session_store_free(&gateway->sessions);
     registry_free(&gateway->registry);
     router_free(&program->router);
 }

@@ -1,6 +1,7 @@
 #include "server/members.h"
 
 #include "base/json.h"
+#include "pool/session.h"
 #include "server/exchange.h"
 #include "server/problem.h"
 
@@ -92,6 +93,19 @@ static const char *read_flag(struct json_value value, struct member_number *out_
     return NULL;
 }
 
+static const char *read_affinity(struct json_value value, struct arena *arena,
+                                 unsigned *out_affinity)
+{
+    struct bytes name = value.type == JSON_TYPE_STRING ? json_text(value.raw, arena) : BYTES("");
+    for (unsigned i = AFFINITY_HINT; i < AFFINITIES; i++) {
+        if (bytes_equal(name, bytes_of(affinity_name((enum affinity)i)))) {
+            *out_affinity = i;
+            return NULL;
+        }
+    }
+    return "must be \"hint\", \"strict_queue\" or \"strict_fail_fast\"";
+}
+
 static const char *read_object(struct json_value value, struct bytes *out_object)
 {
     if (value.type != JSON_TYPE_OBJECT)
@@ -115,6 +129,8 @@ static const char *read_member(const struct member *member, struct json_value va
         return read_number(value, member->max, arena, place, out_of_range);
     case MEMBER_FLAG:
         return read_flag(value, place);
+    case MEMBER_AFFINITY:
+        return read_affinity(value, arena, place);
     }
     abort();
 }

@@ -288,6 +288,32 @@ static void add_pool_times(struct metrics_writer *writer, const struct pools *po
                           &pools->views[i].run_seconds);
 }
 
+static void add_number(struct metrics_writer *writer, const char *name, enum metrics_type type,
+                       const char *help, double value)
+{
+    metrics_family(writer, name, type, help);
+    metrics_sample(writer, NULL, value);
+}
+
+static void add_sessions(struct metrics_writer *writer, const struct gateway *gateway)
+{
+    struct session_counts counts;
+    session_count(gateway->sessions, &counts);
+    add_number(writer, "snakepit_sessions", METRICS_GAUGE, "Sessions there are.", counts.current);
+    add_number(writer, "snakepit_session_limit", METRICS_GAUGE, "Sessions there may be.",
+               counts.limit);
+    add_number(writer, "snakepit_session_memory_bytes", METRICS_GAUGE, "What sessions keep.",
+               (double)counts.memory);
+    add_number(writer, "snakepit_sessions_created", METRICS_COUNTER, "Sessions begun.",
+               (double)counts.created);
+    add_number(writer, "snakepit_sessions_deleted", METRICS_COUNTER, "Sessions ended by request.",
+               (double)counts.deleted);
+    add_number(writer, "snakepit_sessions_expired", METRICS_COUNTER,
+               "Sessions ended since nobody used them.", (double)counts.expired);
+    add_number(writer, "snakepit_sessions_refused", METRICS_COUNTER,
+               "Sessions that could not begin, or grow, for the limits.", (double)counts.refused);
+}
+
 void scrape_get(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -311,6 +337,7 @@ void scrape_get(struct exchange *exchange)
     add_breakers(&writer, &pools);
     add_pool_numbers(&writer, &pools);
     add_pool_times(&writer, &pools);
+    add_sessions(&writer, gateway);
     metrics_end(&writer);
     document_respond(exchange,
                      open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -62,7 +62,7 @@ static void every_member_of_the_envelope_is_accepted_body(void)
 {
     struct answer answer;
     execute(&answer, " {\"tool\" : \"echo\", \"args\":{\"x\":null}, \"pool\":\"default\",\r\n\t"
-                     "\"session_id\":\"s-1\", \"correlation_id\":\"c-1\", \"timeout_ms\":30000,"
+                     "\"session_id\":\"one\", \"correlation_id\":\"c-1\", \"timeout_ms\":30000,"
                      "\"queue_timeout_ms\":5000} ");
     ck_assert(json_is_null(json_object_get(expect_result(&answer), "x")));
     answer_deinit(&answer);

@@ -1,0 +1,270 @@
+/* /sessions: what calls have in common. */
+#include "base/mem.h"
+#include "server/document.h"
+#include "server/gateway.h"
+#include "server/handlers.h"
+#include "server/media.h"
+#include "server/members.h"
+#include "server/membership.h"
+#include "server/percent.h"
+#include "server/problem.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { LISTED = 100, LISTED_MAX = 1000, DIGITS_MAX = 4 };
+
+#define MS(us) ((unsigned long long)(us) / 1000)
+
+/* --- showing --- */
+
+static void add_session(struct buffer *text, const struct session_view *view)
+{
+    struct tm utc;
+    char at[sizeof "-2147483648-00-00T00:00:00Z"];
+    const char *affinity = affinity_name(view->affinity);
+    (void)strftime(at, sizeof at, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&(time_t){view->created_s}, &utc));
+    buffer_printf(text, "{\"id\":\"%s\",\"created_at\":\"%s\",\"ttl_ms\":%llu,\"idle_ms\":%llu",
+                  view->id, at, MS(view->ttl_us), MS(view->idle_us));
+    buffer_printf(text, ",\"calls\":%llu", (unsigned long long)view->calls);
+    if (affinity)
+        buffer_printf(text, ",\"affinity\":\"%s\"", affinity);
+    if (view->pool[0])
+        buffer_printf(text, ",\"pool\":\"%s\"", view->pool);
+}
+
+static void respond_session(struct exchange *exchange, unsigned status, struct session *session)
+{
+    struct session_view view;
+    struct buffer text = {0};
+    struct response response = {.status = status};
+    session_look(session, &view);
+    add_session(&text, &view);
+    buffer_add_string(&text, ",\"metadata\":");
+    buffer_add(&text, view.metadata.len ? view.metadata : BYTES("{}"));
+    buffer_add_string(&text, "}");
+    free((void *)(uintptr_t)view.metadata.data);
+    response_header(&response, "content-type", BYTES("application/json"));
+    if (status == 201)
+        response_header(&response, "location",
+                        bytes_of(arena_printf(exchange->arena, "/sessions/%s", view.id)));
+    response_part(&response, arena_copy(exchange->arena, buffer_bytes(&text)));
+    buffer_deinit(&text);
+    exchange_respond(exchange, &response);
+}
+
+/* --- what is wished for --- */
+
+struct session_request {
+    struct bytes id;
+    struct bytes pool;
+    uint64_t ttl_us;
+    struct bytes metadata;
+    unsigned affinity; /* enum affinity */
+};
+
+#define ROW(name_, kind_)                                                                          \
+    {                                                                                              \
+        .name = {#name_, sizeof #name_ - 1}, .kind = (kind_),                                      \
+        .offset = offsetof(struct session_request, name_)                                          \
+    }
+
+static const struct member rows[] = {
+    {.name = {"ttl_ms", 6},
+     .kind = MEMBER_MILLISECONDS,
+     .offset = offsetof(struct session_request, ttl_us)},
+    ROW(metadata, MEMBER_OBJECT),
+    ROW(affinity, MEMBER_AFFINITY),
+    ROW(id, MEMBER_TEXT),
+    ROW(pool, MEMBER_TEXT),
+};
+enum { ROWS = sizeof rows / sizeof rows[0], CHANGEABLE_ROWS = 3 };
+
+static bool refuse_member(struct exchange *exchange, const char *name, const char *why)
+{
+    struct member_fault fault;
+    members_fault(&fault, exchange->arena, bytes_of(name),
+                  arena_printf(exchange->arena, "\"%s\" %s", name, why));
+    members_refuse(exchange, 400, &fault);
+    return false;
+}
+
+/* False: the body is wrong, and the exchange has been answered. No body: nothing is wished for. */
+static bool read_request(struct exchange *exchange, size_t row_count,
+                         struct session_request *out_request)
+{
+    uint32_t seen;
+    struct member_fault fault;
+    struct bytes type = exchange_header(exchange, "content-type");
+    struct bytes body = buffer_bytes(&exchange->body);
+    if (type.len && !media_is_json(type)) {
+        problem_respond(exchange,
+                        &(struct problem){
+                            .status = 415,
+                            .code = "unsupported_media_type",
+                            .detail = "the body must be JSON: send content-type application/json"});
+        return false;
+    }
+    if (body.len &&
+        !members_read(body, rows, row_count, exchange->arena, out_request, &seen, &fault)) {
+        members_refuse(exchange, 400, &fault);
+        return false;
+    }
+    if (out_request->metadata.len > SESSION_METADATA_MAX)
+        return refuse_member(exchange, "metadata", "must have at most 65536 bytes");
+    return true;
+}
+
+static bool check_new(struct exchange *exchange, const struct session_request *request)
+{
+    const char *why = request->id.len ? membership_fault(request->id) : NULL;
+    if (why)
+        return refuse_member(exchange, "id", why);
+    if (request->pool.len && !gateway_find_pool(gateway_of(exchange), request->pool)) {
+        problem_respond(exchange, &(struct problem){.status = 404,
+                                                    .code = "pool_not_found",
+                                                    .category = "pool",
+                                                    .detail = "there is no pool of that name"});
+        return false;
+    }
+    return true;
+}
+
+static struct session_wish wish_of(const struct session_request *request)
+{
+    return (struct session_wish){.id = request->id,
+                                 .pool = request->pool,
+                                 .ttl_us = request->ttl_us,
+                                 .metadata = request->metadata,
+                                 .affinity = (enum affinity)request->affinity};
+}
+
+void sessions_post(struct exchange *exchange)
+{
+    struct session_request request = {0};
+    struct session *session = NULL;
+    if (!read_request(exchange, ROWS, &request) || !check_new(exchange, &request))
+        return;
+    struct session_wish wish = wish_of(&request);
+    enum session_verdict verdict = session_open(gateway_of(exchange)->sessions, &wish, &session);
+    if (session)
+        respond_session(exchange, verdict == SESSION_MADE ? 201 : 200, session);
+    else
+        membership_refuse_full(exchange, verdict);
+    session_unref(&session);
+}
+
+/* --- one of them --- */
+
+static struct bytes id_of(struct exchange *exchange)
+{
+    return route_param(exchange->route, exchange->path, 0, exchange->arena);
+}
+
+/* The session that the path names, with a reference; or NULL, and the exchange has been answered.
+ */
+static struct session *resolve(struct exchange *exchange)
+{
+    struct bytes id = id_of(exchange);
+    struct session *session = session_find(gateway_of(exchange)->sessions, id);
+    if (!session)
+        membership_refuse_unknown(exchange, id);
+    return session;
+}
+
+void sessions_get(struct exchange *exchange)
+{
+    struct session *session = resolve(exchange);
+    if (session)
+        respond_session(exchange, 200, session);
+    session_unref(&session);
+}
+
+void sessions_patch(struct exchange *exchange)
+{
+    struct session_request request = {0};
+    struct session *session = resolve(exchange);
+    if (session && read_request(exchange, CHANGEABLE_ROWS, &request)) {
+        struct session_wish wish = wish_of(&request);
+        if (session_change(session, &wish))
+            respond_session(exchange, 200, session);
+        else
+            membership_refuse_full(exchange, SESSION_MEMORY);
+    }
+    session_unref(&session);
+}
+
+void sessions_delete(struct exchange *exchange)
+{
+    struct bytes id = id_of(exchange);
+    if (session_delete(gateway_of(exchange)->sessions, id))
+        exchange_respond(exchange, &(struct response){.status = 204});
+    else
+        membership_refuse_unknown(exchange, id);
+}
+
+/* --- all of them --- */
+
+/* 1 to LISTED_MAX, or 0 when it is anything else. */
+static unsigned read_limit(struct bytes text)
+{
+    unsigned number = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.len > DIGITS_MAX || text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+        number = number * 10 + (unsigned)(text.data[i] - '0');
+    }
+    return number <= LISTED_MAX ? number : 0;
+}
+
+/* False: the query is wrong. */
+static bool read_page(struct exchange *exchange, unsigned *out_limit, struct bytes *out_after)
+{
+    struct bytes rest = exchange->query, name, value;
+    *out_limit = LISTED;
+    *out_after = (struct bytes){0};
+    while (percent_next(&rest, exchange->arena, &name, &value)) {
+        if (bytes_equal(name, BYTES("limit")) && read_limit(value))
+            *out_limit = read_limit(value);
+        else if (bytes_equal(name, BYTES("after")) && value.len)
+            *out_after = value;
+        else
+            return false;
+    }
+    return rest.len == 0;
+}
+
+static void refuse_page(struct exchange *exchange)
+{
+    problem_respond(
+        exchange, &(struct problem){
+                      .status = 400,
+                      .code = "invalid_request",
+                      .detail = "the query may have limit, 1 to 1000, and after, a session's id"});
+}
+
+void sessions_list(struct exchange *exchange)
+{
+    unsigned limit, count;
+    struct bytes after;
+    struct buffer text = {0};
+    if (!read_page(exchange, &limit, &after)) {
+        refuse_page(exchange);
+        return;
+    }
+    struct session_view *views = mem_array(limit + 1, sizeof *views);
+    bool good = session_list(gateway_of(exchange)->sessions, after, views, limit + 1, &count);
+    buffer_add_string(&text, "{\"sessions\":[");
+    for (unsigned i = 0; good && i < count && i < limit; i++) {
+        buffer_add_string(&text, i ? "," : "");
+        add_session(&text, &views[i]);
+        buffer_add_string(&text, "}");
+    }
+    free(views);
+    buffer_printf(&text, "],\"more\":%s}", count > limit ? "true" : "false");
+    if (good)
+        document_respond_json(exchange, 200, &text);
+    else
+        membership_refuse_unknown(exchange, after);
+    buffer_deinit(&text);
+}
