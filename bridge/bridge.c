@@ -271,6 +271,12 @@ static void on_ended(void *context, struct link *link)
     send_unlinked(bridge, worker, NULL);
 }
 
+static void on_wish(void *context, struct link *link)
+{
+    struct bridge *bridge = context;
+    pool_worker_wishes(bridge->pool, link_worker(link));
+}
+
 static void on_pong(void *context, struct link *link, uint64_t sequence)
 {
     struct bridge *bridge = context;
@@ -304,6 +310,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
                                             .emissions = on_emissions,
                                             .answers = on_answers,
                                             .pong = on_pong,
+                                            .wish = on_wish,
                                             .ended = on_ended,
                                             .context = bridge};
     for (unsigned i = 0; i < POOL_MAX_SEATS; i++)

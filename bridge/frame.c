@@ -174,6 +174,13 @@ static struct bytes from_data(ProtobufCBinaryData data)
     return bytes_from(data.data, data.len);
 }
 
+/* Milliseconds from a worker; a year is as good as more. */
+static uint64_t limit_of(uint64_t ms)
+{
+    const uint64_t year_ms = UINT64_C(365) * 24 * 3600 * 1000;
+    return (ms < year_ms ? ms : year_ms) * 1000;
+}
+
 static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, struct arena *arena)
 {
     struct frame_hello *hello = arena_zalloc(arena, sizeof *hello);
@@ -192,6 +199,9 @@ static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, s
             .schema = from_data(from->tools[i]->schema),
             .streaming = from->tools[i]->streaming,
             .idempotent = from->tools[i]->idempotent,
+            .limits = {.total_us = limit_of(from->tools[i]->timeout_ms),
+                       .queue_us = limit_of(from->tools[i]->queue_timeout_ms),
+                       .run_us = limit_of(from->tools[i]->run_timeout_ms)},
         };
     }
     return hello;
@@ -263,6 +273,7 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
     *out_frame = (struct worker_frame){
         .hello = frame->hello ? read_hello(frame->hello, arena) : NULL,
         .pong = frame->state ? frame->state->sequence : 0,
+        .recycle = frame->state && frame->state->recycle,
         .emissions = emissions,
         .emission_count = frame->n_emissions,
         .answers = answers,

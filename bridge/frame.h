@@ -44,6 +44,7 @@ struct frame_hello {
 struct worker_frame {
     struct frame_hello *hello; /* NULL when absent */
     uint64_t pong;             /* sequence of the ping that was answered, 0 when none was */
+    bool recycle;              /* the worker wants to be replaced */
     struct worker_emission *emissions;
     size_t emission_count;
     struct worker_answer *answers;

@@ -281,6 +281,8 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
         pass_on(link, &frame, arena);
     if (good && frame.pong)
         link->handler->pong(link->handler->context, link, frame.pong);
+    if (good && frame.recycle)
+        link->handler->wish(link->handler->context, link);
     arena_unref(&arena);
     return good;
 }

@@ -24,6 +24,8 @@ struct link_handler {
                     size_t count, struct arena *memory);
     /* It answered the ping of that sequence. */
     void (*pong)(void *context, struct link *link, uint64_t sequence);
+    /* It wants to be replaced. */
+    void (*wish)(void *context, struct link *link);
     /* The stream of a welcome worker is over. Once, and last. */
     void (*ended)(void *context, struct link *link);
     void *context;

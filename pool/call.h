@@ -133,11 +133,13 @@ struct call {
     struct bytes correlation_id;
     struct bytes traceparent;
     struct bytes tracestate;
-    uint64_t timeout_us;       /* in all, from submission; 0 takes the pool's default */
-    uint64_t queue_timeout_us; /* 0 takes the pool's default */
-    uint64_t run_timeout_us;   /* from dispatch; 0 takes the pool's default */
-    unsigned priority;         /* below CALL_PRIORITIES; call_new() sets the default */
-    bool idempotent;           /* may be run again after its worker died */
+    uint64_t timeout_us; /* in all, from submission. Of this and the next two the pool writes what
+                            holds: the least of it, the tool's and the pool's limit, or, if 0 is all
+                            there is, the pool's default */
+    uint64_t queue_timeout_us;
+    uint64_t run_timeout_us; /* from dispatch */
+    unsigned priority;       /* below CALL_PRIORITIES; call_new() sets the default */
+    bool idempotent;         /* may be run again after its worker died */
 
     /* Of a stream; `window` 0: one answer is wanted. */
     uint64_t window;          /* credit to begin with, see Credit in bridge.proto */

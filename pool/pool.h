@@ -48,6 +48,8 @@ struct pool_options {
     uint64_t run_timeout_us;    /* for calls that bring none */
     uint64_t timeout_us;        /* in all, for calls that bring none */
     uint64_t stream_timeout_us; /* both, for streams that bring none */
+    struct time_limits caps;    /* for calls that bring more; of streams too, but for total_us */
+    uint64_t stream_cap_us;     /* in all, for streams that bring more; 0: none */
     uint64_t stream_idle_us;    /* between two emissions, likewise; 0: no limit */
     uint64_t priority_step_us;  /* a call is overtaken by more urgent ones that come so much later,
                                    for each level between them */
@@ -131,6 +133,9 @@ void pool_worker_answers(struct pool *pool, struct worker_ref worker,
 /* What a worker says of calls that go on, in order, before it answers them. */
 void pool_worker_emits(struct pool *pool, struct worker_ref worker,
                        struct worker_emission *emissions, size_t count);
+
+/* The worker wants to be replaced. */
+void pool_worker_wishes(struct pool *pool, struct worker_ref worker);
 
 /* What the worker's process has in memory now, bytes. With more than worker_max_resident it is
  * replaced. */

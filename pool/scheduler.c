@@ -19,14 +19,9 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-static uint64_t or_default(uint64_t given, uint64_t otherwise)
-{
-    return given ? given : otherwise;
-}
-
 static void join_queue(struct pool *pool, struct call *call, bool again, uint64_t now_us)
 {
-    uint64_t limit_us = or_default(call->queue_timeout_us, pool->options.queue_timeout_us);
+    uint64_t limit_us = call->queue_timeout_us;
     uint64_t waited_us = call->outcome.queue_us; /* before it lost a worker */
     uint64_t left_us = limit_us > waited_us ? limit_us - waited_us : 0;
     call->timer.fire = on_call_due;
@@ -293,10 +288,7 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
                      struct effects *effects)
 {
     uint64_t waited_us = now_us - call->enqueued_us;
-    uint64_t run_limit_us =
-        or_default(call->run_timeout_us,
-                   call->window ? pool->options.stream_timeout_us : pool->options.run_timeout_us);
-    call->run_due_us = now_us + run_limit_us;
+    call->run_due_us = now_us + call->run_timeout_us;
     uint64_t due_us = sooner(call->run_due_us, call->deadline_us);
     leave_queue(pool, call);
     call_move(call, CALL_DISPATCHED);

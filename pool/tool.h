@@ -24,6 +24,13 @@ enum {
 
 struct pool;
 
+/* How long a call may take, microseconds; 0: nothing is said. */
+struct time_limits {
+    uint64_t total_us; /* from submission */
+    uint64_t queue_us;
+    uint64_t run_us; /* from dispatch */
+};
+
 /* What a worker says of a tool; borrowed bytes. */
 struct tool_spec {
     struct bytes name;
@@ -31,6 +38,7 @@ struct tool_spec {
     struct bytes schema; /* JSON Schema of the arguments, a checked JSON object */
     bool streaming;
     bool idempotent;
+    struct time_limits limits; /* of its calls */
 };
 
 struct tool {

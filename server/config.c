@@ -236,10 +236,11 @@ static bool finish_slots(struct pool_config *pool, struct config_fault *out_faul
                                 "thread and async run several calls at once",
                                 pool->name, pool->slots);
     if (pool->profile != PROFILE_PROCESS && pool->options.refork_after)
-        return config_fault_set(out_fault, mark_of(pool, "recycle.refork_after"),
-                                "pools.%s.recycle.refork_after wants the profile process: no process "
-                                "with other threads can be forked",
-                                pool->name);
+        return config_fault_set(
+            out_fault, mark_of(pool, "recycle.refork_after"),
+            "pools.%s.recycle.refork_after wants the profile process: no process "
+            "with other threads can be forked",
+            pool->name);
     return true;
 }
 
@@ -259,6 +260,16 @@ static void finish_limits(struct pool_config *pool)
             pool->limit_list[pool->limit_count++] =
                 (struct worker_limit){all[i].name, all[i].value};
     }
+}
+
+/* What was set is a limit for callers too; what was not is a default for those who bring none. */
+static void finish_caps(struct pool_config *pool)
+{
+    struct pool_options *options = &pool->options;
+    options->caps.total_us = is_given(pool, "timeout") ? options->timeout_us : 0;
+    options->caps.queue_us = is_given(pool, "queue_timeout") ? options->queue_timeout_us : 0;
+    options->caps.run_us = is_given(pool, "run_timeout") ? options->run_timeout_us : 0;
+    options->stream_cap_us = is_given(pool, "stream_timeout") ? options->stream_timeout_us : 0;
 }
 
 static void finish_timeouts(struct pool_config *pool)
@@ -308,6 +319,7 @@ bool config_finish(struct config *config, struct config_fault *out_fault)
             !finish_slots(pool, out_fault))
             return false;
         finish_timeouts(pool);
+        finish_caps(pool);
         finish_limits(pool);
         if (!pool->crash_barrier) {
             pool->options.retry = RETRY_NEVER;

@@ -38,6 +38,12 @@ def say_and_die(text: str, how: int) -> None:
     os.kill(os.getpid(), how)
     stick(10)  # another thread may be the one that gets the signal
 
+def tire() -> int:
+    "Wishes its worker to be replaced."
+    from snakepit_bridge import request_recycle
+    request_recycle()
+    return os.getpid()
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 """
@@ -159,3 +165,34 @@ def test_the_last_words_of_a_worker_tell_an_error_of_the_gpu(
         problem = httpx.post(gateway.url + "/tools/say_and_die", json=body, timeout=30).json()
         assert problem["code"] == "worker_crash"
         assert problem["crash"]["classification"] == classification
+
+
+def test_a_worker_is_replaced_when_it_wishes(start_gateway, tmp_path: Path) -> None:
+    gateway = with_tools(start_gateway, tmp_path, "workers: 1")
+    first = httpx.post(gateway.url + "/tools/tire", json={}).json()
+    wait_for(lambda: httpx.post(gateway.url + "/tools/whoami", json={}).json() != first)
+    counters = get(gateway, "/pools/default")["counters"]
+    assert counters["recycled"] == 1
+    assert counters["crashes"] == 0
+
+
+LIMITED = """
+import time
+from snakepit_bridge import tool
+
+@tool(run_timeout=0.3)
+def short(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+"""
+
+
+def test_a_tools_own_limit_holds_for_its_callers(start_gateway, tmp_path: Path) -> None:
+    (tmp_path / "limited.py").write_text(LIMITED)
+    gateway = start_gateway("--adapter", "limited", "--workers", "1", env={"PYTHONPATH": str(tmp_path)})
+    body = {"tool": "short", "args": {"seconds": 20.0}, "run_timeout_ms": 10000}
+    answer = httpx.post(gateway.url + "/execute", json=body, timeout=15)
+    assert answer.status_code == 504
+    assert answer.json()["code"] == "worker_timeout"
+    body["args"]["seconds"] = 0.01
+    assert httpx.post(gateway.url + "/execute", json=body).status_code == 200

@@ -10,6 +10,7 @@ from .adapter import BaseAdapter
 from .chunk import StreamChunk
 from .context import CallContext
 from .errors import Cancelled, ToolError
+from .recycling import request_recycle
 from .session_context import SessionContext
 from .stream import Stream
 from .tools import tool
@@ -27,6 +28,7 @@ __all__ = [
     "ToolError",
     "configure_logging",
     "get_logger",
+    "request_recycle",
     "tool",
 ]
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
-from . import failure, link
+from . import failure, link, recycling
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
@@ -46,6 +46,8 @@ class Desk:
         self._closing = False
         self._closed = False
         self._cleaned_up = False
+        self._wishes_to_go = False
+        recycling.connect(self._wish_to_go)
 
     # What the profiles add.
 
@@ -115,8 +117,22 @@ class Desk:
         self._outbox.flush()
 
     def _answer_ping(self, sequence: int) -> None:
-        self._outbox.put(pb.State(sequence=sequence, resident_bytes=_resident(), calls_done=self._done()))
+        self._put_state(sequence)
+
+    def _put_state(self, sequence: int) -> None:
+        state = pb.State(
+            sequence=sequence, resident_bytes=_resident(), calls_done=self._done(), recycle=self._wishes_to_go
+        )
+        self._outbox.put(state)
         self._outbox.flush()
+
+    # Any thread.
+
+    def _wish_to_go(self) -> None:
+        self._wishes_to_go = True
+        self._put_state(0)
+
+    # The reading thread again.
 
     def _ended(self, reason: str) -> None:
         if not self._stopping and (reason or not self._welcomed):

@@ -6,7 +6,7 @@ import inspect
 import os
 import sys
 import traceback
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Optional
 
 from . import __version__, link, process, template
 from . import bridge_pb2 as pb
@@ -93,6 +93,11 @@ def _hello(tools: list[Any], order: dict[str, Any], pool: str, slots: int) -> An
     )
 
 
+def _milliseconds(seconds: Optional[float]) -> int:
+    """At least one, unless there is no limit."""
+    return max(1, round(seconds * 1000)) if seconds else 0
+
+
 def _announce(item: Any) -> Any:
     return pb.Tool(
         name=item.name,
@@ -100,4 +105,7 @@ def _announce(item: Any) -> Any:
         schema=item.schema,
         streaming=item.streaming,
         idempotent=item.idempotent,
+        timeout_ms=_milliseconds(item.mark.timeout),
+        queue_timeout_ms=_milliseconds(item.mark.queue_timeout),
+        run_timeout_ms=_milliseconds(item.mark.run_timeout),
     )

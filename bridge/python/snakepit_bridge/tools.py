@@ -34,6 +34,9 @@ class ToolMetadata:
         batch: bool = False,
         tagged: bool = False,
         raw: bool = False,
+        timeout: Optional[float] = None,
+        queue_timeout: Optional[float] = None,
+        run_timeout: Optional[float] = None,
     ) -> None:
         self.description = description
         self.supports_streaming = supports_streaming
@@ -44,6 +47,9 @@ class ToolMetadata:
         self.batch = batch
         self.tagged = tagged
         self.raw = raw
+        self.timeout = timeout
+        self.queue_timeout = queue_timeout
+        self.run_timeout = run_timeout
 
 
 def tool(
@@ -58,6 +64,9 @@ def tool(
     batch: bool = False,
     tagged: bool = False,
     raw: bool = False,
+    timeout: Optional[float] = None,
+    queue_timeout: Optional[float] = None,
+    run_timeout: Optional[float] = None,
 ) -> Any:
     """Mark a function or method as a tool, as ``@tool`` or ``@tool(description="…")``.
 
@@ -65,7 +74,8 @@ def tool(
     takes the place of what the signature says: a JSON Schema, or a list of dicts with name, type, description, required
     and default. A ``batch`` tool takes a list of calls, each a dict of arguments, and returns as many results. The
     results of a ``tagged`` tool keep the types that JSON lacks (tags.py); the arguments of a ``raw`` one are JSON data
-    with the tags still on them. ``required_variables`` is passed on.
+    with the tags still on them. ``required_variables`` is passed on. ``timeout`` limits its calls in all,
+    ``queue_timeout`` their wait and ``run_timeout`` their run, in seconds; callers may ask for less.
     """
     if isinstance(function, str):  # Snakepit's first parameter is the description
         function, description = None, function
@@ -79,6 +89,9 @@ def tool(
         batch=batch,
         tagged=tagged,
         raw=raw,
+        timeout=timeout,
+        queue_timeout=queue_timeout,
+        run_timeout=run_timeout,
     )
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:

@@ -290,6 +290,51 @@ START_TEST(the_wait_is_averaged_with_a_fifth)
 }
 END_TEST
 
+static void capped(struct pool_options *options)
+{
+    alone(options);
+    options->caps =
+        (struct time_limits){.total_us = 5000000, .queue_us = 4000000, .run_us = 3000000};
+}
+
+/* The limits that hold for a call of a tool that says `tool` of itself. */
+static void expect_limits(void (*adjust)(struct pool_options *options), struct time_limits tool,
+                          struct time_limits asked, struct time_limits expected)
+{
+    fake_init(&fake, adjust);
+    fake_ready(&fake, 0, 1);
+    fake.slow->spec.limits = tool;
+    struct call *call = submit_with(asked.total_us, asked.queue_us, asked.run_us);
+    ck_assert_uint_eq(call->timeout_us, expected.total_us);
+    ck_assert_uint_eq(call->queue_timeout_us, expected.queue_us);
+    ck_assert_uint_eq(call->run_timeout_us, expected.run_us);
+    finish(call);
+}
+
+START_TEST(of_caller_tool_and_pool_the_least_limit_holds)
+{
+    const struct time_limits none = {0}, much = {9000000, 9000000, 9000000};
+    const struct time_limits little = {1000000, 900000, 800000}, caps = {5000000, 4000000, 3000000};
+    expect_limits(capped, none, much, caps);
+    fake_deinit(&fake);
+    expect_limits(capped, little, much, little);
+    fake_deinit(&fake);
+    expect_limits(capped, much, little, little);
+    fake_deinit(&fake);
+    expect_limits(alone, none, much, much);
+}
+END_TEST
+
+START_TEST(the_pools_limits_are_for_calls_that_bring_none)
+{
+    struct pool_options options = pool_defaults();
+    const struct time_limits none = {0};
+    expect_limits(
+        alone, none, none,
+        (struct time_limits){options.timeout_us, UINT64_C(200000000), options.run_timeout_us});
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("limits");
@@ -313,5 +358,7 @@ int main(void)
     tcase_add_test(tests, an_urgent_call_is_not_refused_for_those_it_overtakes);
     tcase_add_test(tests, a_rest_between_calls_is_no_pace);
     tcase_add_test(tests, the_wait_is_averaged_with_a_fifth);
+    tcase_add_test(tests, of_caller_tool_and_pool_the_least_limit_holds);
+    tcase_add_test(tests, the_pools_limits_are_for_calls_that_bring_none);
     return run_case(tests, "limits");
 }

@@ -91,6 +91,21 @@ START_TEST(a_replacement_is_ready_before_the_old_one_drains)
 }
 END_TEST
 
+START_TEST(a_worker_that_wishes_to_go_is_replaced_first)
+{
+    begin(one);
+    pool_worker_wishes(fake.pool, fake.starts[0]);
+    pool_worker_wishes(fake.pool, fake.starts[0]);
+    ck_assert_uint_eq(fake.start_count, 2);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    fake_attach(&fake);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    ck_assert_uint_eq(fake.stops[0].number, fake.starts[0].number);
+    pool_worker_wishes(fake.pool, (struct worker_ref){.seat = 7, .number = 99});
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
 START_TEST(the_old_one_takes_calls_until_its_replacement_is_ready)
 {
     begin(one);
@@ -315,6 +330,7 @@ int main(void)
     TCase *tests = tcase_create("recycling");
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, a_replacement_is_ready_before_the_old_one_drains);
+    tcase_add_test(tests, a_worker_that_wishes_to_go_is_replaced_first);
     tcase_add_test(tests, the_old_one_takes_calls_until_its_replacement_is_ready);
     tcase_add_test(tests, a_draining_worker_finishes_its_call_before_it_is_told_to_leave);
     tcase_add_test(tests, recycling_twice_starts_one_replacement);
