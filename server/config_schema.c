@@ -130,7 +130,7 @@ static const struct config_row pool[] = {
     {"timeout_profile", CONFIG_CHOICE, POOL(timeouts), .choices = timeouts,
      .help = "gives those of the next four that are not set"},
     {"queue_timeout", CONFIG_DURATION, POOL(options.queue_timeout_us), US(MILLISECOND, 365 * DAY),
-     .help = "in the queue, for calls that bring no limit"},
+     .help = "in the queue, at most; if it is not set, 10s for calls that bring no limit"},
     {"pool_queue_timeout", CONFIG_SAME, .scale = MILLISECOND, .help = "queue_timeout"},
     {"run_timeout", CONFIG_DURATION, POOL(options.run_timeout_us), US(MILLISECOND, 365 * DAY),
      .help = "in the worker, likewise 5m"},
