@@ -359,3 +359,21 @@ def test_broken_frames_hurt_only_their_own_connection(gateway) -> None:
             except (socket.timeout, ConnectionError):
                 pass
     assert requests.get(gateway.url + "/readyz").status_code == 200
+
+
+# --- forms ---
+
+
+def test_a_form_is_the_arguments_by_name(start_gateway: Callable[..., Any], tmp_path: Path) -> None:
+    gateway = start_gateway("--adapter", "functions", "--workers", "1")
+    image = tmp_path / "image.png"
+    image.write_bytes(bytes(range(256)) * 1000)
+    expected = {"bytes": 256000, "lang": "de", "n": 5}
+    url = gateway.url + "/tools/form"
+    curled = run("curl", "-s", "-F", f"image=@{image}", "-F", "lang=de", "-F", "n=5", url)
+    assert json.loads(curled) == expected
+    data, files = {"lang": "de", "n": "5"}, {"image": image.read_bytes()}
+    assert requests.post(url, data=data, files=files, timeout=30).json() == expected
+    assert httpx.post(url, data=data, files=files).json() == expected
+    refused = httpx.post(url, data={"n": "x"}, files=files)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_arguments")

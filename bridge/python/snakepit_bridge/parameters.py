@@ -112,7 +112,48 @@ class Parameters:
                 given[name] = _text_bytes(name, given[name])
         return given
 
+    def _bind_form(self, args: bytes, content_type: str) -> dict[str, Any]:
+        """The parts of a form by their names; several of one name are a list."""
+        from . import multipart  # few tools get one
+
+        given: dict[str, Any] = {}
+        try:
+            for part in multipart.parse(bytes(args), content_type):
+                value = self._form_value(part)
+                if part.name not in given:
+                    given[part.name] = value
+                elif isinstance(given[part.name], list):
+                    given[part.name].append(value)
+                else:
+                    given[part.name] = [given[part.name], value]
+        except ValueError as error:
+            raise _invalid(f"the form cannot be read: {error}") from error
+        if self.whole:
+            return {self.whole: given}
+        self._check(given)
+        return given
+
+    def _form_value(self, part: Any) -> Any:
+        """Bytes for files and where bytes are wanted, else text, or JSON where a type says so. Raises ValueError."""
+        hint = self._hints.get(part.name)
+        if _is_json(part.content_type):
+            return json.loads(part.content)
+        if part.filename or part.name in self.binary or (part.content_type and not _is_text(part.content_type)):
+            return part.content
+        text = part.content.decode()
+        if hint is None or hint is Any or hint is str or str in typing.get_args(hint):
+            return text
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise ValueError(f"the part {part.name!r} is not what the parameter wants") from None
+
     def _bind_body(self, args: bytes, content_type: str) -> dict[str, Any]:
+        if not self.content_type and content_type[:10].lower() == "multipart/":
+            from . import multipart
+
+            if multipart.is_form(content_type):
+                return self._bind_form(args, content_type)
         if not self.body:
             message = f"{self.tool} takes JSON arguments, not {content_type}"
             raise Refused("TypeError", message, 415, "unsupported_content_type")
@@ -158,6 +199,10 @@ def _own_parameters(
 
 def _is_bytes(hint: Any) -> bool:
     return hint is bytes or (bytes in typing.get_args(hint) and str not in typing.get_args(hint))
+
+
+def _is_text(content_type: str) -> bool:
+    return content_type.lower().startswith("text/plain")
 
 
 def _is_json(content_type: str) -> bool:
