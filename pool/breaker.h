@@ -1,13 +1,13 @@
-/* The circuit breaker of a pool: after so many lost calls in a row it refuses calls for a while,
- * then lets one through as a trial.
+/* The circuit breaker of a pool: after so many losses in a row it refuses calls for a while, then
+ * lets one through as a trial.
  *
  *     CLOSED ──threshold losses in a row──► OPEN ──time──► HALF_OPEN ──trial succeeds──► CLOSED
  *                                            ▲                │
  *                                            └──trial lost────┘
  *
- * A loss is a call whose worker died, or did not answer in time; what a tool raises is none. Calls
- * that were let through before it opened end while it is open: only the trial's end closes it.
- * Pure, time is passed in; under the pool's lock. */
+ * A loss is a worker that died, with however many calls, or a call that was not answered in time;
+ * what a tool raises is none. Calls that were let through before it opened end while it is open:
+ * only the trial's end closes it. Pure, time is passed in; under the pool's lock. */
 #ifndef SNAKEPIT_POOL_BREAKER_H
 #define SNAKEPIT_POOL_BREAKER_H
 

@@ -89,7 +89,8 @@ void schedule_due(struct pool *pool, struct call *call);
 /* Puts the call into the queue; `again`: it had its turn and lost its worker. */
 void schedule_enqueue(struct pool *pool, struct call *call, bool again, uint64_t now_us);
 
-/* Lets a call that lost its worker wait for a while before it goes into the queue again. */
+/* Takes the call from the worker that died with it, and lets it wait for a while before it goes
+ * into the queue again. */
 void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us);
 
 /* Gives queued calls to workers that can take them, in order. False: `effects` is full, apply it
@@ -107,7 +108,7 @@ void schedule_measure(struct pool *pool, struct tool *tool, uint64_t run_us);
 void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us);
 
 /* Seconds until a caller who is refused now may find room: length of the queue by the pace of
- * answers. 1 to 60. */
+ * answers; or until the breaker lets a trial through, or the next worker is started. 1 to 60. */
 unsigned schedule_retry_after(const struct pool *pool);
 
 /* --- stream.c: what calls say before they end --- */

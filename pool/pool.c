@@ -154,6 +154,12 @@ static void tell_started(struct pool *pool)
         pool->observer.ops->pool_started(pool->observer.context, pool);
 }
 
+static void tell_failed(struct pool *pool, const char *reason)
+{
+    if (pool->observer.ops->pool_failed)
+        pool->observer.ops->pool_failed(pool->observer.context, pool, reason);
+}
+
 void pool_start(struct pool *pool)
 {
     struct effects effects;
@@ -391,10 +397,11 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
 {
     struct effects effects;
     struct worker_exit cause = *exit;
-    char id[WORKER_ID_MAX] = "";
+    char id[WORKER_ID_MAX] = "", reason[sizeof pool->reason];
     int pid = 0;
     unsigned lost = 0;
     uint64_t now_us = pool_enter(pool, &effects);
+    enum pool_state before = pool->state;
     struct worker *worker = pool_resolve(pool, ref);
     if (worker) {
         memcpy(id, worker->id, sizeof id);
@@ -406,10 +413,14 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         if (pool->state == POOL_FAILED)
             end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
+    bool failed = pool->state == POOL_FAILED && before != POOL_FAILED;
+    memcpy(reason, pool->reason, sizeof reason);
     effects.flush = true;
     leave_pumping(pool, now_us, &effects);
     if (worker && pool->observer.ops->worker_gone)
         pool->observer.ops->worker_gone(pool->observer.context, id, pid, &cause, lost);
+    if (failed)
+        tell_failed(pool, reason);
 }
 
 void pool_fail(struct pool *pool, const char *reason)
@@ -422,8 +433,7 @@ void pool_fail(struct pool *pool, const char *reason)
         end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
     pool_leave(pool, &effects);
-    if (pool->observer.ops->pool_failed)
-        pool->observer.ops->pool_failed(pool->observer.context, pool, reason);
+    tell_failed(pool, reason);
 }
 
 uint64_t pool_tick(struct pool *pool)

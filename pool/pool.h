@@ -64,7 +64,7 @@ struct pool_options {
     unsigned poison_after;                       /* workers a request may kill; 0: any number */
     uint64_t taint_us; /* for so long the replacement of a crashed worker is chosen last; 0: not */
     uint64_t poison_ttl_us;     /* after which that is forgotten; 0: never */
-    unsigned breaker_threshold; /* lost calls in a row; 0: no breaker */
+    unsigned breaker_threshold; /* losses in a row, see breaker.h; 0: no breaker */
     uint64_t breaker_open_us;
 
     uint64_t worker_max_age_us;   /* 0: any */
@@ -195,7 +195,7 @@ void pool_stop(struct pool *pool, uint64_t grace_us);
 enum pool_state {
     POOL_STARTING, /* not all first workers have been ready yet */
     POOL_RUNNING,
-    POOL_FAILED,  /* cannot start workers; see `reason` */
+    POOL_FAILED,  /* cannot start workers, or they die at once; see `reason` */
     POOL_LEAVING, /* drained or stopped */
 };
 

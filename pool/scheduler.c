@@ -46,9 +46,8 @@ static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t n
     join_queue(pool, CONTAINER_OF(timer, struct call, timer), true, now_us);
 }
 
-/* A call that had finished when its worker died says nothing of why it died; and a death is one
- * loss, however many answers went down with it. A worker that we or somebody else killed says
- * nothing of the calls it had. */
+/* A call that had finished when its worker died says nothing of why it died; and a worker that we
+ * or somebody else killed says nothing of the calls it had. */
 static enum breaker_verdict verdict_of(const struct call *call, enum call_end end,
                                        enum call_executed executed)
 {
@@ -59,11 +58,26 @@ static enum breaker_verdict verdict_of(const struct call *call, enum call_end en
     return ran || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
 }
 
+/* A death is one loss, however many calls the worker was running. */
+static void tell_breaker(struct pool *pool, struct call *call, enum call_end end,
+                         enum call_executed executed)
+{
+    enum breaker_verdict verdict = verdict_of(call, end, executed);
+    if (end == CALL_END_CRASH && verdict == BREAKER_LOSS) {
+        struct worker *worker = call->inflight->worker;
+        if (worker->loss_noted && !call->trial)
+            verdict = BREAKER_NEITHER;
+        worker->loss_noted = true;
+    }
+    breaker_note(&pool->breaker, verdict, call->trial,
+                 verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
+    call->trial = false;
+}
+
 void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
 {
-    breaker_note(&pool->breaker, verdict_of(call, CALL_END_CRASH, call->outcome.executed),
-                 call->trial, now_us);
-    call->trial = false;
+    tell_breaker(pool, call, CALL_END_CRASH, call->outcome.executed);
+    call->inflight = NULL;
     call_move(call, CALL_QUEUED);
     call->enqueued_us = now_us;
     call->timer.fire = on_retry_due;
@@ -85,10 +99,8 @@ static void leave_queue(struct pool *pool, struct call *call)
 void schedule_end(struct pool *pool, struct call *call, enum call_end end,
                   enum call_executed executed, struct effects *effects)
 {
-    enum breaker_verdict verdict = verdict_of(call, end, executed);
     if (call->state != CALL_NEW)
-        breaker_note(&pool->breaker, verdict, call->trial,
-                     verdict == BREAKER_LOSS ? pool->options.now_us() : 0);
+        tell_breaker(pool, call, end, executed);
     leave_queue(pool, call);
     list_remove(&call->known);
     heap_remove(&pool->timers, &call->timer.node);
@@ -205,11 +217,18 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
     return true;
 }
 
+static uint64_t time_until(const struct pool *pool, uint64_t then_us)
+{
+    return then_us - sooner(then_us, pool->options.now_us());
+}
+
 unsigned schedule_retry_after(const struct pool *pool)
 {
     uint64_t wait_us = (uint64_t)pool->queue.depth * pool->answer_every_us;
-    if (pool->breaker.state == BREAKER_OPEN)
-        wait_us = pool->breaker.until_us - sooner(pool->breaker.until_us, pool->options.now_us());
+    if (pool->state == POOL_FAILED)
+        wait_us = time_until(pool, pool->start_after_us);
+    else if (pool->breaker.state == BREAKER_OPEN)
+        wait_us = time_until(pool, pool->breaker.until_us);
     uint64_t seconds = (wait_us + 999999) / 1000000;
     return seconds < 1 ? 1 : seconds > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (unsigned)seconds;
 }

@@ -1,8 +1,13 @@
 #include "pool/inside.h"
 
+#include <stdio.h>
+
 /* A process that dies before it did anything is not simply replaced: each further one waits longer.
  */
 enum { BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
+
+/* After so many of them in a row, and with no worker left, calls are refused until one is ready. */
+enum { EARLY_DEATHS_MAX = 3 };
 
 /* A call that never started goes elsewhere, but not for ever: it may be what kills them before it
  * starts. */
@@ -402,7 +407,6 @@ static bool lose(struct pool *pool, struct call *call, enum call_executed execut
         call_move(call, CALL_RUNNING);
     call->outcome.crash = *exit;
     if (may_retry(pool, call, now_us)) {
-        call->inflight = NULL;
         call->outcome.executed = executed;
         schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
         return false;
@@ -460,6 +464,19 @@ static void slow_down(struct pool *pool, uint64_t now_us)
     pool->start_after_us = now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US);
 }
 
+/* The next worker will not be there soon, or not for long: nobody is to wait for it. */
+static void despair(struct pool *pool, const struct worker_exit *exit)
+{
+    if (pool->early_deaths < EARLY_DEATHS_MAX || staff_able_count(pool) > 0 ||
+        pool->state == POOL_LEAVING)
+        return;
+    pool->state = POOL_FAILED;
+    if (!pool->reason[0])
+        snprintf(pool->reason, sizeof pool->reason,
+                 "workers end before they have done anything (%s %d)", exit->cause,
+                 exit->signal ? exit->signal : exit->code);
+}
+
 static void on_taint_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                           struct effects *effects)
 {
@@ -487,10 +504,12 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
         taint(pool, worker, now_us);
     worker_end(worker);
     schedule_reconsider(pool, worker);
-    if (was_useful(worker, now_us))
+    if (was_useful(worker, now_us)) {
         pool->early_deaths = 0;
-    else if (died_early(worker, exit))
+    } else if (died_early(worker, exit)) {
         slow_down(pool, now_us);
+        despair(pool, exit);
+    }
     staff_balance(pool, now_us, effects);
     return lost;
 }

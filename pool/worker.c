@@ -73,7 +73,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->outdated = worker->retiring = NULL;
     worker->proven = false;
     worker->resident = 0;
-    worker->leaving = worker->is_template = false;
+    worker->leaving = worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;
 }
 

@@ -64,6 +64,7 @@ struct worker {
     bool leaving;           /* it was told to leave */
     bool is_template;       /* workers are to be forked from its process once it has drained */
     const char *killed_for; /* static; NULL unless it is killed though it has calls */
+    bool loss_noted;        /* the breaker knows that it died with calls */
 
     struct inflight *inflight; /* INFLIGHT_MAX, owned; NULL while VACANT */
     struct list sent;

@@ -52,9 +52,20 @@ def mend_it(gateway: Gateway) -> None:
     wait_for("the broken pool to be back", lambda: state(gateway)["workers"]["ready"] == 1, 60)
 
 
-def knock(gateway: Gateway) -> bool:
-    """Somebody still calls the broken pool."""
-    return gateway.ask("POST", f"/tools/work_{BROKEN}", {"number": 1})["status"] != 200
+class Knocks:
+    """Somebody still calls the broken pool: what is said to him, and after how many milliseconds."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.codes: List[object] = []
+        self.waits: List[float] = []
+
+    def __call__(self) -> bool:
+        begun = time.monotonic()
+        answer = self._gateway.ask("POST", f"/tools/work_{BROKEN}", {"number": 1})
+        self.waits.append(1000 * (time.monotonic() - begun))
+        self.codes.append(answer.get("code"))
+        return True
 
 
 def one_crash_looping(stage: Stage) -> List[Row]:
@@ -66,25 +77,28 @@ def one_crash_looping(stage: Stage) -> List[Row]:
         wait_for("all pools", lambda: len(gateway.workers()) == POOLS)
         throughput(stage, gateway, seconds)
         before = state(gateway)["counters"]["starts"]
+        knocks = Knocks(gateway)
         for turn in range(stage.times(TURNS)):
             for broken in ((False, True), (True, False))[turn % 2]:
                 if broken:
                     break_it(gateway)
-                    with Every(0.2, lambda: knock(gateway)) as knocks:
+                    with Every(0.2, knocks):
                         beside.append(throughput(stage, gateway, seconds))
                     mend_it(gateway)
                 else:
                     alone.append(throughput(stage, gateway, seconds))
                 time.sleep(0.2)
         starts = state(gateway)["counters"]["starts"] - before
+    refused = knocks.codes.count("no_workers_available")
     ratio = median(b / a for a, b in zip(alone, beside))
     return [
         Row(
             f"ten pools, one crash-looping (in {len(beside)} turns each)",
-            "the others' throughput within 5 % of alone",
+            "the others' throughput within 5 % of alone; its callers are refused within a second",
             f"{ratio:.1%} of alone (median of pairs; {median(beside):,.0f}/s against {median(alone):,.0f}/s), "
-            f"{starts} starts of the broken one, {knocks.done} calls to it in the last turn",
-            ratio >= 0.95 and starts > len(beside),
-            {"alone": alone, "beside": beside, "starts": starts},
+            f"{starts} starts of the broken one; {refused} of {len(knocks.codes)} calls to it refused, "
+            f"median {median(knocks.waits):.1f} ms, the slowest {max(knocks.waits):.0f} ms",
+            ratio >= 0.95 and starts > len(beside) and refused == len(knocks.codes) and max(knocks.waits) < 1000,
+            {"alone": alone, "beside": beside, "starts": starts, "knocks": len(knocks.codes), "refused": refused},
         )
     ]

@@ -357,6 +357,67 @@ START_TEST(a_worker_killed_from_outside_does_not_open_the_breaker)
 }
 END_TEST
 
+static void fragile_but_not_glass(struct pool_options *options)
+{
+    alone(options);
+    options->breaker_threshold = 2;
+}
+
+/* A worker with four slots dies while it runs as many calls. */
+static void crash_with_four(bool idempotent)
+{
+    struct call *calls[4];
+    struct started_calls started = {.known = true, .running_count = 4};
+    unsigned start = fake.start_count - 1, first = fake.invoke_count;
+    for (unsigned i = 0; i < 4; i++) {
+        calls[i] = fake_make(&fake, fake.tool);
+        calls[i]->idempotent = idempotent;
+        fake_send(&fake, calls[i]);
+        started.running[i] = fake.invokes[first + i].call_id;
+    }
+    fake_die(&fake, start, SIGSEGV, &started);
+    for (unsigned i = 4; i-- > 0 && !idempotent;)
+        fake_expect(&fake, calls[i], CALL_END_CRASH, EXECUTED_MAYBE);
+}
+
+START_TEST(a_worker_that_dies_with_many_calls_is_one_loss)
+{
+    bool idempotent = _i;
+    fake_init(&fake, fragile_but_not_glass);
+    fake_ready(&fake, 0, 4);
+    crash_with_four(idempotent);
+    ck_assert_int_eq(fake_look(&fake).breaker, BREAKER_CLOSED);
+    fake_ready(&fake, 1, 4);
+    crash_with_four(idempotent);
+    ck_assert_int_eq(fake_look(&fake).breaker, BREAKER_OPEN);
+}
+END_TEST
+
+START_TEST(a_trial_that_dies_among_calls_from_before_opens_the_breaker_again)
+{
+    struct call *old, *trial;
+    fake_init(&fake, fragile);
+    fake_ready(&fake, 0, 2);
+    old = fake_submit(&fake, fake.slow);
+    fake_pass(&fake, 0);
+    struct call *late = fake_make(&fake, fake.tool);
+    late->run_timeout_us = 1000;
+    fake_send(&fake, late);
+    fake_pass(&fake, 1000);
+    fake_expect(&fake, late, CALL_END_TIMEOUT, EXECUTED_MAYBE);
+    fake_answer(&fake, 1, 10);
+    fake_now_us += 30000000;
+    trial = fake_submit(&fake, fake.tool);
+    struct started_calls started = {.known = true,
+                                    .running_count = 2,
+                                    .running = {fake.invokes[0].call_id, fake.invokes[2].call_id}};
+    fake_die(&fake, 0, SIGSEGV, &started);
+    ck_assert_int_eq(fake_look(&fake).breaker, BREAKER_OPEN);
+    fake_expect(&fake, trial, CALL_END_CRASH, EXECUTED_MAYBE);
+    fake_expect(&fake, old, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+END_TEST
+
 START_TEST(a_half_open_breaker_closes_with_its_trial)
 {
     open_breaker();
@@ -432,6 +493,78 @@ START_TEST(workers_killed_from_outside_before_they_are_ready_are_replaced_later_
     fake_kill(&fake, 0, 0);
     fake_kill(&fake, 1, 0);
     ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
+/* So many workers in a row become ready and die before they have had a call. */
+static void flap(unsigned times)
+{
+    begin(alone);
+    for (unsigned i = 0; i < times; i++) {
+        while (fake_look(&fake).workers[WORKER_STARTING] + fake_look(&fake).workers[WORKER_READY] ==
+               0)
+            fake_pass(&fake, 10000);
+        if (i > 0)
+            fake_ready(&fake, i, 1);
+        fake_die(&fake, i, SIGSEGV, NULL);
+    }
+}
+
+START_TEST(a_call_waits_for_the_third_worker_when_two_have_died_at_once)
+{
+    flap(2);
+    ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_QUEUED);
+}
+END_TEST
+
+START_TEST(calls_are_refused_at_once_when_workers_die_as_soon_as_they_are_ready)
+{
+    flap(9);
+    struct pool_view view = fake_look(&fake);
+    ck_assert_int_eq(view.state, POOL_FAILED);
+    ck_assert_str_eq(view.reason, "workers end before they have done anything (segfault 11)");
+    struct call *call = fake_submit(&fake, fake.tool);
+    ck_assert_uint_eq(call->outcome.retry_after_s, 5);
+    fake_expect(&fake, call, CALL_END_NO_WORKERS, EXECUTED_NO);
+}
+END_TEST
+
+START_TEST(calls_that_wait_are_refused_when_the_third_worker_has_died_at_once)
+{
+    flap(2);
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_pass(&fake, 50000);
+    fake_die(&fake, 2, SIGSEGV, NULL);
+    ck_assert_uint_eq(call->outcome.retry_after_s, 1);
+    fake_expect(&fake, call, CALL_END_NO_WORKERS, EXECUTED_NO);
+    ck_assert_uint_eq(fake.failed_events, 1);
+}
+END_TEST
+
+START_TEST(a_pool_whose_workers_died_at_once_recovers_with_the_next_one)
+{
+    flap(4);
+    fake_pass(&fake, 5000000);
+    fake_ready(&fake, 4, 1);
+    ck_assert_str_eq(fake_look(&fake).reason, "");
+    struct call *call = fake_submit(&fake, fake.tool);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    ck_assert_int_eq(fake_look(&fake).state, POOL_RUNNING);
+}
+END_TEST
+
+START_TEST(workers_that_die_at_once_do_not_fail_a_pool_that_has_another)
+{
+    fake_init(&fake, NULL);
+    fake_ready(&fake, 0, 1);
+    for (unsigned i = 1; i < 5; i++) {
+        while (fake.start_count == i)
+            fake_pass(&fake, 1000);
+        fake_die(&fake, i, SIGSEGV, NULL);
+    }
+    ck_assert_int_ne(fake_look(&fake).state, POOL_FAILED);
+    ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_DISPATCHED);
 }
 END_TEST
 
@@ -511,6 +644,8 @@ int main(void)
     tcase_add_test(tests, a_worker_that_was_told_to_leave_leaves_no_poison);
     tcase_add_test(tests, an_open_breaker_refuses_and_says_until_when);
     tcase_add_test(tests, a_worker_killed_from_outside_does_not_open_the_breaker);
+    tcase_add_loop_test(tests, a_worker_that_dies_with_many_calls_is_one_loss, 0, 2);
+    tcase_add_test(tests, a_trial_that_dies_among_calls_from_before_opens_the_breaker_again);
     tcase_add_test(tests, a_half_open_breaker_closes_with_its_trial);
     tcase_add_test(tests, a_cancelled_trial_lets_the_next_call_try);
     tcase_add_loop_test(tests, a_worker_that_dies_at_once_is_replaced_later_each_time, 0, 4);
@@ -518,6 +653,11 @@ int main(void)
     tcase_add_test(tests, workers_that_crash_once_they_are_ready_are_replaced_later_each_time);
     tcase_add_test(tests,
                    workers_killed_from_outside_before_they_are_ready_are_replaced_later_each_time);
+    tcase_add_test(tests, a_call_waits_for_the_third_worker_when_two_have_died_at_once);
+    tcase_add_test(tests, calls_are_refused_at_once_when_workers_die_as_soon_as_they_are_ready);
+    tcase_add_test(tests, calls_that_wait_are_refused_when_the_third_worker_has_died_at_once);
+    tcase_add_test(tests, a_pool_whose_workers_died_at_once_recovers_with_the_next_one);
+    tcase_add_test(tests, workers_that_die_at_once_do_not_fail_a_pool_that_has_another);
     tcase_add_test(tests, the_backoff_is_bounded);
     tcase_add_test(tests, an_answered_call_ends_the_backoff);
     tcase_add_test(tests, an_idle_worker_that_lived_for_long_did_not_die_early);
