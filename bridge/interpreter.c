@@ -274,6 +274,7 @@ static void attend(struct interpreter *interpreter, pid_t pid)
     uv_timer_start(&interpreter->patience, on_impatient, IMPATIENT_MS, IMPATIENT_MS);
     bool told = load(interpreter);
     supervisor_watch(interpreter->supervisor, &interpreter->process, pid);
+    supervisor_expect(interpreter->supervisor, false);
     if (!told) {
         snprintf(interpreter->reason, sizeof interpreter->reason,
                  "python cannot be told what to load: is it UTF-8?");
@@ -288,12 +289,14 @@ static bool try_one(struct interpreter *interpreter, const char *program)
     pid_t pid = 0;
     int fault;
     if (control_pair(&interpreter->control, &theirs)) {
+        supervisor_expect(interpreter->supervisor, true);
         fault = spawn(interpreter->options, program, theirs, &pid);
         close(theirs);
         if (fault == 0) {
             attend(interpreter, pid);
             return true;
         }
+        supervisor_expect(interpreter->supervisor, false);
         close(interpreter->control);
         interpreter->control = -1;
     } else {

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -102,7 +101,15 @@ static bool is_in_our_namespace(const char *pid)
            readlink("/proc/self/ns/pid", ours, sizeof ours - 1) > 0 && strcmp(theirs, ours) == 0;
 }
 
-static bool is_orphan(const char *pid, const struct run *run)
+static bool is_own(const char *mark, const struct run *run)
+{
+    return strcmp(mark, run->mark) == 0;
+}
+
+/* Whether a worker with this mark is to be ended. */
+typedef bool choice(const char *mark, const struct run *run);
+
+static bool is_chosen(const char *pid, const struct run *run, choice *choose)
 {
     char path[300], words[1024];
     struct stat info;
@@ -111,38 +118,51 @@ static bool is_orphan(const char *pid, const struct run *run)
         return false;
     snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
     const char *mark = find_mark(words, read_file(path, words, sizeof words));
-    return mark && is_of_dead_run(mark, run) && is_in_our_namespace(pid);
+    return mark && choose(mark, run) && is_in_our_namespace(pid);
 }
 
 /* The descriptor was opened before the look at the process, so that it means the one that was
  * looked at even if the number has been given away since. */
-static bool end_if_orphan(const char *name, const struct run *run)
+static bool end_if_chosen(pid_t pid, const struct run *run, choice *choose)
 {
-    pid_t pid = (pid_t)strtol(name, NULL, 10);
+    char name[24];
     int fd = pidfd_open(pid, 0);
     if (fd < 0)
         return false;
-    bool orphan = is_orphan(name, run);
-    if (orphan && getpgid(pid) == pid && pidfd_send_signal(fd, 0, NULL, 0) == 0)
+    snprintf(name, sizeof name, "%ld", (long)pid);
+    bool chosen = is_chosen(name, run, choose);
+    if (chosen && getpgid(pid) == pid && pidfd_send_signal(fd, 0, NULL, 0) == 0)
         kill(-pid, SIGKILL);
-    orphan = orphan && pidfd_send_signal(fd, SIGKILL, NULL, 0) == 0;
+    chosen = chosen && pidfd_send_signal(fd, SIGKILL, NULL, 0) == 0;
     close(fd);
-    if (orphan)
-        log_event(LOG_WARNING, "killed a worker of a dead run", LOG_INT("pid", pid),
-                  LOG_STR("instance", run->instance), LOG_END);
-    return orphan;
+    return chosen;
 }
 
-unsigned run_sweep(const struct run *run)
+static unsigned sweep(const struct run *run, choice *choose, bool logs)
 {
     unsigned count = 0;
     DIR *directory = opendir("/proc");
     if (!directory)
         return 0;
     for (const struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-        if (isdigit((unsigned char)entry->d_name[0]))
-            count += end_if_orphan(entry->d_name, run);
+        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10); /* 0 for a name */
+        if (pid < 1 || !end_if_chosen(pid, run, choose))
+            continue;
+        count++;
+        if (logs)
+            log_event(LOG_WARNING, "killed a worker of a dead run", LOG_INT("pid", pid),
+                      LOG_STR("instance", run->instance), LOG_END);
     }
     closedir(directory);
     return count;
+}
+
+unsigned run_sweep(const struct run *run)
+{
+    return sweep(run, is_of_dead_run, true);
+}
+
+unsigned run_end(const struct run *run)
+{
+    return sweep(run, is_own, false);
 }

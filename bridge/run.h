@@ -18,4 +18,7 @@ void run_init(struct run *out_run, const char *instance);
  * many. */
 unsigned run_sweep(const struct run *run);
 
+/* Kills the workers of this very run, likewise; silently. Returns how many. */
+unsigned run_end(const struct run *run);
+
 #endif

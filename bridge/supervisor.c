@@ -128,6 +128,11 @@ static void finish_stranger(struct supervisor *supervisor, struct process *proce
     finish(supervisor, process, &info);
 }
 
+void supervisor_expect(struct supervisor *supervisor, bool expects)
+{
+    warden_expect(supervisor->warden, expects);
+}
+
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid)
 {
     process->pid = pid;

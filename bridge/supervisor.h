@@ -42,6 +42,10 @@ uv_loop_t *supervisor_loop(struct supervisor *supervisor);
 /* Any thread. */
 void supervisor_send(struct supervisor *supervisor, struct errand *errand);
 
+/* A process is about to be started, and is then watched; or it could not be. Supervisor's thread.
+ */
+void supervisor_expect(struct supervisor *supervisor, bool expects);
+
 /* Tells process->on_exit() when `pid` has ended, at once if it has already. It must be our child,
  * or become it, and lead its process group, which is killed when it ends. Supervisor's thread. */
 void supervisor_watch(struct supervisor *supervisor, struct process *process, pid_t pid);

@@ -12,12 +12,23 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
+
+/* How often, and how long apart, it looks for a process that was being started when the gateway
+ * ended. */
+enum { LOOKS = 50, LOOK_EVERY_NS = 5000000 };
+
+/* In memory that both share. */
+struct notes {
+    atomic_bool expects; /* one more than `groups` */
+    atomic_int groups[WARDEN_GROUPS];
+};
 
 struct warden {
     pid_t pid;
     int pipe_fd; /* its end tells the warden that we are gone */
-    atomic_int *groups;
+    struct notes *notes;
 };
 
 static void wait_for_end(int fd)
@@ -29,9 +40,18 @@ static void wait_for_end(int fd)
     } while (got > 0 || (got < 0 && errno == EINTR));
 }
 
-/* In the child: nothing but system calls from here on. It leaves the session, so that what a
+/* It may not have come as far as to bear the mark. */
+static void end_expected(const struct run *run)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_EVERY_NS};
+    for (unsigned i = 0; i < LOOKS && run_end(run) == 0; i++)
+        nanosleep(&pause, NULL);
+}
+
+/* In the child, the only thread. It leaves the session, so that what a
  * terminal or a service manager sends to the gateway's group does not reach it first. */
-static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_int *groups)
+static _Noreturn void stand_guard(const struct run *run, const struct rundir *rundir, int fd,
+                                  struct notes *notes)
 {
     setsid();
     prctl(PR_SET_NAME, "snakepit-warden");
@@ -48,26 +68,27 @@ static _Noreturn void stand_guard(const struct rundir *rundir, int fd, atomic_in
         close(null);
     wait_for_end(3);
     for (unsigned i = 0; i < WARDEN_GROUPS; i++) {
-        pid_t group = atomic_load(&groups[i]);
+        pid_t group = atomic_load(&notes->groups[i]);
         if (group > 1)
             kill(-group, SIGKILL);
     }
+    if (atomic_load(&notes->expects))
+        end_expected(run);
     rundir_remove(rundir);
     _exit(0);
 }
 
-struct warden *warden_start(const struct rundir *rundir)
+struct warden *warden_start(const struct run *run, const struct rundir *rundir)
 {
     int ends[2];
-    size_t size = WARDEN_GROUPS * sizeof(atomic_int);
-    atomic_int *groups =
-        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct notes *notes =
+        mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     pid_t pid = -1;
-    if (groups != MAP_FAILED && pipe2(ends, O_CLOEXEC) == 0) {
+    if (notes != MAP_FAILED && pipe2(ends, O_CLOEXEC) == 0) {
         pid = fork();
         if (pid == 0) {
             close(ends[1]);
-            stand_guard(rundir, ends[0], groups);
+            stand_guard(run, rundir, ends[0], notes);
         }
         close(ends[0]);
     }
@@ -77,7 +98,7 @@ struct warden *warden_start(const struct rundir *rundir)
         return NULL;
     }
     struct warden *warden = MEM_NEW(struct warden);
-    *warden = (struct warden){.pid = pid, .pipe_fd = ends[1], .groups = groups};
+    *warden = (struct warden){.pid = pid, .pipe_fd = ends[1], .notes = notes};
     return warden;
 }
 
@@ -90,19 +111,24 @@ void warden_stop(struct warden **warden)
     close(gone->pipe_fd);
     while (waitpid(gone->pid, NULL, 0) < 0 && errno == EINTR) {
     }
-    munmap(gone->groups, WARDEN_GROUPS * sizeof(atomic_int));
+    munmap(gone->notes, sizeof *gone->notes);
     free(gone);
 }
 
 static bool replace(struct warden *warden, int old, int new)
 {
     for (unsigned i = 0; i < WARDEN_GROUPS; i++) {
-        if (atomic_load_explicit(&warden->groups[i], memory_order_relaxed) == old) {
-            atomic_store(&warden->groups[i], new);
+        if (atomic_load_explicit(&warden->notes->groups[i], memory_order_relaxed) == old) {
+            atomic_store(&warden->notes->groups[i], new);
             return true;
         }
     }
     return false;
+}
+
+void warden_expect(struct warden *warden, bool expects)
+{
+    atomic_store(&warden->notes->expects, expects);
 }
 
 void warden_watch(struct warden *warden, pid_t group)

@@ -4,6 +4,7 @@
 #ifndef SNAKEPIT_BRIDGE_WARDEN_H
 #define SNAKEPIT_BRIDGE_WARDEN_H
 
+#include "bridge/run.h"
 #include "bridge/rundir.h"
 #include "pool/pool.h"
 
@@ -17,11 +18,15 @@ struct warden;
 enum { WARDEN_GROUPS = RUNDIR_SOCKETS * (POOL_MAX_SEATS + 3) };
 
 /* Forks the warden; to be called before there are threads. NULL, with the reason logged, when that
- * fails. */
-struct warden *warden_start(const struct rundir *rundir);
+ * fails. Both are borrowed. */
+struct warden *warden_start(const struct run *run, const struct rundir *rundir);
 
 /* Ends the warden, lets it clean up and frees. Accepts NULL inside. */
 void warden_stop(struct warden **warden);
+
+/* A process is being started whose group is not known yet: should the gateway end now, it is looked
+ * for by the run's mark. One thread. */
+void warden_expect(struct warden *warden, bool expects);
 
 /* Notes, or forgets, a process group to be killed. One that finds no room is logged. One thread. */
 void warden_watch(struct warden *warden, pid_t group);

@@ -478,7 +478,7 @@ static bool prepare(struct program *program)
     run_sweep(&program->run);
     if (!rundir_make(&program->rundir))
         return false;
-    program->warden = warden_start(&program->rundir);
+    program->warden = warden_start(&program->run, &program->rundir);
     return program->warden != NULL;
 }
 

@@ -87,6 +87,16 @@ START_TEST(a_worker_of_a_dead_gateway_is_killed)
 }
 END_TEST
 
+START_TEST(a_run_that_ends_kills_its_own_workers_only)
+{
+    pid_t own = start_worker("snakepit_bridge", run.mark);
+    pid_t other = start_worker("snakepit_bridge", mark_of("test-of-run", "0000000", 4194303, 7));
+    ck_assert_uint_eq(run_end(&run), 1);
+    ck_assert(is_killed(own));
+    ck_assert(!is_killed(other));
+}
+END_TEST
+
 START_TEST(a_gateway_whose_number_was_given_away_is_dead)
 {
     pid_t worker = start_worker("snakepit_bridge", mark_of("test-of-run", "0000000", getpid(), 1));
@@ -137,6 +147,7 @@ static void add_tests(TCase *tests)
     tcase_add_checked_fixture(tests, set_up, NULL);
     tcase_add_test(tests, a_run_has_an_id_and_a_mark);
     tcase_add_test(tests, a_worker_of_a_dead_gateway_is_killed);
+    tcase_add_test(tests, a_run_that_ends_kills_its_own_workers_only);
     tcase_add_test(tests, a_gateway_whose_number_was_given_away_is_dead);
     tcase_add_test(tests, a_worker_of_a_live_gateway_is_left_alone);
     tcase_add_test(tests, our_own_worker_is_left_alone);

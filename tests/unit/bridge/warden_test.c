@@ -3,9 +3,12 @@
 #include <check.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+static struct run run;
 static struct rundir rundir;
 static struct warden *warden;
 static char folder[] = "/tmp/snakepit-warden-XXXXXX";
@@ -15,6 +18,7 @@ static void set_up(void)
     ck_assert_ptr_nonnull(mkdtemp(folder));
     setenv("XDG_RUNTIME_DIR", folder, 1);
     ck_assert(rundir_make(&rundir));
+    run_init(&run, "test-of-warden");
 }
 
 static void tear_down(void)
@@ -47,7 +51,7 @@ static int signal_that_ended(pid_t pid)
 START_TEST(as_many_groups_as_there_can_be_are_killed_to_the_last)
 {
     pid_t first = start_group(), last = start_group();
-    ck_assert_ptr_nonnull(warden = warden_start(&rundir));
+    ck_assert_ptr_nonnull(warden = warden_start(&run, &rundir));
     for (unsigned i = 1; i < WARDEN_GROUPS; i++)
         warden_watch(warden, first);
     warden_watch(warden, last);
@@ -60,7 +64,7 @@ END_TEST
 START_TEST(a_forgotten_group_is_left_alone_and_its_place_is_free_again)
 {
     pid_t forgotten = start_group(), watched = start_group();
-    ck_assert_ptr_nonnull(warden = warden_start(&rundir));
+    ck_assert_ptr_nonnull(warden = warden_start(&run, &rundir));
     for (unsigned i = 0; i < 2 * WARDEN_GROUPS; i++) {
         warden_watch(warden, forgotten);
         warden_forget(warden, forgotten);
@@ -74,11 +78,53 @@ START_TEST(a_forgotten_group_is_left_alone_and_its_place_is_free_again)
 }
 END_TEST
 
-int main(void)
+/* This program again, under the command line of a worker. */
+static pid_t start_marked(unsigned after_ms)
 {
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct timespec nap = {.tv_nsec = after_ms * 1000000L};
+        nanosleep(&nap, NULL);
+        execl("/proc/self/exe", "python3", "-m", "snakepit_bridge", run.mark, NULL);
+        _exit(127);
+    }
+    ck_assert_int_gt(pid, 0);
+    return pid;
+}
+
+START_TEST(a_process_that_was_being_started_is_killed_though_its_group_is_not_known)
+{
+    pid_t pid = start_marked(50);
+    ck_assert_ptr_nonnull(warden = warden_start(&run, &rundir));
+    warden_expect(warden, true);
+    warden_stop(&warden);
+    ck_assert_int_eq(signal_that_ended(pid), SIGKILL);
+}
+END_TEST
+
+START_TEST(without_such_a_process_none_is_looked_for)
+{
+    pid_t pid = start_marked(0);
+    ck_assert_ptr_nonnull(warden = warden_start(&run, &rundir));
+    warden_expect(warden, true);
+    warden_expect(warden, false);
+    warden_stop(&warden);
+    ck_assert_int_eq(kill(pid, SIGUSR1), 0);
+    ck_assert_int_eq(signal_that_ended(pid), SIGUSR1);
+}
+END_TEST
+
+int main(int count, char **words)
+{
+    if (count == 4 && strcmp(words[2], "snakepit_bridge") == 0) {
+        for (;;)
+            pause();
+    }
     TCase *tests = tcase_create("warden");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, as_many_groups_as_there_can_be_are_killed_to_the_last);
+    tcase_add_test(tests, a_process_that_was_being_started_is_killed_though_its_group_is_not_known);
+    tcase_add_test(tests, without_such_a_process_none_is_looked_for);
     tcase_add_test(tests, a_forgotten_group_is_left_alone_and_its_place_is_free_again);
     Suite *suite = suite_create("warden");
     suite_add_tcase(suite, tests);
