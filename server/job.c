@@ -209,6 +209,14 @@ bool job_is_mute(struct job *job)
     return mute;
 }
 
+bool job_has_told(struct job *job, uint64_t had)
+{
+    pthread_mutex_lock(&job->lock);
+    bool told = job->done && had >= job->events.count;
+    pthread_mutex_unlock(&job->lock);
+    return told;
+}
+
 size_t job_size(struct job *job)
 {
     const struct call *call = job->call;

@@ -77,6 +77,9 @@ const struct call *job_outcome(struct job *job);
 /* Whether it ended before anything was emitted, so that its outcome says it all. */
 bool job_is_mute(struct job *job);
 
+/* Whether it is done, and event number `had` was its last or never came. */
+bool job_has_told(struct job *job, uint64_t had);
+
 /* The watcher hears of the end, at once if it has come; and no more. job_ignore() returns false
  * when its mail is under way: the watcher must live until that is opened. */
 void job_watch(struct job *job, struct job_watcher *watcher);

@@ -29,14 +29,20 @@ struct stream {
 
 /* --- reading --- */
 
+/* An empty comment; an empty line, which means as little, where there is no room for one. */
+static size_t write_comment(char *room, size_t size)
+{
+    struct bytes comment = size < 3 ? BYTES("\n") : BYTES(":\n\n");
+    memcpy(room, comment.data, comment.len);
+    return comment.len;
+}
+
 static size_t read_events(struct exchange *exchange, char *room, size_t size, bool *out_end)
 {
     struct stream *stream = exchange->handler;
     size_t len = job_read(stream->job, &stream->watcher, stream->format, room, size, out_end);
-    if (len == 0 && !*out_end && stream->comment_due && stream->format == EVENT_SSE) {
-        memcpy(room, ":\n\n", 3);
-        len = 3;
-    }
+    if (len == 0 && !*out_end && stream->comment_due && stream->format == EVENT_SSE)
+        len = write_comment(room, size);
     if (len > 0) {
         stream->comment_due = false;
         stream->spoke_us = clock_now_us();
@@ -46,16 +52,21 @@ static size_t read_events(struct exchange *exchange, char *room, size_t size, bo
 
 static const struct body_source events_source = {.read = read_events};
 
-static void answer(struct stream *stream)
+static void respond(struct exchange *exchange, enum event_format format)
 {
     struct response response = {.status = 200, .source = &events_source};
     response_header(&response, "content-type",
-                    stream->format == EVENT_SSE ? BYTES("text/event-stream")
-                                                : BYTES("application/x-ndjson"));
+                    format == EVENT_SSE ? BYTES("text/event-stream")
+                                        : BYTES("application/x-ndjson"));
     response_header(&response, "cache-control", BYTES("no-store"));
     response_header(&response, "x-accel-buffering", BYTES("no")); /* nginx must not hold it back */
+    exchange_respond(exchange, &response);
+}
+
+static void answer(struct stream *stream)
+{
     stream->is_answered = true;
-    exchange_respond(stream->exchange, &response);
+    respond(stream->exchange, stream->format);
 }
 
 /* There are events, or the call has ended. */
@@ -239,6 +250,23 @@ static bool read_last_id(struct exchange *exchange, uint64_t *out_id)
     return true;
 }
 
+/* HEAD takes the events from nobody. When none is left, 204 keeps an EventSource from asking again.
+ */
+static void resume(struct exchange *exchange, struct job *job, uint64_t had,
+                   enum event_format format)
+{
+    if (job_has_told(job, had)) {
+        exchange_respond(exchange, &(struct response){.status = 204});
+    } else if (bytes_equal(exchange->method, BYTES("HEAD"))) {
+        respond(exchange, format);
+    } else {
+        struct stream *stream = open_stream(exchange, job_ref(job), format);
+        job_watch(job, &stream->watcher);
+        job_follow(job, &stream->watcher, had);
+        answer(stream);
+    }
+}
+
 void stream_events(struct exchange *exchange)
 {
     struct bytes id = route_param(exchange->route, exchange->path, 0, exchange->arena);
@@ -257,10 +285,7 @@ void stream_events(struct exchange *exchange)
                                         .code = "invalid_request",
                                         .detail = "last-event-id must be the number of an event"});
     } else if (choose_format(exchange, &format)) {
-        struct stream *stream = open_stream(exchange, job_ref(job), format);
-        job_watch(job, &stream->watcher);
-        job_follow(job, &stream->watcher, had);
-        answer(stream);
+        resume(exchange, job, had, format);
     }
     job_unref(&job);
 }

@@ -1,0 +1,300 @@
+"""Streams with the clients that people use: httpx, requests, aiohttp, sseclient, curl, nghttp, h2 by hand."""
+
+import asyncio
+import concurrent.futures
+import json
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
+
+import h2.config
+import h2.connection
+import h2.events
+import h2.settings
+import httpx
+import pytest
+import requests
+
+NDJSON = {"accept": "application/x-ndjson"}
+SLOW = {"tool": "count", "args": {"n": 4, "seconds": 0.25}}
+HEAD = [(":scheme", "http"), (":authority", "x"), ("content-type", "application/json")]
+
+
+@pytest.fixture(scope="module")
+def streams() -> Iterator[Any]:
+    from conftest import Gateway
+
+    shared = Gateway("--workers", "4", "--adapter", "streams.Streams")
+    yield shared
+    shared.stop()
+
+
+def timed(lines: Iterable[Any]) -> List[Tuple[float, Dict[str, Any]]]:
+    """Events of NDJSON lines, each with the time when it came."""
+    return [(time.monotonic(), json.loads(line)) for line in lines if line.strip()]
+
+
+def assert_live(events: List[Tuple[float, Dict[str, Any]]]) -> None:
+    """All events of SLOW, and its chunks came as they were yielded."""
+    assert [event["event"] for _, event in events] == ["start"] + ["chunk"] * 4 + ["done"]
+    times = [at for at, event in events if event["event"] == "chunk"]
+    for earlier, later in zip(times, times[1:]):
+        assert later - earlier > 0.1
+
+
+# --- clients of NDJSON ---
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_httpx_reads_lines_as_they_come(streams: Any, version: str) -> None:
+    options: Dict[str, Any] = {"http1": version == "1.1", "http2": version == "2"}
+    with httpx.Client(base_url=streams.url, trust_env=False, **options) as client:
+        with client.stream("POST", "/stream", json=SLOW, headers=NDJSON) as answer:
+            assert answer.http_version == "HTTP/" + version
+            assert_live(timed(answer.iter_lines()))
+
+
+def test_httpx_async_clients_read_many_streams_at_once(streams: Any) -> None:
+    async def read(client: httpx.AsyncClient, n: int) -> List[Any]:
+        body = {"tool": "count", "args": {"n": n, "seconds": 0.01}}
+        async with client.stream("POST", "/stream", json=body, headers=NDJSON) as answer:
+            events = [json.loads(line) async for line in answer.aiter_lines()]
+        return [event["data"] for event in events if event["event"] == "chunk"]
+
+    async def main() -> List[Any]:
+        async with httpx.AsyncClient(base_url=streams.url, trust_env=False, timeout=60) as client:
+            return await asyncio.gather(*(read(client, n) for n in range(40)))
+
+    assert asyncio.run(main()) == [list(range(n)) for n in range(40)]
+
+
+def test_requests_reads_lines_as_they_come(streams: Any) -> None:
+    with requests.Session() as session:
+        session.trust_env = False
+        with session.post(streams.url + "/stream", json=SLOW, headers=NDJSON, stream=True) as answer:
+            assert_live(timed(answer.iter_lines(chunk_size=1)))
+
+
+def test_aiohttp_reads_lines_as_they_come(streams: Any) -> None:
+    aiohttp = pytest.importorskip("aiohttp", reason="python3-aiohttp is not installed")
+
+    async def main() -> List[Tuple[float, Dict[str, Any]]]:
+        async with aiohttp.ClientSession() as session:
+            async with session.post(streams.url + "/stream", json=SLOW, headers=NDJSON) as answer:
+                return [(time.monotonic(), json.loads(line)) async for line in answer.content]
+
+    assert_live(asyncio.run(main()))
+
+
+@pytest.mark.parametrize("option", ["--http1.1", "--http1.0", "--http2-prior-knowledge"])
+def test_curl_without_buffer_prints_lines_as_they_come(streams: Any, option: str) -> None:
+    command = ["curl", "-sN", option, streams.url + "/stream", "-H", "accept: application/x-ndjson",
+               "-H", "content-type: application/json", "-d", json.dumps(SLOW)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
+        assert curl.stdout
+        assert_live(timed(curl.stdout))
+        assert curl.wait(10) == 0
+
+
+def test_nghttp_prints_lines_as_they_come(streams: Any, tmp_path: Path) -> None:
+    body = tmp_path / "body"
+    body.write_text(json.dumps(SLOW))
+    command = ["stdbuf", "-o0", "nghttp", "-d", str(body), "-H", "accept: application/x-ndjson",
+               "-H", "content-type: application/json", streams.url + "/stream"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as nghttp:
+        assert nghttp.stdout
+        assert_live(timed(nghttp.stdout))
+        assert nghttp.wait(10) == 0
+
+
+# --- clients of Server-Sent Events ---
+
+
+def test_sseclient_py_reads_events_as_they_come(streams: Any) -> None:
+    sseclient = pytest.importorskip("sseclient", reason="sseclient-py is not installed")
+    if not hasattr(sseclient.SSEClient, "events"):
+        pytest.skip("the older module sseclient is installed instead of sseclient-py")
+    with requests.post(streams.url + "/stream", json=SLOW, stream=True) as answer:
+        events = [
+            (time.monotonic(), {"event": event.event, "id": event.id, "data": json.loads(event.data)})
+            for event in sseclient.SSEClient(answer.iter_content(None)).events()
+        ]
+    assert_live(events)
+    assert [event["id"] for _, event in events] == ["1", "2", "3", "4", "5", "6"]
+
+
+def test_curl_reads_events_as_they_come_by_query(streams: Any) -> None:
+    query = ["--data-urlencode", "tool=count", "--data-urlencode", "args=" + json.dumps(SLOW["args"])]
+    with subprocess.Popen(["curl", "-sNG", streams.url + "/stream", *query], stdout=subprocess.PIPE) as curl:
+        assert curl.stdout
+        times = [time.monotonic() for line in curl.stdout if line == b"event: chunk\n"]
+    assert len(times) == 4
+    assert times[-1] - times[0] > 0.5
+
+
+# --- coming back ---
+
+
+def detached(client: httpx.Client, **args: Any) -> str:
+    """The id of a stream whose reader has left after the first event."""
+    body = {"tool": "count", "args": args, "on_disconnect": "detach"}
+    with client.stream("POST", "/stream", json=body, headers=NDJSON) as answer:
+        next(answer.iter_lines())
+        return answer.headers["x-request-id"]
+
+
+def wait_until_done(client: httpx.Client, call: str) -> None:
+    end = time.monotonic() + 20
+    while client.get(f"/calls/{call}").json()["state"] != "done":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def client(streams: Any) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=streams.url, trust_env=False, timeout=30) as made:
+        yield made
+
+
+def test_who_has_had_the_last_event_is_told_to_stop(client: httpx.Client) -> None:
+    call = detached(client, n=3)
+    wait_until_done(client, call)
+    for had in ("5", "6", "999999999999999999"):
+        assert client.get(f"/calls/{call}/events", headers={"last-event-id": had}).status_code == 204
+    rest = client.get(f"/calls/{call}/events", headers={"last-event-id": "4", **NDJSON})
+    assert [json.loads(line)["event"] for line in rest.text.splitlines()] == ["done"]
+
+
+def test_a_kept_stream_can_be_read_again(client: httpx.Client) -> None:
+    call = detached(client, n=3)
+    wait_until_done(client, call)
+    texts = {client.get(f"/calls/{call}/events", headers=NDJSON).text for _ in range(3)}
+    assert len(texts) == 1
+    assert len(texts.pop().splitlines()) == 5
+
+
+def test_odd_numbers_of_the_last_event_are_refused(client: httpx.Client) -> None:
+    call = detached(client, n=1)
+    wait_until_done(client, call)
+    for had in ("-1", "+1", "1.0", "0x1", "1 2", "9" * 19, "9" * 4000, "\u0661".encode()):
+        answer = client.get(f"/calls/{call}/events", headers={"last-event-id": had})
+        assert answer.status_code == 400, had
+        assert answer.json()["code"] == "invalid_request"
+
+
+def test_head_of_events_takes_them_from_nobody(client: httpx.Client) -> None:
+    body = {"tool": "count", "args": {"n": 20, "seconds": 0.02}}
+    with client.stream("POST", "/stream", json=body, headers=NDJSON) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        with httpx.Client(base_url=client.base_url, trust_env=False) as other:
+            head = other.head(f"/calls/{answer.headers['x-request-id']}/events")
+            assert head.status_code == 200
+            assert head.headers["content-type"] == "text/event-stream"
+        assert json.loads(list(lines)[-1])["event"] == "done"
+
+
+def test_the_youngest_reader_has_the_stream(streams: Any, client: httpx.Client) -> None:
+    body = {"tool": "count", "args": {"n": 40, "seconds": 0.02}, "on_disconnect": "detach"}
+
+    def attach(call: str) -> List[Dict[str, Any]]:
+        answer = requests.get(f"{streams.url}/calls/{call}/events", headers=NDJSON, timeout=30)
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    with client.stream("POST", "/stream", json=body, headers=NDJSON) as answer:
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            others = list(threads.map(attach, [answer.headers["x-request-id"]] * 8))
+        first = list(answer.iter_lines())
+    whole = [events for events in others if events and events[-1]["event"] == "done"]
+    assert len(whole) == 1 and json.loads(first[-1])["event"] != "done"
+    assert [event["id"] for event in whole[0]] == list(range(1, 43))
+
+
+@pytest.mark.parametrize("call", ["%00", "%FF%FE", "a%2Fb", "..", "%2e%2e", "x" * 4000, "%F0%9F%90%8D", "*", "'", "%"])
+def test_odd_ids_name_no_stream(client: httpx.Client, call: str) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port)) as connection:
+        connection.sendall(f"GET /calls/{call}/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.split(b" ", 2)[1] in (b"400", b"404"), answer[:200]
+
+
+# --- flow control by hand ---
+
+
+class Narrow:
+    """An HTTP/2 connection whose streams may receive so many bytes, until more is allowed."""
+
+    def __init__(self, port: int, window: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
+        self.http.initiate_connection()
+        self.http.update_settings({h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
+        self.data = b""
+        self.ended = False
+        self.flush()
+        self.read_for(0.2)
+
+    def flush(self) -> None:
+        self.socket.sendall(self.http.data_to_send())
+
+    def start(self, body: Any) -> None:
+        self.http.send_headers(1, [(":method", "POST"), (":path", "/stream"), *HEAD])
+        self.http.send_data(1, json.dumps(body).encode(), end_stream=True)
+        self.flush()
+
+    def allow(self, count: int) -> None:
+        self.http.increment_flow_control_window(count, 1)
+        self.flush()
+
+    def read_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.ended and (left := end - time.monotonic()) > 0:
+            self.socket.settimeout(left)
+            try:
+                received = self.socket.recv(65536)
+            except socket.timeout:
+                return
+            assert received, "the connection was closed"
+            for event in self.http.receive_data(received):
+                if isinstance(event, h2.events.DataReceived):
+                    self.data += event.data
+                self.ended |= isinstance(event, h2.events.StreamEnded)
+            self.flush()
+
+
+def test_a_reader_with_room_for_a_byte_at_a_time_gets_every_byte(streams: Any) -> None:
+    narrow = Narrow(streams.port, 1)
+    narrow.start({"tool": "count", "args": {"n": 2}})
+    end = time.monotonic() + 30
+    while not narrow.ended and time.monotonic() < end:
+        narrow.allow(1)
+        narrow.read_for(0.003)
+    narrow.socket.close()
+    assert narrow.ended
+    assert narrow.data.count(b"\n\n") == 4 and narrow.data.endswith(b"\n\n")
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_a_comment_fits_into_what_room_there_is(
+    start_gateway: Callable[..., Any], tmp_path: Path, room: int
+) -> None:
+    config = tmp_path / "snakepit.yaml"
+    config.write_text("streams: {keepalive: 1s}\npools: [{workers: 1, adapter: streams.Streams}]\n")
+    gateway = start_gateway("--config", str(config))
+    narrow = Narrow(gateway.port, 0)
+    narrow.start({"tool": "quiet", "args": {"seconds": 5}})
+    narrow.allow(1000)
+    narrow.read_for(0.5)
+    said = len(narrow.data)
+    assert narrow.data.endswith(b"data: 1\n\n")
+    narrow.socket.close()
+    narrow = Narrow(gateway.port, said + room)
+    narrow.start({"tool": "quiet", "args": {"seconds": 3}})
+    narrow.read_for(2.5)
+    assert narrow.data[said:] == b":\n\n" if room == 3 else b"\n" * room
+    narrow.allow(1000)
+    narrow.read_for(10)
+    assert narrow.ended and b"event: done" in narrow.data
+    narrow.socket.close()
