@@ -25,11 +25,11 @@ define cmake
 	@cmake --build --preset $(1)
 endef
 
-.PHONY: help run build build-tests test check check-format format check-warnings check-tidy check-gates asan tsan fuzz \
+.PHONY: help run build build-tests test test-browser check check-format format check-warnings check-tidy check-gates asan tsan fuzz \
 	chaos bench install image fresh clean
 
 help:
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 14
 
 run: build ## install what is missing, build, serve on 127.0.0.1:8080 with the demo adapter
 	@exec build/snakepit serve
@@ -51,6 +51,11 @@ test: build-tests ## every test
 	ctest --preset release -j$(JOBS) || status=1; \
 	$(PYTHON) -m pytest -q -p no:cacheprovider $(PYTEST_DIRS) || status=1; \
 	exit $$status
+
+# Not part of what `make test` installs: it is large. Where it is installed, `make test` runs these too.
+test-browser: build-tests ## the tests with Chromium, which is installed
+	@$(INSTALL_PACKAGES) browser
+	@$(PYTHON) -m pytest -q -p no:cacheprovider tests/api/test_browser.py
 
 check: check-format check-warnings check-tidy check-gates ## format, warnings, clang-tidy, gates
 

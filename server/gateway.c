@@ -40,6 +40,7 @@ const struct route gateway_routes[] = {
     {"GET", "/healthz", probes_ready, NO_BODY, 0},
     {"GET", "/metrics", scrape_get, NO_BODY, 0},
     {"GET", "/openapi.json", description_get, NO_BODY, 0},
+    {"GET", "/docs", description_page, NO_BODY, 0},
 };
 const size_t gateway_route_count = sizeof gateway_routes / sizeof gateway_routes[0];
 

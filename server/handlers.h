@@ -52,5 +52,6 @@ void scrape_get(struct exchange *exchange);
 
 /* description.c */
 void description_get(struct exchange *exchange);
+void description_page(struct exchange *exchange);
 
 #endif
