@@ -78,6 +78,7 @@ static void expect_all_done(const struct load *load)
 
 /* --- looking --- */
 
+/* Snakepit 34, 36. */
 START_TEST(a_pool_and_a_worker_are_shown_as_in_the_lists)
 {
     static const char *const members[] = {"min", "max", "wanted", "workers.ready"};
@@ -103,6 +104,7 @@ START_TEST(a_pool_and_a_worker_are_shown_as_in_the_lists)
 }
 END_TEST
 
+/* Snakepit 5. */
 START_TEST(what_is_not_there_is_404)
 {
     static const struct {
@@ -252,6 +254,7 @@ static void name_worker(char *out_id, size_t size)
     answer_deinit(&answer);
 }
 
+/* Snakepit 33. */
 START_TEST(recycling_loses_no_call)
 {
     enum { RECYCLES = 20 };

@@ -138,7 +138,7 @@ START_TEST(a_request_is_not_blamed_for_a_worker_killed_with_sigkill)
 }
 END_TEST
 
-/* Five losses open it; Retry-After says how long; then one success closes it. */
+/* Five losses open it; Retry-After says how long; then one success closes it. Snakepit 67. */
 START_TEST(the_circuit_breaker_is_seen_and_closes_again)
 {
     start("1");

@@ -93,6 +93,7 @@ static const struct {
     {"{\"how\":\"exit\",\"code\":0}", NULL, 0},
 };
 
+/* Snakepit 38. */
 START_TEST(a_crash_is_a_typed_502_and_the_worker_is_replaced)
 {
     start_demo("1");
@@ -224,6 +225,7 @@ END_TEST
 
 /* --- clients that leave --- */
 
+/* Snakepit 10. */
 START_TEST(a_queued_call_whose_client_left_never_runs)
 {
     start("1");
@@ -248,6 +250,7 @@ START_TEST(a_queued_call_whose_client_left_never_runs)
 }
 END_TEST
 
+/* Snakepit 10. */
 START_TEST(a_client_that_leaves_its_running_call_costs_no_worker)
 {
     start("1");
@@ -283,6 +286,7 @@ START_TEST(a_call_that_waits_too_long_is_told_so)
 }
 END_TEST
 
+/* Snakepit 6. */
 START_TEST(a_full_queue_refuses_with_retry_after)
 {
     enum { CALLS = 1060, LIMIT = 1000 };
@@ -324,6 +328,7 @@ END_TEST
 
 /* --- the gateway is told to go --- */
 
+/* Snakepit 37. */
 START_TEST(a_stop_lets_the_running_call_finish)
 {
     start("1");
@@ -441,7 +446,7 @@ START_TEST(a_gateway_killed_while_calls_run_leaves_nothing)
 }
 END_TEST
 
-/* Killed at any moment of its start: from before the zygote to after the workers. */
+/* Killed at any moment of its start: from before the zygote to after the workers. Snakepit 29. */
 START_TEST(a_gateway_killed_while_it_starts_leaves_nothing)
 {
     for (unsigned ms = 0; ms < 500; ms += 25) {
@@ -458,6 +463,7 @@ START_TEST(a_gateway_killed_while_it_starts_leaves_nothing)
 }
 END_TEST
 
+/* Snakepit 24, 41. */
 START_TEST(a_gateway_stopped_while_it_starts_exits_cleanly)
 {
     for (unsigned ms = 50; ms < 500; ms += 50) {
@@ -488,6 +494,7 @@ static pid_t start_grandchild(void)
     return pid;
 }
 
+/* Snakepit 28. */
 START_TEST(processes_that_workers_started_end_with_a_stop)
 {
     start("1");
@@ -496,6 +503,7 @@ START_TEST(processes_that_workers_started_end_with_a_stop)
 }
 END_TEST
 
+/* Snakepit 44. */
 START_TEST(processes_that_workers_started_end_with_a_kill)
 {
     start("1");
@@ -504,6 +512,7 @@ START_TEST(processes_that_workers_started_end_with_a_kill)
 }
 END_TEST
 
+/* Snakepit 28. */
 START_TEST(processes_that_a_dead_worker_started_end)
 {
     start("1");

@@ -63,7 +63,7 @@ static void expect_success(struct pending **pending)
 static const char *const tools[] = {"hold", "spin", "rest"};
 
 /* A sleep, a loop and a coroutine: each is stopped, its `finally` runs, and the same process takes
- * the next call at once. */
+ * the next call at once. Snakepit 40. */
 START_TEST(the_run_limit_interrupts_the_tool_and_frees_its_worker)
 {
     start("1");
@@ -206,6 +206,7 @@ START_TEST(urgent_calls_go_first)
 }
 END_TEST
 
+/* Snakepit 22. */
 START_TEST(waiting_counts_against_the_time_in_all)
 {
     start("1");
@@ -266,6 +267,7 @@ END_TEST
 
 /* --- nobody waits any more --- */
 
+/* Snakepit 10. */
 START_TEST(a_client_that_leaves_stops_its_tool)
 {
     start("1");

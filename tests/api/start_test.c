@@ -70,6 +70,7 @@ static void expect_refusal(const char *const *args, const char *const *env, cons
     gateway_free(&gateway);
 }
 
+/* Snakepit 51. */
 START_TEST(a_bad_command_line_is_refused)
 {
     expect_refusal(ARGS("serve", "--frobnicate"), NULL, "frobnicate");
@@ -128,6 +129,7 @@ START_TEST(help_and_version_go_to_standard_output)
 }
 END_TEST
 
+/* Snakepit 51. */
 START_TEST(a_taken_port_is_refused)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -161,6 +163,7 @@ START_TEST(a_second_gateway_on_the_same_port_is_refused)
 }
 END_TEST
 
+/* Snakepit 51. */
 START_TEST(an_adapter_that_cannot_be_imported_is_refused)
 {
     static const struct {
@@ -185,6 +188,7 @@ END_TEST
 
 /* --- it can --- */
 
+/* Snakepit 27. */
 START_TEST(the_ready_line_says_where_and_how_many)
 {
     start_with(ARGS("--workers", "3"), NULL);
@@ -333,6 +337,7 @@ START_TEST(an_adapter_that_starts_a_thread_is_spawned_instead_of_forked)
 }
 END_TEST
 
+/* Snakepit 95. */
 START_TEST(a_quiet_log_level_says_nothing_when_all_is_well)
 {
     gateway =
@@ -345,6 +350,7 @@ START_TEST(a_quiet_log_level_says_nothing_when_all_is_well)
 }
 END_TEST
 
+/* Snakepit 49. */
 START_TEST(many_starts_and_stops_leave_nothing)
 {
     for (int i = 0; i < 5; i++) {

@@ -1,4 +1,7 @@
-"""The check of arguments: held against Python's jsonschema, and as callers see it."""
+"""The check of arguments: held against Python's jsonschema, and as callers see it.
+
+Snakepit 57.
+"""
 
 import json
 import os

@@ -1,5 +1,8 @@
 """Holds openapi/openapi.yaml and the server together, both ways: what is described is served as
-described, and what is served is described."""
+described, and what is served is described.
+
+Snakepit 5, 72.
+"""
 
 import contextlib
 import json

@@ -1,4 +1,7 @@
-"""POST and GET /stream, GET /calls/{id}/events, with httpx and by hand."""
+"""POST and GET /stream, GET /calls/{id}/events, with httpx and by hand.
+
+Snakepit 18, 58, 62 to 64.
+"""
 
 import json
 import socket

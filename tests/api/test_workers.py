@@ -1,4 +1,7 @@
-"""Workers that come, go and die: what callers and operators are told."""
+"""Workers that come, go and die: what callers and operators are told.
+
+Snakepit 19.
+"""
 
 import signal
 import textwrap

@@ -6,6 +6,8 @@
 Repeats are interleaved (ours, rival, ours, …), so that a noisy moment of the machine meets both;
 numbers are medians. Nothing is pinned to a core. Everything is on 127.0.0.1. Exit code 1 when a
 measurement failed: an error response, a server that died. A bar that is missed is only reported.
+
+Snakepit 25.
 """
 
 import argparse

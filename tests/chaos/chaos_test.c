@@ -401,6 +401,7 @@ static void expect_service(void)
     }
 }
 
+/* Snakepit 11, 26. */
 START_TEST(every_request_gets_one_answer_and_its_own)
 {
     int seconds = setting("CHAOS_SECONDS", 20);
@@ -431,6 +432,7 @@ START_TEST(every_request_gets_one_answer_and_its_own)
 }
 END_TEST
 
+/* Snakepit 50. */
 START_TEST(a_gateway_killed_under_load_leaves_nothing_and_starts_again)
 {
     for (int round = 0; round < 3; round++) {

@@ -1,4 +1,7 @@
-"""Workers that are killed, or kill themselves, under load."""
+"""Workers that are killed, or kill themselves, under load.
+
+Snakepit 26.
+"""
 
 import json
 import time

@@ -1,4 +1,7 @@
-"""Ten pools of which one cannot start: what do the others notice?"""
+"""Ten pools of which one cannot start: what do the others notice?
+
+Snakepit 3, 4.
+"""
 
 import os
 import signal

@@ -62,6 +62,7 @@ START_TEST(secrets_never_pass)
 }
 END_TEST
 
+/* Snakepit 31. */
 START_TEST(what_is_configured_passes_whatever_it_is_and_wins)
 {
     const char *ours[] = {"LANG=C", "PATH=/bin", NULL};
@@ -89,6 +90,7 @@ START_TEST(the_package_comes_first_on_pythons_path)
 }
 END_TEST
 
+/* Snakepit 31. */
 START_TEST(numeric_libraries_get_one_thread_unless_told_otherwise)
 {
     const char *ours[] = {"MKL_NUM_THREADS=2", NULL};

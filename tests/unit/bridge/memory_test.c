@@ -53,6 +53,7 @@ static void tear_down(void)
     rmdir(root);
 }
 
+/* Snakepit 32. */
 START_TEST(memory_is_known_of_what_lives_alone)
 {
     ck_assert_uint_gt(memory_resident(getpid()), 100000);

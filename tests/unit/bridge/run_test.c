@@ -65,6 +65,7 @@ static unsigned long long our_start(void)
     return strtoull(strrchr(run.mark, ':') + 1, NULL, 10);
 }
 
+/* Snakepit 46. */
 START_TEST(a_run_has_an_id_and_a_mark)
 {
     char expected[112];
@@ -79,6 +80,7 @@ START_TEST(a_run_has_an_id_and_a_mark)
 }
 END_TEST
 
+/* Snakepit 42. */
 START_TEST(a_worker_of_a_dead_gateway_is_killed)
 {
     pid_t worker = start_worker("snakepit_bridge", mark_of("test-of-run", "0000000", 4194303, 7));
@@ -87,6 +89,7 @@ START_TEST(a_worker_of_a_dead_gateway_is_killed)
 }
 END_TEST
 
+/* Snakepit 43. */
 START_TEST(a_run_that_ends_kills_its_own_workers_only)
 {
     pid_t own = start_worker("snakepit_bridge", run.mark);
@@ -97,6 +100,7 @@ START_TEST(a_run_that_ends_kills_its_own_workers_only)
 }
 END_TEST
 
+/* Snakepit 43. */
 START_TEST(a_gateway_whose_number_was_given_away_is_dead)
 {
     pid_t worker = start_worker("snakepit_bridge", mark_of("test-of-run", "0000000", getpid(), 1));
@@ -105,6 +109,7 @@ START_TEST(a_gateway_whose_number_was_given_away_is_dead)
 }
 END_TEST
 
+/* Snakepit 45. */
 START_TEST(a_worker_of_a_live_gateway_is_left_alone)
 {
     pid_t worker =
@@ -114,6 +119,7 @@ START_TEST(a_worker_of_a_live_gateway_is_left_alone)
 }
 END_TEST
 
+/* Snakepit 42. */
 START_TEST(our_own_worker_is_left_alone)
 {
     pid_t worker = start_worker("snakepit_bridge", run.mark);
@@ -122,6 +128,7 @@ START_TEST(our_own_worker_is_left_alone)
 }
 END_TEST
 
+/* Snakepit 45. */
 START_TEST(a_worker_of_another_instance_is_left_alone)
 {
     pid_t worker = start_worker("snakepit_bridge", mark_of("test-of", "0000000", 4194303, 7));
@@ -132,6 +139,7 @@ START_TEST(a_worker_of_another_instance_is_left_alone)
 }
 END_TEST
 
+/* Snakepit 45. */
 START_TEST(what_is_no_worker_is_left_alone)
 {
     pid_t other = start_worker("editor", mark_of("test-of-run", "0000000", 4194303, 7));

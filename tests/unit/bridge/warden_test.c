@@ -61,6 +61,7 @@ START_TEST(as_many_groups_as_there_can_be_are_killed_to_the_last)
 }
 END_TEST
 
+/* Snakepit 48. */
 START_TEST(a_forgotten_group_is_left_alone_and_its_place_is_free_again)
 {
     pid_t forgotten = start_group(), watched = start_group();

@@ -30,6 +30,7 @@ static void half_open(void)
     ck_assert_int_eq(breaker.state, BREAKER_HALF_OPEN);
 }
 
+/* Snakepit 67. */
 START_TEST(losses_in_a_row_open_it)
 {
     lose(2);
@@ -67,6 +68,7 @@ START_TEST(without_a_threshold_it_never_opens)
 }
 END_TEST
 
+/* Snakepit 67. */
 START_TEST(after_its_time_it_lets_one_trial_through)
 {
     half_open();
@@ -75,6 +77,7 @@ START_TEST(after_its_time_it_lets_one_trial_through)
 }
 END_TEST
 
+/* Snakepit 67. */
 START_TEST(a_successful_trial_closes_it)
 {
     half_open();
@@ -85,6 +88,7 @@ START_TEST(a_successful_trial_closes_it)
 }
 END_TEST
 
+/* Snakepit 67. */
 START_TEST(a_lost_trial_opens_it_for_as_long_again)
 {
     half_open();

@@ -65,6 +65,7 @@ START_TEST(the_slot_of_a_cancelled_call_is_free_only_when_the_worker_says_so)
 }
 END_TEST
 
+/* Snakepit 23. */
 START_TEST(cancelling_twice_or_after_the_answer_does_nothing)
 {
     struct call *call = fake_submit(&fake, fake.tool);
@@ -87,6 +88,7 @@ START_TEST(a_call_whose_time_runs_out_is_answered_and_cancelled)
 }
 END_TEST
 
+/* Snakepit 44. */
 START_TEST(a_worker_that_does_not_let_go_of_a_cancelled_call_is_killed_after_the_grace)
 {
     struct call *call = fake_submit(&fake, fake.tool);
@@ -174,6 +176,7 @@ START_TEST(what_a_cancelled_call_took_is_not_measured)
 }
 END_TEST
 
+/* Snakepit 12. */
 START_TEST(waiting_counts_against_the_total_time)
 {
     struct call *busy[2];

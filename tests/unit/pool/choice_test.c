@@ -81,6 +81,7 @@ static bool is_tainted(uint64_t number)
 
 /* --- load --- */
 
+/* Snakepit 13. */
 START_TEST(calls_spread_over_workers_with_several_slots)
 {
     unsigned counts[3] = {0};
@@ -118,6 +119,7 @@ END_TEST
 
 /* --- taint --- */
 
+/* Snakepit 66. */
 START_TEST(the_replacement_of_a_crashed_worker_gets_a_call_only_when_no_other_is_free)
 {
     begin(two, 1);

@@ -64,6 +64,7 @@ static struct call *submit_idempotent(const char *args)
     return fake_send(&fake, call);
 }
 
+/* Snakepit 68. */
 START_TEST(an_idempotent_call_is_run_again_after_the_backoff)
 {
     begin(alone);
@@ -80,6 +81,7 @@ START_TEST(an_idempotent_call_is_run_again_after_the_backoff)
 }
 END_TEST
 
+/* Snakepit 68. */
 START_TEST(a_call_is_retried_max_retries_times_and_then_lost)
 {
     begin(alone);
@@ -91,6 +93,7 @@ START_TEST(a_call_is_retried_max_retries_times_and_then_lost)
 }
 END_TEST
 
+/* Snakepit 66. */
 START_TEST(a_call_that_is_not_idempotent_is_not_run_again)
 {
     begin(alone);
@@ -117,6 +120,7 @@ START_TEST(going_elsewhere_before_it_started_is_no_retry)
 }
 END_TEST
 
+/* Snakepit 68. */
 START_TEST(a_retry_does_not_wait_beyond_the_deadline)
 {
     begin(alone);
@@ -477,6 +481,7 @@ START_TEST(ready_workers_killed_from_outside_are_replaced_at_once_each_time)
 }
 END_TEST
 
+/* Snakepit 69. */
 START_TEST(workers_that_crash_once_they_are_ready_are_replaced_later_each_time)
 {
     begin(alone);
@@ -517,6 +522,7 @@ START_TEST(a_call_waits_for_the_third_worker_when_two_have_died_at_once)
 }
 END_TEST
 
+/* Snakepit 2. */
 START_TEST(calls_are_refused_at_once_when_workers_die_as_soon_as_they_are_ready)
 {
     flap(9);
@@ -574,6 +580,7 @@ START_TEST(the_backoff_is_bounded)
 }
 END_TEST
 
+/* Snakepit 69. */
 START_TEST(an_answered_call_ends_the_backoff)
 {
     delay_after(5);

@@ -126,6 +126,7 @@ START_TEST(calls_that_never_started_go_elsewhere_in_their_order)
 }
 END_TEST
 
+/* Snakepit 38. */
 START_TEST(a_dead_worker_is_replaced_at_once)
 {
     fake_die(&fake, 0, SIGKILL, NULL);
@@ -216,6 +217,7 @@ START_TEST(a_worker_that_dies_while_the_pool_drains_is_replaced_for_what_waits)
 }
 END_TEST
 
+/* Snakepit 23. */
 START_TEST(an_answer_from_a_dead_worker_changes_nothing)
 {
     struct call *call = fake_submit(&fake, fake.tool);

@@ -109,6 +109,7 @@ START_TEST(the_total_limit_ends_a_call_that_runs_when_it_is_shorter)
 }
 END_TEST
 
+/* Snakepit 7. */
 START_TEST(an_expired_call_is_not_dispatched_though_the_clock_is_late)
 {
     struct call *busy = begin(alone);
@@ -121,6 +122,7 @@ START_TEST(an_expired_call_is_not_dispatched_though_the_clock_is_late)
 }
 END_TEST
 
+/* Snakepit 22. */
 START_TEST(an_answer_that_comes_after_the_deadline_is_none)
 {
     begin(alone);
@@ -157,6 +159,7 @@ START_TEST(a_call_with_little_time_left_is_tried_when_nobody_waits_behind_it)
 }
 END_TEST
 
+/* Snakepit 9. */
 START_TEST(a_cancelled_call_leaves_the_queue_at_once)
 {
     struct call *busy = begin(alone);
@@ -280,6 +283,7 @@ START_TEST(a_rest_between_calls_is_no_pace)
 }
 END_TEST
 
+/* Snakepit 12. */
 START_TEST(the_wait_is_averaged_with_a_fifth)
 {
     struct call *busy = begin(alone);
@@ -311,6 +315,7 @@ static void expect_limits(void (*adjust)(struct pool_options *options), struct t
     finish(call);
 }
 
+/* Snakepit 19. */
 START_TEST(of_caller_tool_and_pool_the_least_limit_holds)
 {
     const struct time_limits none = {0}, much = {9000000, 9000000, 9000000};

@@ -31,6 +31,7 @@ START_TEST(starting_asks_for_every_worker)
 }
 END_TEST
 
+/* Snakepit 1. */
 START_TEST(a_call_before_any_worker_is_ready_waits_for_one)
 {
     struct call *call = fake_submit(&fake, fake.tool);
@@ -60,6 +61,7 @@ START_TEST(a_worker_that_is_not_expected_is_turned_away)
 }
 END_TEST
 
+/* Snakepit 2. */
 START_TEST(a_pool_that_cannot_start_refuses_what_waits_and_what_comes)
 {
     struct call *waiting = fake_submit(&fake, fake.tool);
@@ -73,6 +75,7 @@ END_TEST
 
 /* --- queue --- */
 
+/* Snakepit 30. */
 START_TEST(a_free_worker_takes_a_call_at_once)
 {
     struct call *call = fake_submit(&fake, fake.tool);
@@ -126,6 +129,7 @@ START_TEST(a_call_is_looked_up_by_its_request_id)
 }
 END_TEST
 
+/* Snakepit 6. */
 START_TEST(full_queue_refuses_with_retry_after)
 {
     struct call *calls[6];
@@ -141,6 +145,7 @@ START_TEST(full_queue_refuses_with_retry_after)
 }
 END_TEST
 
+/* Snakepit 7. */
 START_TEST(a_call_that_waits_too_long_never_reaches_python)
 {
     struct call *running[2] = {fake_submit(&fake, fake.slow), fake_submit(&fake, fake.slow)};
@@ -215,6 +220,7 @@ END_TEST
 
 /* --- slots --- */
 
+/* Snakepit 13, 30. */
 START_TEST(a_worker_with_slots_takes_that_many_calls)
 {
     struct call *calls[5];
@@ -242,6 +248,7 @@ START_TEST(a_draining_pool_refuses_new_calls_and_finishes_old_ones)
 }
 END_TEST
 
+/* Snakepit 37. */
 START_TEST(stopping_answers_everything_and_tells_all_workers)
 {
     struct call *calls[2];

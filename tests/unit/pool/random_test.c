@@ -284,6 +284,7 @@ static void end(void)
     model_check(&model);
 }
 
+/* Snakepit 8, 11, 39. */
 START_TEST(whatever_happens_every_call_ends_once_and_well)
 {
     const char *only = getenv("SEED");

@@ -77,6 +77,7 @@ static void recycle(const char *id)
     ck_assert(pool_recycle(fake.pool, bytes_of(id)));
 }
 
+/* Snakepit 35. */
 START_TEST(a_replacement_is_ready_before_the_old_one_drains)
 {
     begin(one);
@@ -145,6 +146,7 @@ START_TEST(recycling_twice_starts_one_replacement)
 }
 END_TEST
 
+/* Snakepit 33. */
 START_TEST(several_recycles_do_not_stack)
 {
     static const char *const ids[] = {"default-1", "default-2", "default-3", "default-4",
@@ -207,6 +209,7 @@ START_TEST(jitter_takes_up_to_its_percentage_off)
 }
 END_TEST
 
+/* Snakepit 32. */
 START_TEST(a_worker_that_needs_too_much_memory_is_replaced_at_once)
 {
     begin(little_memory);

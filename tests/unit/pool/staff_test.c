@@ -309,6 +309,7 @@ START_TEST(stopping_ends_a_call_that_waits_for_its_retry)
 }
 END_TEST
 
+/* Snakepit 24. */
 START_TEST(a_worker_that_starts_when_the_pool_stops_is_turned_away)
 {
     const struct worker_hello hello = {.pid = 1, .slots = 1};

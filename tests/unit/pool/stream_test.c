@@ -74,6 +74,7 @@ START_TEST(emissions_reach_the_caller_in_order_before_the_answer)
 }
 END_TEST
 
+/* Snakepit 64. */
 START_TEST(credit_is_passed_on_while_the_call_lives)
 {
     struct call *call = begin(100);

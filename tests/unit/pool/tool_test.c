@@ -114,6 +114,7 @@ START_TEST(many_tools_of_two_pools_are_all_found)
 }
 END_TEST
 
+/* Snakepit 55. */
 START_TEST(a_bad_name_is_refused_by_its_name)
 {
     char fault[TOOL_FAULT_MAX];

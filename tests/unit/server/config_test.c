@@ -154,6 +154,7 @@ START_TEST(what_cannot_be_honoured_is_refused_with_a_reason)
 }
 END_TEST
 
+/* Snakepit 20, 21. */
 START_TEST(a_timeout_profile_gives_what_is_not_set)
 {
     static const struct {
@@ -189,6 +190,7 @@ START_TEST(an_empty_value_counts_as_not_set)
 }
 END_TEST
 
+/* Snakepit 4. */
 START_TEST(several_pools_keep_their_own_values)
 {
     expect_good("pools:\n- {name: a, workers: 2}\n- {name: b, workers: 3, profile: async}\n");
