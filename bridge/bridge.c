@@ -145,12 +145,22 @@ static void mark_dirty(struct bridge *bridge, unsigned seat)
 }
 
 static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
-                           struct call *call, uint64_t remaining_us)
+                           struct call *call, uint64_t remaining_us, bool session_begins)
 {
     struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
         return;
-    link_add_invoke(link, call_id, call, remaining_us);
+    link_add_invoke(link, call_id, call, remaining_us, session_begins);
+    mark_dirty(of(runtime), worker.seat);
+    link_unref(&link);
+}
+
+static void runtime_end_session(struct runtime *runtime, struct worker_ref worker, struct bytes id)
+{
+    struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_ended_session(link, id);
     mark_dirty(of(runtime), worker.seat);
     link_unref(&link);
 }
@@ -197,6 +207,7 @@ static const struct runtime_ops runtime_ops = {
     .start = runtime_start,
     .invoke = runtime_invoke,
     .credit = runtime_credit,
+    .end_session = runtime_end_session,
     .cancel = runtime_cancel,
     .stop = runtime_stop,
     .refork = runtime_refork,
@@ -277,11 +288,12 @@ static void on_wish(void *context, struct link *link)
     pool_worker_wishes(bridge->pool, link_worker(link));
 }
 
-static void on_pong(void *context, struct link *link, uint64_t sequence)
+static void on_pong(void *context, struct link *link, const struct worker_frame *frame)
 {
     struct bridge *bridge = context;
     struct worker_ref worker = link_worker(link);
-    watch_pong(&bridge->seats[worker.seat], worker, sequence);
+    watch_pong(&bridge->seats[worker.seat], worker, frame->pong);
+    pool_worker_loaded(bridge->pool, worker, frame->loaded, frame->loaded_count);
 }
 
 /* --- life --- */

@@ -57,7 +57,14 @@ struct invoke_field {
     unsigned number;
     struct bytes value;
 };
-enum { INVOKE_FIELDS = 8, INVOKE_TIMEOUT = 6, INVOKE_CALL_ID = 1, INVOKE_CREDIT = 11 };
+enum {
+    INVOKE_FIELDS = 8,
+    INVOKE_TIMEOUT = 6,
+    INVOKE_CALL_ID = 1,
+    INVOKE_CREDIT = 11,
+    INVOKE_SESSION_BEGINS = 12
+};
+enum { ENDED_SESSIONS = 16 };
 
 static void invoke_fields(const struct call *call, struct invoke_field *out_fields)
 {
@@ -81,7 +88,7 @@ static char *open_message(struct buffer *frame, unsigned field, size_t size)
 size_t frame_invoke_size(const struct call *call)
 {
     struct invoke_field fields[INVOKE_FIELDS];
-    size_t size = 5 + 5 * VARINT_MAX;
+    size_t size = 6 + 5 * VARINT_MAX + 1;
     invoke_fields(call, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         size += bytes_size(fields[i].value);
@@ -89,11 +96,12 @@ size_t frame_invoke_size(const struct call *call)
 }
 
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
-                      uint64_t remaining_us)
+                      uint64_t remaining_us, bool session_begins)
 {
     struct invoke_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
-    size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window);
+    size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window) +
+                  number_size(session_begins);
     invoke_fields(call, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         size += bytes_size(fields[i].value);
@@ -105,7 +113,18 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
         at = put_bytes(at, fields[i].number, fields[i].value);
     at = put_number(at, INVOKE_TIMEOUT, timeout_ms);
     at = put_number(at, INVOKE_CREDIT, call->window);
+    at = put_number(at, INVOKE_SESSION_BEGINS, session_begins);
     frame->len = (size_t)(at - frame->data);
+}
+
+void frame_add_ended_session(struct buffer *frame, struct bytes id)
+{
+    if (!buffer_reserve(frame, id.len + 2 * (size_t)VARINT_MAX))
+        return;
+    char *at = put_varint(frame->data + frame->len, ENDED_SESSIONS << 3 | WIRE_BYTES);
+    at = put_varint(at, id.len);
+    memcpy(at, id.data, id.len);
+    frame->len = (size_t)(at + id.len - frame->data);
 }
 
 void frame_add_cancel(struct buffer *frame, uint64_t call_id)
@@ -251,6 +270,14 @@ static bool read_emission(const Snakepit__Bridge__V1__Emission *from, struct are
     return from->kind >= 0 && (unsigned)from->kind < EMISSION_KINDS;
 }
 
+static struct bytes *read_labels(const Snakepit__Bridge__V1__State *from, struct arena *arena)
+{
+    struct bytes *labels = arena_alloc(arena, from->n_loaded * sizeof labels[0]);
+    for (size_t i = 0; i < from->n_loaded; i++)
+        labels[i] = bytes_of(from->loaded[i]);
+    return labels;
+}
+
 bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
 {
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
@@ -274,6 +301,8 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
         .hello = frame->hello ? read_hello(frame->hello, arena) : NULL,
         .pong = frame->state ? frame->state->sequence : 0,
         .recycle = frame->state && frame->state->recycle,
+        .loaded = frame->state ? read_labels(frame->state, arena) : NULL,
+        .loaded_count = frame->state ? frame->state->n_loaded : 0,
         .emissions = emissions,
         .emission_count = frame->n_emissions,
         .answers = answers,

@@ -22,7 +22,8 @@ enum { FRAME_MAX_BYTES = 68 << 20 };
 /* Add one message to the frame in the buffer. `remaining_us`: the time the call has left. */
 void frame_add_welcome(struct buffer *frame);
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
-                      uint64_t remaining_us);
+                      uint64_t remaining_us, bool session_begins);
+void frame_add_ended_session(struct buffer *frame, struct bytes id);
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
@@ -42,9 +43,11 @@ struct frame_hello {
 
 /* A worker's frame; everything lies in the arena it was read into. */
 struct worker_frame {
-    struct frame_hello *hello; /* NULL when absent */
-    uint64_t pong;             /* sequence of the ping that was answered, 0 when none was */
-    bool recycle;              /* the worker wants to be replaced */
+    struct frame_hello *hello;  /* NULL when absent */
+    uint64_t pong;              /* sequence of the ping that was answered, 0 when none was */
+    const struct bytes *loaded; /* with the pong: labels of what is loaded */
+    size_t loaded_count;
+    bool recycle; /* the worker wants to be replaced */
     struct worker_emission *emissions;
     size_t emission_count;
     struct worker_answer *answers;

@@ -121,11 +121,20 @@ static struct buffer *filling(struct link *link, size_t more)
 }
 
 void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
-                     uint64_t remaining_us)
+                     uint64_t remaining_us, bool session_begins)
 {
     pthread_mutex_lock(&link->lock);
     if (!link->over)
-        frame_add_invoke(filling(link, frame_invoke_size(call)), call_id, call, remaining_us);
+        frame_add_invoke(filling(link, frame_invoke_size(call)), call_id, call, remaining_us,
+                         session_begins);
+    pthread_mutex_unlock(&link->lock);
+}
+
+void link_add_ended_session(struct link *link, struct bytes id)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_ended_session(filling(link, 0), id);
     pthread_mutex_unlock(&link->lock);
 }
 
@@ -280,7 +289,7 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
     else if (good)
         pass_on(link, &frame, arena);
     if (good && frame.pong)
-        link->handler->pong(link->handler->context, link, frame.pong);
+        link->handler->pong(link->handler->context, link, &frame);
     if (good && frame.recycle)
         link->handler->wish(link->handler->context, link);
     arena_unref(&arena);

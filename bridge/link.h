@@ -22,8 +22,8 @@ struct link_handler {
     /* Answers have come; they lie in `memory`, of which references may be taken. */
     void (*answers)(void *context, struct link *link, const struct worker_answer *answers,
                     size_t count, struct arena *memory);
-    /* It answered the ping of that sequence. */
-    void (*pong)(void *context, struct link *link, uint64_t sequence);
+    /* It answered a ping. The bytes are borrowed. */
+    void (*pong)(void *context, struct link *link, const struct worker_frame *frame);
     /* It wants to be replaced. */
     void (*wish)(void *context, struct link *link);
     /* The stream of a welcome worker is over. Once, and last. */
@@ -46,7 +46,8 @@ struct worker_ref link_worker(const struct link *link);
 
 /* Add to the frame that is being filled. Nothing happens on a link that is over. */
 void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
-                     uint64_t remaining_us);
+                     uint64_t remaining_us, bool session_begins);
+void link_add_ended_session(struct link *link, struct bytes id);
 void link_add_cancel(struct link *link, uint64_t call_id);
 void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
 void link_add_ping(struct link *link, uint64_t sequence);

@@ -1,7 +1,5 @@
 #include "pool/call.h"
 
-#include "pool/session.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 

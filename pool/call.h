@@ -19,14 +19,15 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/mailbox.h"
+#include "pool/session.h"
 #include "pool/timer.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct session;
 struct tool;
+struct worker;
 
 enum call_state {
     CALL_NEW,        /* being filled in by its caller */
@@ -53,6 +54,8 @@ enum call_end {
     CALL_END_UNREACHABLE,   /* refused, or ended while it waited: its deadline cannot be met */
     CALL_END_CIRCUIT_OPEN,  /* refused: the pool's circuit breaker is open */
     CALL_END_POISON,        /* refused: the same request has killed workers before */
+    CALL_END_SESSION_LOST,  /* refused, or ended while it waited: its session's worker is gone */
+    CALL_END_WORKER_BUSY,   /* refused: its session's worker has no free slot */
     CALL_END_SHUTDOWN,      /* refused or ended because the gateway is leaving */
 };
 enum { CALL_ENDS = CALL_END_SHUTDOWN + 1 };
@@ -127,7 +130,9 @@ struct call {
     struct bytes args;
     struct buffer payload;     /* owns what args points into, if that is not the arena */
     struct bytes content_type; /* of args; empty means application/json */
-    struct session *session;   /* the call's reference; NULL: none */
+    struct session *session;   /* the call's reference until it ends; NULL: none */
+    enum affinity affinity;    /* goes before that of the session */
+    struct bytes affinity_key; /* calls of the same key go to the same worker; or empty */
     struct bytes session_id;   /* of it */
     struct bytes request_id;
     struct bytes correlation_id;
@@ -159,6 +164,8 @@ struct call {
     enum call_state state;
     atomic_uint references;
     struct list place;       /* in the queue */
+    struct worker *awaits;   /* in the queue for this worker alone */
+    uint64_t content;        /* hash of the affinity key, or 0 */
     struct list known;       /* in the pool's list of live calls */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;

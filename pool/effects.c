@@ -21,13 +21,23 @@ void effects_answer(struct effects *effects, struct call *call)
     effects->homes[i].last = &call->mail;
 }
 
+/* A call that is kept for its outcome is no use of its session any more. */
+static void release_sessions(struct mail *first)
+{
+    for (struct mail *mail = first; mail; mail = mail->next)
+        session_unref(&CONTAINER_OF(mail, struct call, mail)->session);
+}
+
 void effects_apply(struct effects *effects, struct runtime *runtime)
 {
-    for (unsigned i = 0; i < effects->home_count; i++)
+    for (unsigned i = 0; i < effects->home_count; i++) {
+        release_sessions(effects->homes[i].first);
         mailbox_post_chain(effects->homes[i].box, effects->homes[i].first, effects->homes[i].last);
+    }
     for (unsigned i = 0; i < effects->invoke_count; i++) {
         runtime->ops->invoke(runtime, effects->invokes[i].worker, effects->invokes[i].call_id,
-                             effects->invokes[i].call, effects->invokes[i].remaining_us);
+                             effects->invokes[i].call, effects->invokes[i].remaining_us,
+                             effects->invokes[i].session_begins);
         call_unref(&effects->invokes[i].call);
     }
     for (unsigned i = 0; i < effects->cancel_count; i++)

@@ -21,6 +21,7 @@ struct effects {
         struct call
             *call; /* a reference of its own: the call may end before the invocation is encoded */
         uint64_t remaining_us;
+        bool session_begins;
     } invokes[EFFECTS_MAX];
 
     unsigned cancel_count;

@@ -5,6 +5,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/siphash.h"
 #include "pool/breaker.h"
 #include "pool/effects.h"
 #include "pool/poison.h"
@@ -16,6 +17,8 @@
 struct pool {
     struct pool_options options;
     char name[33];
+    unsigned rank; /* among the pools of the registry */
+    struct siphash_key key;
     struct registry *registry;
     struct runtime *runtime;
     struct observer observer;
@@ -24,8 +27,10 @@ struct pool {
     enum pool_state state;
     bool stopped; /* LEAVING, and nothing is left to be done */
     char reason[512];
-    struct list calls; /* all live ones, oldest first */
-    struct call_queue queue;
+    struct list calls;       /* all live ones, oldest first */
+    struct call_queue queue; /* for any worker */
+    struct list awaited;     /* workers that calls wait for which no other may run */
+    unsigned pinned;         /* how many such calls wait */
     struct heap timers;
     uint64_t alarm_us; /* the runtime calls pool_tick() then; UINT64_MAX: not at all */
     struct breaker breaker;
@@ -110,6 +115,44 @@ void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us);
 /* Seconds until a caller who is refused now may find room: length of the queue by the pace of
  * answers; or until the breaker lets a trial through, or the next worker is started. 1 to 60. */
 unsigned schedule_retry_after(const struct pool *pool);
+
+/* A call that lost the worker of its session, which no other may be. */
+void schedule_lose(struct pool *pool, struct call *call, struct effects *effects);
+
+/* The worker will take no more calls: those that wait for it alone have lost it. */
+void schedule_desert(struct pool *pool, struct worker *worker, struct effects *effects);
+
+/* Whether the worker can be given a call now, be it ahead. */
+bool schedule_can_give(const struct pool *pool, const struct worker *worker);
+
+/* --- affinity.c: which workers a call may go to, and would rather --- */
+
+enum affinity_verdict {
+    AFFINITY_ANY,  /* any worker will do */
+    AFFINITY_ONE,  /* one only */
+    AFFINITY_BUSY, /* the only one has no free slot, and the call does not want to wait */
+    AFFINITY_LOST, /* the only one is gone */
+};
+
+/* Where a call may go; with ONE the worker is written, else NULL. */
+enum affinity_verdict affinity_judge(const struct pool *pool, const struct call *call,
+                                     struct worker **out_worker);
+
+/* The worker, of those that can take it now, where a call finds what it needs; NULL: any will do.
+ * `free`: only one with a free slot. */
+struct worker *affinity_prefer(const struct pool *pool, const struct call *call, bool free);
+
+/* The worker gets a call. Returns whether it is the first one there of its session. */
+bool affinity_follow(const struct pool *pool, const struct call *call, const struct worker *worker);
+
+/* Whether no other worker may run the call. */
+bool affinity_binds(const struct pool *pool, const struct call *call, const struct worker *worker);
+
+/* The session of the call has lost its worker, and may choose another. Returns true. */
+bool affinity_release(const struct pool *pool, const struct call *call);
+
+/* Of an affinity key, not 0. */
+uint64_t affinity_hash(const struct pool *pool, struct bytes key);
 
 /* --- stream.c: what calls say before they end --- */
 

@@ -26,6 +26,7 @@ struct pool_options pool_defaults(void)
         .priority_step_us = 1000000,
         .ahead_budget_us = 1000,
         .cancel_grace_us = UINT64_C(5000000),
+        .affinity = AFFINITY_HINT,
         .retry = RETRY_IDEMPOTENT,
         .max_retries = 1,
         .retry_backoff_us = {50000, 100000, 200000, 200000, 200000},
@@ -57,7 +58,7 @@ struct pool *pool_new(const struct pool_options *options, struct registry *regis
     pool->options = *options;
     snprintf(pool->name, sizeof pool->name, "%s", options->name);
     pool->registry = registry;
-    registry_enlist(registry, pool);
+    pool->rank = registry_enlist(registry, pool);
     pool->runtime = runtime;
     pool->observer = observer;
     pthread_mutex_init(&pool->lock, NULL);
@@ -66,12 +67,14 @@ struct pool *pool_new(const struct pool_options *options, struct registry *regis
     for (unsigned i = 0; i < pool->seats; i++)
         worker_init(&pool->workers[i], i);
     list_init(&pool->free);
+    list_init(&pool->awaited);
     list_init(&pool->calls);
     queue_init(&pool->queue);
     poison_init(&pool->poison, options->poison_after, options->poison_ttl_us);
     pool->breaker = (struct breaker){.threshold = options->breaker_threshold,
                                      .open_us = options->breaker_open_us};
     pool->random = random_seed();
+    pool->key = (struct siphash_key){random_seed(), random_seed()};
     pool->cold = true;
     pool->alarm_us = UINT64_MAX;
     histogram_init(&pool->queue_seconds, bounds, sizeof bounds / sizeof bounds[0]);
@@ -202,6 +205,8 @@ void pool_submit(struct pool *pool, struct call *call)
     struct effects effects;
     enum call_end end;
     call_ref(call);
+    if (call->affinity_key.len)
+        call->content = affinity_hash(pool, call->affinity_key);
     uint64_t now_us = pool_enter(pool, &effects);
     call->submitted_us = call->enqueued_us = now_us;
     call->turn_us = now_us + call->priority * pool->options.priority_step_us;

@@ -5,7 +5,7 @@
  * starts, answers) are carried out by the thread that made it, after the lock is released.
  *
  *   pool.c       what the others of the house call
- *   scheduler.c  which call goes to which worker; queue.c, breaker.c, poison.c
+ *   scheduler.c  which call goes to which worker; affinity.c, queue.c, breaker.c, poison.c
  *   stream.c     what calls say before they end, and how much they may
  *   staff.c      how many workers there are, and which one has to go
  *   view.c       looking in
@@ -19,6 +19,7 @@
 #include "pool/observer.h"
 #include "pool/poison.h"
 #include "pool/runtime.h"
+#include "pool/session.h"
 #include "pool/tool.h"
 #include "pool/worker.h"
 
@@ -57,6 +58,8 @@ struct pool_options {
                                  there; 0 = never */
     uint64_t cancel_grace_us; /* after which a worker that does not let go of a cancelled call is
                                  killed */
+
+    enum affinity affinity; /* of sessions that bring none; not UNSAID */
 
     enum retry_policy retry;
     unsigned max_retries;                        /* 0 to POOL_RETRIES_MAX */
@@ -119,6 +122,14 @@ bool pool_cancel_request(struct pool *pool, struct bytes request_id);
  * has ended. Does not send: pool_flush() does. */
 void pool_credit(struct pool *pool, struct call *call, uint64_t bytes);
 
+/* Tells the workers that have had calls of this session, which nobody uses any more, to forget it.
+ * Does not send: pool_flush() does. */
+void pool_end_session(struct pool *pool, struct session *session);
+
+/* Writes the id of the session's last worker, or nothing when that is gone. */
+void pool_look_at_session(struct pool *pool, const struct session *session,
+                          char out_worker[WORKER_ID_MAX]);
+
 /* --- for the runtime --- */
 
 /* The worker attached. False when it is not expected (any more): it must then be stopped. */
@@ -140,6 +151,11 @@ void pool_worker_wishes(struct pool *pool, struct worker_ref worker);
 /* What the worker's process has in memory now, bytes. With more than worker_max_resident it is
  * replaced. */
 void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t resident);
+
+/* What the worker says it has loaded, instead of what it said before; WORKER_LABELS_MAX labels
+ * count. */
+void pool_worker_loaded(struct pool *pool, struct worker_ref worker, const struct bytes *labels,
+                        size_t count);
 
 /* The process is gone and nothing more will come from it but the answers that it left behind. Its
  * calls are answered or queued again; a replacement is asked for. */
@@ -207,6 +223,7 @@ struct pool_view {
     unsigned workers[WORKER_STATES];
     unsigned queue_depth; /* calls that wait */
     unsigned retrying;    /* of these, how many wait for another try after their worker died */
+    unsigned pinned;      /* of these, how many wait for the worker of their session */
     unsigned queue_limit;
     uint64_t queue_oldest_us; /* how long the oldest has waited, retries left aside; 0 when nobody
                                  waits */

@@ -30,12 +30,15 @@ struct runtime_ops {
      * borrowed. */
     void (*start)(struct runtime *runtime, struct worker_ref worker, const char *id);
     /* Put a call into the worker's next frame. `call` is borrowed for the duration; its bytes are
-     * copied or referenced. `remaining_us`: time left, at least 1. */
+     * copied or referenced. `remaining_us`: time left, at least 1. `session_begins`: it is the
+     * worker's first of the call's session. */
     void (*invoke)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
-                   struct call *call, uint64_t remaining_us);
+                   struct call *call, uint64_t remaining_us, bool session_begins);
     /* Let the call emit `bytes` more, see Credit in bridge.proto. */
     void (*credit)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                    uint64_t bytes);
+    /* Tell the worker that this session is over, before any later call of the same id. */
+    void (*end_session)(struct runtime *runtime, struct worker_ref worker, struct bytes id);
     /* Tell the worker that nobody waits for this call any more. */
     void (*cancel)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id);
     /* Let the worker finish within `grace_us` and leave; kill it afterwards, or now if that is 0.

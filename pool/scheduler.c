@@ -19,13 +19,37 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* Puts the call among those that wait for this worker alone; `again` as for queue_put(). */
+static void await_worker(struct pool *pool, struct call *call, struct worker *worker, bool again)
+{
+    if (worker->waiting.depth == 0)
+        list_push_back(&pool->awaited, &worker->awaited_place);
+    queue_put(&worker->waiting, call, again);
+    call->awaits = worker;
+    pool->pinned++;
+}
+
+static void await_no_worker(struct pool *pool, struct call *call)
+{
+    queue_remove(&call->awaits->waiting, call);
+    if (call->awaits->waiting.depth == 0)
+        list_remove(&call->awaits->awaited_place);
+    call->awaits = NULL;
+    pool->pinned--;
+}
+
 static void join_queue(struct pool *pool, struct call *call, bool again, uint64_t now_us)
 {
     uint64_t limit_us = call->queue_timeout_us;
     uint64_t waited_us = call->outcome.queue_us; /* before it lost a worker */
     uint64_t left_us = limit_us > waited_us ? limit_us - waited_us : 0;
+    struct worker *only;
     call->timer.fire = on_call_due;
     heap_set(&pool->timers, &call->timer.node, sooner(now_us + left_us, call->deadline_us));
+    if (affinity_judge(pool, call, &only) == AFFINITY_ONE) {
+        await_worker(pool, call, only, again);
+        return;
+    }
     if (pool->queue.depth == 0)
         pool->pace_since_us = now_us;
     queue_put(&pool->queue, call, again);
@@ -90,7 +114,9 @@ void schedule_retry(struct pool *pool, struct call *call, uint64_t after_us, uin
 /* A call that waits for its retry is queued, but in no list. */
 static void leave_queue(struct pool *pool, struct call *call)
 {
-    if (!list_empty(&call->place))
+    if (call->awaits)
+        await_no_worker(pool, call);
+    else if (!list_empty(&call->place))
         queue_remove(&pool->queue, call);
     else if (call->state == CALL_QUEUED)
         pool->retrying--;
@@ -113,6 +139,21 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
         call->outcome.executed = executed;
     pool->ends[end]++;
     effects_answer(effects, call);
+}
+
+void schedule_lose(struct pool *pool, struct call *call, struct effects *effects)
+{
+    affinity_release(pool, call);
+    if (call->state == CALL_QUEUED)
+        call->outcome.queue_us += pool->options.now_us() - call->enqueued_us;
+    schedule_end(pool, call, CALL_END_SESSION_LOST, EXECUTED_NO, effects);
+}
+
+void schedule_desert(struct pool *pool, struct worker *worker, struct effects *effects)
+{
+    struct call *call;
+    while ((call = queue_first(&worker->waiting)))
+        schedule_lose(pool, call, effects);
 }
 
 /* --- time limits and cancellation --- */
@@ -139,6 +180,7 @@ static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t 
     if (worker->state == WORKER_READY)
         worker_move(worker, WORKER_DRAINING);
     schedule_reconsider(pool, worker);
+    schedule_desert(pool, worker, effects);
     stop_worker(effects, worker, 0);
 }
 
@@ -191,24 +233,36 @@ static bool is_hopeless(const struct pool *pool, const struct call *call, uint64
     return wait_us && now_us + wait_us + call->tool->run_median_us > call->deadline_us;
 }
 
-/* A pool without a queue takes what a worker is free for. */
-static bool needs_no_queue(const struct pool *pool)
+static bool has_free_slot(const struct worker *worker)
 {
-    return pool->queue.depth == 0 && !list_empty(&pool->free);
+    return worker->state == WORKER_READY && worker->inflight_count < worker->slots;
+}
+
+/* A pool without a queue takes what a worker is free for. `only`: no other will do; or NULL. */
+static bool has_room(const struct pool *pool, const struct worker *only)
+{
+    if (only ? has_free_slot(only) : pool->queue.depth == 0 && !list_empty(&pool->free))
+        return true;
+    return pool->queue.depth + pool->pinned + pool->retrying < pool->options.queue_limit;
 }
 
 bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enum call_end *out_end)
 {
+    struct worker *only;
+    enum affinity_verdict verdict = affinity_judge(pool, call, &only);
     if (pool->state == POOL_LEAVING)
         *out_end = CALL_END_SHUTDOWN;
     else if (pool->state == POOL_FAILED)
         *out_end = CALL_END_NO_WORKERS;
     else if (poison_blocks(&pool->poison, call))
         *out_end = CALL_END_POISON;
-    else if (pool->queue.depth + pool->retrying >= pool->options.queue_limit &&
-             !needs_no_queue(pool))
+    else if (verdict == AFFINITY_LOST && affinity_release(pool, call))
+        *out_end = CALL_END_SESSION_LOST;
+    else if (verdict == AFFINITY_BUSY)
+        *out_end = CALL_END_WORKER_BUSY;
+    else if (!has_room(pool, only))
         *out_end = CALL_END_SATURATED;
-    else if (is_hopeless(pool, call, now_us))
+    else if (!only && is_hopeless(pool, call, now_us))
         *out_end = CALL_END_UNREACHABLE;
     else if (!breaker_admit(&pool->breaker, now_us, &call->trial))
         *out_end = CALL_END_CIRCUIT_OPEN;
@@ -271,6 +325,11 @@ static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }
 
+bool schedule_can_give(const struct pool *pool, const struct worker *worker)
+{
+    return has_free_slot(worker) || (pool->options.ahead_budget_us && may_send_ahead(pool, worker));
+}
+
 static bool is_better_ahead(const struct worker *worker, const struct worker *other)
 {
     if (worker_is_tainted(worker) != worker_is_tainted(other))
@@ -278,10 +337,13 @@ static bool is_better_ahead(const struct worker *worker, const struct worker *ot
     return worker->backlog_us < other->backlog_us;
 }
 
-/* A worker with a free slot; else the busy one where the call would wait least, if that is short;
- * else NULL. */
-static struct worker *choose(struct pool *pool)
+/* The worker that the call prefers; else one with a free slot; else the busy one where the call
+ * would wait least, if that is short; else NULL. */
+static struct worker *choose(const struct pool *pool, const struct call *call)
 {
+    struct worker *preferred = affinity_prefer(pool, call, !list_empty(&pool->free));
+    if (preferred)
+        return preferred;
     if (!list_empty(&pool->free))
         return CONTAINER_OF(pool->free.next, struct worker, free_place);
     struct worker *best = NULL;
@@ -324,6 +386,7 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
     effects->invokes[i].worker = worker->ref;
     effects->invokes[i].call_id = call->inflight->id;
     effects->invokes[i].call = call_ref(call);
+    effects->invokes[i].session_begins = affinity_follow(pool, call, worker);
     effects->invokes[i].remaining_us = due_us > now_us ? due_us - now_us : 1;
 }
 
@@ -344,25 +407,56 @@ static void end_too_late(struct pool *pool, struct call *call, uint64_t now_us,
     schedule_end(pool, call, CALL_END_UNREACHABLE, EXECUTED_NO, effects);
 }
 
+/* The call whose turn it is: of those that any worker may run, or that only one may which can be
+ * given it now. */
+static struct call *first_in_turn(struct pool *pool)
+{
+    struct call *first = queue_first(&pool->queue);
+    LIST_FOREACH (&pool->awaited, node, next) {
+        const struct worker *worker = CONTAINER_OF(node, struct worker, awaited_place);
+        struct call *call = queue_first(&worker->waiting);
+        if (schedule_can_give(pool, worker) && (!first || call->turn_us < first->turn_us))
+            first = call;
+    }
+    return first;
+}
+
+/* False: no worker can take the call. The session of a call may have got its worker, or lost it,
+ * while the call waited. */
+static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct effects *effects)
+{
+    struct worker *only;
+    enum affinity_verdict verdict = affinity_judge(pool, call, &only);
+    if (verdict == AFFINITY_LOST) {
+        schedule_lose(pool, call, effects);
+    } else if (verdict == AFFINITY_BUSY) {
+        schedule_end(pool, call, CALL_END_WORKER_BUSY, EXECUTED_NO, effects);
+    } else if (only && !schedule_can_give(pool, only)) {
+        leave_queue(pool, call);
+        await_worker(pool, call, only, true);
+    } else {
+        struct worker *worker = only ? only : choose(pool, call);
+        if (!worker)
+            return false;
+        if (comes_too_late(pool, call, now_us))
+            end_too_late(pool, call, now_us, effects);
+        else
+            dispatch(pool, call, worker, now_us, effects);
+    }
+    return true;
+}
+
 bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
-    for (struct call *call = queue_first(&pool->queue); call; call = queue_first(&pool->queue)) {
+    for (struct call *call = first_in_turn(pool); call; call = first_in_turn(pool)) {
         if (call->timer.node.key <= now_us) { /* its timer fires soon, but it is too late now */
             on_call_due(pool, &call->timer, now_us, effects);
-            continue;
-        }
-        struct worker *worker = choose(pool);
-        if (!worker) {
+        } else if (effects_full(effects)) {
+            return false;
+        } else if (!give(pool, call, now_us, effects)) {
             staff_hurry(pool, now_us);
             return true;
         }
-        if (effects_full(effects))
-            return false;
-        if (comes_too_late(pool, call, now_us)) {
-            end_too_late(pool, call, now_us, effects);
-            continue;
-        }
-        dispatch(pool, call, worker, now_us, effects);
     }
     return true;
 }

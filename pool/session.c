@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/siphash.h"
+#include "pool/pool.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -15,7 +16,10 @@ struct session_store {
     struct session_options options;
     struct siphash_key key;
 
-    pthread_mutex_t lock; /* guards everything below */
+    pthread_mutex_t lock; /* guards everything below; comes before those of pools */
+    struct pool *pools[REGISTRY_MAX_POOLS]; /* by rank */
+    unsigned pool_count;
+    bool stopped;
     struct session **buckets;
     size_t bucket_count; /* a power of two */
     struct list all;     /* oldest first */
@@ -61,6 +65,18 @@ struct session_store *session_store_new(const struct session_options *options)
     return store;
 }
 
+void session_store_add(struct session_store *store, struct pool *pool)
+{
+    store->pools[store->pool_count++] = pool;
+}
+
+void session_store_stop(struct session_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->stopped = true;
+    pthread_mutex_unlock(&store->lock);
+}
+
 /* --- by id --- */
 
 static struct session **bucket_of(struct session_store *store, struct bytes id)
@@ -92,8 +108,14 @@ static void widen(struct session_store *store)
 
 /* --- ends --- */
 
-static void free_session(struct session *session)
+/* Nobody uses it any more: workers forget it. A frame that says so is filled before the lock is
+ * released, so that it comes before the calls of whatever gets the same id next; if that is there
+ * already, they hear of its beginning instead. */
+static void finish(struct session_store *store, struct session *session)
 {
+    bool again = *place_of(store, session->id) != NULL;
+    for (unsigned i = 0; i < store->pool_count && !again && !store->stopped; i++)
+        pool_end_session(store->pools[i], session);
     free((void *)(uintptr_t)session->metadata.data);
     free(session);
 }
@@ -103,8 +125,8 @@ static bool drops_last(struct session *session)
     return atomic_fetch_sub_explicit(&session->references, 1, memory_order_acq_rel) == 1;
 }
 
-/* Takes it out of the store. Returns whether it is to be freed. */
-static bool end(struct session_store *store, struct session *session)
+/* Takes it out of the store. */
+static void end(struct session_store *store, struct session *session)
 {
     *place_of(store, session->id) = session->next;
     list_remove(&session->order);
@@ -112,7 +134,8 @@ static bool end(struct session_store *store, struct session *session)
     store->count--;
     store->memory -= session->metadata.len;
     session->ended = true;
-    return drops_last(session);
+    if (drops_last(session))
+        finish(store, session);
 }
 
 static uint64_t due_of(const struct session *session, uint64_t now_us)
@@ -132,8 +155,7 @@ static void sweep(struct session_store *store, uint64_t now_us)
         if (due_us <= now_us) {
             store->expired++;
             ended++;
-            if (end(store, session))
-                free_session(session);
+            end(store, session);
         } else if (due_us > first->key) {
             heap_set(&store->dues, first, due_us);
         } else {
@@ -155,11 +177,9 @@ void session_store_free(struct session_store **store)
     *store = NULL;
     if (!gone)
         return;
-    LIST_FOREACH (&gone->all, node, following) {
-        struct session *session = CONTAINER_OF(node, struct session, order);
-        if (end(gone, session))
-            free_session(session);
-    }
+    gone->stopped = true;
+    LIST_FOREACH (&gone->all, node, following)
+        end(gone, CONTAINER_OF(node, struct session, order));
     heap_deinit(&gone->dues);
     pthread_mutex_destroy(&gone->lock);
     free(gone->buckets);
@@ -173,8 +193,7 @@ static struct session *find(struct session_store *store, struct bytes id, uint64
     if (!session || due_of(session, now_us) > now_us)
         return session;
     store->expired++;
-    if (end(store, session))
-        free_session(session);
+    end(store, session);
     return NULL;
 }
 
@@ -182,12 +201,12 @@ bool session_delete(struct session_store *store, struct bytes id)
 {
     pthread_mutex_lock(&store->lock);
     struct session *session = find(store, id, store->options.now_us());
-    store->deleted += session != NULL;
-    bool last = session && end(store, session);
+    bool found = session != NULL;
+    store->deleted += found;
+    if (found)
+        end(store, session);
     pthread_mutex_unlock(&store->lock);
-    if (last)
-        free_session(session);
-    return session != NULL;
+    return found;
 }
 
 /* --- beginnings --- */
@@ -219,9 +238,11 @@ static struct session *make(struct session_store *store, const struct session_wi
         make_id(made);
         id = bytes_from(made, sizeof made);
     }
-    struct session *session = mem_zalloc(sizeof *session + id.len);
+    size_t trails = store->pool_count * sizeof(struct session_trail);
+    struct session *session = mem_zalloc(sizeof *session + trails + id.len);
     session->store = store;
-    session->id = bytes_from(memcpy(session + 1, id.data, id.len), id.len);
+    session->trails = (struct session_trail *)(void *)(session + 1);
+    session->id = bytes_from(memcpy((char *)(session + 1) + trails, id.data, id.len), id.len);
     memcpy(session->pool, wish->pool.data ? wish->pool.data : "", wish->pool.len);
     session->created_s = time(NULL);
     atomic_init(&session->references, 2); /* the store's and the caller's */
@@ -288,9 +309,13 @@ void session_unref(struct session **session)
     *session = NULL;
     if (!gone)
         return;
-    atomic_store(&gone->used_us, gone->store->options.now_us());
-    if (drops_last(gone))
-        free_session(gone);
+    struct session_store *store = gone->store;
+    atomic_store(&gone->used_us, store->options.now_us());
+    if (!drops_last(gone))
+        return;
+    pthread_mutex_lock(&store->lock);
+    finish(store, gone);
+    pthread_mutex_unlock(&store->lock);
 }
 
 struct session *session_find(struct session_store *store, struct bytes id)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct pool;
 struct session_store;
 
 /* Which worker a session's calls go to. */
@@ -29,8 +30,19 @@ enum { AFFINITIES = AFFINITY_STRICT_FAIL_FAST + 1 };
 
 enum { SESSION_ID_MAX = 128, SESSION_POOL_MAX = 32, SESSION_METADATA_MAX = 65536 };
 
+/* Where a session's calls have been in one pool. Under that pool's lock. */
+enum { SESSION_SEAT_WORDS = 3 };
+struct session_trail {
+    uint64_t worker;                    /* number of the last one, 0: none */
+    unsigned seat;                      /* where that one sits */
+    uint64_t lost;                      /* number of the one that was lost last, and waited for */
+    uint64_t newest;                    /* number of the newest worker there was then */
+    uint64_t seats[SESSION_SEAT_WORDS]; /* a bit for each whose worker has had a call, then */
+};
+
 struct session {
     struct session_store *store;
+    struct session_trail *trails;    /* by the rank of the pool */
     struct bytes id;                 /* constant, in the same block */
     char pool[SESSION_POOL_MAX + 1]; /* constant: where its calls go that name none; or empty */
     int64_t created_s;               /* constant, of the epoch */
@@ -61,6 +73,12 @@ struct session_options session_defaults(void);
 /* Returns owned. */
 struct session_store *session_store_new(const struct session_options *options)
     __attribute__((returns_nonnull));
+
+/* Workers of this pool, which is borrowed, serve sessions. Before there are any. */
+void session_store_add(struct session_store *store, struct pool *pool);
+
+/* Workers do not hear any more of sessions that end. */
+void session_store_stop(struct session_store *store);
 
 /* Ends all sessions; nobody may have a reference any more. Clears the pointer, accepts NULL. */
 void session_store_free(struct session_store **store);

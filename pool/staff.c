@@ -124,6 +124,7 @@ static void drain(struct pool *pool, struct worker *worker, struct effects *effe
     bool ready = worker->state == WORKER_READY;
     worker_move(worker, WORKER_DRAINING);
     schedule_reconsider(pool, worker);
+    schedule_desert(pool, worker, effects);
     if (worker->inflight_count == 0 || !ready)
         tell_to_leave(pool, worker, effects);
 }
@@ -394,7 +395,8 @@ static bool may_retry(const struct pool *pool, const struct call *call, uint64_t
     bool wanted = policy == RETRY_ALWAYS || (policy == RETRY_IDEMPOTENT && call->idempotent);
     return wanted && call->state != CALL_STREAMING && pool->state != POOL_LEAVING &&
            pool->state != POOL_FAILED && call->retries < pool->options.max_retries &&
-           now_us < call->deadline_us && !poison_blocks(&pool->poison, call);
+           now_us < call->deadline_us && !poison_blocks(&pool->poison, call) &&
+           !affinity_binds(pool, call, call->inflight->worker);
 }
 
 /* The worker died while it ran the call, or before its answer was out. */
@@ -427,8 +429,11 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         struct inflight *entry = CONTAINER_OF(worker->sent.prev, struct inflight, order);
         struct call *call = entry->call;
         enum call_executed executed = how_far(started, entry->id);
-        if (call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
-            call->outcome.attempts < ATTEMPTS_MAX) {
+        bool again = call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
+                     call->outcome.attempts < ATTEMPTS_MAX;
+        if (again && affinity_binds(pool, call, worker)) {
+            schedule_lose(pool, call, effects);
+        } else if (again) {
             call->inflight = NULL;
             schedule_enqueue(pool, call, true, now_us);
             pool->requeued++;
@@ -497,6 +502,7 @@ static void taint(struct pool *pool, struct worker *worker, uint64_t now_us)
 unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                     const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
+    schedule_desert(pool, worker, effects);
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
     pool->cold |= worker->is_template && !worker->leaving; /* another one, then */
     pool->crashes += !exit->expected;

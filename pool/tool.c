@@ -299,13 +299,15 @@ static void report_shared(const struct tool_table *old, const struct tool_table 
     buffer_deinit(&names);
 }
 
-void registry_enlist(struct registry *registry, const struct pool *pool)
+unsigned registry_enlist(struct registry *registry, const struct pool *pool)
 {
     pthread_mutex_lock(&registry->lock);
     if (registry->pool_count == REGISTRY_MAX_POOLS)
         abort();
-    registry->pools[registry->pool_count++] = pool;
+    unsigned rank = registry->pool_count++;
+    registry->pools[rank] = pool;
     pthread_mutex_unlock(&registry->lock);
+    return rank;
 }
 
 bool registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs,

@@ -66,9 +66,9 @@ struct registry;
 struct registry *registry_new(void) __attribute__((returns_nonnull));
 void registry_free(struct registry **registry);
 
-/* Gives the pool, of which only the address matters, its rank: behind those that are there. At most
- * REGISTRY_MAX_POOLS; before it announces anything. */
-void registry_enlist(struct registry *registry, const struct pool *pool);
+/* Gives the pool, of which only the address matters, its rank, which is returned: behind those that
+ * are there. At most REGISTRY_MAX_POOLS; before it announces anything. */
+unsigned registry_enlist(struct registry *registry, const struct pool *pool);
 
 /* Adds or replaces tools of `pool`. What is the same already is left as it is, with its
  * measurements. A name that another pool has too is logged, once. False, nothing changed and the

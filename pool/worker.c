@@ -23,6 +23,8 @@ void worker_init(struct worker *worker, unsigned seat)
 {
     *worker = (struct worker){.ref.seat = seat};
     list_init(&worker->free_place);
+    list_init(&worker->awaited_place);
+    queue_init(&worker->waiting);
     list_init(&worker->sent);
     list_init(&worker->unused);
 }
@@ -72,6 +74,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->calls_done = 0;
     worker->outdated = worker->retiring = NULL;
     worker->proven = false;
+    worker->loaded_count = 0;
     worker->resident = 0;
     worker->leaving = worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;

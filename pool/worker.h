@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 #include "pool/call.h"
+#include "pool/queue.h"
 #include "pool/runtime.h"
 #include "pool/timer.h"
 
@@ -24,6 +25,9 @@ enum worker_state {
     WORKER_DRAINING, /* finishes what it has, takes nothing new */
 };
 enum { WORKER_STATES = WORKER_DRAINING + 1 };
+
+/* Labels of what a worker has loaded that count. */
+enum { WORKER_LABELS_MAX = 64 };
 
 /* Calls one worker can have: running and sent ahead. */
 enum { INFLIGHT_MAX = 256 };
@@ -65,6 +69,11 @@ struct worker {
     bool is_template;       /* workers are to be forked from its process once it has drained */
     const char *killed_for; /* static; NULL unless it is killed though it has calls */
     bool loss_noted;        /* the breaker knows that it died with calls */
+
+    struct call_queue waiting;          /* calls that no other worker may run */
+    struct list awaited_place;          /* in the pool's list of those with such calls */
+    uint64_t loaded[WORKER_LABELS_MAX]; /* hashes of what it says it has loaded */
+    unsigned loaded_count;
 
     struct inflight *inflight; /* INFLIGHT_MAX, owned; NULL while VACANT */
     struct list sent;

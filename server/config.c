@@ -315,6 +315,7 @@ bool config_finish(struct config *config, struct config_fault *out_fault)
     for (unsigned i = 0; i < config->pool_count; i++) {
         struct pool_config *pool = &config->pools[i];
         pool->options.name = pool->name;
+        pool->options.affinity = (enum affinity)(AFFINITY_HINT + pool->affinity);
         if (!check_name(config, i, out_fault) || !finish_workers(pool, out_fault) ||
             !finish_slots(pool, out_fault))
             return false;

@@ -65,7 +65,8 @@ struct pool_config {
     struct worker_limit limit_list[CONFIG_LIMITS]; /* of those that were given */
     size_t limit_count;
     enum worker_profile profile;
-    unsigned slots; /* calls a worker runs at once */
+    unsigned affinity; /* counted from AFFINITY_HINT on */
+    unsigned slots;    /* calls a worker runs at once */
     enum timeout_profile timeouts;
     bool crash_barrier;        /* false: nothing is retried, remembered or tainted */
     uint64_t start_timeout_us; /* from the order to start a worker until it has attached */

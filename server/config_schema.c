@@ -23,6 +23,7 @@ static const char *const log_levels[] = {"debug", "info", "warning", "error", "n
 static const char *const profiles[] = {"process", "thread", "async", NULL};
 static const char *const timeouts[] = {
     "balanced", "production", "production_strict", "development", "ml_inference", "batch", NULL};
+static const char *const affinities[] = {"hint", "strict_queue", "strict_fail_fast", NULL};
 static const char *const retries[] = {"never", "idempotent", "always", NULL};
 
 /* clang-format off */
@@ -149,6 +150,8 @@ static const struct config_row pool[] = {
     {"stop_grace", CONFIG_DURATION, POOL(options.stop_grace_us), US(0, HOUR),
      .help = "for a worker that is told to leave"},
     {"graceful_shutdown_timeout_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "stop_grace"},
+    {"affinity", CONFIG_CHOICE, POOL(affinity), .choices = affinities,
+     .help = "of sessions that bring none: hint, strict_queue or strict_fail_fast"},
     {"poison_after", CONFIG_NUMBER, POOL(options.poison_after), .min = 0, .max = 1000,
      .help = "a request that killed so many workers is refused; 0: never"},
     {"poison_ttl", CONFIG_DURATION, POOL(options.poison_ttl_us), US(0, 365 * DAY),
@@ -239,7 +242,6 @@ static const struct config_row pool[] = {
     {"adapter_args", CONFIG_REFUSED, .help = "give the adapter what it needs by env"},
     {"adapter_env", CONFIG_SAME, .help = "env"},
     {"adapter_spec", CONFIG_REFUSED, .help = "name the Python class: adapter"},
-    {"affinity", CONFIG_REFUSED, .help = "there are no sessions yet"},
     {"capacity_strategy", CONFIG_REFUSED, .help = "workers times slots is the capacity"},
     {"thread_safety_checks", CONFIG_REFUSED, .help = "profile thread trusts the adapter"},
     {"startup_batch_size", CONFIG_REFUSED, .help = "workers are forked, all at once"},

@@ -18,6 +18,8 @@ static const struct member rows[] = {
     ROW("args", MEMBER_OBJECT, args),
     ROW("pool", MEMBER_TEXT, pool),
     ROW("session_id", MEMBER_TEXT, session_id),
+    ROW("affinity", MEMBER_AFFINITY, affinity),
+    ROW("affinity_key", MEMBER_TEXT, affinity_key),
     ROW("correlation_id", MEMBER_TEXT, correlation_id),
     ROW("timeout_ms", MEMBER_MILLISECONDS, timeout_us),
     ROW("queue_timeout_ms", MEMBER_MILLISECONDS, queue_timeout_us),

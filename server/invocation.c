@@ -62,7 +62,7 @@ static void join_session(struct call *call, struct session *session)
     if (!session)
         return;
     call->session = session;
-    call->session_id = session->id;
+    call->session_id = arena_copy(call->arena, session->id);
     atomic_fetch_add_explicit(&session->calls, 1, memory_order_relaxed);
 }
 
@@ -77,6 +77,8 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     exchange->body = (struct buffer){0};
     call->content_type = request->content_type;
     join_session(call, session);
+    call->affinity = (enum affinity)request->affinity;
+    call->affinity_key = request->affinity_key;
     call->correlation_id = request->correlation_id.len
                                ? request->correlation_id
                                : plain_header(exchange, "x-correlation-id", CORRELATION_MAX);

@@ -15,6 +15,8 @@ struct invocation_request {
     struct bytes args;
     struct bytes content_type; /* of args; empty means JSON */
     struct bytes session_id;
+    unsigned affinity; /* enum affinity */
+    struct bytes affinity_key;
     struct bytes correlation_id;
     struct bytes on_disconnect; /* "cancel" or "detach" */
     uint64_t timeout_us;

@@ -272,6 +272,7 @@ static void make_plant(struct program *program, unsigned index)
                            (struct observer){.ops = &observer_ops, .context = plant});
     gateway->bridges[gateway->pool_count] = plant->bridge;
     gateway->pools[gateway->pool_count++] = plant->pool;
+    session_store_add(gateway->sessions, plant->pool);
     bridge_serve(plant->bridge, plant->pool);
 }
 
@@ -430,6 +431,7 @@ static void stop(struct program *program)
         reactor_stop(gateway->reactors[i], LAST_ANSWERS_MS);
     for (unsigned i = 0; i < gateway->reactor_count && gateway->reactors[i]; i++)
         reactor_join(gateway->reactors[i]);
+    session_store_stop(gateway->sessions);
     close_bridges(program);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_free(&gateway->reactors[i]);

@@ -35,6 +35,8 @@ const char *outcome_end_name(enum call_end end)
         [CALL_END_UNREACHABLE] = "deadline_unreachable",
         [CALL_END_CIRCUIT_OPEN] = "circuit_open",
         [CALL_END_POISON] = "poison",
+        [CALL_END_SESSION_LOST] = "session_lost",
+        [CALL_END_WORKER_BUSY] = "worker_busy",
         [CALL_END_SHUTDOWN] = "shutdown",
     };
     return names[end];
@@ -246,6 +248,11 @@ static const struct problem plain_ends[CALL_ENDS] = {
     [CALL_END_CANCELLED] = PLAIN_END(499, "cancelled", "worker", false, "the call was cancelled"),
     [CALL_END_NO_WORKERS] =
         PLAIN_END(503, "no_workers_available", "pool", true, "the pool cannot start workers"),
+    [CALL_END_SESSION_LOST] =
+        PLAIN_END(410, "session_lost", "worker", false,
+                  "the session's worker is gone, and what it knew; the next call begins anew"),
+    [CALL_END_WORKER_BUSY] =
+        PLAIN_END(503, "worker_busy", "pool", true, "the session's worker is busy"),
     [CALL_END_SHUTDOWN] =
         PLAIN_END(503, "shutting_down", "pool", true, "the gateway is shutting down"),
 };

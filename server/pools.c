@@ -84,14 +84,15 @@ static void add_pool(struct buffer *text, const struct gateway *gateway, struct 
     }
     add_workers(text, &view);
     buffer_printf(text,
-                  ",\"queue\":{\"depth\":%u,\"retrying\":%u,\"limit\":%u,\"oldest_ms\":%llu,\"wait_"
+                  ",\"queue\":{\"depth\":%u,\"retrying\":%u,\"pinned\":%u,\"limit\":%u,\"oldest_"
+                  "ms\":%llu,\"wait_"
                   "ms\":%llu},"
                   "\"inflight\":%u,\"breaker\":{\"state\":\"%s\",\"opened\":%llu},\"poisoned\":%u,"
                   "\"poison_after\":%u,\"poison_ttl_ms\":%llu",
-                  view.queue_depth, view.retrying, view.queue_limit, MS(view.queue_oldest_us),
-                  MS(view.queue_wait_us), view.inflight, breaker_state_name(view.breaker),
-                  COUNT(view.breaker_opened), view.poisoned, view.poison_after,
-                  MS(view.poison_ttl_us));
+                  view.queue_depth, view.retrying, view.pinned, view.queue_limit,
+                  MS(view.queue_oldest_us), MS(view.queue_wait_us), view.inflight,
+                  breaker_state_name(view.breaker), COUNT(view.breaker_opened), view.poisoned,
+                  view.poison_after, MS(view.poison_ttl_us));
     add_reloads(text, gateway_bridge_of(gateway, pool));
     add_counters(text, &view);
     buffer_add_string(text, "}");

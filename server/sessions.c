@@ -33,6 +33,23 @@ static void add_session(struct buffer *text, const struct session_view *view)
         buffer_printf(text, ",\"pool\":\"%s\"", view->pool);
 }
 
+/* The workers that had the session's last call, by pool. */
+static void add_workers(struct buffer *text, const struct gateway *gateway,
+                        const struct session *session)
+{
+    bool first = true;
+    buffer_add_string(text, ",\"workers\":{");
+    for (unsigned i = 0; i < gateway->pool_count; i++) {
+        char worker[WORKER_ID_MAX];
+        pool_look_at_session(gateway->pools[i], session, worker);
+        if (worker[0])
+            buffer_printf(text, "%s\"%s\":\"%s\"", first ? "" : ",", pool_name(gateway->pools[i]),
+                          worker);
+        first = first && !worker[0];
+    }
+    buffer_add_string(text, "}");
+}
+
 static void respond_session(struct exchange *exchange, unsigned status, struct session *session)
 {
     struct session_view view;
@@ -40,6 +57,7 @@ static void respond_session(struct exchange *exchange, unsigned status, struct s
     struct response response = {.status = status};
     session_look(session, &view);
     add_session(&text, &view);
+    add_workers(&text, gateway_of(exchange), session);
     buffer_add_string(&text, ",\"metadata\":");
     buffer_add(&text, view.metadata.len ? view.metadata : BYTES("{}"));
     buffer_add_string(&text, "}");

@@ -1,10 +1,15 @@
 """Sessions over HTTP, against the real gateway."""
 
+import os
+import signal
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Dict, Iterator
 
 import httpx
 import pytest
+
+EXECUTOR = ThreadPoolExecutor(8)
 
 
 @pytest.fixture
@@ -160,3 +165,205 @@ def test_sessions_are_listed_by_pages(start_gateway) -> None:
         problem(client.get("/sessions", params={"after": "gone"}), 404, "session_not_found")
         for query in ("limit=0", "limit=1001", "limit=x", "after=", "order=up"):
             problem(client.get(f"/sessions?{query}"), 400, "invalid_request")
+
+
+# --- affinity ---
+
+
+@pytest.fixture
+def shared(start_gateway) -> Iterator[httpx.Client]:
+    """Two workers, whose one object is told of sessions that begin; a client of it."""
+    gateway = start_gateway("--workers", "2", "--adapter", "session_tools.Shared")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        yield client
+
+
+def later(client: httpx.Client, *args: Any, **members: Any) -> "Future[httpx.Response]":
+    """The same as execute(), meanwhile."""
+    return EXECUTOR.submit(execute, client, *args, **members)
+
+
+def count(client: httpx.Client, session: str, **members: Any) -> Dict[str, Any]:
+    answer = execute(client, "count", session, **members)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["result"]
+
+
+def occupy(client: httpx.Client, session: str, seconds: float) -> "Future[httpx.Response]":
+    """Keep the worker of that session busy."""
+    worker = client.get(f"/sessions/{session}").json()["workers"]["default"]
+    call = later(client, "nap", session, args={"seconds": seconds}, affinity="strict_queue")
+    while client.get(f"/workers/{worker}").json()["inflight"] == 0:
+        time.sleep(0.002)
+    return call
+
+
+def test_calls_of_a_session_come_to_the_same_worker(shared: httpx.Client) -> None:
+    first = count(shared, "mine")
+    for number in range(2, 10):
+        assert execute(shared, "nap", args={"seconds": 0}).status_code == 200
+        again = count(shared, "mine")
+        assert (again["pid"], again["count"]) == (first["pid"], number)
+    worker = shared.get("/sessions/mine").json()["workers"]["default"]
+    assert shared.get(f"/workers/{worker}").json()["pid"] == first["pid"]
+
+
+def test_a_hint_falls_back_when_the_worker_is_busy(shared: httpx.Client) -> None:
+    first = count(shared, "mine")
+    busy = occupy(shared, "mine", 1.5)
+    begin = time.monotonic()
+    other = count(shared, "mine")
+    assert time.monotonic() - begin < 1
+    assert other["pid"] != first["pid"]
+    assert other["count"] == 1
+    busy.result()
+
+
+def test_a_strict_call_waits_for_its_worker_while_another_is_idle(shared: httpx.Client) -> None:
+    shared.post("/sessions", json={"id": "mine", "affinity": "strict_queue"})
+    first = count(shared, "mine")
+    busy = occupy(shared, "mine", 1)
+    waiting = later(shared, "count", "mine")
+    while shared.get("/pools/default").json()["queue"]["depth"] == 0:
+        time.sleep(0.005)
+    assert execute(shared, "nap", args={"seconds": 0}).json()["result"] != first["pid"]
+    assert not waiting.done()
+    assert waiting.result().json()["result"]["pid"] == first["pid"]
+    busy.result()
+
+
+def test_a_call_that_does_not_want_to_wait_is_refused_at_once(shared: httpx.Client) -> None:
+    first = count(shared, "mine")
+    busy = occupy(shared, "mine", 1)
+    answer = execute(shared, "count", "mine", affinity="strict_fail_fast")
+    told = problem(answer, 503, "worker_busy")
+    assert (told["retryable"], told["executed"], told["session_id"]) == (True, "no", "mine")
+    assert answer.headers["retry-after"] == "1"
+    busy.result()
+    assert count(shared, "mine", affinity="strict_fail_fast")["pid"] == first["pid"]
+
+
+def test_a_strict_session_whose_worker_was_killed_is_lost_once_and_begins_anew(
+    shared: httpx.Client,
+) -> None:
+    shared.post("/sessions", json={"id": "mine", "affinity": "strict_queue"})
+    for number in (1, 2):
+        first = count(shared, "mine")
+        assert first["count"] == number
+    os.kill(first["pid"], signal.SIGKILL)
+    while "snakepit_worker_crashes_total{pool=\"default\"} 1" not in shared.get("/metrics").text:
+        time.sleep(0.005)
+    told = problem(execute(shared, "count", "mine"), 410, "session_lost")
+    assert (told["retryable"], told["executed"], told["session_id"]) == (False, "no", "mine")
+    for number in (1, 2):
+        anew = count(shared, "mine")
+        assert anew["pid"] != first["pid"]
+        assert (anew["count"], anew["begun"]) == (number, ["mine"])
+
+
+def test_the_configured_affinity_counts_where_nothing_else_is_said(start_gateway) -> None:
+    gateway = start_gateway(
+        "--workers", "2", "--adapter", "session_tools.Shared",
+        "--pools-default-affinity", "strict_fail_fast",
+    )
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        count(client, "mine")
+        busy = occupy(client, "mine", 1)
+        problem(execute(client, "count", "mine"), 503, "worker_busy")
+        assert execute(client, "count", "mine", affinity="hint").status_code == 200
+        busy.result()
+
+
+@pytest.mark.parametrize("member,value", [("affinity", "loose"), ("affinity", 1), ("affinity_key", "")])
+def test_an_affinity_that_is_none_is_refused(client: httpx.Client, member: str, value: Any) -> None:
+    told = problem(execute(client, "echo", **{member: value}), 400, "invalid_request")
+    assert told["errors"][0]["pointer"] == f"/{member}"
+
+
+# --- what Python hears ---
+
+
+def test_a_session_that_has_ended_begins_anew_with_the_same_id(shared: httpx.Client) -> None:
+    assert [count(shared, "mine")["count"] for _ in range(3)] == [1, 2, 3]
+    assert shared.delete("/sessions/mine").status_code == 204
+    for _ in range(4):  # on both workers
+        anew = count(shared, "mine")
+    assert anew["count"] <= 4
+    assert anew["begun"].count("mine") <= 2
+
+
+@pytest.mark.parametrize("profile", ["process", "thread", "async"])
+def test_an_ended_session_takes_its_objects_along(start_gateway, profile: str) -> None:
+    gateway = start_gateway(
+        "--workers", "1", "--adapter", "session_tools.Own", "--pools-default-profile", profile
+    )
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        for expected in (1, 2):
+            assert execute(client, "add", "mine").json()["result"]["count"] == expected
+        client.delete("/sessions/mine")
+        assert execute(client, "add", "mine").json()["result"]["count"] == 1
+        assert execute(client, "cleaned_up", "other").json()["result"] == [2]
+
+
+def test_an_expired_session_takes_its_objects_along(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1", "--adapter", "session_tools.Own")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        client.post("/sessions", json={"id": "mine", "ttl_ms": 100})
+        execute(client, "add", "mine")
+        end = time.monotonic() + 10
+        while execute(client, "cleaned_up", "other").json()["result"] != [1]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_a_kept_outcome_is_no_use_of_its_session(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1", "--adapter", "session_tools.Own")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        body = {"tool": "add", "session_id": "mine"}
+        made = client.post("/execute", json=body, headers={"prefer": "respond-async"})
+        assert made.status_code == 202
+        while client.get(made.headers["location"] + "/result").status_code != 200:
+            time.sleep(0.01)
+        client.delete("/sessions/mine")
+        assert execute(client, "cleaned_up", "other").json()["result"] == [1]
+        assert client.get(made.headers["location"] + "/result").status_code == 200
+
+
+# --- affinity by content ---
+
+
+def test_calls_about_the_same_come_to_the_same_worker(start_gateway) -> None:
+    gateway = start_gateway("--workers", "4", "--adapter", "session_tools.Models")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        workers = {
+            key: {execute(client, "ask", affinity_key=key).json()["result"] for _ in range(5)}
+            for key in "abcdefghijklmnopqrst"
+        }
+        assert all(len(each) == 1 for each in workers.values())
+        assert len(set.union(*workers.values())) > 1
+
+
+def test_too_many_calls_about_the_same_spill_over(start_gateway) -> None:
+    gateway = start_gateway("--workers", "2", "--adapter", "session_tools.Models")
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        args = {"seconds": 0.5}
+        calls = [later(client, "ask", affinity_key="a", args=args) for _ in range(2)]
+        assert len({call.result().json()["result"] for call in calls}) == 2
+
+
+def test_the_worker_that_has_loaded_it_is_preferred(start_gateway) -> None:
+    gateway = start_gateway(
+        "--workers", "4", "--adapter", "session_tools.Models",
+        "--pools-default-heartbeat-interval", "100ms",
+    )
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        hashed = {key: execute(client, "ask", affinity_key=key).json()["result"] for key in "abcd"}
+        loader = execute(client, "load", args={"labels": list("abcd")}).json()["result"]
+        assert set(hashed.values()) != {loader}
+        end = time.monotonic() + 10
+        while True:
+            now = {execute(client, "ask", affinity_key=key).json()["result"] for key in "abcd"}
+            if now == {loader}:
+                break
+            assert time.monotonic() < end
+            time.sleep(0.05)

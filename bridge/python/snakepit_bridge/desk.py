@@ -49,6 +49,14 @@ class Desk:
         self._wishes_to_go = False
         recycling.connect(self._wish_to_go)
 
+        self._adapter: Any = None
+        self._loaded: list[str] = []  # what the adapter said last
+
+    def attend(self, adapter: Any) -> None:
+        """Tell this adapter which sessions have ended, and ask it what it has loaded. Before anything is read."""
+        self._adapter = adapter
+        self._look_loaded()
+
     # What the profiles add.
 
     def _interrupt(self, call_id: int) -> bool:
@@ -58,6 +66,16 @@ class Desk:
     def _done(self) -> int:
         """How many calls have been run to their end."""
         raise NotImplementedError
+
+    def _end_session(self, session_id: str) -> None:
+        """That session is over. Calls of the same id that come later are another's."""
+        if self._adapter is not None:
+            self._adapter.end_session(session_id)
+
+    def _look_loaded(self) -> None:
+        """Ask the adapter what it has loaded."""
+        if self._adapter is not None:
+            self._loaded = self._adapter.health()["loaded"]
 
     # Reading.
 
@@ -79,8 +97,12 @@ class Desk:
 
     def _take(self, frame: Any) -> None:
         calls, early, arrived = self._calls, self._early, _now()
+        for session_id in frame.ended_sessions:
+            self._end_session(session_id)
         for invoke in frame.invokes:
             call_id = invoke.call_id
+            if invoke.session_begins:
+                self._end_session(invoke.session_id)
             if early and call_id in early:
                 self._answer_cancelled(invoke)
             else:
@@ -117,11 +139,16 @@ class Desk:
         self._outbox.flush()
 
     def _answer_ping(self, sequence: int) -> None:
+        self._look_loaded()
         self._put_state(sequence)
 
     def _put_state(self, sequence: int) -> None:
         state = pb.State(
-            sequence=sequence, resident_bytes=_resident(), calls_done=self._done(), recycle=self._wishes_to_go
+            sequence=sequence,
+            resident_bytes=_resident(),
+            calls_done=self._done(),
+            recycle=self._wishes_to_go,
+            loaded=self._loaded,
         )
         self._outbox.put(state)
         self._outbox.flush()

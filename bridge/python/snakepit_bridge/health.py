@@ -50,5 +50,10 @@ def _as_report(told: Any) -> dict[str, Any]:
         report, loaded = {"status": "ok" if told is None or told else "unhealthy"}, ()
     if isinstance(loaded, str):
         loaded = [loaded]
-    report["loaded"] = [str(label)[:LABEL_MAX] for label in list(loaded)[:LABELS_MAX]]
+    report["loaded"] = [_label(each) for each in list(loaded)[:LABELS_MAX]]
     return report
+
+
+def _label(told: Any) -> str:
+    """Short, and good UTF-8."""
+    return str(told)[:LABEL_MAX].encode(errors="replace").decode()

@@ -40,6 +40,7 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
         stream = link.connect(order["address"], hello)
         worker = _make_worker(profile, adapter.tools, instance, loop, started, stream, slots)
         del started, stream
+        worker.attend(adapter)
         worker.run()  # returns only to become the template
         del worker
         template.serve(adapter, loop, pool, sockets[0])

@@ -20,6 +20,7 @@ import _thread
 import os
 import sys
 import time
+from collections import deque
 from typing import Any, NoReturn
 
 from .alarm import Alarm
@@ -51,6 +52,7 @@ class Worker(Desk):
         self._resting = False
         self._retired = False  # the second thread is to end
         self._main_thread = 0
+        self._ended_sessions: deque[str] = deque()  # that the adapter has not been told of
 
     # The main thread.
 
@@ -64,6 +66,7 @@ class Worker(Desk):
         self._reading.acquire()
         _thread.start_new_thread(self._stand_in, ())
         while True:
+            self._tell_ends()
             if self._calls:
                 self._work()
             elif self._stopping and not self._outbox and not self._outbox.sending:
@@ -80,6 +83,7 @@ class Worker(Desk):
         while True:
             self._run_calls()
             self._outbox.flush()
+            self._look_loaded()
             with self._handover:
                 if self._calls:
                     continue
@@ -114,6 +118,8 @@ class Worker(Desk):
                 _, (invoke, arrived) = calls.popitem(False)
             except KeyError:  # cancelled in between
                 return
+            if self._ended_sessions:
+                self._tell_ends()
             fast = self._is_fast(invoke)
             if unsent_since and (not fast or _now() - unsent_since > COLLECT_NS):
                 self._send_now()
@@ -122,6 +128,20 @@ class Worker(Desk):
                 self._set_alarm()
             outbox.put(runner.run(invoke, arrived))
             unsent_since = unsent_since or _now()
+
+    def _tell_ends(self) -> None:
+        ended = self._ended_sessions
+        while ended:
+            super()._end_session(ended.popleft())
+
+    def _end_session(self, session_id: str) -> None:
+        """Left to the main thread, which is where the adapter's code runs."""
+        self._ended_sessions.append(session_id)
+
+    def _look_loaded(self) -> None:
+        """For the main thread alone, since the adapter is asked between calls."""
+        if self._main_thread in (0, _thread.get_ident()):
+            super()._look_loaded()
 
     def _interrupt(self, call_id: int) -> bool:
         return self._runner.cancel(call_id)

@@ -53,3 +53,23 @@ class Own(BaseAdapter):
     @tool
     def cleaned_up(self) -> list:
         return Own.cleaned
+
+
+class Models(BaseAdapter):
+    """Says what it has loaded."""
+
+    def __init__(self) -> None:
+        self.labels = []
+
+    def health(self) -> dict:
+        return {"loaded": self.labels}
+
+    @tool
+    def load(self, labels: list) -> int:
+        self.labels = labels
+        return os.getpid()
+
+    @tool
+    def ask(self, seconds: float = 0.0) -> int:
+        time.sleep(seconds)
+        return os.getpid()

@@ -45,7 +45,7 @@ START_TEST(an_invocation_arrives_with_all_its_members)
                               .correlation_id = BYTES("c"),
                               .traceparent = BYTES("tp"),
                               .tracestate = BYTES("ts")};
-    frame_add_invoke(&frame, 0x1234567800ff, &call, 1501);
+    frame_add_invoke(&frame, 0x1234567800ff, &call, 1501, false);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->n_invokes, 1);
     const Snakepit__Bridge__V1__Invoke *invoke = message->invokes[0];
@@ -70,7 +70,7 @@ START_TEST(arguments_of_every_length_arrive_whole)
         char *data = mem_zalloc(lengths[i]);
         const struct call call = {.tool = &tool, .args = bytes_from(data, lengths[i])};
         frame.len = 0;
-        frame_add_invoke(&frame, 256, &call, 1);
+        frame_add_invoke(&frame, 256, &call, 1, false);
         ck_assert_uint_le(frame.len, frame_invoke_size(&call));
         Snakepit__Bridge__V1__GatewayFrame *message = read_back();
         ck_assert_uint_eq(message->invokes[0]->args.len, lengths[i]);
@@ -85,7 +85,7 @@ START_TEST(many_messages_share_a_frame_in_order)
     const struct call call = {.tool = &tool, .args = BYTES("{}")};
     frame_add_welcome(&frame);
     for (unsigned i = 1; i <= 100; i++)
-        frame_add_invoke(&frame, i, &call, 1000);
+        frame_add_invoke(&frame, i, &call, 1000, false);
     frame_add_cancel(&frame, 7);
     frame_add_stop(&frame, 2000000, true);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
@@ -184,7 +184,7 @@ END_TEST
 START_TEST(a_stream_begins_with_credit_and_gets_more)
 {
     const struct call call = {.tool = &tool, .window = 300000};
-    frame_add_invoke(&frame, 256, &call, 1000);
+    frame_add_invoke(&frame, 256, &call, 1000, false);
     frame_add_credit(&frame, 256, 70000);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->invokes[0]->credit, 300000);

@@ -23,10 +23,17 @@ static void on_start(struct runtime *runtime, struct worker_ref worker, const ch
 }
 
 static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
-                      struct call *call, uint64_t remaining_us)
+                      struct call *call, uint64_t remaining_us, bool session_begins)
 {
     of(runtime)->invokes[of(runtime)->invoke_count++ % FAKE_LOG] =
-        (struct fake_invoke){worker, call_id, call, remaining_us};
+        (struct fake_invoke){worker, call_id, call, remaining_us, session_begins};
+}
+
+static void on_end_session(struct runtime *runtime, struct worker_ref worker, struct bytes id)
+{
+    struct fake *fake = of(runtime);
+    (void)id;
+    fake->ends[fake->end_count++ % FAKE_LOG] = worker;
 }
 
 static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
@@ -65,7 +72,7 @@ static void on_refork(struct runtime *runtime, struct worker_ref worker, uint64_
     on_stop(runtime, worker, grace_us);
 }
 
-static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_cancel,
+static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_session, on_cancel,
                                        on_stop,  on_flush,  on_alarm,  on_refork};
 
 static void on_ready(void *context, const char *id, int pid, uint64_t start_us)

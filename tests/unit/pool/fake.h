@@ -12,6 +12,7 @@ struct fake_invoke {
     uint64_t call_id;
     struct call *call; /* not a reference: only to be compared */
     uint64_t remaining_us;
+    bool session_begins;
 };
 
 struct fake_credit {
@@ -27,13 +28,15 @@ struct fake {
     struct tool *slow; /* "slow" */
     struct mailbox home;
 
-    unsigned invoke_count, credit_count, cancel_count, start_count, stop_count, flush_count;
+    unsigned invoke_count, credit_count, cancel_count, start_count, stop_count, flush_count,
+        end_count;
     unsigned refork_count; /* of the stops */
     struct fake_invoke invokes[FAKE_LOG];
     struct fake_credit credits[FAKE_LOG];
     uint64_t cancels[FAKE_LOG];
     struct worker_ref starts[FAKE_LOG];
     struct worker_ref stops[FAKE_LOG];
+    struct worker_ref ends[FAKE_LOG]; /* of sessions */
     uint64_t alarm_us;
     unsigned attached; /* by fake_attach() */
 

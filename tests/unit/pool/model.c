@@ -60,9 +60,10 @@ static void check_turn(const struct model *model, const struct call *call)
 }
 
 static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
-                      struct call *call, uint64_t remaining_us)
+                      struct call *call, uint64_t remaining_us, bool session_begins)
 {
     struct model *model = of(runtime);
+    (void)session_begins;
     struct process *process = process_of(model, worker);
     struct promise *promise = call->context;
     struct job *job = MEM_NEW(struct job);
@@ -86,6 +87,13 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
     check_turn(model, call);
     process->jobs[process->job_count++] = job;
     promise->job = job;
+}
+
+static void on_end_session(struct runtime *runtime, struct worker_ref worker, struct bytes id)
+{
+    (void)runtime;
+    (void)worker;
+    (void)id;
 }
 
 static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
@@ -126,7 +134,7 @@ static void on_alarm(struct runtime *runtime, uint64_t due_us)
         of(runtime)->alarm_us = due_us;
 }
 
-static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_cancel,
+static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_session, on_cancel,
                                        on_stop,  on_flush,  on_alarm,  on_stop};
 static const struct observer_ops observer;
 

@@ -148,7 +148,7 @@ END_TEST
 
 START_TEST(what_cannot_be_honoured_is_refused_with_a_reason)
 {
-    expect_fault("pools:\n  - affinity: hint\n", 2, 5, "not honoured here");
+    expect_fault("pools:\n  - adapter_module: x\n", 2, 5, "not honoured here");
     expect_fault("pools:\n  - crash_barrier: {mark_on: [oom]}\n", 2, 21, "every crash counts");
     expect_fault("pool_size: 4\n", 1, 1, "pools");
 }
