@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from snakepit_bridge import BaseAdapter, Binary, Cancelled, ToolError, tool
 
@@ -183,8 +184,10 @@ class Sample(BaseAdapter):
         return self.context.request_id
 
     @tool
-    async def swallows_cancellation(self):
+    async def swallows_cancellation(self, mark):
+        """Make a file named ``mark`` once it can be cancelled."""
         try:
+            Path(mark).touch()
             await asyncio.sleep(30)
         except asyncio.CancelledError:
             return self.context.cancelled
