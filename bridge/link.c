@@ -230,12 +230,22 @@ static void read_next(struct link *link)
     start(link, &op, &link->read_tag);
 }
 
+/* Asked for only now: once it is, a stream that breaks takes along the messages that have come and
+ * were not read yet (gRPC 1.51, grpc_chttp2_maybe_complete_recv_message). */
+static void await_close(struct link *link)
+{
+    grpc_op op = operation(GRPC_OP_RECV_CLOSE_ON_SERVER);
+    op.data.recv_close_on_server.cancelled = &link->cancelled;
+    start(link, &op, &link->close_tag);
+}
+
 static void finish(struct link *link)
 {
     pthread_mutex_lock(&link->lock);
     link->over = true;
     drop_frames(link);
     pthread_mutex_unlock(&link->lock);
+    await_close(link);
     grpc_call_cancel(link->call, NULL);
     if (link->welcome)
         link->handler->ended(link->handler->context, link);
@@ -339,10 +349,7 @@ void link_open(struct grpc_call *call, const struct link_handler *handler)
     pthread_mutex_init(&link->lock, NULL);
     list_init(&link->frames);
 
-    grpc_op close = operation(GRPC_OP_RECV_CLOSE_ON_SERVER);
-    close.data.recv_close_on_server.cancelled = &link->cancelled;
     grpc_op metadata = operation(GRPC_OP_SEND_INITIAL_METADATA);
-    start(link, &close, &link->close_tag);
     start(link, &metadata, &link->metadata_tag);
     pthread_mutex_lock(&link->lock);
     frame_add_welcome(filling(link, 0));
