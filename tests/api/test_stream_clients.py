@@ -185,7 +185,7 @@ def test_odd_numbers_of_the_last_event_are_refused(client: httpx.Client) -> None
 
 
 def test_head_of_events_takes_them_from_nobody(client: httpx.Client) -> None:
-    body = {"tool": "count", "args": {"n": 20, "seconds": 0.02}}
+    body = {"tool": "count", "args": {"n": 100, "seconds": 0.02}}
     with client.stream("POST", "/stream", json=body, headers=NDJSON) as answer:
         lines = answer.iter_lines()
         next(lines)

@@ -132,6 +132,47 @@ START_TEST(what_is_no_object_is_refused)
 }
 END_TEST
 
+static bool read_query(const char *query)
+{
+    return envelope_read_query(bytes_of(query), arena, &request, &fault);
+}
+
+START_TEST(a_query_has_the_members_of_the_envelope)
+{
+    ck_assert(read_query("tool=a%22b&args=%7B%22x%22%3A+1%7D&timeout_ms=5&priority=0&"
+                         "idempotent=true&pool=p&on_disconnect=detach"));
+    ck_assert(bytes_equal(request.tool, BYTES("a\"b")));
+    ck_assert(bytes_equal(request.args, BYTES("{\"x\": 1}")));
+    ck_assert_uint_eq(request.timeout_us, 5000);
+    ck_assert(request.idempotent.given);
+    ck_assert(bytes_equal(request.pool, BYTES("p")));
+    ck_assert(bytes_equal(request.on_disconnect, BYTES("detach")));
+}
+END_TEST
+
+START_TEST(a_query_that_makes_no_envelope_is_refused)
+{
+    static const char *const bad[] = {"",
+                                      "args={}",
+                                      "tool=a&x=1",
+                                      "tool=a&tool=b",
+                                      "tool=a&args=",
+                                      "tool=a&args=[]",
+                                      "tool=a&timeout_ms=1x",
+                                      "tool=a&priority",
+                                      "tool=%4",
+                                      "tool=a&&",
+
+                                      "tool=a&args={}}",
+                                      "tool=a&on_disconnect=x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        fault = (struct member_fault){0};
+        ck_assert_msg(!read_query(bad[i]), "%s", bad[i]);
+        ck_assert_msg(fault.code && fault.detail, "%s", bad[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("envelope");
@@ -145,5 +186,7 @@ int main(void)
     tcase_add_test(tests, unknown_members_are_named_and_escaped);
     tcase_add_test(tests, members_are_given_once);
     tcase_add_test(tests, what_is_no_object_is_refused);
+    tcase_add_test(tests, a_query_has_the_members_of_the_envelope);
+    tcase_add_test(tests, a_query_that_makes_no_envelope_is_refused);
     return run_case(tests, "envelope");
 }

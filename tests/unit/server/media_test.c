@@ -49,6 +49,32 @@ START_TEST(accept_prefers_by_quality)
 }
 END_TEST
 
+START_TEST(accept_allows_by_name_and_by_wildcard)
+{
+    static const struct {
+        const char *accept;
+        bool accepts;
+    } cases[] = {{"a/b", true},
+                 {"A/B", true},
+                 {"*/*", true},
+                 {"a/*", true},
+                 {"c/d, a/b", true},
+                 {"c/d", false},
+                 {"c/*", false},
+                 {"a/b;q=0", false},
+                 {"a/b;q=0.001", true},
+                 {"a/*;q=0.1", true},
+                 {"a/bc", false},
+                 {"a", false},
+                 {"c/d, */*;q=0.1", true},
+                 {"*/*;q=0", false},
+                 {",,", false}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+        ck_assert_msg(media_accepts(bytes_of(cases[i].accept), "a/b") == cases[i].accepts, "%s",
+                      cases[i].accept);
+}
+END_TEST
+
 START_TEST(pieces_are_cut_and_trimmed)
 {
     struct bytes rest = BYTES(" a ,\tb,, c");
@@ -66,6 +92,7 @@ int main(void)
     TCase *tests = tcase_create("media");
     tcase_add_test(tests, json_has_many_names);
     tcase_add_test(tests, accept_prefers_by_quality);
+    tcase_add_test(tests, accept_allows_by_name_and_by_wildcard);
     tcase_add_test(tests, pieces_are_cut_and_trimmed);
     return run_case(tests, "media");
 }

@@ -1,0 +1,371 @@
+/* Jobs over a pool whose worker is written down: who hears what, who is paid, what is kept. */
+#include "server/job.h"
+
+#include "../base/run.h"
+#include "../pool/fake.h"
+#include "pool/effects.h"
+#include "server/ledger.h"
+
+#include <stdio.h>
+
+enum { WINDOW = 400, KEEP = 4000 };
+
+/* A reader of a job, as the exchange of a stream is one. */
+struct reader {
+    struct job_watcher watcher; /* first */
+    struct job *job;
+    unsigned news;
+    char text[2048];
+    bool ended;
+};
+
+static struct fake fake;
+static struct ledger *ledger;
+static struct mailbox home; /* of the readers */
+static struct job *job;
+
+static void set_up(void)
+{
+    fake_init(&fake, NULL);
+    fake_attach(&fake);
+    mailbox_init(&home, NULL, NULL);
+    ledger = ledger_new(&(struct ledger_options){.keep_us = 1000000, .keep_bytes = 1 << 20});
+}
+
+/* Opens the calls that the pool has posted. */
+static void deliver(void)
+{
+    struct mail *next = NULL;
+    for (struct mail *mail = mailbox_drain(&fake.home); mail; mail = next) {
+        next = mail->next;
+        mail->open(mail);
+    }
+}
+
+static void tear_down(void)
+{
+    job_unref(&job);
+    pool_stop(fake.pool, 0);
+    deliver();
+    ledger_free(&ledger);
+    fake_deinit(&fake);
+}
+
+static void on_news(struct mail *mail)
+{
+    struct reader *reader = CONTAINER_OF(mail, struct reader, watcher.mail);
+    job_heard(reader->job, &reader->watcher);
+    reader->news++;
+}
+
+/* Delivers what the job told its readers. */
+static void hear(void)
+{
+    struct mail *next = NULL;
+    for (struct mail *mail = mailbox_drain(&home); mail; mail = next) {
+        next = mail->next;
+        mail->open(mail);
+    }
+}
+
+static struct job *make(const char *id, const char *key, bool stream)
+{
+    struct call *call = fake_make(&fake, fake.slow);
+    call->request_id = bytes_of(id);
+    call->window = stream ? WINDOW : 0;
+    struct job *made = job_new(ledger, call, KEEP);
+    made->is_stream = made->detached = stream;
+    made->is_kept = true;
+    made->key = bytes_of(key);
+    return made;
+}
+
+static void begin(bool stream)
+{
+    job = make("r", "", stream);
+    ck_assert_ptr_null(job_submit(job));
+}
+
+static void attach(struct reader *reader, uint64_t had)
+{
+    *reader = (struct reader){.watcher = {.mail.open = on_news, .home = &home}, .job = job};
+    list_init(&reader->watcher.place);
+    job_watch(job, &reader->watcher);
+    job_follow(job, &reader->watcher, had);
+}
+
+static const char *read_text(struct reader *reader)
+{
+    size_t len = job_read(job, &reader->watcher, EVENT_NDJSON, reader->text,
+                          sizeof reader->text - 1, &reader->ended);
+    reader->text[len] = '\0';
+    return reader->text;
+}
+
+static void emit(const char *body)
+{
+    struct bytes bodies[] = {bytes_of(body)};
+    struct worker_emission emission = {
+        .call_id = fake.invokes[0].call_id,
+        .emission = {.kind = EMISSION_CHUNK, .count = 1, .bodies = bodies},
+    };
+    pool_worker_emits(fake.pool, fake.invokes[0].worker, &emission, 1);
+}
+
+static void finish(void)
+{
+    fake_answer(&fake, 0, 1000);
+    deliver();
+}
+
+START_TEST(a_reader_is_told_once_until_it_has_read_all)
+{
+    struct reader reader;
+    begin(true);
+    attach(&reader, 0);
+    emit("1");
+    emit("2");
+    hear();
+    ck_assert_uint_eq(reader.news, 1);
+    ck_assert_ptr_nonnull(strstr(read_text(&reader), "\"data\":2}\n"));
+    ck_assert(!reader.ended);
+    emit("3");
+    hear();
+    ck_assert_uint_eq(reader.news, 2);
+    ck_assert(job_ignore(job, &reader.watcher));
+}
+END_TEST
+
+START_TEST(the_end_is_the_last_event)
+{
+    struct reader reader;
+    begin(true);
+    attach(&reader, 0);
+    emit("1");
+    finish();
+    hear();
+    ck_assert_ptr_nonnull(strstr(read_text(&reader), "\"event\":\"done\""));
+    ck_assert(reader.ended);
+    ck_assert(job_has_told(job, 3));
+    ck_assert(!job_has_told(job, 2));
+    ck_assert(!job_is_mute(job));
+    ck_assert(job_ignore(job, &reader.watcher));
+}
+END_TEST
+
+START_TEST(a_job_that_runs_has_not_told_all)
+{
+    begin(true);
+    ck_assert(!job_has_told(job, 99));
+    ck_assert_ptr_null(job_outcome(job));
+}
+END_TEST
+
+START_TEST(a_job_that_ends_without_a_word_is_mute)
+{
+    begin(true);
+    finish();
+    ck_assert(job_is_mute(job));
+    ck_assert_ptr_eq(job_outcome(job), job->call);
+}
+END_TEST
+
+START_TEST(a_second_reader_cuts_the_first_off)
+{
+    struct reader first, second;
+    begin(true);
+    attach(&first, 0);
+    emit("1");
+    hear();
+    read_text(&first);
+    attach(&second, 1);
+    hear();
+    ck_assert_uint_eq(first.news, 2);
+    ck_assert_str_eq(read_text(&first), "");
+    ck_assert(first.ended);
+    ck_assert_str_eq(read_text(&second), "{\"id\":2,\"event\":\"chunk\",\"data\":1}\n");
+    ck_assert(!second.ended);
+    ck_assert(job_ignore(job, &first.watcher));
+    emit("2");
+    ck_assert_ptr_nonnull(strstr(read_text(&second), "\"data\":2}"));
+    ck_assert(!job_ignore(job, &second.watcher));
+    hear();
+}
+END_TEST
+
+START_TEST(mail_under_way_is_not_forgotten)
+{
+    struct reader reader;
+    begin(true);
+    attach(&reader, 0);
+    emit("1");
+    ck_assert(!job_ignore(job, &reader.watcher));
+    hear();
+    ck_assert_uint_eq(reader.news, 1);
+}
+END_TEST
+
+START_TEST(the_worker_is_paid_when_its_reader_has_read)
+{
+    struct reader reader;
+    char body[128];
+    snprintf(body, sizeof body, "\"%0100d\"", 0);
+    begin(true);
+    attach(&reader, 0);
+    emit(body);
+    ck_assert_uint_eq(fake.credit_count, 0);
+    read_text(&reader);
+    ck_assert_uint_eq(fake.credit_count, 1);
+    ck_assert_uint_eq(fake.credits[0].bytes, strlen(body) + EMISSION_OVERHEAD);
+    emit(body);
+    hear();
+    ck_assert(job_ignore(job, &reader.watcher));
+    ck_assert_uint_eq(fake.credit_count, 2);
+}
+END_TEST
+
+START_TEST(the_worker_is_paid_at_once_when_nobody_reads)
+{
+    char body[128];
+    snprintf(body, sizeof body, "\"%0100d\"", 0);
+    begin(true);
+    for (unsigned i = 1; i <= 50; i++) {
+        emit(body);
+        ck_assert_uint_eq(fake.credit_count, i);
+    }
+    ck_assert_uint_le(job->events.bytes, KEEP);
+}
+END_TEST
+
+START_TEST(what_is_not_json_fails_the_call_and_is_not_told)
+{
+    begin(true);
+    emit("{");
+    deliver();
+    const struct call *call = job_outcome(job);
+    ck_assert_ptr_nonnull(call);
+    ck_assert_int_eq(call->outcome.end, CALL_END_FAILURE);
+    ck_assert(bytes_equal(call->outcome.failure.code, BYTES("invalid_result")));
+    ck_assert_uint_eq(fake.cancel_count, 1);
+    ck_assert_uint_eq(job->events.count, 2);
+}
+END_TEST
+
+START_TEST(a_key_finds_the_job_that_has_it)
+{
+    job = make("first", "key", false);
+    ck_assert_ptr_null(job_submit(job));
+    struct job *second = make("second", "key", false);
+    struct job *found = job_submit(second);
+    ck_assert_ptr_eq(found, job);
+    ck_assert_uint_eq(fake.invoke_count, 1);
+    job_unref(&second);
+    job_unref(&found);
+    finish();
+    struct job *third = make("third", "key", false);
+    found = job_submit(third);
+    ck_assert_ptr_eq(found, job);
+    job_unref(&third);
+    job_unref(&found);
+}
+END_TEST
+
+START_TEST(a_key_whose_call_did_not_run_is_free_again)
+{
+    job = make("first", "key", false);
+    ck_assert_ptr_null(job_submit(job));
+    struct job *others[2] = {make("b", "", false), make("c", "key2", false)};
+    ck_assert_ptr_null(job_submit(others[0]));
+    ck_assert_ptr_null(job_submit(others[1]));
+    job_cancel(others[1]); /* it was queued */
+    deliver();
+    struct job *again = make("d", "key2", false);
+    ck_assert_ptr_null(job_submit(again));
+    for (unsigned i = 0; i < 2; i++)
+        job_unref(&others[i]);
+    job_unref(&again);
+}
+END_TEST
+
+START_TEST(the_youngest_job_has_the_request_id)
+{
+    job = make("same", "", false);
+    struct job *younger = make("same", "", false);
+    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(job_submit(younger));
+    struct job *found = ledger_find(ledger, BYTES("same"));
+    ck_assert_ptr_eq(found, younger);
+    job_unref(&found);
+    ledger_forget(ledger, younger);
+    found = ledger_find(ledger, BYTES("same"));
+    ck_assert_ptr_eq(found, job);
+    job_unref(&found);
+    job_unref(&younger);
+}
+END_TEST
+
+START_TEST(a_job_is_kept_for_its_time)
+{
+    struct job *found;
+    begin(false);
+    finish();
+    ledger_sweep(ledger, 0);
+    ck_assert_uint_eq(ledger_look(ledger, &found, 1), 1);
+    ck_assert_ptr_eq(found, job);
+    job_unref(&found);
+    ledger_sweep(ledger, UINT64_MAX);
+    ck_assert_ptr_null(ledger_find(ledger, BYTES("r")));
+}
+END_TEST
+
+START_TEST(a_job_is_not_kept_beyond_the_size)
+{
+    ledger_free(&ledger);
+    ledger = ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 1000});
+    begin(false);
+    finish();
+    ck_assert_ptr_null(ledger_find(ledger, BYTES("r")));
+}
+END_TEST
+
+START_TEST(a_job_that_was_forgotten_while_it_ran_is_not_kept)
+{
+    begin(false);
+    ledger_forget(ledger, job);
+    ledger_forget(ledger, job);
+    finish();
+    ck_assert_ptr_null(ledger_find(ledger, BYTES("r")));
+    ck_assert_ptr_nonnull(job_outcome(job));
+}
+END_TEST
+
+static Suite *make_suite(void)
+{
+    Suite *suite = suite_create("job");
+    TCase *streams = tcase_create("streams"), *kept = tcase_create("kept");
+    tcase_add_checked_fixture(streams, set_up, tear_down);
+    tcase_add_checked_fixture(kept, set_up, tear_down);
+    tcase_add_test(streams, a_reader_is_told_once_until_it_has_read_all);
+    tcase_add_test(streams, the_end_is_the_last_event);
+    tcase_add_test(streams, a_job_that_runs_has_not_told_all);
+    tcase_add_test(streams, a_job_that_ends_without_a_word_is_mute);
+    tcase_add_test(streams, a_second_reader_cuts_the_first_off);
+    tcase_add_test(streams, mail_under_way_is_not_forgotten);
+    tcase_add_test(streams, the_worker_is_paid_when_its_reader_has_read);
+    tcase_add_test(streams, the_worker_is_paid_at_once_when_nobody_reads);
+    tcase_add_test(streams, what_is_not_json_fails_the_call_and_is_not_told);
+    tcase_add_test(kept, a_key_finds_the_job_that_has_it);
+    tcase_add_test(kept, a_key_whose_call_did_not_run_is_free_again);
+    tcase_add_test(kept, the_youngest_job_has_the_request_id);
+    tcase_add_test(kept, a_job_is_kept_for_its_time);
+    tcase_add_test(kept, a_job_is_not_kept_beyond_the_size);
+    tcase_add_test(kept, a_job_that_was_forgotten_while_it_ran_is_not_kept);
+    suite_add_tcase(suite, streams);
+    suite_add_tcase(suite, kept);
+    return suite;
+}
+
+int main(void)
+{
+    return run_suite(make_suite());
+}
