@@ -223,19 +223,27 @@ static void on_impatient(uv_timer_t *timer)
     interpreter_kill(interpreter);
 }
 
-static bool load(struct interpreter *interpreter)
+/* "a,b" as an array of strings. */
+static json_t *names_of(const char *text)
 {
-    json_t *modules = json_array();
-    char *list = mem_strdup(interpreter->options->preload), *rest = list;
+    json_t *names = json_array();
+    char *list = mem_strdup(text), *rest = list;
     for (const char *name = strsep(&rest, ","); name; name = strsep(&rest, ",")) {
         if (*name)
-            json_array_append_new(modules, json_string(name));
+            json_array_append_new(names, json_string(name));
     }
     free(list);
+    return names;
+}
+
+static bool load(struct interpreter *interpreter)
+{
+    const struct interpreter_options *options = interpreter->options;
     return control_send(interpreter->control,
-                        json_pack("{s:s, s:s, s:o, s:s}", "op", "load", "adapter",
-                                  interpreter->options->adapter, "preload", modules, "pool",
-                                  interpreter->options->pool),
+                        json_pack("{s:s, s:s, s:o, s:s, s:o}", "op", "load", "adapter",
+                                  options->adapter, "preload", names_of(options->preload), "pool",
+                                  options->pool, "snakebridge_allow",
+                                  names_of(options->snakebridge_allow)),
                         NULL, 0);
 }
 

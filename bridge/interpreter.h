@@ -28,10 +28,11 @@ struct worker_limit {
 /* How to start, what to load and what workers are like. Borrowed for the life of the interpreter.
  */
 struct interpreter_options {
-    const char *const *pythons; /* programs to try in turn, NULL-terminated */
-    const char *package_path;   /* directory that holds snakepit_bridge */
-    const char *adapter;        /* "module.Class" or "module" */
-    const char *preload;        /* "numpy,pandas", or empty */
+    const char *const *pythons;    /* programs to try in turn, NULL-terminated */
+    const char *package_path;      /* directory that holds snakepit_bridge */
+    const char *adapter;           /* "module.Class" or "module" */
+    const char *preload;           /* "numpy,pandas", or empty */
+    const char *snakebridge_allow; /* likewise: modules that SnakeBridge may reach */
     const char *pool;
     const struct run *run;  /* whose mark they bear; NULL: none */
     const char *const *env; /* further NAME=VALUE for workers, NULL-terminated, or NULL */

@@ -84,6 +84,9 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us,
 void schedule_end(struct pool *pool, struct call *call, enum call_end end,
                   enum call_executed executed, struct effects *effects);
 
+/* Ends every call that no worker has. */
+void schedule_end_queued(struct pool *pool, enum call_end end, struct effects *effects);
+
 /* Ends a call that a worker has: the worker is told, and has the grace to let go of it. */
 void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
                       struct effects *effects);

@@ -386,17 +386,6 @@ static void recover(struct pool *pool, struct worker *worker, const struct start
     }
 }
 
-static void end_queued(struct pool *pool, enum call_end end, struct effects *effects)
-{
-    LIST_FOREACH (&pool->calls, node, next) {
-        struct call *call = CONTAINER_OF(node, struct call, known);
-        if (call->state != CALL_QUEUED)
-            continue;
-        call->outcome.retry_after_s = schedule_retry_after(pool);
-        schedule_end(pool, call, end, EXECUTED_NO, effects);
-    }
-}
-
 void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct worker_exit *exit,
                       const struct started_calls *started)
 {
@@ -416,7 +405,7 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         recover(pool, worker, started, now_us, &effects);
         lost = staff_gone(pool, worker, &cause, started, now_us, &effects);
         if (pool->state == POOL_FAILED)
-            end_queued(pool, CALL_END_NO_WORKERS, &effects);
+            schedule_end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
     bool failed = pool->state == POOL_FAILED && before != POOL_FAILED;
     memcpy(reason, pool->reason, sizeof reason);
@@ -435,7 +424,7 @@ void pool_fail(struct pool *pool, const char *reason)
     snprintf(pool->reason, sizeof pool->reason, "%s", reason);
     if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
         pool->state = POOL_FAILED;
-        end_queued(pool, CALL_END_NO_WORKERS, &effects);
+        schedule_end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }
     pool_leave(pool, &effects);
     tell_failed(pool, reason);
@@ -559,46 +548,4 @@ unsigned pool_forgive(struct pool *pool, uint64_t fingerprint)
     unsigned count = poison_clear(&pool->poison, fingerprint);
     pthread_mutex_unlock(&pool->lock);
     return count;
-}
-
-void pool_drain(struct pool *pool)
-{
-    struct effects effects;
-    pool_enter(pool, &effects);
-    pool->state = POOL_LEAVING;
-    pool_leave(pool, &effects);
-}
-
-static unsigned dismiss(struct pool *pool, struct worker_ref *out_refs, struct effects *effects)
-{
-    unsigned count = 0;
-    for (unsigned i = 0; i < pool->seats; i++) {
-        struct worker *worker = &pool->workers[i];
-        LIST_FOREACH (&worker->sent, node, next) {
-            struct call *call = CONTAINER_OF(node, struct inflight, order)->call;
-            if (call)
-                schedule_end(pool, call, CALL_END_SHUTDOWN, EXECUTED_MAYBE, effects);
-        }
-        if (worker->state == WORKER_STARTING || worker->state == WORKER_READY)
-            worker_move(worker, WORKER_DRAINING);
-        schedule_reconsider(pool, worker);
-        worker->leaving = true;
-        if (worker->state != WORKER_VACANT)
-            out_refs[count++] = worker->ref;
-    }
-    return count;
-}
-
-void pool_stop(struct pool *pool, uint64_t grace_us)
-{
-    struct effects effects;
-    struct worker_ref refs[POOL_MAX_SEATS];
-    pool_enter(pool, &effects);
-    pool->state = POOL_LEAVING;
-    pool->stopped = true;
-    end_queued(pool, CALL_END_SHUTDOWN, &effects);
-    unsigned count = dismiss(pool, refs, &effects);
-    pool_leave(pool, &effects);
-    for (unsigned i = 0; i < count; i++)
-        pool->runtime->ops->stop(pool->runtime, refs[i], grace_us);
 }

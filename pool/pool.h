@@ -8,6 +8,7 @@
  *   scheduler.c  which call goes to which worker; affinity.c, queue.c, breaker.c, poison.c
  *   stream.c     what calls say before they end, and how much they may
  *   staff.c      how many workers there are, and which one has to go
+ *   leave.c      the end of it
  *   view.c       looking in
  */
 #ifndef SNAKEPIT_POOL_POOL_H

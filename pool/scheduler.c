@@ -156,6 +156,17 @@ void schedule_desert(struct pool *pool, struct worker *worker, struct effects *e
         schedule_lose(pool, call, effects);
 }
 
+void schedule_end_queued(struct pool *pool, enum call_end end, struct effects *effects)
+{
+    LIST_FOREACH (&pool->calls, node, next) {
+        struct call *call = CONTAINER_OF(node, struct call, known);
+        if (call->state != CALL_QUEUED)
+            continue;
+        call->outcome.retry_after_s = schedule_retry_after(pool);
+        schedule_end(pool, call, end, EXECUTED_NO, effects);
+    }
+}
+
 /* --- time limits and cancellation --- */
 
 static void stop_worker(struct effects *effects, const struct worker *worker, uint64_t grace_us)

@@ -52,6 +52,7 @@ struct pool_config *config_add_pool(struct config *config)
     *pool = (struct pool_config){
         .adapter = "snakepit_bridge.demo.Demo",
         .preload = "",
+        .snakebridge_allow = "",
         .crash_barrier = true,
         .start_timeout_us = UINT64_C(60000000),
         .heartbeat_us = UINT64_C(2000000),

@@ -58,8 +58,9 @@ enum { CONFIG_LIMITS = 5 };
 struct pool_config {
     const char *name;
     const char *adapter;
-    const char *preload; /* "numpy,pandas", or empty */
-    const char **env;    /* "NAME=value", NULL-terminated; NULL: none */
+    const char *preload;           /* "numpy,pandas", or empty */
+    const char *snakebridge_allow; /* likewise */
+    const char **env;              /* "NAME=value", NULL-terminated; NULL: none */
     bool no_new_privs;
     struct limits_config limits;
     struct worker_limit limit_list[CONFIG_LIMITS]; /* of those that were given */

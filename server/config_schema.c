@@ -101,6 +101,8 @@ static const struct config_row pool[] = {
      .help = "what to serve: module.Class, or a module of functions"},
     {"preload", CONFIG_NAMES, POOL(preload),
      .help = "modules to import once, before the workers are forked"},
+    {"snakebridge_allow", CONFIG_NAMES, POOL(snakebridge_allow),
+     .help = "modules that snakebridge.call may reach, with all below them; none: there is no such tool"},
     {"env", CONFIG_VARIABLES, POOL(env), .help = "more environment for the workers"},
     {"profile", CONFIG_CHOICE, POOL(profile), .choices = profiles,
      .help = "process (one call at a time), thread or async"},

@@ -248,6 +248,7 @@ static void make_plant(struct program *program, unsigned index)
                         .package_path = program->package_path,
                         .adapter = config->adapter,
                         .preload = config->preload,
+                        .snakebridge_allow = config->snakebridge_allow,
                         .pool = config->name,
                         .run = &program->run,
                         .env = config->env,

@@ -78,6 +78,7 @@ START_TEST(every_kind_of_value_is_read)
                 "  - name: models\n"
                 "    adapter: my.Model\n"
                 "    preload: [numpy, pandas]\n"
+                "    snakebridge_allow: [math, os.path]\n"
                 "    profile: thread\n"
                 "    env: {MODE: fast, EMPTY: , NUMBER: 0o7}\n"
                 "    min: 2\n"
@@ -94,6 +95,7 @@ START_TEST(every_kind_of_value_is_read)
     ck_assert_uint_eq(config.http.idle_timeout_ms, 300000);
     ck_assert_str_eq(pool->options.name, "models");
     ck_assert_str_eq(pool->preload, "numpy,pandas");
+    ck_assert_str_eq(pool->snakebridge_allow, "math,os.path");
     ck_assert_str_eq(pool->env[0], "MODE=fast");
     ck_assert_str_eq(pool->env[1], "EMPTY=");
     ck_assert_str_eq(pool->env[2], "NUMBER=0o7");
