@@ -31,10 +31,12 @@ struct session_store {
 
 struct session_options session_defaults(void)
 {
-    return (struct session_options){.limit = 10000,
-                                    .ttl_us = UINT64_C(3600000000),
-                                    .memory_limit = 256 << 20,
-                                    .now_us = clock_now_us};
+    return (struct session_options){
+        .limit = 10000,
+        .ttl_us = UINT64_C(3600000000),
+        .memory_limit = 256 << 20,
+        .variables = {.count = 1000, .value_size = 1 << 20, .size = 8 << 20},
+        .now_us = clock_now_us};
 }
 
 const char *affinity_name(enum affinity affinity)
@@ -117,6 +119,7 @@ static void finish(struct session_store *store, struct session *session)
     for (unsigned i = 0; i < store->pool_count && !again && !store->stopped; i++)
         pool_end_session(store->pools[i], session);
     free((void *)(uintptr_t)session->metadata.data);
+    variables_deinit(&session->variables);
     free(session);
 }
 
@@ -132,7 +135,7 @@ static void end(struct session_store *store, struct session *session)
     list_remove(&session->order);
     heap_remove(&store->dues, &session->due);
     store->count--;
-    store->memory -= session->metadata.len;
+    store->memory -= session->metadata.len + session->charged;
     session->ended = true;
     if (drops_last(session))
         finish(store, session);
@@ -250,6 +253,7 @@ static struct session *make(struct session_store *store, const struct session_wi
     atomic_init(&session->affinity, wish->affinity);
     session->ttl_us = wish->ttl_us ? wish->ttl_us : store->options.ttl_us;
     session->metadata = copy_of(wish->metadata);
+    variables_init(&session->variables);
     return session;
 }
 
@@ -355,6 +359,29 @@ bool session_change(struct session *session, const struct session_wish *wish)
         atomic_store(&session->affinity, wish->affinity);
     pthread_mutex_unlock(&store->lock);
     return good;
+}
+
+enum session_charge session_charge(struct session *session, size_t less, size_t more)
+{
+    struct session_store *store = session->store;
+    enum session_charge charge = SESSION_CHARGED;
+    pthread_mutex_lock(&store->lock);
+    if (session->ended) {
+        charge = SESSION_ENDED;
+    } else if (more > less && store->memory - less + more > store->options.memory_limit) {
+        store->refused++;
+        charge = SESSION_TOO_MUCH;
+    } else {
+        store->memory += more - less;
+        session->charged += more - less;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return charge;
+}
+
+const struct variables_limits *session_limits(const struct session *session)
+{
+    return &session->store->options.variables;
 }
 
 /* --- looking in --- */

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 #include "base/list.h"
+#include "pool/variables.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -57,17 +58,22 @@ struct session {
     struct heap_node due; /* not before this moment it may expire */
     uint64_t ttl_us;
     struct bytes metadata; /* a JSON object, owned; or empty */
+    size_t charged;        /* for its variables, bytes */
     bool ended;
+
+    struct variables variables; /* under a lock of their own, taken before the store's */
 };
 
 struct session_options {
-    unsigned limit;           /* sessions at once */
-    uint64_t ttl_us;          /* of those that bring none */
-    size_t memory_limit;      /* for what they keep, all of them, bytes */
+    unsigned limit;      /* sessions at once */
+    uint64_t ttl_us;     /* of those that bring none */
+    size_t memory_limit; /* for what they keep, all of them, bytes */
+    struct variables_limits variables;
     uint64_t (*now_us)(void); /* the clock */
 };
 
-/* 10,000 sessions of an hour, 256 MiB, the monotonic clock. */
+/* 10,000 sessions of an hour, 256 MiB; 1,000 variables of 1 MiB each and 8 MiB together; the
+ * monotonic clock. */
 struct session_options session_defaults(void);
 
 /* Returns owned. */
@@ -116,6 +122,15 @@ bool session_delete(struct session_store *store, struct bytes id);
  * much. */
 bool session_change(struct session *session, const struct session_wish *wish)
     __attribute__((warn_unused_result));
+
+enum session_charge { SESSION_CHARGED, SESSION_TOO_MUCH, SESSION_ENDED };
+
+/* Its variables take so many bytes less, and so many more. */
+enum session_charge session_charge(struct session *session, size_t less, size_t more)
+    __attribute__((warn_unused_result));
+
+/* What its variables may be. */
+const struct variables_limits *session_limits(const struct session *session);
 
 /* Ends some of those whose time is over; to be called every second. */
 void session_sweep(struct session_store *store);

@@ -83,6 +83,12 @@ static const struct config_row top[] = {
      .help = "after which one that nobody uses ends, for those that bring none"},
     {"sessions.memory_limit", CONFIG_SIZE, TOP(sessions.memory_limit), .min = 0, .max = UINT64_C(1) << 40,
      .help = "for what all sessions keep; more is 429"},
+    {"sessions.variables_limit", CONFIG_NUMBER, TOP(sessions.variables.count), .min = 0, .max = 10000,
+     .help = "variables of a session; one more is 429"},
+    {"sessions.variable_size", CONFIG_SIZE, TOP(sessions.variables.value_size), .min = 0, .max = 32 * MIB,
+     .help = "of a variable's value; more is 413"},
+    {"sessions.variables_size", CONFIG_SIZE, TOP(sessions.variables.size), .min = 0, .max = 32 * MIB,
+     .help = "of a session's variables together; more is 429"},
     {"max_sessions", CONFIG_SAME, .help = "sessions.limit"},
 
     {"pooling_enabled", CONFIG_REFUSED, .help = "there is always at least one pool"},

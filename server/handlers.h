@@ -11,12 +11,20 @@ void execute_post(struct exchange *exchange);
 void stream_post(struct exchange *exchange);
 void stream_get(struct exchange *exchange);
 void stream_events(struct exchange *exchange);
+
 /* sessions.c */
 void sessions_post(struct exchange *exchange);
 void sessions_list(struct exchange *exchange);
 void sessions_get(struct exchange *exchange);
 void sessions_patch(struct exchange *exchange);
 void sessions_delete(struct exchange *exchange);
+
+/* variables.c */
+void variables_get_all(struct exchange *exchange);
+void variables_patch(struct exchange *exchange);
+void variables_get(struct exchange *exchange);
+void variables_put(struct exchange *exchange);
+void variables_delete(struct exchange *exchange);
 
 /* tools.c */
 void tools_list(struct exchange *exchange);

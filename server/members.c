@@ -123,6 +123,9 @@ static const char *read_member(const struct member *member, struct json_value va
         return read_text(value, arena, place);
     case MEMBER_OBJECT:
         return read_object(value, place);
+    case MEMBER_VALUE:
+        *(struct bytes *)place = value.raw;
+        return NULL;
     case MEMBER_MILLISECONDS:
         return read_milliseconds(value, place);
     case MEMBER_NUMBER:

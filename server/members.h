@@ -17,6 +17,7 @@ enum { MEMBERS_MAX_DEPTH = 128, MEMBERS_MAX_TEXT = 256, MEMBERS_MAX = 32 };
 enum member_kind {
     MEMBER_TEXT,         /* struct bytes: 1 to 256 bytes without control characters */
     MEMBER_OBJECT,       /* struct bytes: the object as it came */
+    MEMBER_VALUE,        /* struct bytes: any value as it came */
     MEMBER_MILLISECONDS, /* uint64_t, microseconds: from 1 ms to a day */
     MEMBER_NUMBER,       /* struct member_number: 0 to `max` */
     MEMBER_FLAG,         /* struct member_number: 0 or 1 */

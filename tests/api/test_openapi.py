@@ -226,6 +226,8 @@ def test_every_operation_answers_as_described(
         url = real_path(path, worker=some_worker(client), call=call)
         query = QUERIES.get((path, method))
         client.post("/sessions", json={"id": "alice"})
+        if method != "put" and path.endswith("/variables/{name}"):
+            client.put(url, json={"value": 1})
         answer = client.request(method, url, params=query, **minimal_body(path, method))
     described = DOCUMENT["paths"][path][method]["responses"]
     assert str(answer.status_code) == min(described), answer.text
@@ -239,6 +241,7 @@ def minimal_body(path: str, method: str) -> Dict[str, Any]:
         "/execute": {"tool": "echo"},
         "/stream": {"tool": "countdown"},
         "/sessions": {"id": "alice"},
+        "/sessions/{id}/variables/{name}": {"value": 1},
     }
     return {"json": bodies.get(path, {})}
 
@@ -325,6 +328,21 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("get", "/sessions/nothing", {}, 404),
     ("patch", "/sessions/nothing", {"json": {}}, 404),
     ("delete", "/sessions/nothing", {}, 404),
+    ("get", "/sessions/nothing/variables", {}, 404),
+    ("get", "/sessions/alice/variables?x=1", {}, 400),
+    ("get", "/sessions/alice/variables/nothing", {}, 404),
+    ("delete", "/sessions/alice/variables/nothing", {}, 404),
+    ("delete", "/sessions/alice/variables/n", {"headers": {"if-match": '"9"'}}, 412),
+    ("put", "/sessions/alice/variables/n", {"json": {}}, 400),
+    ("put", "/sessions/alice/variables/n", {"json": {"value": 1, "expected_version": 9}}, 409),
+    ("put", "/sessions/alice/variables/n", {"json": {"value": 1}, "headers": {"if-match": '"9"'}}, 412),
+    ("put", "/sessions/alice/variables/n", {"json": {"value": "x" * (1 << 20)}}, 413),
+    ("put", "/sessions/alice/variables/n", {"json": {"value": 1, "type": "string"}}, 422),
+    ("patch", "/sessions/nothing/variables", {"json": {}}, 404),
+    ("patch", "/sessions/alice/variables", {"json": {"set": 1}}, 400),
+    ("patch", "/sessions/alice/variables", {"content": "{}", "headers": {"content-type": "text/plain"}}, 415),
+    ("patch", "/sessions/alice/variables", {"json": {"set": {"n": {"value": 1, "type": "list"}}}}, 422),
+    ("patch", "/sessions/alice/variables", {"json": {"set": {f"n{i}": {"value": 1} for i in range(1001)}}}, 429),
     ("get", "/pools/nothing", {}, 404),
     ("patch", "/pools/nothing", {"json": {}}, 404),
     ("patch", "/pools/default", {"json": {"size": 1}}, 400),
@@ -366,6 +384,7 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
 def test_failures_are_as_described(
     client: httpx.Client, method: str, path: str, request_: Dict[str, Any], status: int
 ) -> None:
+    client.post("/sessions", json={"id": "alice"})
     answer = client.request(method, path, **request_)
     assert answer.status_code == status, answer.text
     check(answer, described_path(path.partition("?")[0]), method)

@@ -1,0 +1,298 @@
+#include "pool/variables.h"
+
+#include "base/mem.h"
+#include "pool/session.h"
+
+#include <stdlib.h>
+
+enum { FIRST_CAPACITY = 8 };
+
+void variables_init(struct variables *variables)
+{
+    *variables = (struct variables){0};
+    pthread_mutex_init(&variables->lock, NULL);
+}
+
+void variables_deinit(struct variables *variables)
+{
+    for (unsigned i = 0; i < variables->count; i++)
+        free(variables->sorted[i]);
+    free(variables->sorted);
+    pthread_mutex_destroy(&variables->lock);
+}
+
+static int compare(struct bytes a, struct bytes b)
+{
+    size_t shorter = a.len < b.len ? a.len : b.len;
+    int order = shorter ? memcmp(a.data, b.data, shorter) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* Where the variable of that name is, or would be. */
+static unsigned place_of(const struct variables *variables, struct bytes name)
+{
+    unsigned low = 0, high = variables->count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (compare(variables->sorted[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static struct variable *find(const struct variables *variables, struct bytes name)
+{
+    unsigned place = place_of(variables, name);
+    if (place < variables->count && bytes_equal(variables->sorted[place]->name, name))
+        return variables->sorted[place];
+    return NULL;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct bytes *const *left = a, *const *right = b;
+    return compare(**left, **right);
+}
+
+/* Sorts the names. Returns one that is equal to another, or NULL. */
+static const struct bytes *find_twice(const struct bytes **names, size_t count)
+{
+    qsort(names, count, sizeof names[0], compare_names);
+    for (size_t i = 1; i < count; i++) {
+        if (bytes_equal(*names[i - 1], *names[i]))
+            return names[i];
+    }
+    return NULL;
+}
+
+/* --- writing --- */
+
+static const struct {
+    const char *code, *detail;
+} verdicts[] = {
+    [VARIABLES_INVALID] = {"invalid_variable", NULL},
+    [VARIABLES_CONFLICT] = {"version_conflict", "the variable has another version"},
+    [VARIABLES_UNKNOWN] = {"variable_not_found", "the session has no variable of that name"},
+    [VARIABLES_LARGE] = {"variable_too_large", "the value is larger than one may be"},
+    [VARIABLES_MANY] = {"session_quota_exceeded",
+                        "the session would have more variables than it may"},
+    [VARIABLES_FULL] = {"session_quota_exceeded",
+                        "the session's variables would be larger than they may"},
+    [VARIABLES_MEMORY] = {"session_quota_exceeded", "the sessions keep as much as they may"},
+    [VARIABLES_ENDED] = {"session_not_found", "the session has ended"},
+};
+
+const char *variables_code(enum variables_verdict verdict)
+{
+    return verdicts[verdict].code;
+}
+
+const char *variables_detail(const struct variables_refusal *refusal)
+{
+    return refusal->verdict == VARIABLES_INVALID ? refusal->fault.detail
+                                                 : verdicts[refusal->verdict].detail;
+}
+
+/* What a batch comes to. */
+struct change {
+    const struct variable_write *writes;
+    size_t count;
+    struct variable **next; /* owned; NULL: removed, or not made yet */
+    size_t added, removed;  /* bytes */
+    size_t more, fewer;     /* variables */
+    struct variables_refusal *refusal;
+};
+
+static bool refuse(struct change *change, size_t index, enum variables_verdict verdict,
+                   uint64_t number)
+{
+    change->refusal->verdict = verdict;
+    change->refusal->index = index;
+    change->refusal->version = change->refusal->limit = number;
+    return false;
+}
+
+static bool make(struct change *change, size_t index, const struct variable *old,
+                 const struct variables *variables, const struct variables_limits *limits)
+{
+    const struct variable_write *write = &change->writes[index];
+    uint64_t version = 1 + (old ? old->version : variables->highest_removed);
+    if (write->value.len + write->constraints.len > limits->value_size)
+        return refuse(change, index, VARIABLES_LARGE, limits->value_size);
+    struct variable *next = variable_new(write, old, version, &change->refusal->fault);
+    change->next[index] = next;
+    if (!next)
+        return refuse(change, index, VARIABLES_INVALID, 0);
+    if (next->value.len + next->constraints.len > limits->value_size)
+        return refuse(change, index, VARIABLES_LARGE, limits->value_size);
+    change->added += variable_size(next);
+    return true;
+}
+
+static bool prepare(struct change *change, size_t index, const struct variables *variables,
+                    const struct variables_limits *limits)
+{
+    const struct variable_write *write = &change->writes[index];
+    const struct variable *old = find(variables, write->name);
+    uint64_t version = old ? old->version : 0;
+    if (write->expects && write->expected_version != version)
+        return refuse(change, index, VARIABLES_CONFLICT, version);
+    if (write->remove && !old)
+        return refuse(change, index, VARIABLES_UNKNOWN, 0);
+    change->removed += old ? variable_size(old) : 0;
+    change->fewer += write->remove;
+    change->more += !old;
+    return write->remove || make(change, index, old, variables, limits);
+}
+
+static bool prepare_all(struct change *change, struct session *session,
+                        const struct variables_limits *limits)
+{
+    const struct variables *variables = &session->variables;
+    for (size_t i = 0; i < change->count; i++) {
+        if (!prepare(change, i, variables, limits))
+            return false;
+    }
+    if (variables->count + change->more - change->fewer > limits->count)
+        return refuse(change, 0, VARIABLES_MANY, limits->count);
+    if (variables->size + change->added - change->removed > limits->size)
+        return refuse(change, 0, VARIABLES_FULL, limits->size);
+    switch (session_charge(session, change->removed, change->added)) {
+    case SESSION_CHARGED:
+        return true;
+    case SESSION_TOO_MUCH:
+        return refuse(change, 0, VARIABLES_MEMORY, 0);
+    case SESSION_ENDED:
+        break;
+    }
+    return refuse(change, 0, VARIABLES_ENDED, 0);
+}
+
+static void insert(struct variables *variables, unsigned place, struct variable *variable)
+{
+    if (variables->count == variables->capacity) {
+        variables->capacity = variables->capacity ? 2 * variables->capacity : FIRST_CAPACITY;
+        variables->sorted =
+            mem_realloc(variables->sorted, variables->capacity * sizeof variables->sorted[0]);
+    }
+    struct variable **at = variables->sorted + place;
+    memmove(at + 1, at, (variables->count - place) * sizeof *at);
+    *at = variable;
+    variables->count++;
+}
+
+static void take_out(struct variables *variables, unsigned place)
+{
+    struct variable **at = variables->sorted + place;
+    if ((*at)->version > variables->highest_removed)
+        variables->highest_removed = (*at)->version;
+    free(*at);
+    variables->count--;
+    memmove(at, at + 1, (variables->count - place) * sizeof *at);
+}
+
+static void put(struct variables *variables, struct bytes name, struct variable *next)
+{
+    unsigned place = place_of(variables, name);
+    bool there = place < variables->count && bytes_equal(variables->sorted[place]->name, name);
+    if (!next) {
+        take_out(variables, place);
+    } else if (there) {
+        free(variables->sorted[place]);
+        variables->sorted[place] = next;
+    } else {
+        insert(variables, place, next);
+    }
+}
+
+static void apply(struct change *change, struct variables *variables, uint64_t *out_versions)
+{
+    for (size_t i = 0; i < change->count; i++) {
+        struct variable *next = change->next[i];
+        put(variables, change->writes[i].name, next);
+        out_versions[i] = next ? next->version : 0;
+    }
+    variables->size += change->added - change->removed;
+}
+
+/* No two may be of the same name. */
+static bool check_names(struct change *change)
+{
+    const struct bytes **names = mem_array(change->count, sizeof(void *));
+    for (size_t i = 0; i < change->count; i++)
+        names[i] = &change->writes[i].name;
+    const struct bytes *twice = find_twice(names, change->count);
+    free(names);
+    if (!twice)
+        return true;
+    variable_fault(&change->refusal->fault, "name", "is written twice");
+    size_t offset = (size_t)((const char *)twice - (const char *)&change->writes[0].name);
+    return refuse(change, offset / sizeof change->writes[0], VARIABLES_INVALID, 0);
+}
+
+bool variables_write(struct session *session, const struct variable_write *writes, size_t count,
+                     uint64_t *out_versions, struct variables_refusal *out_refusal)
+{
+    const struct variables_limits *limits = session_limits(session);
+    struct variables *variables = &session->variables;
+    struct change change = {.writes = writes, .count = count, .refusal = out_refusal};
+    if (count > 2 * (size_t)limits->count) /* more than can be set and removed */
+        return refuse(&change, 0, VARIABLES_MANY, limits->count);
+    if (count == 0 || !check_names(&change))
+        return count == 0;
+    change.next = mem_array(count, sizeof(struct variable *));
+    pthread_mutex_lock(&variables->lock);
+    bool good = prepare_all(&change, session, limits);
+    if (good)
+        apply(&change, variables, out_versions);
+    pthread_mutex_unlock(&variables->lock);
+    for (size_t i = 0; !good && i < count; i++)
+        free(change.next[i]);
+    free(change.next);
+    return good;
+}
+
+/* --- reading --- */
+
+static void copy(const struct variable *variable, struct arena *arena,
+                 struct variable *out_variable)
+{
+    *out_variable = *variable;
+    out_variable->name = arena_copy(arena, variable->name);
+    out_variable->value = arena_copy(arena, variable->value);
+    out_variable->constraints = arena_copy(arena, variable->constraints);
+}
+
+bool variables_read(struct session *session, const struct bytes *names, size_t count,
+                    struct arena *arena, struct variable *out_variables)
+{
+    struct variables *variables = &session->variables;
+    const struct bytes **sorted = mem_array(count, sizeof(void *));
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &names[i];
+    bool good = !find_twice(sorted, count);
+    free(sorted);
+    pthread_mutex_lock(&variables->lock);
+    for (size_t i = 0; good && i < count; i++) {
+        const struct variable *variable = find(variables, names[i]);
+        out_variables[i] = (struct variable){0};
+        if (variable)
+            copy(variable, arena, &out_variables[i]);
+    }
+    pthread_mutex_unlock(&variables->lock);
+    return good;
+}
+
+struct variable *variables_list(struct session *session, struct arena *arena, size_t *out_count)
+{
+    struct variables *variables = &session->variables;
+    pthread_mutex_lock(&variables->lock);
+    struct variable *list = arena_alloc(arena, variables->count * sizeof *list);
+    for (unsigned i = 0; i < variables->count; i++)
+        copy(variables->sorted[i], arena, &list[i]);
+    *out_count = variables->count;
+    pthread_mutex_unlock(&variables->lock);
+    return list;
+}

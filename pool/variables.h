@@ -1,0 +1,73 @@
+/* The variables of a session. Any thread; a batch of writes is done as a whole or not at all, and
+ * nobody sees half of it. */
+#ifndef SNAKEPIT_POOL_VARIABLES_H
+#define SNAKEPIT_POOL_VARIABLES_H
+
+#include "base/arena.h"
+#include "pool/variable.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+struct session;
+
+/* Embedded in the session. */
+struct variables {
+    pthread_mutex_t lock;     /* guards the rest */
+    struct variable **sorted; /* by name */
+    unsigned count, capacity;
+    size_t size;              /* of all, bytes */
+    uint64_t highest_removed; /* version: a new variable's is above, so that none comes twice */
+};
+
+/* For each session. */
+struct variables_limits {
+    unsigned count;
+    size_t value_size; /* of one, with its constraints, bytes */
+    size_t size;       /* of all, with their names, bytes */
+};
+
+/* For the session that holds them. */
+void variables_init(struct variables *variables);
+void variables_deinit(struct variables *variables);
+
+enum variables_verdict {
+    VARIABLES_INVALID,  /* the variable cannot be so */
+    VARIABLES_CONFLICT, /* the version is not the one that was expected */
+    VARIABLES_UNKNOWN,  /* there is none to remove */
+    VARIABLES_LARGE,    /* its value is too large */
+    VARIABLES_MANY,     /* the session has too many */
+    VARIABLES_FULL,     /* the session's are too large */
+    VARIABLES_MEMORY,   /* all sessions keep too much */
+    VARIABLES_ENDED,    /* the session is over */
+};
+
+/* Why nothing was written. */
+struct variables_refusal {
+    enum variables_verdict verdict;
+    size_t index;                /* of the write that is to blame */
+    uint64_t version;            /* that there is; 0: none */
+    uint64_t limit;              /* that was passed */
+    struct variable_fault fault; /* of what is INVALID */
+};
+
+/* Does all of the writes, of which no two may be of the same name, and writes the new versions to
+ * `out_versions`, 0 where one was removed. Or returns false, and does none. */
+bool variables_write(struct session *session, const struct variable_write *writes, size_t count,
+                     uint64_t *out_versions, struct variables_refusal *out_refusal)
+    __attribute__((warn_unused_result));
+
+/* A word for machines and a sentence for people. */
+const char *variables_code(enum variables_verdict verdict);
+const char *variables_detail(const struct variables_refusal *refusal);
+
+/* Copies the variables of these names into the arena; one that is not there has version 0. False:
+ * two of the names are the same. */
+bool variables_read(struct session *session, const struct bytes *names, size_t count,
+                    struct arena *arena, struct variable *out_variables)
+    __attribute__((warn_unused_result));
+
+/* Copies all of them into the arena, by name. */
+struct variable *variables_list(struct session *session, struct arena *arena, size_t *out_count);
+
+#endif
