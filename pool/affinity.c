@@ -69,13 +69,12 @@ bool affinity_binds(const struct pool *pool, const struct call *call, const stru
     return trail->worker == worker->ref.number || trail->lost == worker->ref.number;
 }
 
-bool affinity_release(const struct pool *pool, const struct call *call)
+void affinity_release(const struct pool *pool, const struct call *call, uint64_t number)
 {
     struct session_trail *trail = trail_of(pool, call);
-    if (trail->worker)
-        trail->lost = trail->worker;
-    trail->worker = 0;
-    return true;
+    trail->lost = number ? number : trail->worker;
+    if (trail->worker == trail->lost)
+        trail->worker = 0;
 }
 
 /* A seat's bit is about the worker that sat there when the trail was written last: workers that are

@@ -119,8 +119,9 @@ void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us);
  * answers; or until the breaker lets a trial through, or the next worker is started. 1 to 60. */
 unsigned schedule_retry_after(const struct pool *pool);
 
-/* A call that lost the worker of its session, which no other may be. */
-void schedule_lose(struct pool *pool, struct call *call, struct effects *effects);
+/* Ends a call that has lost the worker of its session: the one of that number, or the present one
+ * (0). */
+void schedule_lose(struct pool *pool, struct call *call, uint64_t number, struct effects *effects);
 
 /* The worker will take no more calls: those that wait for it alone have lost it. */
 void schedule_desert(struct pool *pool, struct worker *worker, struct effects *effects);
@@ -137,7 +138,8 @@ enum affinity_verdict {
     AFFINITY_LOST, /* the only one is gone */
 };
 
-/* Where a call may go; with ONE the worker is written, else NULL. */
+/* Where a call may go; with ONE the worker is written, else NULL. LOST is said once: the session
+ * may choose another worker then. */
 enum affinity_verdict affinity_judge(const struct pool *pool, const struct call *call,
                                      struct worker **out_worker);
 
@@ -151,8 +153,9 @@ bool affinity_follow(const struct pool *pool, const struct call *call, const str
 /* Whether no other worker may run the call. */
 bool affinity_binds(const struct pool *pool, const struct call *call, const struct worker *worker);
 
-/* The session of the call has lost its worker, and may choose another. Returns true. */
-bool affinity_release(const struct pool *pool, const struct call *call);
+/* The worker of that number, or with 0 the one of the call's session, is gone: the session may
+ * choose another, if it has not done so. */
+void affinity_release(const struct pool *pool, const struct call *call, uint64_t number);
 
 /* Of an affinity key, not 0. */
 uint64_t affinity_hash(const struct pool *pool, struct bytes key);

@@ -139,7 +139,8 @@ static void leave_balancing(struct pool *pool, uint64_t now_us, struct effects *
         now_us = pool_enter(pool, effects);
         staff_balance(pool, now_us, effects);
     }
-    pool_leave(pool, effects);
+    effects->flush = true;
+    leave_pumping(pool, now_us, effects); /* calls may have lost the only worker they waited for */
 }
 
 /* Whether this is the moment at which all first workers are ready. */

@@ -141,9 +141,9 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
     effects_answer(effects, call);
 }
 
-void schedule_lose(struct pool *pool, struct call *call, struct effects *effects)
+void schedule_lose(struct pool *pool, struct call *call, uint64_t number, struct effects *effects)
 {
-    affinity_release(pool, call);
+    affinity_release(pool, call, number);
     if (call->state == CALL_QUEUED)
         call->outcome.queue_us += pool->options.now_us() - call->enqueued_us;
     schedule_end(pool, call, CALL_END_SESSION_LOST, EXECUTED_NO, effects);
@@ -152,8 +152,14 @@ void schedule_lose(struct pool *pool, struct call *call, struct effects *effects
 void schedule_desert(struct pool *pool, struct worker *worker, struct effects *effects)
 {
     struct call *call;
-    while ((call = queue_first(&worker->waiting)))
-        schedule_lose(pool, call, effects);
+    while ((call = queue_first(&worker->waiting))) {
+        if (affinity_binds(pool, call, worker)) {
+            schedule_lose(pool, call, worker->ref.number, effects);
+        } else { /* its session has moved on meanwhile */
+            leave_queue(pool, call);
+            queue_put(&pool->queue, call, true);
+        }
+    }
 }
 
 void schedule_end_queued(struct pool *pool, enum call_end end, struct effects *effects)
@@ -267,7 +273,7 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
         *out_end = CALL_END_NO_WORKERS;
     else if (poison_blocks(&pool->poison, call))
         *out_end = CALL_END_POISON;
-    else if (verdict == AFFINITY_LOST && affinity_release(pool, call))
+    else if (verdict == AFFINITY_LOST)
         *out_end = CALL_END_SESSION_LOST;
     else if (verdict == AFFINITY_BUSY)
         *out_end = CALL_END_WORKER_BUSY;
@@ -279,6 +285,8 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
         *out_end = CALL_END_CIRCUIT_OPEN;
     else
         return false;
+    if (*out_end == CALL_END_SESSION_LOST)
+        affinity_release(pool, call, 0);
     return true;
 }
 
@@ -439,7 +447,7 @@ static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct e
     struct worker *only;
     enum affinity_verdict verdict = affinity_judge(pool, call, &only);
     if (verdict == AFFINITY_LOST) {
-        schedule_lose(pool, call, effects);
+        schedule_lose(pool, call, 0, effects);
     } else if (verdict == AFFINITY_BUSY) {
         schedule_end(pool, call, CALL_END_WORKER_BUSY, EXECUTED_NO, effects);
     } else if (only && !schedule_can_give(pool, only)) {

@@ -432,7 +432,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         bool again = call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
                      call->outcome.attempts < ATTEMPTS_MAX;
         if (again && affinity_binds(pool, call, worker)) {
-            schedule_lose(pool, call, effects);
+            schedule_lose(pool, call, worker->ref.number, effects);
         } else if (again) {
             call->inflight = NULL;
             schedule_enqueue(pool, call, true, now_us);

@@ -50,20 +50,44 @@ static void on_start(struct runtime *runtime, struct worker_ref worker, const ch
     model->starts++;
 }
 
-static void check_turn(const struct model *model, const struct call *call)
+/* Those that wait for another worker alone have no turn here. */
+static void check_turn(const struct model *model, const struct call *call,
+                       const struct worker *worker)
 {
     for (unsigned i = 0; i < model->promise_count; i++) {
         const struct call *other = model->promises[i]->call;
-        if (other->state == CALL_QUEUED && !list_empty(&other->place))
+        if (other->state == CALL_QUEUED && !list_empty(&other->place) &&
+            (!other->awaits || other->awaits == worker))
             COMPARE(call->turn_us, <=, other->turn_us);
     }
+}
+
+/* A strict call runs nowhere else while its session's worker takes calls; and a worker hears of
+ * each session's beginning once. */
+static void check_session(struct model *model, const struct call *call, struct process *process,
+                          bool session_begins)
+{
+    const struct promise *promise = call->context;
+    if (promise->session == 0) {
+        HOLDS(!session_begins);
+        return;
+    }
+    struct bond *bond = &model->bonds[promise->session];
+    const struct worker *last = &model->pool->workers[bond->worker.seat];
+    if (promise->strict && bond->instance == promise->instance &&
+        last->ref.number == bond->worker.number && last->state == WORKER_READY)
+        COMPARE(process->ref.number, ==, bond->worker.number);
+    *bond = (struct bond){promise->instance, process->ref};
+    uint64_t *visited = &process->visited[promise->session];
+    if (*visited <= promise->instance) /* else a call of one that has ended already */
+        COMPARE(session_begins, ==, *visited < promise->instance);
+    *visited = *visited < promise->instance ? promise->instance : *visited;
 }
 
 static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                       struct call *call, uint64_t remaining_us, bool session_begins)
 {
     struct model *model = of(runtime);
-    (void)session_begins;
     struct process *process = process_of(model, worker);
     struct promise *promise = call->context;
     struct job *job = MEM_NEW(struct job);
@@ -84,7 +108,8 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
     COMPARE(process->job_count, <, INFLIGHT_MAX);
     if (model->pool->options.ahead_budget_us == 0)
         COMPARE(process->job_count, <, process->slots);
-    check_turn(model, call);
+    check_turn(model, call, &model->pool->workers[worker.seat]);
+    check_session(model, call, process, session_begins);
     process->jobs[process->job_count++] = job;
     promise->job = job;
 }
@@ -170,7 +195,9 @@ static void foresee(struct model *model, struct process *process, bool known, bo
         struct promise *promise = process->jobs[i]->promise;
         bool started = process->jobs[i]->started || !known;
         bool running = !known || (started && !process->jobs[i]->finished);
-        if (promise && !started)
+        bool bound = promise && affinity_binds(model->pool, promise->call,
+                                               &model->pool->workers[process->ref.seat]);
+        if (promise && !started && !bound)
             model->requeued++;
         if (promise && started)
             promise->runs++;
@@ -248,6 +275,11 @@ static void check_reason(const struct model *model, const struct promise *promis
         break;
     case CALL_END_SHUTDOWN:
         HOLDS(model->leaving);
+        break;
+    case CALL_END_SESSION_LOST:
+    case CALL_END_WORKER_BUSY:
+        HOLDS(promise->strict);
+        HOLDS(!promise->job || call->outcome.end == CALL_END_SESSION_LOST);
         break;
     default:
         check_refusal(model, promise);
@@ -332,6 +364,9 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
     COMPARE(worker->inflight_count, ==, process->job_count);
     if (!process->alive)
         return;
+    HOLDS(worker->waiting.depth == 0 || worker->state == WORKER_READY);
+    COMPARE(worker->waiting.depth > 0, ==, !list_empty(&worker->awaited_place));
+    HOLDS(worker->waiting.depth == 0 || !schedule_can_give(model->pool, worker));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
     HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));
     bool free = worker->state == WORKER_READY && worker->inflight_count < worker->slots;
@@ -400,7 +435,7 @@ void model_check(struct model *model)
     for (unsigned i = 0; i < MODEL_SEATS; i++)
         check_worker(model, i, &timers);
     check_order(model->pool);
-    HOLDS(waiting == waiting_again || list_empty(&model->pool->free));
+    HOLDS(waiting == waiting_again + model->pool->pinned || list_empty(&model->pool->free));
     COMPARE(model->pool->retrying, ==, waiting_again);
     check_heap(model->pool, model->promise_count + timers);
     check_view(model, waiting, retries);
@@ -424,6 +459,7 @@ static struct pool_options random_options(struct model *model)
     options.min_workers = roll(model, options.max_workers + 1);
     options.spare = roll(model, 3) ? 0 : roll(model, options.max_workers + 1);
     options.queue_limit = roll(model, 40);
+    options.affinity = AFFINITY_HINT + roll(model, 3);
     options.ahead_budget_us = roll(model, 2) * 1000;
     options.cancel_grace_us = 500000;
     options.max_retries = roll(model, 4);
@@ -457,6 +493,11 @@ void model_init(struct model *model, unsigned seed)
     model->pool->random = seed + 1;
     char fault[TOOL_FAULT_MAX];
     HOLDS(registry_announce(model->registry, model->pool, specs, 2, fault));
+    struct session_options sessions = session_defaults();
+    sessions.now_us = now;
+    sessions.ttl_us = UINT64_C(1) << 60;
+    model->sessions = session_store_new(&sessions);
+    session_store_add(model->sessions, model->pool);
     model->tools[0] = registry_find(model->registry, BYTES("echo"), NULL);
     model->tools[1] = registry_find(model->registry, BYTES("slow"), NULL);
     pool_start(model->pool);
@@ -464,6 +505,8 @@ void model_init(struct model *model, unsigned seed)
 
 void model_deinit(struct model *model)
 {
+    session_store_stop(model->sessions);
+    session_store_free(&model->sessions);
     pool_free(&model->pool);
     registry_free(&model->registry);
 }

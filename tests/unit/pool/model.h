@@ -21,7 +21,7 @@
                          (long long)(one), (long long)(other));                                    \
     } while (0)
 
-enum { MODEL_SEATS = 20, MODEL_CALLS = 256, MODEL_TEXTS = 24 };
+enum { MODEL_SEATS = 20, MODEL_CALLS = 256, MODEL_TEXTS = 24, MODEL_SESSIONS = 5 };
 
 /* A call as its caller sees it; call->context points here. */
 struct promise {
@@ -30,6 +30,9 @@ struct promise {
     unsigned text;     /* which arguments */
     uint64_t serial;
     uint64_t deadline_us;
+    unsigned session;  /* which one, counted from 1; 0: none */
+    uint64_t instance; /* of the sessions that had that id */
+    bool strict;
     struct job *job;           /* where it is now, or NULL */
     unsigned runs;             /* how often it may have been started */
     bool cancelled, abandoned; /* by the caller; and then it was still queued */
@@ -48,6 +51,7 @@ struct process {
     bool alive, ready, draining, told; /* told: to leave */
     struct worker_ref ref;
     char id[WORKER_ID_MAX];
+    uint64_t visited[MODEL_SESSIONS + 1]; /* by which instance of a session, the last one */
     unsigned slots, job_count;
     struct job *jobs[INFLIGHT_MAX];
 };
@@ -55,6 +59,12 @@ struct process {
 struct model {
     struct runtime runtime; /* first */
     struct registry *registry;
+    struct session_store *sessions;
+    uint64_t instances[MODEL_SESSIONS + 1];
+    struct bond {
+        uint64_t instance;
+        struct worker_ref worker; /* that had its last call */
+    } bonds[MODEL_SESSIONS + 1];
     struct pool *pool;
     struct tool *tools[2];
     struct mailbox home;

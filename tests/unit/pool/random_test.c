@@ -26,6 +26,31 @@ static struct bytes print(struct arena *arena, uint64_t number)
 
 /* --- what callers do --- */
 
+/* Some calls belong to one of a few sessions, some are about something. */
+static void choose_session(struct promise *promise, struct call *call, struct arena *arena)
+{
+    if (roll(&model, 4) == 0)
+        call->affinity_key = print(arena, roll(&model, 6));
+    if (roll(&model, 3))
+        return;
+    promise->session = 1 + roll(&model, MODEL_SESSIONS);
+    call->affinity = roll(&model, 4) ? AFFINITY_UNSAID : roll(&model, AFFINITIES);
+    const struct session_wish wish = {.id = print(arena, promise->session),
+                                      .affinity = roll(&model, AFFINITIES)};
+    if (session_open(model.sessions, &wish, &call->session) == SESSION_MADE)
+        model.instances[promise->session]++;
+    promise->instance = model.instances[promise->session];
+    enum affinity mode = call->affinity ? call->affinity : call->session->affinity;
+    promise->strict = (mode ? mode : model.pool->options.affinity) != AFFINITY_HINT;
+}
+
+static void end_session(void)
+{
+    char id[8];
+    snprintf(id, sizeof id, "%u", 1 + roll(&model, MODEL_SESSIONS));
+    session_delete(model.sessions, bytes_of(id));
+}
+
 static uint64_t pick_timeout(uint64_t otherwise)
 {
     return 1 + roll(&model, roll(&model, 4) ? (unsigned)otherwise : 2000);
@@ -54,6 +79,7 @@ static void submit(void)
     /* A tool's text is poisonous together with its tool: one tool for each. */
     call->tool = model.tools[promise->text % 2];
     promise->deadline_us = model_now_us + call->timeout_us;
+    choose_session(promise, call, arena);
     model.promises[model.promise_count++] = promise;
     arena_unref(&arena);
     pool_submit(model.pool, call);
@@ -195,6 +221,14 @@ static void measure(void)
 
 /* --- what operators do --- */
 
+static void load(void)
+{
+    const struct bytes labels[] = {BYTES("1"), BYTES("2")};
+    const struct process *process = any_process(true);
+    if (process)
+        pool_worker_loaded(model.pool, process->ref, labels, roll(&model, 3));
+}
+
 static void recycle(void)
 {
     struct process *process = any_process(true);
@@ -256,6 +290,10 @@ static void step(unsigned dice)
         forgive();
     else if (dice < 840)
         answer_from_the_past();
+    else if (dice < 844)
+        end_session();
+    else if (dice < 848)
+        load();
     else
         pass();
 }
