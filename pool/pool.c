@@ -530,19 +530,6 @@ void pool_is_cold(struct pool *pool)
     pthread_mutex_unlock(&pool->lock);
 }
 
-unsigned pool_outdated(struct pool *pool)
-{
-    unsigned count = 0;
-    pthread_mutex_lock(&pool->lock);
-    for (unsigned i = 0; i < pool->seats; i++) {
-        const struct worker *worker = &pool->workers[i];
-        count += (worker->state == WORKER_STARTING || worker->state == WORKER_READY) &&
-                 worker->ref.number <= pool->reload_number;
-    }
-    pthread_mutex_unlock(&pool->lock);
-    return count;
-}
-
 unsigned pool_forgive(struct pool *pool, uint64_t fingerprint)
 {
     pthread_mutex_lock(&pool->lock);

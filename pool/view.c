@@ -85,6 +85,19 @@ unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, 
     return count;
 }
 
+unsigned pool_outdated(struct pool *pool)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        const struct worker *worker = &pool->workers[i];
+        count += (worker->state == WORKER_STARTING || worker->state == WORKER_READY) &&
+                 worker->ref.number <= pool->reload_number;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return count;
+}
+
 unsigned pool_look_at_poison(struct pool *pool, struct poison_entry *out_entries, unsigned max)
 {
     pthread_mutex_lock(&pool->lock);
