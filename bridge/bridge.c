@@ -260,6 +260,14 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     return false;
 }
 
+static void on_tool_calls(void *context, struct link *link, const struct tool_call *calls,
+                          size_t count, struct arena *memory)
+{
+    const struct bridge *bridge = context;
+    const struct bridge_port *port = &bridge->options.port;
+    port->tool_calls(port->context, bridge->pool, link_worker(link), calls, count, memory);
+}
+
 static void on_emissions(void *context, struct link *link, struct worker_emission *emissions,
                          size_t count)
 {
@@ -319,6 +327,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->supervisor = supervisor;
     bridge->registry = registry;
     bridge->handler = (struct link_handler){.hello = on_hello,
+                                            .tool_calls = on_tool_calls,
                                             .emissions = on_emissions,
                                             .answers = on_answers,
                                             .pong = on_pong,
@@ -362,6 +371,16 @@ void bridge_serve(struct bridge *bridge, struct pool *pool)
 {
     bridge->pool = pool;
     send_errand(bridge, run_serve, (struct worker_ref){0}, 0, "");
+}
+
+void bridge_reply(struct bridge *bridge, struct worker_ref worker, const struct tool_reply *reply)
+{
+    struct link *link = seat_link_of(&bridge->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_tool_reply(link, reply);
+    link_flush(link);
+    link_unref(&link);
 }
 
 void bridge_failed(struct bridge *bridge, const char *reason)

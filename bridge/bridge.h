@@ -3,6 +3,7 @@
 #ifndef SNAKEPIT_BRIDGE_BRIDGE_H
 #define SNAKEPIT_BRIDGE_BRIDGE_H
 
+#include "bridge/frame.h"
 #include "bridge/interpreter.h"
 #include "bridge/rundir.h"
 #include "pool/pool.h"
@@ -11,7 +12,18 @@
 
 struct bridge;
 
+/* The port to whoever serves what Python asks for. */
+struct bridge_port {
+    /* Calls that a worker of `pool` runs ask for tools, in order. On a bridge thread, which it must
+     * not block; the bytes lie in `memory`, of which references may be taken. Each is answered by
+     * bridge_reply(), on any thread, at once or later; or not at all, if the call has ended. */
+    void (*tool_calls)(void *context, struct pool *pool, struct worker_ref worker,
+                       const struct tool_call *calls, size_t count, struct arena *memory);
+    void *context;
+};
+
 struct bridge_options {
+    struct bridge_port port;
     struct interpreter_options interpreter;
     const char *address; /* where workers attach, see rundir.h; borrowed */
     unsigned threads;    /* that poll the streams */
@@ -40,6 +52,10 @@ struct runtime *bridge_runtime(struct bridge *bridge);
 
 /* The pool that it serves from now on; before pool_start(). */
 void bridge_serve(struct bridge *bridge, struct pool *pool);
+
+/* Answers a call for a tool, if the worker is still there, and sends the frame. The reply is
+ * copied. Any thread. */
+void bridge_reply(struct bridge *bridge, struct worker_ref worker, const struct tool_reply *reply);
 
 /* Picks up changed code: loads it in a fresh process, from which new workers come from then on, and
  * has the pool replace those there are. If it cannot be loaded everything is as before, and the log

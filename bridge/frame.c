@@ -2,8 +2,8 @@
 
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
-/* Invoke, Cancel and Credit are written by hand: they are sent for every call, and protobuf-c wants
- * C strings where we have spans. Everything else goes through protobuf-c. */
+/* Invoke, Cancel, Credit and ToolReply are written by hand: they are sent for every call, and
+ * protobuf-c wants C strings where we have spans. Everything else goes through protobuf-c. */
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
 
@@ -52,11 +52,13 @@ static size_t bytes_size(struct bytes value)
     return value.len ? 1 + varint_size(value.len) + value.len : 0;
 }
 
-/* The members of Invoke that are text or bytes, in the order of their field numbers. */
-struct invoke_field {
+/* A member that is text or bytes. */
+struct wire_field {
     unsigned number;
     struct bytes value;
 };
+
+/* Those of Invoke, in the order of their field numbers. */
 enum {
     INVOKE_FIELDS = 8,
     INVOKE_TIMEOUT = 6,
@@ -66,9 +68,9 @@ enum {
 };
 enum { ENDED_SESSIONS = 16 };
 
-static void invoke_fields(const struct call *call, struct invoke_field *out_fields)
+static void invoke_fields(const struct call *call, struct wire_field *out_fields)
 {
-    const struct invoke_field fields[INVOKE_FIELDS] = {
+    const struct wire_field fields[INVOKE_FIELDS] = {
         {2, call->tool->spec.name}, {3, call->args},        {4, call->content_type},
         {5, call->session_id},      {7, call->request_id},  {8, call->correlation_id},
         {9, call->traceparent},     {10, call->tracestate},
@@ -87,7 +89,7 @@ static char *open_message(struct buffer *frame, unsigned field, size_t size)
 
 size_t frame_invoke_size(const struct call *call)
 {
-    struct invoke_field fields[INVOKE_FIELDS];
+    struct wire_field fields[INVOKE_FIELDS];
     size_t size = 6 + 5 * VARINT_MAX + 1;
     invoke_fields(call, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
@@ -98,7 +100,7 @@ size_t frame_invoke_size(const struct call *call)
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
                       uint64_t remaining_us, bool session_begins)
 {
-    struct invoke_field fields[INVOKE_FIELDS];
+    struct wire_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
     size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window) +
                   number_size(session_begins);
@@ -139,6 +141,64 @@ void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes)
     char *at = open_message(frame, 12, number_size(call_id) + number_size(bytes));
     if (at)
         frame->len = (size_t)(put_number(put_number(at, 1, call_id), 2, bytes) - frame->data);
+}
+
+/* The members of a reply's Failure, in the order of their field numbers. */
+enum { FAILURE_FIELDS = 6, FAILURE_STATUS = 6, REPLY_FAILURE = 4 };
+
+static void failure_fields(const struct call_failure *failure, struct wire_field *out_fields)
+{
+    const struct wire_field fields[FAILURE_FIELDS] = {
+        {2, failure->type},    {3, failure->message}, {4, failure->traceback},
+        {5, failure->context}, {7, failure->code},    {8, failure->details},
+    };
+    memcpy(out_fields, fields, sizeof fields);
+}
+
+static size_t failure_size(const struct call_failure *failure)
+{
+    struct wire_field fields[FAILURE_FIELDS];
+    size_t size = number_size(failure->status);
+    failure_fields(failure, fields);
+    for (unsigned i = 0; i < FAILURE_FIELDS; i++)
+        size += bytes_size(fields[i].value);
+    return size;
+}
+
+static char *put_failure(char *at, const struct call_failure *failure)
+{
+    struct wire_field fields[FAILURE_FIELDS];
+    failure_fields(failure, fields);
+    *at++ = (char)(REPLY_FAILURE << 3 | WIRE_BYTES);
+    at = put_varint(at, failure_size(failure));
+    for (unsigned i = 0; i < FAILURE_FIELDS; i++)
+        at = put_bytes(at, fields[i].number, fields[i].value);
+    return put_number(at, FAILURE_STATUS, failure->status);
+}
+
+static size_t reply_size(const struct tool_reply *reply)
+{
+    size_t size = number_size(reply->id);
+    if (reply->failure) {
+        size_t inner = failure_size(reply->failure);
+        return size + 1 + varint_size(inner) + inner;
+    }
+    return size + bytes_size(reply->body) + bytes_size(reply->content_type);
+}
+
+void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply)
+{
+    char *at = open_message(frame, 13, reply_size(reply));
+    if (!at)
+        return;
+    at = put_number(at, 1, reply->id);
+    if (reply->failure) {
+        at = put_failure(at, reply->failure);
+    } else {
+        at = put_bytes(at, 2, reply->body);
+        at = put_bytes(at, 3, reply->content_type);
+    }
+    frame->len = (size_t)(at - frame->data);
 }
 
 static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__GatewayFrame *message)
@@ -278,6 +338,29 @@ static struct bytes *read_labels(const Snakepit__Bridge__V1__State *from, struct
     return labels;
 }
 
+static struct tool_call from_tool_call(const Snakepit__Bridge__V1__ToolCall *from)
+{
+    return (struct tool_call){
+        .call_id = from->call_id,
+        .id = from->id,
+        .tool = bytes_of(from->tool),
+        .args = from_data(from->args),
+        .content_type = bytes_of(from->content_type),
+        .timeout_us = from->timeout_ms < UINT64_MAX / 1000 ? from->timeout_ms * 1000 : UINT64_MAX,
+        .idempotent = from->idempotent,
+        .cancel = from->cancel,
+    };
+}
+
+static void read_tool_calls(const Snakepit__Bridge__V1__WorkerFrame *from, struct arena *arena,
+                            struct worker_frame *frame)
+{
+    frame->tool_call_count = from->n_tool_calls;
+    frame->tool_calls = arena_alloc(arena, from->n_tool_calls * sizeof frame->tool_calls[0]);
+    for (size_t i = 0; i < from->n_tool_calls; i++)
+        frame->tool_calls[i] = from_tool_call(from->tool_calls[i]);
+}
+
 bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
 {
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
@@ -308,5 +391,6 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
         .answers = answers,
         .answer_count = count,
     };
+    read_tool_calls(frame, arena, out_frame);
     return true;
 }

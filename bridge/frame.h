@@ -19,6 +19,25 @@ enum { BRIDGE_PROTOCOL_VERSION = 1, START_TOKEN_BYTES = 16 };
 /* Largest frame that is accepted or sent: the largest body with room to spare. Bytes. */
 enum { FRAME_MAX_BYTES = 68 << 20 };
 
+/* What a running call asks of the gateway, see ToolCall in bridge.proto. */
+struct tool_call {
+    uint64_t call_id;
+    uint64_t id;
+    struct bytes tool;
+    struct bytes args;
+    struct bytes content_type; /* empty means JSON */
+    uint64_t timeout_us;       /* 0: none of its own */
+    bool idempotent;
+    bool cancel;
+};
+
+struct tool_reply {
+    uint64_t id;
+    struct bytes body;
+    struct bytes content_type;
+    const struct call_failure *failure; /* NULL: it went well */
+};
+
 /* Add one message to the frame in the buffer. `remaining_us`: the time the call has left. */
 void frame_add_welcome(struct buffer *frame);
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
@@ -26,6 +45,7 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
 void frame_add_ended_session(struct buffer *frame, struct bytes id);
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
+void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply);
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork);
 
@@ -48,6 +68,8 @@ struct worker_frame {
     const struct bytes *loaded; /* with the pong: labels of what is loaded */
     size_t loaded_count;
     bool recycle; /* the worker wants to be replaced */
+    struct tool_call *tool_calls;
+    size_t tool_call_count;
     struct worker_emission *emissions;
     size_t emission_count;
     struct worker_answer *answers;

@@ -154,6 +154,14 @@ void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes)
     pthread_mutex_unlock(&link->lock);
 }
 
+void link_add_tool_reply(struct link *link, const struct tool_reply *reply)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_tool_reply(filling(link, reply->body.len), reply);
+    pthread_mutex_unlock(&link->lock);
+}
+
 void link_add_ping(struct link *link, uint64_t sequence)
 {
     pthread_mutex_lock(&link->lock);
@@ -281,6 +289,9 @@ static bool greet(struct link *link, const struct frame_hello *hello)
 static void pass_on(struct link *link, const struct worker_frame *frame, struct arena *arena)
 {
     const struct link_handler *handler = link->handler;
+    if (frame->tool_call_count)
+        handler->tool_calls(handler->context, link, frame->tool_calls, frame->tool_call_count,
+                            arena);
     if (frame->emission_count)
         handler->emissions(handler->context, link, frame->emissions, frame->emission_count);
     handler->answers(handler->context, link, frame->answers, frame->answer_count, arena);

@@ -16,6 +16,9 @@ struct link_handler {
     /* The first frame. Returns whether the worker is welcome; if not, the link is closed and
      * nothing else is called. */
     bool (*hello)(void *context, struct link *link, const struct frame_hello *hello);
+    /* Running calls ask for tools; the bytes lie in `memory`, of which references may be taken. */
+    void (*tool_calls)(void *context, struct link *link, const struct tool_call *calls,
+                       size_t count, struct arena *memory);
     /* Running calls have said something; the bytes are borrowed. */
     void (*emissions)(void *context, struct link *link, struct worker_emission *emissions,
                       size_t count);
@@ -50,6 +53,7 @@ void link_add_invoke(struct link *link, uint64_t call_id, const struct call *cal
 void link_add_ended_session(struct link *link, struct bytes id);
 void link_add_cancel(struct link *link, uint64_t call_id);
 void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
+void link_add_tool_reply(struct link *link, const struct tool_reply *reply);
 void link_add_ping(struct link *link, uint64_t sequence);
 void link_add_stop(struct link *link, uint64_t grace_us, bool refork);
 

@@ -27,6 +27,7 @@ struct call *call_new(struct arena *arena)
     call->priority = CALL_DEFAULT_PRIORITY;
     list_init(&call->place);
     list_init(&call->known);
+    list_init(&call->nested);
     return call;
 }
 

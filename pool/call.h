@@ -145,6 +145,7 @@ struct call {
     uint64_t run_timeout_us; /* from dispatch */
     unsigned priority;       /* below CALL_PRIORITIES; call_new() sets the default */
     bool idempotent;         /* may be run again after its worker died */
+    unsigned depth;          /* 0: a client's; else one more than the call's that asked for it */
 
     /* Of a stream; `window` 0: one answer is wanted. */
     uint64_t window;          /* credit to begin with, see Credit in bridge.proto */
@@ -169,8 +170,11 @@ struct call {
     struct list known;       /* in the pool's list of live calls */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;
-    bool trial;       /* the breaker's */
-    unsigned retries; /* after it had started; what never started is not counted */
+    bool trial;            /* the breaker's */
+    unsigned retries;      /* after it had started; what never started is not counted */
+    struct list nested;    /* what it waits for, see nested.h */
+    unsigned nested_count; /* of these */
+    uint64_t nested_total; /* of these, so far */
     uint64_t submitted_us;
     uint64_t enqueued_us;
     uint64_t turn_us;     /* see queue.h */

@@ -28,6 +28,16 @@ static void release_sessions(struct mail *first)
         session_unref(&CONTAINER_OF(mail, struct call, mail)->session);
 }
 
+/* Each may be gone once it has been told. */
+static void give_up(struct nested *abandoned)
+{
+    while (abandoned) {
+        struct nested *next = abandoned->next;
+        abandoned->give_up(abandoned);
+        abandoned = next;
+    }
+}
+
 void effects_apply(struct effects *effects, struct runtime *runtime)
 {
     for (unsigned i = 0; i < effects->home_count; i++) {
@@ -54,6 +64,7 @@ void effects_apply(struct effects *effects, struct runtime *runtime)
     }
     if (effects->flush && (effects->invoke_count || effects->cancel_count || effects->credit_count))
         runtime->ops->flush(runtime);
+    give_up(effects->abandoned);
     if (effects->alarm_us)
         runtime->ops->alarm(runtime, effects->alarm_us);
 }

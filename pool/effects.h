@@ -6,6 +6,7 @@
 
 #include "base/mailbox.h"
 #include "pool/call.h"
+#include "pool/nested.h"
 #include "pool/observer.h"
 #include "pool/runtime.h"
 
@@ -58,6 +59,8 @@ struct effects {
         struct mail *last;
     } homes[EFFECTS_HOMES];
 
+    struct nested *abandoned; /* by their parents, a chain */
+
     uint64_t alarm_us; /* 0: none */
     bool flush;        /* send frames now; a reactor does it itself at the end of its turn */
 };
@@ -66,6 +69,7 @@ static inline void effects_init(struct effects *effects)
 {
     effects->invoke_count = effects->cancel_count = effects->credit_count = effects->start_count =
         effects->stop_count = effects->home_count = 0;
+    effects->abandoned = NULL;
     effects->alarm_us = 0;
     effects->flush = false;
 }

@@ -165,6 +165,11 @@ uint64_t affinity_hash(const struct pool *pool, struct bytes key);
 /* A worker is given the call: with the credit of its window, if it is a stream. */
 void stream_begin(struct pool *pool, struct call *call, uint64_t now_us);
 
+/* --- nested.c: what calls wait for --- */
+
+/* The call ends, or has lost its worker: what it waits for is given up. While it has its entry. */
+void nested_abandon(struct call *parent, struct effects *effects);
+
 /* --- staff.c: the workers' seats --- */
 
 /* Begins to look after the number of workers. */

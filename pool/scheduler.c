@@ -130,6 +130,7 @@ void schedule_end(struct pool *pool, struct call *call, enum call_end end,
     leave_queue(pool, call);
     list_remove(&call->known);
     heap_remove(&pool->timers, &call->timer.node);
+    nested_abandon(call, effects);
     if (call->inflight)
         call->inflight->call = NULL;
     call->inflight = NULL;
@@ -267,7 +268,7 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
 {
     struct worker *only;
     enum affinity_verdict verdict = affinity_judge(pool, call, &only);
-    if (pool->state == POOL_LEAVING)
+    if (pool->state == POOL_LEAVING && (pool->stopped || call->depth == 0))
         *out_end = CALL_END_SHUTDOWN;
     else if (pool->state == POOL_FAILED)
         *out_end = CALL_END_NO_WORKERS;
@@ -341,12 +342,19 @@ static uint64_t cost(const struct call *call)
 static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
 {
     return worker->state == WORKER_READY && worker->inflight_count < INFLIGHT_MAX &&
+           worker->nesting == 0 &&
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }
 
 bool schedule_can_give(const struct pool *pool, const struct worker *worker)
 {
     return has_free_slot(worker) || (pool->options.ahead_budget_us && may_send_ahead(pool, worker));
+}
+
+/* A nested call is not sent ahead: it could wait for whoever waits for it. */
+static bool can_have(const struct pool *pool, const struct worker *worker, const struct call *call)
+{
+    return call->depth ? has_free_slot(worker) : schedule_can_give(pool, worker);
 }
 
 static bool is_better_ahead(const struct worker *worker, const struct worker *other)
@@ -360,13 +368,14 @@ static bool is_better_ahead(const struct worker *worker, const struct worker *ot
  * would wait least, if that is short; else NULL. */
 static struct worker *choose(const struct pool *pool, const struct call *call)
 {
-    struct worker *preferred = affinity_prefer(pool, call, !list_empty(&pool->free));
+    bool free = call->depth > 0 || !list_empty(&pool->free);
+    struct worker *preferred = affinity_prefer(pool, call, free);
     if (preferred)
         return preferred;
     if (!list_empty(&pool->free))
         return CONTAINER_OF(pool->free.next, struct worker, free_place);
     struct worker *best = NULL;
-    if (pool->options.ahead_budget_us == 0)
+    if (pool->options.ahead_budget_us == 0 || call->depth > 0)
         return NULL;
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
@@ -434,7 +443,7 @@ static struct call *first_in_turn(struct pool *pool)
     LIST_FOREACH (&pool->awaited, node, next) {
         const struct worker *worker = CONTAINER_OF(node, struct worker, awaited_place);
         struct call *call = queue_first(&worker->waiting);
-        if (schedule_can_give(pool, worker) && (!first || call->turn_us < first->turn_us))
+        if (can_have(pool, worker, call) && (!first || call->turn_us < first->turn_us))
             first = call;
     }
     return first;
@@ -450,7 +459,7 @@ static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct e
         schedule_lose(pool, call, 0, effects);
     } else if (verdict == AFFINITY_BUSY) {
         schedule_end(pool, call, CALL_END_WORKER_BUSY, EXECUTED_NO, effects);
-    } else if (only && !schedule_can_give(pool, only)) {
+    } else if (only && !can_have(pool, only, call)) {
         leave_queue(pool, call);
         await_worker(pool, call, only, true);
     } else {

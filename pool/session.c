@@ -269,7 +269,7 @@ static void enter(struct session_store *store, struct session *session, uint64_t
     store->created++;
 }
 
-static struct session *add_user(struct session *session)
+struct session *session_ref(struct session *session)
 {
     atomic_fetch_add_explicit(&session->references, 1, memory_order_relaxed);
     return session;
@@ -281,7 +281,7 @@ static enum session_verdict open_locked(struct session_store *store,
 {
     struct session *there = wish->id.len ? find(store, wish->id, now_us) : NULL;
     if (there) {
-        *out_session = add_user(there);
+        *out_session = session_ref(there);
         return SESSION_THERE;
     }
     if (store->count >= store->options.limit)
@@ -327,7 +327,7 @@ struct session *session_find(struct session_store *store, struct bytes id)
     pthread_mutex_lock(&store->lock);
     struct session *session = find(store, id, store->options.now_us());
     if (session)
-        add_user(session);
+        session_ref(session);
     pthread_mutex_unlock(&store->lock);
     return session;
 }

@@ -109,6 +109,8 @@ enum session_verdict {
 enum session_verdict session_open(struct session_store *store, const struct session_wish *wish,
                                   struct session **out_session);
 
+struct session *session_ref(struct session *session);
+
 /* The session of that id, with a reference; or NULL. That is a use. */
 struct session *session_find(struct session_store *store, struct bytes id);
 

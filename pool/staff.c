@@ -409,6 +409,7 @@ static bool lose(struct pool *pool, struct call *call, enum call_executed execut
         call_move(call, CALL_RUNNING);
     call->outcome.crash = *exit;
     if (may_retry(pool, call, now_us)) {
+        nested_abandon(call, effects);
         call->outcome.executed = executed;
         schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
         return false;
@@ -434,6 +435,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         if (again && affinity_binds(pool, call, worker)) {
             schedule_lose(pool, call, worker->ref.number, effects);
         } else if (again) {
+            nested_abandon(call, effects);
             call->inflight = NULL;
             schedule_enqueue(pool, call, true, now_us);
             pool->requeued++;

@@ -20,7 +20,7 @@ enum { NAMES_SHOWN = 1000 };
 struct registry {
     pthread_mutex_t lock; /* one announcement at a time; guards this block */
     struct arena *arena;
-    const struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
+    struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
     unsigned pool_count;
     struct tool *last_made; /* all there ever were, the last one first; guarded likewise */
 
@@ -299,7 +299,7 @@ static void report_shared(const struct tool_table *old, const struct tool_table 
     buffer_deinit(&names);
 }
 
-unsigned registry_enlist(struct registry *registry, const struct pool *pool)
+unsigned registry_enlist(struct registry *registry, struct pool *pool)
 {
     pthread_mutex_lock(&registry->lock);
     if (registry->pool_count == REGISTRY_MAX_POOLS)
@@ -308,6 +308,15 @@ unsigned registry_enlist(struct registry *registry, const struct pool *pool)
     registry->pools[rank] = pool;
     pthread_mutex_unlock(&registry->lock);
     return rank;
+}
+
+unsigned registry_pools(struct registry *registry, struct pool *out_pools[REGISTRY_MAX_POOLS])
+{
+    pthread_mutex_lock(&registry->lock);
+    unsigned count = registry->pool_count;
+    memcpy(out_pools, registry->pools, count * sizeof out_pools[0]);
+    pthread_mutex_unlock(&registry->lock);
+    return count;
 }
 
 bool registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs,

@@ -68,7 +68,10 @@ void registry_free(struct registry **registry);
 
 /* Gives the pool, of which only the address matters, its rank, which is returned: behind those that
  * are there. At most REGISTRY_MAX_POOLS; before it announces anything. */
-unsigned registry_enlist(struct registry *registry, const struct pool *pool);
+unsigned registry_enlist(struct registry *registry, struct pool *pool);
+
+/* Writes the pools in the order of their ranks; returns how many. Any thread. */
+unsigned registry_pools(struct registry *registry, struct pool *out_pools[REGISTRY_MAX_POOLS]);
 
 /* Adds or replaces tools of `pool`. What is the same already is left as it is, with its
  * measurements. A name that another pool has too is logged, once. False, nothing changed and the

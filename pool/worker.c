@@ -78,6 +78,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->resident = 0;
     worker->leaving = worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;
+    worker->nesting = 0;
 }
 
 void worker_end(struct worker *worker)

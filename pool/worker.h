@@ -79,6 +79,8 @@ struct worker {
     struct list sent;
     struct list unused;
     unsigned inflight_count;
+    unsigned nesting;    /* of its calls, how many wait for others, see nested.h */
+    bool stuck;          /* scratch, see nested.c */
     uint64_t backlog_us; /* sum of cost_us over `sent` */
 };
 

@@ -1,6 +1,5 @@
 #include "server/arguments.h"
 
-#include "base/schema.h"
 #include "pool/pool.h"
 #include "server/problem.h"
 
@@ -17,9 +16,8 @@ static void add_error(struct buffer *members, const char *prefix, const struct s
     buffer_add_string(members, "}");
 }
 
-/* The first fault in a sentence; the others are in `errors`. */
-static const char *detail_of(struct arena *arena, const char *prefix,
-                             const struct schema_faults *faults)
+const char *arguments_sentence(struct arena *arena, const char *prefix,
+                               const struct schema_faults *faults)
 {
     const struct schema_fault *first = &faults->list[0];
     unsigned others = faults->count - 1;
@@ -27,21 +25,32 @@ static const char *detail_of(struct arena *arena, const char *prefix,
                         others || faults->more ? " (and more, see errors)" : "");
 }
 
+struct bytes arguments_errors(struct arena *arena, const char *prefix,
+                              const struct schema_faults *faults)
+{
+    struct buffer text = {0};
+    buffer_add_string(&text, "[");
+    for (unsigned i = 0; i < faults->count; i++) {
+        buffer_add_string(&text, i ? "," : "");
+        add_error(&text, prefix, &faults->list[i]);
+    }
+    buffer_add_string(&text, "]");
+    struct bytes copy = arena_copy(arena, buffer_bytes(&text));
+    buffer_deinit(&text);
+    return copy;
+}
+
 static void refuse(struct exchange *exchange, const struct tool *tool, const char *prefix,
                    const struct schema_faults *faults)
 {
     struct buffer members = {0};
-    buffer_printf(&members, "\"tool\":\"%s\",\"pool\":\"%s\",\"errors\":[", tool->spec.name.data,
+    buffer_printf(&members, "\"tool\":\"%s\",\"pool\":\"%s\",\"errors\":", tool->spec.name.data,
                   pool_name(tool->pool));
-    for (unsigned i = 0; i < faults->count; i++) {
-        buffer_add_string(&members, i ? "," : "");
-        add_error(&members, prefix, &faults->list[i]);
-    }
-    buffer_add_string(&members, "]");
+    buffer_add(&members, arguments_errors(exchange->arena, prefix, faults));
     problem_respond(exchange,
                     &(struct problem){.status = 422,
                                       .code = "invalid_arguments",
-                                      .detail = detail_of(exchange->arena, prefix, faults),
+                                      .detail = arguments_sentence(exchange->arena, prefix, faults),
                                       .members = buffer_bytes(&members)});
     buffer_deinit(&members);
 }

@@ -2,6 +2,7 @@
 #ifndef SNAKEPIT_SERVER_ARGUMENTS_H
 #define SNAKEPIT_SERVER_ARGUMENTS_H
 
+#include "base/schema.h"
 #include "server/invocation.h"
 
 /* True when JSON arguments fit, or are bytes of another type, or the tool has no schema that can be
@@ -9,5 +10,13 @@
 bool arguments_fit(struct exchange *exchange, const struct tool *tool,
                    const struct invocation_request *request, enum result_shape shape)
     __attribute__((warn_unused_result));
+
+/* The first fault in a sentence; `prefix` goes before its pointer. In the arena. */
+const char *arguments_sentence(struct arena *arena, const char *prefix,
+                               const struct schema_faults *faults);
+
+/* All of them as JSON: [{"pointer":…,"detail":…}]. In the arena. */
+struct bytes arguments_errors(struct arena *arena, const char *prefix,
+                              const struct schema_faults *faults);
 
 #endif

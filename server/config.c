@@ -35,6 +35,7 @@ void config_init(struct config *config)
         .streams = {.window = 256 << 10, .keep = 64 << 10, .keepalive_us = UINT64_C(15000000)},
         .calls = {.keep_us = UINT64_C(300000000), .keep_bytes = 64 << 20},
         .sessions = session_defaults(),
+        .tool_calls = {.depth = 8, .pending = 100},
         .arena = arena_new(0),
     };
 }

@@ -18,6 +18,7 @@
 #include "server/http_options.h"
 #include "server/ledger.h"
 #include "server/stream.h"
+#include "server/switchboard.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -90,6 +91,7 @@ struct config {
     struct stream_options streams;
     struct ledger_options calls;
     struct session_options sessions;
+    struct switchboard_options tool_calls;
     struct pool_config pools[CONFIG_POOLS_MAX];
     unsigned pool_count;
     struct config_mark marks[CONFIG_ROWS_MAX];

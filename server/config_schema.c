@@ -89,6 +89,11 @@ static const struct config_row top[] = {
      .help = "of a variable's value; more is 413"},
     {"sessions.variables_size", CONFIG_SIZE, TOP(sessions.variables.size), .min = 0, .max = 32 * MIB,
      .help = "of a session's variables together; more is 429"},
+    {"tool_calls.depth", CONFIG_NUMBER, TOP(tool_calls.depth), .min = 0, .max = 64,
+     .help = "of tools that call tools that call tools; 0: none may"},
+    {"tool_call_depth", CONFIG_SAME, .help = "tool_calls.depth"},
+    {"tool_calls.pending", CONFIG_NUMBER, TOP(tool_calls.pending), .min = 1, .max = 10000,
+     .help = "tools that one call may wait for at once"},
     {"max_sessions", CONFIG_SAME, .help = "sessions.limit"},
 
     {"pooling_enabled", CONFIG_REFUSED, .help = "there is always at least one pool"},

@@ -10,6 +10,7 @@
 #include "server/ledger.h"
 #include "server/reactor.h"
 #include "server/stream.h"
+#include "server/switchboard.h"
 
 #include <stdatomic.h>
 
@@ -26,6 +27,7 @@ struct gateway {
     struct list deferrals[GATEWAY_MAX_REACTORS];    /* exchanges that wait for a job */
     unsigned reactor_count;
     struct ledger *ledger;
+    struct switchboard *switchboard;
     struct stream_options streams;
     uint64_t started_us;
     atomic_bool leaving; /* SIGTERM has come */

@@ -7,6 +7,7 @@
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
  *   deferral.c     answers later, or again
+ *   switchboard.c  what Python asks for while it runs a call
  *   sessions.c     sessions; membership.c finds the one of a call
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
  *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
@@ -255,6 +256,7 @@ static void make_plant(struct program *program, unsigned index)
                         .limits = config->limit_list,
                         .limit_count = config->limit_count,
                         .no_new_privs = config->no_new_privs},
+        .port = switchboard_port(gateway->switchboard),
         .address = plant->address,
         .threads = threads ? threads : 1,
         .profile = config->profile,
@@ -282,6 +284,7 @@ static void start_workers(struct program *program)
 {
     program->supervisor = supervisor_start(program->warden);
     program->gateway.registry = registry_new();
+    program->gateway.switchboard = switchboard_new(&program->gateway, &program->config.tool_calls);
     program->gateway.sessions = session_store_new(&program->config.sessions);
     for (unsigned i = 0; i < program->config.pool_count; i++)
         make_plant(program, i);
@@ -440,6 +443,7 @@ static void stop(struct program *program)
         pool_free(&gateway->pools[i]);
     ledger_free(&gateway->ledger);
     session_store_free(&gateway->sessions);
+    switchboard_free(&gateway->switchboard);
     registry_free(&gateway->registry);
     router_free(&program->router);
 }

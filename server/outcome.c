@@ -313,6 +313,21 @@ static void write_problem(const struct call *call, struct buffer *out_text)
     arena_unref(&arena);
 }
 
+struct call_failure outcome_failure(const struct call *call, struct arena *arena)
+{
+    struct buffer members = {0};
+    struct problem problem = problem_of(call, arena, &members);
+    struct call_failure failure = call->outcome.failure;
+    failure.code = bytes_of(problem.code);
+    failure.status = problem.status;
+    if (call->outcome.end != CALL_END_FAILURE) {
+        failure.message = bytes_of(problem.detail);
+        failure.details = bytes_of(arena_printf(arena, "{%.*s}", (int)members.len, members.data));
+    }
+    buffer_deinit(&members);
+    return failure;
+}
+
 bool outcome_write(const struct call *call, struct buffer *out_text)
 {
     char room[META_MAX];

@@ -314,6 +314,20 @@ static void add_sessions(struct metrics_writer *writer, const struct gateway *ga
                "Sessions that could not begin, or grow, for the limits.", (double)counts.refused);
 }
 
+static void add_tool_calls(struct metrics_writer *writer, const struct gateway *gateway)
+{
+    static const char *const names[SWITCHBOARD_ENDS] = {
+        [SWITCHBOARD_RESULT] = "result",
+        [SWITCHBOARD_FAILURE] = "failure",
+        [SWITCHBOARD_REFUSED] = "refused",
+    };
+    metrics_family(writer, "snakepit_tool_calls", METRICS_COUNTER,
+                   "Calls of tools by tools, by how they ended.");
+    for (unsigned i = 0; i < SWITCHBOARD_ENDS; i++)
+        metrics_sample(writer, METRICS_LABELS({"end", names[i]}),
+                       (double)switchboard_count(gateway->switchboard, i));
+}
+
 void scrape_get(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -338,6 +352,7 @@ void scrape_get(struct exchange *exchange)
     add_pool_numbers(&writer, &pools);
     add_pool_times(&writer, &pools);
     add_sessions(&writer, gateway);
+    add_tool_calls(&writer, gateway);
     metrics_end(&writer);
     document_respond(exchange,
                      open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -9,7 +9,15 @@ from typing import Any
 from .adapter import BaseAdapter
 from .chunk import StreamChunk
 from .context import CallContext
-from .errors import Cancelled, ToolError
+from .errors import (
+    Cancelled,
+    ToolCallDeadlock,
+    ToolCallDepthError,
+    ToolCallError,
+    ToolCallTimeout,
+    ToolError,
+    ToolNotFound,
+)
 from .recycling import request_recycle
 from .session_context import SessionContext
 from .stream import Stream
@@ -25,7 +33,12 @@ __all__ = [
     "SessionContext",
     "Stream",
     "StreamChunk",
+    "ToolCallDeadlock",
+    "ToolCallDepthError",
+    "ToolCallError",
+    "ToolCallTimeout",
     "ToolError",
+    "ToolNotFound",
     "configure_logging",
     "get_logger",
     "request_recycle",

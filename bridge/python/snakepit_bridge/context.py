@@ -19,14 +19,16 @@ class CallContext:
     runs, when nobody waits for the answer any more.
     """
 
-    __slots__ = ("_feed", "_invoke", "cancelled", "deadline")
+    __slots__ = ("_caller", "_feed", "_ground", "_invoke", "cancelled", "deadline")
 
-    def __init__(self, invoke: Any, received: float, feed: Any = None) -> None:
+    def __init__(self, invoke: Any, received: float, feed: Any = None, ground: Any = None) -> None:
         """``invoke`` is the bridge's message; ``received`` the monotonic time, in seconds, at which it came.
 
-        ``feed`` takes what the call emits, if its tool streams.
+        ``feed`` takes what the call emits, if its tool streams; ``ground`` is what runs it.
         """
         self._invoke = invoke
+        self._ground = ground
+        self._caller: Any = None
         self._feed = feed if feed is not None and feed.tells else None
         self.cancelled = False
         self.deadline: Optional[float] = received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
@@ -73,6 +75,45 @@ class CallContext:
     def log(self) -> Log:
         """Lines for the reader of a stream: ``log("text")``, ``log.warning("%d of %d", 1, 2)``. Others go to stderr."""
         return Log(self._feed, self._invoke.request_id)
+
+    def call_tool(self, name: str, arguments: Any = None, /, **keywords: Any) -> Any:
+        """Run a tool, of any pool or of the caller's, and return its result: with a dict, by keywords, or with bytes.
+
+        In async code it returns an awaitable; elsewhere it blocks this thread alone. When this call ends, what it waits
+        for is cancelled. Raises ToolCallError: ToolNotFound, ToolCallTimeout, ToolCallDeadlock, ToolCallDepthError.
+        """
+        return self.tool(name)(arguments, **keywords)
+
+    async def acall_tool(self, name: str, arguments: Any = None, /, **keywords: Any) -> Any:
+        """The same for async code that wants to be clear."""
+        return await self.tool(name)(arguments, **keywords)
+
+    call_elixir_tool = call_tool
+
+    def tool(self, name: str, timeout: Optional[float] = None, idempotent: bool = False) -> Any:
+        """A tool to be called like a function, with ``timeout`` seconds for it, less when this call has less.
+
+        ``idempotent``: it may be run again after its worker died, whatever it says of itself.
+        """
+        return self._asking().tool(name, timeout, idempotent)
+
+    @property
+    def tools(self) -> dict[str, Any]:
+        """The tools that can be called, by name: each with name, description and parameters. Asked for once a call."""
+        return self._asking().tools()
+
+    async def atools(self) -> dict[str, Any]:
+        """The same for async code."""
+        return await self._asking().atools()
+
+    def _asking(self) -> Any:
+        if self._caller is None:
+            if self._ground is None:
+                raise RuntimeError("this call cannot reach the gateway")
+            from .toolcalls import Caller  # few tools call others
+
+            self._caller = Caller(self._invoke.call_id, self._ground)
+        return self._caller
 
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""

@@ -18,6 +18,7 @@ from . import failure, link, recycling
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
+from .toolcalls import ToolCalls
 
 MAX_EARLY_CANCELS = 4096
 LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
@@ -35,6 +36,7 @@ class Desk:
         self._cleanup = leave
         self._outbox = Outbox(stream)
         self._feeds = Feeds(self._outbox)
+        self._tool_calls = ToolCalls(self._outbox)
 
         self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
@@ -111,6 +113,8 @@ class Desk:
             self._cancel(cancel.call_id)
         for credit in frame.credits:
             self._feeds.grant(credit.call_id, credit.bytes)
+        for reply in frame.tool_replies:
+            self._tool_calls.take(reply)
         if frame.HasField("ping"):
             self._answer_ping(frame.ping.sequence)
         if frame.HasField("welcome"):
@@ -131,6 +135,7 @@ class Desk:
                 del self._early[next(iter(self._early))]
         else:
             self._feeds.cancel(call_id)
+            self._tool_calls.end_call(call_id)
 
     def _answer_cancelled(self, invoke: Any) -> None:
         self._early.pop(invoke.call_id, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 
@@ -23,6 +24,69 @@ class ToolError(Exception):
         self.status = status
         self.code = code
         self.details = details
+
+
+class ToolCallError(ToolError):
+    """A tool that was called has failed, or could not be run.
+
+    ``tool`` is its name; ``kind`` the class of the exception that it raised, empty when none of its code did; ``code``,
+    ``status`` and ``details`` are what another caller would have been told; ``traceback`` is the tool's.
+
+    A tool that lets it pass has failed itself: its own caller gets a ``python_error`` that tells of this one.
+    """
+
+    def __init__(
+        self, tool: str, message: str, kind: str = "", code: str = "", status: int = 0, details: Any = None,
+        traceback: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(f"tool {tool!r}: {message}" if tool else message, 0, code, details)
+        self.status = status
+        self.tool = tool
+        self.message = message
+        self.kind = kind
+        self.traceback = traceback
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is told of it to the caller of a tool that let it pass."""
+        told = {"tool": self.tool, "type": self.kind, "code": self.code, "status": self.status, "details": self.details}
+        return {name: value for name, value in told.items() if value}
+
+
+class ToolNotFound(ToolCallError):
+    """There is no tool of that name."""
+
+
+class ToolCallTimeout(ToolCallError, TimeoutError):
+    """It did not answer in time, or found no worker in time."""
+
+
+class ToolCallDeadlock(ToolCallError):
+    """All workers that could run it wait for calls that only they could run, this one among them."""
+
+
+class ToolCallDepthError(ToolCallError):
+    """Tools call tools that call tools, too deep."""
+
+
+_BY_CODE = {
+    "tool_not_found": ToolNotFound,
+    "tool_call_deadlock": ToolCallDeadlock,
+    "tool_call_depth": ToolCallDepthError,
+    **dict.fromkeys(
+        ("worker_timeout", "deadline_exceeded", "deadline_unreachable", "queue_timeout", "stream_idle_timeout"),
+        ToolCallTimeout,
+    ),
+}
+
+
+def tool_call_error(tool: str, failure: Any) -> ToolCallError:
+    """The exception for a reply's Failure."""
+    try:
+        details = json.loads(failure.details) if failure.details else None
+    except ValueError:
+        details = None
+    kind = _BY_CODE.get(failure.code, ToolCallError)
+    return kind(tool, failure.message, failure.type, failure.code, failure.status, details, failure.traceback)
 
 
 class Cancelled(BaseException):

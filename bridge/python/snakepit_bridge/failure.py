@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from . import bridge_pb2 as pb
 from . import values
-from .errors import Refused, ToolError
+from .errors import Refused, ToolCallError, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
 MAX_DETAILS = 1 << 20  # bytes of a ToolError's details
@@ -26,7 +26,7 @@ MAX_LOOKED_AT = 4096  # characters of a message
 _SNAKEBRIDGE = ("library", "python_module", "function", "call_type", "payload_version")
 _OWN = (
     "runner.py", "strand.py", "tasks.py", "calls.py", "values.py", "eventloop.py", "feed.py", "generators.py",
-    "scopes.py", "dialect.py", "tools.py", "snakebridge.py",
+    "scopes.py", "dialect.py", "tools.py", "snakebridge.py", "toolcalls.py",
 )  # fmt: skip
 _OWN_FILES = tuple(os.path.join(_SDK, name) for name in _OWN)
 _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
@@ -44,7 +44,9 @@ def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "")
         run_us=run_us,
         started=True,
     )
-    if isinstance(error, ToolError):
+    if isinstance(error, ToolCallError):
+        _tell_cause(failure, error)
+    elif isinstance(error, ToolError):
         _choose(failure, error)
     return failure
 
@@ -71,6 +73,12 @@ def _choose(failure: Any, error: ToolError) -> None:
             failure.details = details if len(details) <= MAX_DETAILS else b'"(too large)"'
     except Exception as problem:
         print(f"snakepit_bridge: a ToolError cannot be sent as it is: {problem!r}", file=sys.stderr)
+
+
+def _tell_cause(failure: Any, error: ToolCallError) -> None:
+    """The status and code of a tool that was called are not those of the one that called it."""
+    details = values.encode(error.to_dict())
+    failure.details = details if len(details) <= MAX_DETAILS else b'"(too large)"'
 
 
 def _context(invoke: Any) -> bytes:

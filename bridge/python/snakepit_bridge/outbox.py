@@ -36,7 +36,7 @@ class Outbox:
     def __init__(self, link: Any) -> None:
         self._link = link
         self._lock = _thread.allocate_lock()  # guards sending, taking from the queue, and all that feeds hold
-        self._waiting: deque[Any] = deque()  # (call id, body, content type, microseconds), Failure, Segment or State
+        self._waiting: deque[Any] = deque()  # see _next_frame()
         self.put = self._waiting.append
         self.sending = True  # Hello is on its way
         self._due = 0  # when the next frame of emissions should leave though the last one may still be under way
@@ -103,6 +103,7 @@ class Outbox:
         segment.size += cost
 
     def _next_frame(self) -> bytes:
+        """Answers are (call id, body, content type, microseconds) or a Failure; others a Segment, ToolCall or State."""
         frame = pb.WorkerFrame()
         waiting, add, room = self._waiting, frame.results.add, MAX_FRAME_BYTES
         while waiting and room > 0:
@@ -120,6 +121,12 @@ class Outbox:
             elif type(answer) is pb.Failure:
                 frame.failures.append(answer)
                 room -= len(answer.traceback) + len(answer.details)
+            elif type(answer) is pb.ToolCall:
+                if frame.emissions:  # which came first, but would be read after it
+                    waiting.appendleft(answer)
+                    break
+                frame.tool_calls.append(answer)
+                room -= len(answer.args)
             else:
                 frame.state.CopyFrom(answer)  # a newer State takes the place of an older one
         return frame.SerializeToString()

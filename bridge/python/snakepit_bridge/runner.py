@@ -36,6 +36,8 @@ class Runner:
         self._feeds: Any = None
         self._feed: Any = None  # of what runs now, if that streams
         self._read_until: Any = None
+        self.tool_calls: Any = None
+        self.expect: Any = None
         self._invoke: Optional[Any] = None  # what runs now
         self._arrived = 0
         self._context: Optional[CallContext] = None
@@ -45,10 +47,15 @@ class Runner:
         signal.signal(_INTERRUPT, self._on_interrupt)
         set_source(self._current_context)
 
-    def attach(self, feeds: Any, read_until: Any) -> None:
-        """Before the first run(). ``read_until(ready)`` lets the main thread read the stream while a call runs."""
+    def attach(self, feeds: Any, tool_calls: Any, read_until: Any, expect: Any) -> None:
+        """Before the first run(). ``read_until(ready)`` lets the main thread read the stream while a call runs.
+
+        ``expect()`` has another thread read soon.
+        """
         self._feeds = feeds
+        self.tool_calls = tool_calls
         self._read_until = read_until
+        self.expect = expect
 
     @property
     def is_running(self) -> bool:
@@ -85,6 +92,7 @@ class Runner:
         if self._feed is not None:
             self._feeds.close(invoke, self._feed)
             self._feed = None
+        self.tool_calls.end_call(invoke.call_id)
         if self._cancelled:
             self._cancelled = {call_id for call_id in tuple(self._cancelled) if call_id > invoke.call_id}
         return answer
@@ -154,7 +162,7 @@ class Runner:
         """The running call's: made when its tool first asks, as most never do."""
         invoke = self._invoke
         if invoke is not None and self._context is None:
-            context = self._context = CallContext(invoke, self._arrived / 1e9, self._feed)
+            context = self._context = CallContext(invoke, self._arrived / 1e9, self._feed, self)
             if invoke.call_id in self._cancelled:
                 context.cancelled = True
         return self._context
@@ -190,7 +198,10 @@ class Runner:
         if self.is_here():
             self._read_until(ready)
         else:
+            self.expect()
             gate.block(ready)
+
+    wait_for_reply = block
 
     def write(self, ready: Any) -> None:
         """In the loop: send what waits now. Short, unless the gateway is slow to read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -48,15 +49,14 @@ class SessionContext:
     def call_elixir_tool(self, tool_name: str, parameters: Optional[Mapping[str, Any]] = None, **kwargs: Any) -> Any:
         """Call a tool of the gateway's, with a dict or by keywords.
 
-        Raises ValueError if there is none of that name, and RuntimeError from what else goes wrong.
+        In async code it returns an awaitable. Raises ValueError if there is none of that name, and RuntimeError from
+        what else goes wrong.
         """
-        call = _running()
         try:
-            return call.call_tool(tool_name, {**(parameters or {}), **kwargs})  # type: ignore[attr-defined]
+            value = _running().call_tool(tool_name, {**(parameters or {}), **kwargs})
         except Exception as error:
-            if getattr(error, "code", "") == "tool_not_found":
-                raise ValueError(f"Elixir tool '{tool_name}' not found: {error}") from error
-            raise RuntimeError(f"Failed to call Elixir tool: {error}") from error
+            raise _translated(tool_name, error) from error
+        return _awaited(tool_name, value) if inspect.isawaitable(value) else value
 
     call_tool = call_elixir_tool
 
@@ -76,6 +76,19 @@ class SessionContext:
 
     def __repr__(self) -> str:
         return f"SessionContext(session_id={self.session_id!r})"
+
+
+async def _awaited(tool_name: str, value: Any) -> Any:
+    try:
+        return await value
+    except Exception as error:
+        raise _translated(tool_name, error) from error
+
+
+def _translated(tool_name: str, error: Exception) -> Exception:
+    if getattr(error, "code", "") == "tool_not_found":
+        return ValueError(f"Elixir tool '{tool_name}' not found: {error}")
+    return RuntimeError(f"Failed to call Elixir tool: {error}")
 
 
 def _running() -> CallContext:

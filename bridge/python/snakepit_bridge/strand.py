@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import time
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from . import calls, failure, generators
 from .context import CallContext, running
@@ -26,12 +26,20 @@ class Strand:
     feeds it is the ground, as Runner is: emitting steps out of the tool's code.
     """
 
-    def __init__(self, tools: dict[str, Any], page: Any, cancelled: set[int], feeds: Any) -> None:
-        """``cancelled`` holds the ids of calls to be given up; cancel() is called after one was added."""
+    def __init__(
+        self, tools: dict[str, Any], page: Any, cancelled: set[int], feeds: Any, tool_calls: Any,
+        on_wait: Callable[[int], Any] = lambda change: None,
+    ) -> None:  # fmt: skip
+        """``cancelled`` holds the ids of calls to be given up; cancel() is called after one was added.
+
+        ``on_wait`` hears when the thread begins (1) and ends (-1) to wait for another tool.
+        """
         self._tools = tools
         self._page = page
         self._cancelled = cancelled
         self._feeds = feeds
+        self.tool_calls = tool_calls
+        self._on_wait = on_wait
         self.loop = EventLoop()
         self._thread = 0
         self._context: Optional[CallContext] = None
@@ -44,7 +52,7 @@ class Strand:
         self._thread = _thread.get_ident()
         tool = self._tools.get(invoke.tool)
         feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
-        context = self._context = CallContext(invoke, arrived / 1e9, feed)
+        context = self._context = CallContext(invoke, arrived / 1e9, feed, self)
         running.set(context)
         try:
             calls.check(invoke, tool)
@@ -69,6 +77,7 @@ class Strand:
             running.set(None)
             if feed is not None:
                 self._feeds.close(invoke, feed)
+            self.tool_calls.end_call(invoke.call_id)
 
     def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int, feed: Any) -> Any:
         self._page.start(invoke.call_id, slot)
@@ -128,6 +137,15 @@ class Strand:
     def block(self, gate: Any, ready: Any) -> None:
         """Pause this thread until ``ready()``."""
         gate.block(ready)
+
+    def wait_for_reply(self, gate: Any, ready: Any) -> None:
+        """The same for the call of another tool, which may need a thread of this worker."""
+        self._on_wait(1)
+        gate.block(ready)
+        self._on_wait(-1)
+
+    def expect(self) -> None:
+        """Another thread reads in any case."""
 
     def write(self, ready: Any) -> None:
         """In the loop: the reading thread writes."""

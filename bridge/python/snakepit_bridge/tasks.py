@@ -18,7 +18,7 @@ from .errors import Cancelled, Refused
 from .strand import Strand
 from .stream import Stream
 
-HELPERS = 8  # threads for synchronous tools, at most
+HELPERS = 8  # threads for synchronous tools at once, at most; those that wait for other tools are not counted
 
 _now = time.perf_counter_ns
 
@@ -35,15 +35,18 @@ class AsyncWorker(Crew):
         self._free = list(reversed(range(slots)))
         self._entered: dict[int, Any] = {}  # tasks whose tool's code runs, by call id
         self._kept: set[Any] = set()  # all tasks, of which asyncio keeps only weak references
-        helpers = 0 if all(item.in_loop for item in tools) else min(HELPERS, slots)
-        self._strands = [Strand(self._tools, page, self._cancelled, self._feeds) for _ in range(helpers)]
+        self._slots = slots
+        self._helpers = 0 if all(item.in_loop for item in tools) else min(HELPERS, slots)
+        self._waiting = 0  # helpers that wait for other tools; the loop's own
+        self.tool_calls = self._tool_calls
+        self._strands: list[Strand] = []
         self._synchronous: Any = SimpleQueue()
         self._main_thread = threading.get_ident()
 
     def run(self) -> None:
         """Serve until the gateway says Stop or the stream ends, then exit the process."""
-        for index, strand in enumerate(self._strands):
-            threading.Thread(target=self._help, args=(strand,), name=f"tool-{index}", daemon=True).start()
+        for _ in range(self._helpers):
+            self._add_helper()
         threading.Thread(target=self._read, name="bridge", daemon=True).start()
         while True:
             self._loop.run_forever()  # a tool could stop it
@@ -93,7 +96,7 @@ class AsyncWorker(Crew):
 
     async def _run(self, invoke: Any, arrived: int, tool: Any, slot: int) -> None:
         feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
-        context = CallContext(invoke, arrived / 1e9, feed)
+        context = CallContext(invoke, arrived / 1e9, feed, self)
         running.set(context)
         try:
             calls.check(invoke, tool)
@@ -110,6 +113,7 @@ class AsyncWorker(Crew):
             answer = await self._run_tool(invoke, tool, arguments, slot, feed)
         if feed is not None:
             self._feeds.close(invoke, feed)
+        self.tool_calls.end_call(invoke.call_id)
         self._answer(invoke, answer)
         self._release(slot)
 
@@ -151,6 +155,11 @@ class AsyncWorker(Crew):
         """Pause a thread that a tool has started until ``ready()``."""
         gate.block(ready)
 
+    def expect(self) -> None:
+        """Another thread reads in any case."""
+
+    wait_for_reply = block
+
     def write(self, ready: Any) -> None:
         """The reading thread writes."""
 
@@ -165,6 +174,21 @@ class AsyncWorker(Crew):
         self._start_calls()
 
     # Helpers.
+
+    def _add_helper(self) -> None:
+        strand = Strand(self._tools, self._page, self._cancelled, self._feeds, self._tool_calls, self._note_waiting)
+        name = f"tool-{len(self._strands)}"
+        self._strands.append(strand)
+        threading.Thread(target=self._help, args=(strand,), name=name, daemon=True).start()
+
+    def _note_waiting(self, change: int) -> None:
+        self._loop.call_soon_threadsafe(self._replace_waiting, change)
+
+    def _replace_waiting(self, change: int) -> None:
+        """What a helper waits for may need a helper: there is one more for each that waits, up to one for each slot."""
+        self._waiting += change
+        if len(self._strands) - self._waiting < self._helpers and len(self._strands) < self._slots:
+            self._add_helper()
 
     def _help(self, strand: Strand) -> NoReturn:
         while True:

@@ -16,7 +16,9 @@ class ThreadWorker(Crew):
     def __init__(self, tools: list[Any], page: Any, stream: Any, leave: Any, slots: int) -> None:
         """``page`` is a SharedPage; the others as for Desk."""
         super().__init__(tools, stream, leave)
-        self._strands = [Strand(self._tools, page, self._cancelled, self._feeds) for _ in range(slots)]
+        self._strands = [
+            Strand(self._tools, page, self._cancelled, self._feeds, self._tool_calls) for _ in range(slots)
+        ]
         self._ready: Any = SimpleQueue()  # one item for each call that came, to wake one thread
 
     def run(self) -> None:

@@ -221,6 +221,25 @@ class Stream:
             self.wait_for(lambda: len(self.chunks(call_id)) >= count or None)
         return [value for kind, value in self.emissions(call_id) if kind == self.pb.Emission.CHUNK]
 
+    def tool_call(self, index: int = 0) -> Any:
+        """The n-th request for a tool."""
+
+        def found() -> Any:
+            asked = [request for frame in list(self.frames) for request in frame.tool_calls]
+            return asked[index] if len(asked) > index else None
+
+        return self.wait_for(found)
+
+    def reply(self, request: Any, value: Any = None, **failure: Any) -> None:
+        """Answer it: with JSON data, bytes, or a Failure of these members."""
+        if failure:
+            reply = self.pb.ToolReply(id=request.id, failure=self.pb.Failure(**failure))
+        elif isinstance(value, bytes):
+            reply = self.pb.ToolReply(id=request.id, body=value, content_type="application/octet-stream")
+        else:
+            reply = self.pb.ToolReply(id=request.id, body=json.dumps(value).encode())
+        self.send(self.pb.GatewayFrame(tool_replies=[reply]))
+
     def answers(self) -> dict[int, Any]:
         return {a.call_id: a for frame in list(self.frames) for a in (*frame.results, *frame.failures)}
 

@@ -5,6 +5,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* What we write is read back by protobuf-c, and the other way round. */
 
@@ -194,6 +195,79 @@ START_TEST(a_stream_begins_with_credit_and_gets_more)
 }
 END_TEST
 
+START_TEST(a_tool_call_is_read)
+{
+    uint8_t bytes[256];
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    Snakepit__Bridge__V1__ToolCall call = SNAKEPIT__BRIDGE__V1__TOOL_CALL__INIT;
+    Snakepit__Bridge__V1__ToolCall *calls[] = {&call};
+    call.call_id = 256;
+    call.id = 7;
+    call.tool = (char *)(size_t) "add";
+    call.args = (ProtobufCBinaryData){2, (uint8_t *)(size_t) "{}"};
+    call.timeout_ms = UINT64_MAX;
+    call.idempotent = true;
+    message.n_tool_calls = 1;
+    message.tool_calls = calls;
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, bytes);
+    ck_assert(frame_read(bytes_from(bytes, size), arena, &read));
+    ck_assert_uint_eq(read.tool_call_count, 1);
+    ck_assert_uint_eq(read.tool_calls[0].call_id, 256);
+    ck_assert_uint_eq(read.tool_calls[0].id, 7);
+    ck_assert(bytes_equal(read.tool_calls[0].tool, BYTES("add")));
+    ck_assert(bytes_equal(read.tool_calls[0].args, BYTES("{}")));
+    ck_assert_uint_eq(read.tool_calls[0].timeout_us, UINT64_MAX);
+    ck_assert(read.tool_calls[0].idempotent && !read.tool_calls[0].cancel);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(a_reply_arrives_with_its_value)
+{
+    const struct tool_reply reply = {
+        .id = 300, .body = BYTES("\0\1"), .content_type = BYTES("image/png")};
+    frame_add_tool_reply(&frame, &reply);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    const Snakepit__Bridge__V1__ToolReply *read = message->tool_replies[0];
+    ck_assert_uint_eq(read->id, 300);
+    ck_assert(bytes_equal(bytes_from(read->body.data, read->body.len), reply.body));
+    ck_assert_str_eq(read->content_type, "image/png");
+    ck_assert_ptr_null(read->failure);
+    release(message);
+}
+END_TEST
+
+START_TEST(a_reply_arrives_with_its_failure)
+{
+    static const struct call_failure nothing;
+    char text[300];
+    memset(text, 'x', sizeof text);
+    const struct call_failure failure = {.type = BYTES("ValueError"),
+                                         .message = bytes_from(text, sizeof text),
+                                         .traceback = BYTES("tb"),
+                                         .context = BYTES("{}"),
+                                         .code = BYTES("teapot"),
+                                         .details = BYTES("[1]"),
+                                         .status = 418};
+    frame_add_tool_reply(&frame, &(struct tool_reply){.id = 1, .failure = &failure});
+    frame_add_tool_reply(&frame, &(struct tool_reply){.id = 2, .failure = &nothing});
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert_uint_eq(message->n_tool_replies, 2);
+    const Snakepit__Bridge__V1__Failure *read = message->tool_replies[0]->failure;
+    ck_assert_str_eq(read->type, "ValueError");
+    ck_assert_uint_eq(strlen(read->message), sizeof text);
+    ck_assert_str_eq(read->traceback, "tb");
+    ck_assert_uint_eq(read->context.len, 2);
+    ck_assert_str_eq(read->code, "teapot");
+    ck_assert_uint_eq(read->details.len, 3);
+    ck_assert_uint_eq(read->status, 418);
+    ck_assert_ptr_nonnull(message->tool_replies[1]->failure);
+    release(message);
+}
+END_TEST
+
 START_TEST(a_ping_goes_out_and_its_answer_comes_in)
 {
     frame_add_ping(&frame, 77);
@@ -247,6 +321,9 @@ int main(void)
     tcase_add_test(tests, emissions_are_read);
     tcase_add_test(tests, an_emission_of_unknown_kind_is_refused);
     tcase_add_test(tests, a_stream_begins_with_credit_and_gets_more);
+    tcase_add_test(tests, a_tool_call_is_read);
+    tcase_add_test(tests, a_reply_arrives_with_its_value);
+    tcase_add_test(tests, a_reply_arrives_with_its_failure);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
     tcase_add_test(tests, junk_is_refused);
     tcase_add_test(tests, an_empty_frame_says_nothing);

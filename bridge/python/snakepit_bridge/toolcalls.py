@@ -1,0 +1,180 @@
+"""Calls of tools by tools: a running call asks the gateway for one and waits for what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from typing import Any, Optional
+
+from . import bridge_pb2 as pb
+from . import tags, values
+from .errors import Cancelled, ToolCallError, tool_call_error
+from .gate import Gate
+
+LIST = "$tools"  # asks for the tools that can be called
+
+_running_loop = asyncio._get_running_loop
+
+
+class Waiter:
+    """One request and, in the end, its reply. Written by the reading thread."""
+
+    __slots__ = ("call_id", "gate", "id", "is_over", "reply", "tool")
+
+    def __init__(self, call_id: int, number: int, tool: str) -> None:
+        self.call_id = call_id
+        self.id = number
+        self.tool = tool
+        self.gate = Gate()
+        self.reply: Any = None
+        self.is_over = False  # the reply is there, or it is not waited for any more
+
+    def ready(self) -> bool:
+        return self.is_over
+
+    def end(self, reply: Any = None) -> None:
+        self.reply = reply
+        self.is_over = True
+        self.gate.open()
+
+    def value(self) -> Any:
+        """What the tool has returned. Raises what it raised, as a ToolCallError."""
+        if self.reply is None:
+            raise Cancelled("nobody waits for this call any more")
+        if self.reply.HasField("failure"):
+            raise tool_call_error(self.tool, self.reply.failure)
+        return decode(self.tool, self.reply.body, self.reply.content_type)
+
+
+class ToolCalls:
+    """All requests of a worker that wait. take() and cancel() are for the thread that reads the stream."""
+
+    def __init__(self, outbox: Any) -> None:
+        self._outbox = outbox
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, Waiter] = {}
+
+    def ask(self, call_id: int, tool: str, body: bytes = b"", content_type: str = "", **options: Any) -> Waiter:
+        """Send a request on behalf of a call."""
+        waiter = Waiter(call_id, next(self._ids), tool)
+        self._waiting[waiter.id] = waiter
+        request = pb.ToolCall(call_id=call_id, id=waiter.id, tool=tool, args=body, content_type=content_type, **options)
+        self._outbox.put(request)
+        self._outbox.flush()
+        return waiter
+
+    def give_up(self, waiter: Waiter) -> None:
+        """The call goes on without the reply."""
+        if self._waiting.pop(waiter.id, None) is not None:
+            waiter.end()
+            self._outbox.put(pb.ToolCall(call_id=waiter.call_id, id=waiter.id, cancel=True))
+            self._outbox.flush()
+
+    def take(self, reply: Any) -> None:
+        waiter = self._waiting.pop(reply.id, None)
+        if waiter is not None:
+            waiter.end(reply)
+
+    def end_call(self, call_id: int) -> None:
+        """The call is cancelled, or has ended: whoever waits on its behalf is to stop. For any thread."""
+        if self._waiting:
+            for waiter in [each for each in self._waiting.copy().values() if each.call_id == call_id]:
+                if self._waiting.pop(waiter.id, None) is not None:
+                    waiter.end()
+
+
+class Caller:
+    """What one call asks with. ``ground`` is what runs it: it knows how its thread pauses, as for Feed."""
+
+    __slots__ = ("_call_id", "_ground", "_tool_calls", "_tools")
+
+    def __init__(self, call_id: int, ground: Any) -> None:
+        self._call_id = call_id
+        self._ground = ground
+        self._tool_calls = ground.tool_calls
+        self._tools: Optional[dict[str, Any]] = None
+
+    def call(self, tool: str, arguments: Any, **options: Any) -> Any:
+        """Run a tool: its result or, where an event loop runs, an awaitable of it."""
+        body, content_type = values.encode_result(arguments)
+        if _running_loop() is not None:
+            return self._wait(tool, body, content_type, options)
+        return self._block(tool, body, content_type, options)
+
+    def tool(self, name: str, timeout: Optional[float], idempotent: bool) -> RemoteTool:
+        """See CallContext.tool()."""
+        return RemoteTool(self, name, timeout, idempotent)
+
+    def tools(self) -> dict[str, Any]:
+        """The tools that can be called, by name. Asked for once."""
+        if self._tools is None:
+            if _running_loop() is not None:
+                raise RuntimeError("in async code: await context.atools()")
+            self._tools = _by_name(self._block(LIST, b"", "", {}))
+        return self._tools
+
+    async def atools(self) -> dict[str, Any]:
+        if self._tools is None:
+            self._tools = _by_name(await self._wait(LIST, b"", "", {}))
+        return self._tools
+
+    def _block(self, tool: str, body: bytes, content_type: str, options: dict[str, Any]) -> Any:
+        ground = self._ground
+        entered = ground.step_out(self._call_id)
+        waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
+        ground.wait_for_reply(waiter.gate, waiter.ready)
+        ground.step_in(entered)
+        return waiter.value()
+
+    async def _wait(self, tool: str, body: bytes, content_type: str, options: dict[str, Any]) -> Any:
+        waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
+        self._ground.expect()
+        try:
+            await waiter.gate.wait(waiter.ready)
+        finally:
+            self._tool_calls.give_up(waiter)
+        return waiter.value()
+
+
+class RemoteTool:
+    """A tool to be called like a function: with a dict, by keywords or both; or with bytes."""
+
+    __slots__ = ("_caller", "_options", "name")
+
+    def __init__(self, caller: Caller, name: str, timeout: Optional[float], idempotent: bool) -> None:
+        self.name = name
+        self._caller = caller
+        self._options: dict[str, Any] = {"idempotent": idempotent}
+        if timeout is not None:
+            self._options["timeout_ms"] = max(1, int(timeout * 1000))
+
+    def __call__(self, arguments: Any = None, /, **keywords: Any) -> Any:
+        """Its result or, where an event loop runs, an awaitable of it. Raises ToolCallError."""
+        return self._caller.call(self.name, _merged(arguments, keywords), **self._options)
+
+
+def _merged(arguments: Any, keywords: dict[str, Any]) -> Any:
+    if arguments is None:
+        return keywords
+    if not keywords:
+        return arguments
+    try:
+        return {**arguments, **keywords}
+    except TypeError:
+        raise TypeError("keywords go with a dict of arguments, or with none") from None
+
+
+def _by_name(listed: Any) -> dict[str, Any]:
+    return {item["name"]: item for item in listed}
+
+
+def decode(tool: str, body: bytes, content_type: str) -> Any:
+    """What a tool has returned: bytes unless it is JSON, whose tagged values are what they stand for."""
+    if content_type:
+        return body
+    try:
+        value = json.loads(body)
+    except ValueError as error:
+        raise ToolCallError(tool, f"the result is not JSON: {error}", code="invalid_result") from None
+    return tags.decode(value) if b'"__type__"' in body else value

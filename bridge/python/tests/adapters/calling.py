@@ -1,0 +1,89 @@
+"""Tools that call tools."""
+
+import asyncio
+import threading
+
+from snakepit_bridge import BaseAdapter, Cancelled, ToolCallError, tool
+
+
+def told(error):
+    return {
+        "class": type(error).__name__, "message": str(error), "kind": error.kind, "code": error.code,
+        "status": error.status, "details": error.details, "timeout": isinstance(error, TimeoutError),
+    }  # fmt: skip
+
+
+class Calling(BaseAdapter):
+    cancelled = ""
+
+    @tool
+    def ask(self, ctx, name: str, arguments: dict = {}):
+        return ctx.call_tool(name, arguments)
+
+    @tool
+    async def aask(self, ctx, name: str, arguments: dict = {}):
+        return await ctx.call_tool(name, **arguments)
+
+    @tool
+    def ask_bytes(self, ctx, name: str):
+        got = ctx.call_tool(name, b"\0\1")
+        return [type(got).__name__, got.hex()]
+
+    @tool
+    def ask_and_catch(self, ctx, name: str):
+        try:
+            return ctx.call_tool(name)
+        except ToolCallError as error:
+            return told(error)
+
+    @tool
+    def ask_in_thread(self, ctx, name: str):
+        got = []
+        thread = threading.Thread(target=lambda: got.append(ctx.call_tool(name)))
+        thread.start()
+        thread.join()
+        return got
+
+    @tool
+    async def ask_many(self, ctx, name: str, n: int):
+        return await asyncio.gather(*(ctx.call_tool(name, i=i) for i in range(n)))
+
+    @tool
+    async def ask_hastily(self, ctx, name: str):
+        try:
+            return await asyncio.wait_for(ctx.acall_tool(name), 0.01)
+        except asyncio.TimeoutError:
+            return "gave up"
+
+    @tool
+    def ask_with_options(self, ctx, name: str):
+        return ctx.tool(name, timeout=1.5, idempotent=True)(x=1)
+
+    @tool
+    def names(self, ctx):
+        return [sorted(ctx.tools), sorted(ctx.tools)]
+
+    @tool
+    def wait_for(self, ctx, name: str):
+        try:
+            return ctx.call_tool(name)
+        except Cancelled:
+            Calling.cancelled = name
+            raise
+
+    @tool
+    def was_cancelled(self):
+        return Calling.cancelled
+
+    @tool
+    def elixir(self, name: str):
+        return self.session_context.call_elixir_tool(name, {"a": 1}, b="x")
+
+    def set_session_context(self, session_context):
+        self.session_context = session_context
+
+    @tool
+    def chatty(self, ctx, name: str, stream):
+        stream.send(1)
+        stream.send(ctx.call_tool(name))
+        return None
