@@ -179,6 +179,7 @@ void schedule_end_queued(struct pool *pool, enum call_end end, struct effects *e
 static void stop_worker(struct effects *effects, const struct worker *worker, uint64_t grace_us)
 {
     effects->stops[effects->stop_count].worker = worker->ref;
+    effects->stops[effects->stop_count].refork = false;
     effects->stops[effects->stop_count++].grace_us = grace_us;
 }
 
