@@ -7,9 +7,9 @@
 
 /* Its layout, in bytes from its beginning; started.py has the same numbers. */
 enum {
-    PAGE_RUNNING_AT = 64, /* a word for each slot */
-    PAGE_INDEX_AT = 8192, /* of the journal: four words for each of STARTED_MAX calls */
-    PAGE_RING_AT = 16384, /* the journal's answers */
+    PAGE_RUNNING_AT = 0,   /* a word for each slot */
+    PAGE_INDEX_AT = 32768, /* of the journal: four words for each of STARTED_MAX calls */
+    PAGE_RING_AT = 65536,  /* the journal's answers */
     PAGE_RING_BYTES = 256 << 10,
     PAGE_ANSWER_MAX = 64 << 10, /* longer ones are not in the journal */
     PAGE_BYTES = PAGE_RING_AT + PAGE_RING_BYTES,

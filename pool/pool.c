@@ -278,10 +278,7 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
     struct worker *worker = pool_resolve(pool, ref);
     bool expected = worker && worker->state == WORKER_STARTING && !pool->stopped;
     if (expected) {
-        worker_move(worker, WORKER_READY);
-        worker->pid = hello->pid;
-        worker->slots = hello->slots;
-        worker->ready_us = now_us;
+        worker_ready(worker, hello, now_us);
         startup_us = now_us - worker->started_us;
         memcpy(id, worker->id, sizeof id);
         started = note_started(pool);

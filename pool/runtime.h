@@ -86,7 +86,7 @@ struct worker_answer {
 
 /* What is known of the calls a dead worker had. Ids in any order; whose answers had come may be
  * among them. */
-enum { STARTED_MAX = 256, RUNNING_MAX = 120 };
+enum { STARTED_MAX = 1024, RUNNING_MAX = 1024 };
 struct started_calls {
     bool known; /* false: any of them may have run */
     unsigned started_count;

@@ -342,7 +342,7 @@ static uint64_t cost(const struct call *call)
 
 static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
 {
-    return worker->state == WORKER_READY && worker->inflight_count < INFLIGHT_MAX &&
+    return worker->state == WORKER_READY && worker->inflight_count < worker->room &&
            worker->nesting == 0 &&
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }

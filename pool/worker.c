@@ -33,6 +33,7 @@ void worker_deinit(struct worker *worker)
 {
     free(worker->inflight);
     worker->inflight = NULL;
+    worker->room = 0;
 }
 
 void worker_move(struct worker *worker, enum worker_state next)
@@ -52,9 +53,10 @@ const char *worker_state_name(enum worker_state state)
 
 static void make_room(struct worker *worker)
 {
-    worker->inflight = mem_array(INFLIGHT_MAX, sizeof *worker->inflight);
+    worker->room = worker->slots > INFLIGHT_USUAL ? worker->slots : INFLIGHT_USUAL;
+    worker->inflight = mem_array(worker->room, sizeof *worker->inflight);
     list_init(&worker->unused);
-    for (unsigned i = 0; i < INFLIGHT_MAX; i++) {
+    for (unsigned i = 0; i < worker->room; i++) {
         worker->inflight[i].worker = worker;
         list_push_back(&worker->unused, &worker->inflight[i].order);
     }
@@ -63,7 +65,6 @@ static void make_room(struct worker *worker)
 void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint64_t now_us)
 {
     worker_move(worker, WORKER_STARTING);
-    make_room(worker);
     worker->ref.number = number;
     snprintf(worker->id, sizeof worker->id, "%s-%llu", pool, (unsigned long long)number);
     worker->pid = 0;
@@ -81,6 +82,15 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->nesting = 0;
 }
 
+void worker_ready(struct worker *worker, const struct worker_hello *hello, uint64_t now_us)
+{
+    worker_move(worker, WORKER_READY);
+    worker->pid = hello->pid;
+    worker->slots = hello->slots;
+    worker->ready_us = now_us;
+    make_room(worker);
+}
+
 void worker_end(struct worker *worker)
 {
     worker_move(worker, WORKER_VACANT);
@@ -92,7 +102,7 @@ struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t 
 {
     struct inflight *entry = CONTAINER_OF(worker->unused.next, struct inflight, order);
     list_remove(&entry->order);
-    entry->id = worker->next_sequence++ << 8 | (uint64_t)(entry - worker->inflight);
+    entry->id = worker->next_sequence++ << INFLIGHT_BITS | (uint64_t)(entry - worker->inflight);
     entry->call = call;
     entry->cost_us = cost_us;
     entry->sent_us = now_us;
@@ -104,8 +114,9 @@ struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t 
 
 struct inflight *worker_find(struct worker *worker, uint64_t id)
 {
-    struct inflight *entry = &worker->inflight[id & 0xff];
-    return entry->id == id && id != 0 ? entry : NULL;
+    uint64_t index = id & (INFLIGHT_MAX - 1);
+    bool holds = id != 0 && index < worker->room && worker->inflight[index].id == id;
+    return holds ? &worker->inflight[index] : NULL;
 }
 
 void worker_release(struct worker *worker, struct inflight *entry)

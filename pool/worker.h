@@ -29,13 +29,16 @@ enum { WORKER_STATES = WORKER_DRAINING + 1 };
 /* Labels of what a worker has loaded that count. */
 enum { WORKER_LABELS_MAX = 64 };
 
-/* Calls one worker can have: running and sent ahead. */
-enum { INFLIGHT_MAX = 256 };
+/* Calls one worker can have, running and sent ahead: INFLIGHT_USUAL, or its slots if these are
+ * more, which is INFLIGHT_MAX at most. */
+enum { INFLIGHT_USUAL = 256, INFLIGHT_BITS = 10, INFLIGHT_MAX = 1 << INFLIGHT_BITS };
+_Static_assert((int)INFLIGHT_MAX >= (int)RUNNING_MAX, "a call in each slot has an id");
+_Static_assert((int)INFLIGHT_MAX <= (int)STARTED_MAX, "none is forgotten before its answer came");
 
 /* One call that a worker has and has not answered. */
 struct inflight {
-    uint64_t id; /* on the wire: grows with every call of the worker; its low byte is the index
-                    here. 0 = unused */
+    uint64_t id; /* on the wire: grows with every call of the worker; its low INFLIGHT_BITS are the
+                    index here. 0 = unused */
     struct worker *worker;
     struct call *call; /* the pool's reference; NULL once the caller was answered otherwise */
     struct list order; /* in `sent`, oldest first, or in `unused` */
@@ -75,7 +78,8 @@ struct worker {
     uint64_t loaded[WORKER_LABELS_MAX]; /* hashes of what it says it has loaded */
     unsigned loaded_count;
 
-    struct inflight *inflight; /* INFLIGHT_MAX, owned; NULL while VACANT */
+    struct inflight *inflight; /* `room` of them, owned; NULL until it is READY */
+    unsigned room;
     struct list sent;
     struct list unused;
     unsigned inflight_count;
@@ -93,9 +97,11 @@ void worker_deinit(struct worker *worker);
 void worker_move(struct worker *worker, enum worker_state next);
 const char *worker_state_name(enum worker_state state);
 
-/* A new process comes into the VACANT seat, under this number and name: makes room for its calls.
- */
+/* A new process comes into the VACANT seat, under this number and name. */
 void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint64_t now_us);
+
+/* It is READY: makes room for its calls. */
+void worker_ready(struct worker *worker, const struct worker_hello *hello, uint64_t now_us);
 
 /* The process is gone and its calls have been dealt with: gives the room back. */
 void worker_end(struct worker *worker);

@@ -13,15 +13,14 @@ from typing import Any
 
 from . import bridge_pb2 as pb
 
-SLOTS_MAX = 120
+SLOTS_MAX = 1024
 ANSWER_MAX = 64 << 10  # bytes of an answer, encoded; longer ones are not kept
 RING_BYTES = 256 << 10
 
-_FIRST_SLOT = 8  # in words
-_INDEX_AT, _RING_AT = 8192, 16384  # in bytes; the index can be addressed by its low bits alone
+_INDEX_AT, _RING_AT = 32768, 65536  # in bytes, after the slots; the index can be addressed by its low bits alone
 PAGE_BYTES = _RING_AT + RING_BYTES
 _ENTRY_BYTES = 32
-_INDEX_MASK = 256 * _ENTRY_BYTES - 1
+_ENTRIES, _ENTRIES_MAX = 256, 1024  # as many as there can be calls without an answer, see BOOT.md
 _RING_MASK = RING_BYTES - 1
 _LAST_PLACE = RING_BYTES - ANSWER_MAX  # in the ring, from which any answer fits
 _RESULT, _FRAME, _NO_ANSWER = 0, 1 << 32, 2 << 32  # kinds of an entry, above its size
@@ -34,20 +33,21 @@ class StartedPage:
     before the next call is started, for an answer that is in neither place would be lost. Who has done so clears it.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, slots: int = 1) -> None:
         try:
             self._map = mmap.mmap(descriptor, PAGE_BYTES)
         finally:
             os.close(descriptor)
         self._words = memoryview(self._map).cast("Q")
         self._pack_into = struct.Struct("=4Q").pack_into
+        self._mask = (_ENTRIES if slots <= _ENTRIES else _ENTRIES_MAX) * _ENTRY_BYTES - 1
         self._entry = _INDEX_AT  # where the next one goes
         self._at = 0  # bytes of the ring used so far, of all its rounds
         self.full = False
 
     def start(self, call_id: int, slot: int = 0) -> None:
         """Just before the tool's code is entered."""
-        self._words[_FIRST_SLOT + slot] = call_id
+        self._words[slot] = call_id
 
     def end(self, answer: Any, slot: int = 0) -> None:
         """The call has its answer: a Failure, or a result as the tuple that Outbox takes.
@@ -67,7 +67,7 @@ class StartedPage:
             return
         at, entry, page = self._at, self._entry, self._map
         self._pack_into(page, entry, call_id, at, size | kind, run_us)
-        self._entry = entry + _ENTRY_BYTES & _INDEX_MASK | _INDEX_AT
+        self._entry = entry + _ENTRY_BYTES & self._mask | _INDEX_AT
         place = _RING_AT + (at & _RING_MASK)
         page[place : place + size] = body
         at += size
@@ -75,21 +75,21 @@ class StartedPage:
             at = (at | _RING_MASK) + 1
             self.full = True
         self._at = at
-        self._words[_FIRST_SLOT + slot] = 0
+        self._words[slot] = 0
 
     def skip(self, call_id: int, slot: int = 0) -> None:
         """The call has ended, but its answer is not kept."""
         self._pack_into(self._map, self._entry, call_id, self._at, _NO_ANSWER, 0)
-        self._entry = self._entry + _ENTRY_BYTES & _INDEX_MASK | _INDEX_AT
+        self._entry = self._entry + _ENTRY_BYTES & self._mask | _INDEX_AT
         self.full = True
-        self._words[_FIRST_SLOT + slot] = 0
+        self._words[slot] = 0
 
 
 class SharedPage(StartedPage):
     """The same for several threads."""
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor)
+    def __init__(self, descriptor: int, slots: int) -> None:
+        super().__init__(descriptor, slots)
         self._lock = _thread.allocate_lock()
 
     def end(self, answer: Any, slot: int = 0) -> None:

@@ -31,7 +31,7 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
         page, sockets = descriptors[0], descriptors[2:]
         profile = order.get("profile", "process")
         slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
-        started = (StartedPage if profile == "process" else SharedPage)(page)
+        started = (StartedPage if profile == "process" else SharedPage)(page, slots)
         process.restrict(order.get("limits") or {}, bool(order.get("no_new_privs")))
         loop = EventLoop()
         instance = adapter.start(loop)

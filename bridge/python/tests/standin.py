@@ -89,7 +89,7 @@ class Zygote(Orders):
 class Page:
     """A started-call page, as the gateway sees it."""
 
-    BYTES = 16384 + (256 << 10)
+    BYTES = 65536 + (256 << 10)
 
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("started")
@@ -97,15 +97,15 @@ class Page:
         self._map = mmap.mmap(self.descriptor, self.BYTES)
 
     def _entries(self) -> list[tuple[int, int, int, int]]:
-        """Call, place, size and kind, microseconds of those that have ended, oldest first; the last 256 at most."""
-        entries = struct.iter_unpack("<4Q", self._map[8192:16384])
+        """Call, place, size and kind, microseconds of those that have ended, oldest first."""
+        entries = struct.iter_unpack("<4Q", self._map[32768:65536])
         return sorted((entry for entry in entries if entry[0]), key=lambda entry: entry[1])
 
     def kept(self) -> dict[int, tuple[int, bytes, int]]:
         """Kind, bytes and microseconds of the answers that are kept, by their calls."""
         entries = self._entries()
         end = max((at + (size & 0xFFFFFFFF) for _, at, size, _ in entries), default=0)
-        ring = self._map[16384:]
+        ring = self._map[65536:]
         return {
             call: (size >> 32, ring[at % len(ring) :][: size & 0xFFFFFFFF], run_us)
             for call, at, size, run_us in entries
@@ -113,17 +113,17 @@ class Page:
         }
 
     def started(self) -> list[int]:
-        """Ids of the calls started so far, the last 256 that have ended and those that run."""
+        """Ids of the calls started so far, the last ones that have ended and those that run."""
         ended = [call for call, *_ in self._entries()]
         return ended + sorted(self.all_running() - set(ended))
 
     def running(self) -> int:
         """Id of the call that runs in the first slot, or 0."""
-        return struct.unpack_from("<Q", self._map, 64)[0]
+        return struct.unpack_from("<Q", self._map, 0)[0]
 
     def all_running(self) -> set[int]:
         """Ids of the calls that run in any slot."""
-        return set(struct.unpack_from("<120Q", self._map, 64)) - {0}
+        return set(struct.unpack_from("<1024Q", self._map, 0)) - {0}
 
 
 class Stream:

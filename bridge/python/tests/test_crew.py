@@ -26,8 +26,14 @@ def test_slots_are_announced(crew):
 
 
 def test_slots_beyond_the_page_are_not_announced(_shared, gateway):
-    worker = gateway.fork(_shared("sample.Sample"), profile="async", slots=1000)
-    assert worker.stream.hello.slots == 120
+    worker = gateway.fork(_shared("sample.Sample"), profile="async", slots=2000)
+    assert worker.stream.hello.slots == 1024
+    worker.kill()
+
+
+def test_a_thousand_tasks_run_at_once(_shared, gateway):
+    worker = gateway.fork(_shared("sample.Sample"), profile="async", slots=1024)
+    running(worker, *invoked(worker, 1000, "sleeps", {"seconds": 60}))
     worker.kill()
 
 

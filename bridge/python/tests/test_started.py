@@ -32,7 +32,7 @@ def test_gateway_and_worker_mean_the_same_page():
     from snakepit_bridge import started as ours
 
     theirs = dict(re.findall(r"PAGE_(\w+) = ([\d< ]+)[,\n]", (SOURCES / "page.h").read_text()))
-    assert int(theirs["RUNNING_AT"]) == 8 * ours._FIRST_SLOT
+    assert int(theirs["RUNNING_AT"]) == 0
     assert int(theirs["INDEX_AT"]) == ours._INDEX_AT
     assert int(theirs["RING_AT"]) == ours._RING_AT
     assert eval(theirs["RING_BYTES"]) == ours.RING_BYTES
@@ -90,6 +90,16 @@ def test_index_remembers_the_last_256(page, started):
         started.end(result(call_id, b"%d" % call_id))
     assert page.started() == list(range(45, 301))
     assert all(page.kept()[call_id][1] == b"%d" % call_id for call_id in range(45, 301))
+
+
+def test_index_remembers_the_last_1024_where_so_many_can_run(page):
+    from snakepit_bridge.started import SLOTS_MAX, SharedPage
+
+    started = SharedPage(os.dup(page.descriptor), SLOTS_MAX)
+    for call_id in range(1, 1101):
+        started.start(call_id, SLOTS_MAX - 1)
+        started.end(result(call_id), SLOTS_MAX - 1)
+    assert page.started() == list(range(77, 1101))
 
 
 def test_what_a_worker_answers_is_what_it_keeps(pb, worker):

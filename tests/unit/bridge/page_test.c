@@ -213,7 +213,7 @@ START_TEST(what_was_about_to_be_overwritten_is_no_answer)
 }
 END_TEST
 
-START_TEST(the_index_holds_the_last_256_calls)
+START_TEST(the_index_holds_the_last_1024_calls)
 {
     for (uint64_t id = 1; id <= STARTED_MAX + 2; id++)
         keep_result(id, "1");
@@ -241,6 +241,6 @@ int main(void)
     tcase_add_test(tests, an_entry_outside_the_ring_counts_for_nothing);
     tcase_add_test(tests, what_was_overwritten_is_no_answer);
     tcase_add_test(tests, what_was_about_to_be_overwritten_is_no_answer);
-    tcase_add_test(tests, the_index_holds_the_last_256_calls);
+    tcase_add_test(tests, the_index_holds_the_last_1024_calls);
     return run_case(tests, "page");
 }

@@ -6,21 +6,40 @@
 #include <check.h>
 
 static struct worker worker;
+static struct arena *arena;
+static struct call *call;
 
 static void set_up(void)
 {
     worker_init(&worker, 7);
+    arena = arena_new(0);
+    call = call_new(arena);
 }
 
 static void tear_down(void)
 {
     worker_deinit(&worker);
+    call_unref(&call);
+    arena_unref(&arena);
 }
 
-START_TEST(a_seat_has_room_for_calls_only_while_somebody_sits_in_it)
+static void begin(uint64_t number, unsigned slots)
+{
+    const struct worker_hello hello = {.pid = 1, .slots = slots};
+    worker_begin(&worker, "default", number, 1000);
+    worker_ready(&worker, &hello, 2000);
+}
+
+static void fill(void)
+{
+    while (!list_empty(&worker.unused))
+        ck_assert_ptr_nonnull(worker_take(&worker, call, 10, 2000));
+}
+
+START_TEST(a_seat_has_room_for_calls_only_while_somebody_is_ready_in_it)
 {
     ck_assert_ptr_null(worker.inflight);
-    worker_begin(&worker, "default", 1, 1000);
+    begin(1, 1);
     ck_assert_ptr_nonnull(worker.inflight);
     worker_end(&worker);
     ck_assert_ptr_null(worker.inflight);
@@ -28,35 +47,54 @@ START_TEST(a_seat_has_room_for_calls_only_while_somebody_sits_in_it)
 }
 END_TEST
 
+START_TEST(a_worker_that_is_not_ready_has_no_calls)
+{
+    worker_begin(&worker, "default", 1, 1000);
+    ck_assert_ptr_null(worker_find(&worker, 1 << INFLIGHT_BITS));
+}
+END_TEST
+
 START_TEST(a_call_knows_its_worker_and_is_found_by_its_id)
 {
-    struct arena *arena = arena_new(0);
-    struct call *call = call_new(arena);
-    worker_begin(&worker, "default", 1, 1000);
+    begin(1, 1);
     struct inflight *entry = worker_take(&worker, call, 10, 1000);
     ck_assert_ptr_eq(entry->worker, &worker);
     ck_assert_ptr_eq(worker_find(&worker, entry->id), entry);
     uint64_t id = entry->id;
     worker_release(&worker, entry);
     ck_assert_ptr_null(worker_find(&worker, id));
-    call_unref(&call);
-    arena_unref(&arena);
 }
 END_TEST
 
 START_TEST(the_next_process_starts_with_all_its_room)
 {
-    struct arena *arena = arena_new(0);
-    struct call *call = call_new(arena);
-    worker_begin(&worker, "default", 1, 1000);
+    begin(1, 1);
     worker_release(&worker, worker_take(&worker, call, 10, 1000));
     worker_end(&worker);
-    worker_begin(&worker, "default", 2, 2000);
-    for (unsigned i = 0; i < INFLIGHT_MAX; i++)
-        ck_assert_ptr_nonnull(worker_take(&worker, call, 10, 2000));
-    ck_assert(list_empty(&worker.unused));
-    call_unref(&call);
-    arena_unref(&arena);
+    begin(2, 1);
+    fill();
+    ck_assert_uint_eq(worker.inflight_count, INFLIGHT_USUAL);
+}
+END_TEST
+
+START_TEST(a_worker_has_room_for_as_many_calls_as_it_has_slots)
+{
+    begin(1, RUNNING_MAX);
+    fill();
+    ck_assert_uint_eq(worker.inflight_count, RUNNING_MAX);
+    LIST_FOREACH (&worker.sent, node, next) {
+        struct inflight *entry = CONTAINER_OF(node, struct inflight, order);
+        ck_assert_ptr_eq(worker_find(&worker, entry->id), entry);
+    }
+}
+END_TEST
+
+START_TEST(an_id_beyond_the_room_is_nobodys)
+{
+    begin(1, 1);
+    struct inflight *entry = worker_take(&worker, call, 10, 1000);
+    ck_assert_ptr_null(worker_find(&worker, entry->id | INFLIGHT_USUAL));
+    ck_assert_ptr_null(worker_find(&worker, UINT64_MAX));
 }
 END_TEST
 
@@ -64,8 +102,11 @@ int main(void)
 {
     TCase *tests = tcase_create("worker");
     tcase_add_checked_fixture(tests, set_up, tear_down);
-    tcase_add_test(tests, a_seat_has_room_for_calls_only_while_somebody_sits_in_it);
+    tcase_add_test(tests, a_seat_has_room_for_calls_only_while_somebody_is_ready_in_it);
+    tcase_add_test(tests, a_worker_that_is_not_ready_has_no_calls);
     tcase_add_test(tests, a_call_knows_its_worker_and_is_found_by_its_id);
     tcase_add_test(tests, the_next_process_starts_with_all_its_room);
+    tcase_add_test(tests, a_worker_has_room_for_as_many_calls_as_it_has_slots);
+    tcase_add_test(tests, an_id_beyond_the_room_is_nobodys);
     return run_case(tests, "worker");
 }

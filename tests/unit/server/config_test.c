@@ -261,6 +261,7 @@ START_TEST(what_has_to_agree_is_checked)
     expect_fault("pools:\n  - min: 3\n    max: 2\n", 2, 10, "more than max_workers");
     expect_fault("pools:\n  - workers: 2\n    spare: 3\n", 3, 12, "spare_workers is 3");
     expect_fault("pools:\n  - slots: 3\n", 2, 12, "expected 1 where the profile is process");
+    expect_fault("pools:\n  - {profile: async, slots: 1025}\n", 2, 29, "1 to 1024");
     expect_fault("pools:\n  - profile: thread\n    recycle: {refork_after: 5}\n", 3, 29,
                  "wants the profile process");
     expect_fault("listen: 0.0.0.0:80\n", 0, 0, "--insecure");
