@@ -24,13 +24,24 @@ def _body_file(body: bytes) -> str:
 
 
 def wrk(
-    port: int, path: str, seconds: float, connections: int, body: bytes = ECHO, kind: str = JSON
+    port: int,
+    path: str,
+    seconds: float,
+    connections: int,
+    body: bytes = ECHO,
+    kind: str = JSON,
+    sessions: int = 0,
 ) -> float:
-    """Requests per second over HTTP/1.1 with kept connections, one thread."""
+    """Requests per second over HTTP/1.1 with kept connections, one thread.
+
+    With `sessions` that many bodies take turns, which have their numbers for `%d`.
+    """
     name = _body_file(body)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s"]
     command += ["-s", str(HERE / "post.lua"), f"http://127.0.0.1:{port}{path}"]
     environment = {**os.environ, "BENCH_BODY": name, "BENCH_TYPE": kind}
+    if sessions:
+        environment["BENCH_SESSIONS"] = str(sessions)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, env=environment, timeout=120, check=True

@@ -25,49 +25,14 @@ from pathlib import Path
 from statistics import median
 from typing import Callable, Dict, List, Optional
 
-from load import Plain, h2load, latency, wrk
+import stream_rows
+from load import ECHO, Plain, h2load, latency, wrk
+from row import Row, percentile, rate_row
 from servers import FastApi, Failure, Gateway, Server, versions
 
 ROOT = Path(__file__).resolve().parents[2]
 IDLE_CONNECTIONS = 5000
 IDLE_SECONDS = 4  # the gateway gives memory back once connections have been idle for a second or two
-
-
-@dataclasses.dataclass
-class Row:
-    """One line of the table. `bar` and `hoped` limit the ratio, or the value if `absolute`."""
-
-    name: str
-    what: str
-    unit: str
-    value: float
-    rival: Optional[float] = None
-    bar: Optional[float] = None
-    hoped: Optional[float] = None
-    more_is_better: bool = False
-    absolute: bool = False
-    samples: List[float] = dataclasses.field(default_factory=list)
-    rival_samples: List[float] = dataclasses.field(default_factory=list)
-    note: str = ""
-
-    @property
-    def ratio(self) -> Optional[float]:
-        return self.value / self.rival if self.rival else None
-
-    def reaches(self, limit: Optional[float]) -> Optional[bool]:
-        """None where there is nothing to reach."""
-        got = self.value if self.absolute else self.ratio
-        if limit is None or got is None:
-            return None
-        return got >= limit if self.more_is_better else got <= limit
-
-    @property
-    def verdict(self) -> str:
-        if self.reaches(self.bar) is None:
-            return ""
-        if not self.reaches(self.bar):
-            return "MISSED"
-        return "hoped for" if self.reaches(self.hoped) else "met"
 
 
 class Bench:
@@ -82,9 +47,13 @@ class Bench:
         self.kills = 10 if quick else 100
         self.pool_kills = 4 if quick else 20
         self.exchanges = 2000 if quick else 10000
+        self.chunks = 200000 if quick else 1000000
+        self.first_chunks = 300 if quick else 1000
+        self.stream_seconds = 5 if quick else 20
+        self.stop_seconds = 5 if quick else 30
 
-    def gateway(self, workers: int, *args: str) -> Gateway:
-        return Gateway(self.binary, workers, *args)
+    def gateway(self, workers: int, *args: str, adapter: str = "bench_tools") -> Gateway:
+        return Gateway(self.binary, workers, *args, adapter=adapter)
 
     def side_by_side(
         self, ours: Callable[[Server], float], rivals: Callable[[Server], float], workers: int = 1
@@ -98,17 +67,6 @@ class Bench:
                 samples["samples"].append(ours(gateway))
                 samples["rival_samples"].append(rivals(rival))
         return samples
-
-
-def rate_row(samples: Dict[str, List[float]], **fields: object) -> Row:
-    return Row(
-        unit="req/s",
-        more_is_better=True,
-        value=median(samples["samples"]),
-        rival=median(samples["rival_samples"]),
-        **samples,
-        **fields,
-    )
 
 
 # --- the rows ---
@@ -166,6 +124,27 @@ def binary_64k(bench: Bench) -> List[Row]:
             samples,
             name="binary_64k",
             what="64 KiB there and back, HTTP/1.1, 16 connections, 1 worker",
+        )
+    ]
+
+
+def session_calls(bench: Bench) -> List[Row]:
+    """Calls of 100 sessions in turn against calls of none, both to the gateway."""
+    bound = b'{"tool":"echo","args":{"message":"hello"},"session_id":"session-%d"}'
+    samples: Dict[str, List[float]] = {"samples": [], "rival_samples": []}
+    with bench.gateway(4) as gateway:
+        wrk(gateway.port, "/execute", 1, 64, bound, sessions=100)
+        for _ in range(bench.repeats):
+            for key, body in (("samples", bound), ("rival_samples", ECHO)):
+                rate = wrk(gateway.port, "/execute", bench.seconds, 64, body, sessions=100)
+                samples[key].append(rate)
+    return [
+        rate_row(
+            samples,
+            name="session_calls",
+            what="calls of 100 sessions, 64 connections, 4 workers, against calls of none",
+            bar=0.9,
+            hoped=1.0,
         )
     ]
 
@@ -232,10 +211,6 @@ def ready_pids(client: Plain) -> List[int]:
         for worker in json.loads(body)["workers"]
         if worker["state"] in ("ready", "busy")
     ]
-
-
-def percentile(samples: List[float], share: float) -> float:
-    return sorted(samples)[min(len(samples) - 1, int(len(samples) * share))]
 
 
 def time_to_next_answer(client: Plain, pid: int) -> float:
@@ -350,6 +325,8 @@ ROWS: Dict[str, Callable[[Bench], List[Row]]] = {
     "pool_whole_again": pool_whole_again,
     "echo_8_workers": echo_8_workers,
     "binary_64k": binary_64k,
+    "session_calls": session_calls,
+    **stream_rows.ROWS,
 }
 
 
@@ -376,7 +353,8 @@ def print_table(rows: List[Row]) -> None:
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
-    print("* start_8_workers: one interpreter; medians, interleaved repeats")
+    print("* start_8_workers: one interpreter; session_calls: ours without sessions")
+    print("  medians, interleaved repeats")
 
 
 def machine() -> Dict[str, object]:
