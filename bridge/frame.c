@@ -278,6 +278,7 @@ static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, s
             .schema = from_data(from->tools[i]->schema),
             .streaming = from->tools[i]->streaming,
             .idempotent = from->tools[i]->idempotent,
+            .batch = from->tools[i]->batch,
             .limits = {.total_us = limit_of(from->tools[i]->timeout_ms),
                        .queue_us = limit_of(from->tools[i]->queue_timeout_ms),
                        .run_us = limit_of(from->tools[i]->run_timeout_ms)},

@@ -358,6 +358,15 @@ static bool can_have(const struct pool *pool, const struct worker *worker, const
     return call->depth ? has_free_slot(worker) : schedule_can_give(pool, worker);
 }
 
+/* It has calls of the same tool, which runs many at once: as many as it runs, and as many again
+ * that wait for the next turn. */
+static bool is_batching(const struct worker *worker, const struct tool *tool)
+{
+    return tool->spec.batch > 1 && worker->latest == tool && worker->state == WORKER_READY &&
+           worker->nesting == 0 && worker->inflight_count / 2 < tool->spec.batch &&
+           worker->inflight_count < worker->room;
+}
+
 static bool is_better_ahead(const struct worker *worker, const struct worker *other)
 {
     if (worker_is_tainted(worker) != worker_is_tainted(other))
@@ -380,7 +389,8 @@ static struct worker *choose(const struct pool *pool, const struct call *call)
         return NULL;
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
-        if (may_send_ahead(pool, worker) && (!best || is_better_ahead(worker, best)))
+        bool may = may_send_ahead(pool, worker) || is_batching(worker, call->tool);
+        if (may && (!best || is_better_ahead(worker, best)))
             best = worker;
     }
     return best;

@@ -162,6 +162,7 @@ static bool same(const struct tool *tool, const struct tool_spec *spec)
     return bytes_equal(tool->spec.description, spec->description) &&
            bytes_equal(tool->spec.schema, spec->schema) &&
            tool->spec.streaming == spec->streaming && tool->spec.idempotent == spec->idempotent &&
+           tool->spec.batch == spec->batch &&
            memcmp(&tool->spec.limits, &spec->limits, sizeof spec->limits) == 0;
 }
 

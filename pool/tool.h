@@ -38,6 +38,7 @@ struct tool_spec {
     struct bytes schema; /* JSON Schema of the arguments, a checked JSON object */
     bool streaming;
     bool idempotent;
+    unsigned batch;            /* calls that a worker runs at once, if they wait there */
     struct time_limits limits; /* of its calls */
 };
 

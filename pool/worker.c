@@ -80,6 +80,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->leaving = worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;
     worker->nesting = 0;
+    worker->latest = NULL;
 }
 
 void worker_ready(struct worker *worker, const struct worker_hello *hello, uint64_t now_us)
@@ -104,6 +105,7 @@ struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t 
     list_remove(&entry->order);
     entry->id = worker->next_sequence++ << INFLIGHT_BITS | (uint64_t)(entry - worker->inflight);
     entry->call = call;
+    worker->latest = call->tool;
     entry->cost_us = cost_us;
     entry->sent_us = now_us;
     list_push_back(&worker->sent, &entry->order);

@@ -80,6 +80,7 @@ struct worker {
 
     struct inflight *inflight; /* `room` of them, owned; NULL until it is READY */
     unsigned room;
+    const struct tool *latest; /* of the last call it was given, or NULL */
     struct list sent;
     struct list unused;
     unsigned inflight_count;

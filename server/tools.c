@@ -25,6 +25,8 @@ static void add_tool(struct buffer *text, struct tool *const *tools, size_t coun
     buffer_printf(text, ",\"streaming\":%s,\"idempotent\":%s",
                   tool->spec.streaming ? "true" : "false",
                   tool->spec.idempotent ? "true" : "false");
+    if (tool->spec.batch > 1)
+        buffer_printf(text, ",\"batch\":%u", tool->spec.batch);
     for (size_t i = 1; i < count; i++)
         buffer_printf(text, "%s\"%s\"", i == 1 ? ",\"also_in\":[" : ",", pool_name(tools[i]->pool));
     buffer_add_string(text, count > 1 ? "]}" : "}");

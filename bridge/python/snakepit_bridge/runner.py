@@ -8,6 +8,7 @@ from _thread import get_ident as _get_ident
 from typing import Any, Optional
 
 from . import calls, failure, generators
+from .batch import Batch
 from .context import CallContext, set_source
 from .errors import Cancelled, Refused
 from .stream import Stream
@@ -16,6 +17,8 @@ _LATEST = 0.2  # weight of the latest run in a tool's average
 
 # What interrupts a synchronous tool. Ignored by default, so that a late one does no harm, and used by no library.
 _INTERRUPT = signal.SIGURG
+
+_BATCH = -1  # stands for the id of a call while those of a batch run
 
 _now = time.perf_counter_ns
 
@@ -43,6 +46,7 @@ class Runner:
         self._context: Optional[CallContext] = None
         self._cancelled: set[int] = set()
         self._entered = 0  # id of the call whose code runs now and may be interrupted
+        self._batch = Batch(page)
         self._main_thread = _get_ident()
         signal.signal(_INTERRUPT, self._on_interrupt)
         set_source(self._current_context)
@@ -123,6 +127,55 @@ class Runner:
         tool.average_ns = took if average < 0 else average + (took - average) * _LATEST
         return answer
 
+    def run_batch(self, claimed: list[tuple[Any, int]]) -> list[Any]:
+        """As run(), for several calls of one batch tool and one session. The answers of those that lack one by then."""
+        tool = self.tools[claimed[0][0].tool]
+        self._invoke, self._arrived = claimed[0]
+        answers, invokes, bodies = [], [], []
+        for invoke, _ in claimed:
+            try:
+                bodies.append(tool.parameters.bind(invoke.args, invoke.content_type)[tool.parameters.whole])
+                invokes.append(invoke)
+            except Refused as error:
+                answers.append(failure.of_refusal(invoke, error))
+            except Exception as error:
+                answers.append(calls.unexpected(invoke, error))
+        if invokes:
+            answers += self._run_members(tool, invokes, bodies)
+        self._invoke = self._context = None
+        for invoke, _ in claimed:
+            self._cancelled.discard(invoke.call_id)
+        return answers
+
+    def _run_members(self, tool: Any, invokes: list[Any], bodies: list[Any]) -> list[Any]:
+        context = tool.parameters.context
+        more = {context: self._current_context()} if context else {}
+        self._batch.open(invokes)
+        dropped = [self._batch.drop(call_id) for call_id in tuple(self._cancelled)]  # a moment ago
+        begun = _now()
+        try:
+            self._entered = _BATCH
+            values = tool.run_batch(bodies, **more) if self._batch.is_wanted else []
+            self._entered = 0
+        except BaseException as error:
+            self._entered = 0
+            values = [error] * len(invokes)
+        took = _now() - begun
+        self.done += len(invokes)
+        average = tool.average_ns
+        tool.average_ns = took if average < 0 else average + (took - average) * _LATEST
+        return [answer for answer in dropped if answer] + self._batch.close(invokes, values, took // 1000)
+
+    def drop(self, call_id: int) -> Optional[Any]:
+        """Take a call out of the batch that runs, which goes on for as long as anybody waits for any of it.
+
+        Returns the call's answer, None if it is in no batch. For the thread that reads.
+        """
+        answer = self._batch.drop(call_id)
+        if answer is not None and not self._batch.is_wanted:
+            signal.pthread_kill(self._main_thread, _INTERRUPT)
+        return answer
+
     def _enter(self, call_id: int) -> None:
         """From here on the call may be interrupted; raises Cancelled if it was given up a moment ago."""
         self._entered = call_id
@@ -131,7 +184,8 @@ class Runner:
 
     def _on_interrupt(self, number: int, frame: Any) -> None:
         """In the main thread, between two of the tool's bytecodes or out of a system call it sleeps in."""
-        if self._entered and self._entered in self._cancelled:
+        entered = self._entered
+        if entered and (entered in self._cancelled or (entered == _BATCH and not self._batch.is_wanted)):
             self._entered = 0
             raise Cancelled("nobody waits for this call any more")
 

@@ -87,7 +87,7 @@ def _hello(tools: list[Any], order: dict[str, Any], pool: str, slots: int) -> An
             pool=pool,
             pid=os.getpid(),
             slots=slots,
-            tools=[_announce(item) for item in tools],
+            tools=[_announce(item, order.get("profile", "process")) for item in tools],
             python_version=sys.version.split()[0],
             sdk_version=__version__,
         )
@@ -99,7 +99,7 @@ def _milliseconds(seconds: Optional[float]) -> int:
     return max(1, round(seconds * 1000)) if seconds else 0
 
 
-def _announce(item: Any) -> Any:
+def _announce(item: Any, profile: str) -> Any:
     return pb.Tool(
         name=item.name,
         description=item.description,
@@ -109,4 +109,5 @@ def _announce(item: Any) -> Any:
         timeout_ms=_milliseconds(item.mark.timeout),
         queue_timeout_ms=_milliseconds(item.mark.queue_timeout),
         run_timeout_ms=_milliseconds(item.mark.run_timeout),
+        batch=item.batch_size if profile == "process" else 0,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from types import ModuleType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Union
 
 from . import dialect, docstring, tags, values
 from .errors import LoadError
@@ -13,6 +13,7 @@ from .marker import markers
 from .parameters import Parameters
 
 _MARK = "_tool_metadata"
+DEFAULT_BATCH, MAX_BATCH = 32, 64  # calls
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOOKS = (  # called by the worker, not by callers
     "initialize", "cleanup", "health", "on_session_start", "set_session_context", "execute_tool", "get_tools",
@@ -31,7 +32,7 @@ class ToolMetadata:
         required_variables: Any = None,
         name: str = "",
         idempotent: bool = False,
-        batch: bool = False,
+        batch: Union[bool, int] = False,
         tagged: bool = False,
         raw: bool = False,
         timeout: Optional[float] = None,
@@ -61,7 +62,7 @@ def tool(
     supports_streaming: bool = False,
     parameters: Any = None,
     required_variables: Any = None,
-    batch: bool = False,
+    batch: Union[bool, int] = False,
     tagged: bool = False,
     raw: bool = False,
     timeout: Optional[float] = None,
@@ -72,7 +73,8 @@ def tool(
 
     ``idempotent`` says that running it twice does no harm, so that it may be retried after a crash. ``parameters``
     takes the place of what the signature says: a JSON Schema, or a list of dicts with name, type, description, required
-    and default. A ``batch`` tool takes a list of calls, each a dict of arguments, and returns as many results. The
+    and default. A ``batch`` tool takes a list of calls, each a dict of arguments, and returns as many results, of
+    which any may be an exception; a number is how many calls it takes at most (else 32). The
     results of a ``tagged`` tool keep the types that JSON lacks (tags.py); the arguments of a ``raw`` one are JSON data
     with the tags still on them. ``required_variables`` is passed on. ``timeout`` limits its calls in all,
     ``queue_timeout`` their wait and ``run_timeout`` their run, in seconds; callers may ask for less.
@@ -111,8 +113,8 @@ class Tool:
     """One callable of an adapter: how it is announced, how it is called, and how long it usually runs."""
 
     __slots__ = (
-        "_finish", "attribute", "average_ns", "description", "function", "idempotent", "in_loop", "is_async", "mark",
-        "name", "parameters", "schema", "streaming",
+        "_finish", "attribute", "average_ns", "batch_size", "description", "function", "idempotent", "in_loop",
+        "is_async", "mark", "name", "parameters", "schema", "streaming",
     )  # fmt: skip
 
     def __init__(self, attribute: str, function: Callable[..., Any], is_method: bool) -> None:
@@ -126,7 +128,7 @@ class Tool:
                 " or digit, at most 64 bytes"
             )
         self.function = function
-        self.parameters = Parameters(self.name, function, is_method, mark.batch, mark.raw)
+        self.parameters = Parameters(self.name, function, is_method, bool(mark.batch), mark.raw)
         self.description = mark.description or docstring.summary(function)
         self.schema = values.encode(self.parameters.schema(function, mark.parameters))
         self.idempotent = mark.idempotent
@@ -136,6 +138,7 @@ class Tool:
         self.streaming = mark.supports_streaming or generates or bool(self.parameters.stream)
         self.in_loop = self.is_async or inspect.isasyncgenfunction(code)
         self.average_ns = -1.0  # of its run time, moving; negative before the first run
+        self.batch_size = 0 if self.is_async or self.streaming else _batch_size(mark)
         self._finish = _finisher(mark)
 
     def bind(self, function: Callable[..., Any]) -> None:
@@ -162,9 +165,14 @@ class Tool:
         chosen.__wrapped__ = function
         return chosen
 
-    def run_batch(self, calls: list[dict[str, Any]]) -> list[Any]:
-        """The results of several calls of a synchronous ``batch`` tool at once; exceptions are in their places."""
-        return _as_many(self.function.__wrapped__(**{self.parameters.whole: calls}), len(calls))  # type: ignore
+    def run_batch(self, calls: list[dict[str, Any]], **more: Any) -> list[Any]:
+        """The results of several calls of a synchronous ``batch`` tool at once; exceptions are in their places.
+
+        ``more`` is what it takes beside the calls.
+        """
+        run = self.function.__wrapped__  # type: ignore[attr-defined]
+        results = _as_many(run(**{self.parameters.whole: calls}, **more), len(calls))
+        return [_tagged(item) for item in results] if self.mark.tagged else results
 
 
 def _finisher(mark: ToolMetadata) -> Optional[Callable[[Any], Any]]:
@@ -177,9 +185,17 @@ def _finisher(mark: ToolMetadata) -> Optional[Callable[[Any], Any]]:
             (value,) = _as_many(value, 1)
             if isinstance(value, Exception):
                 raise value
-        return tags.encode(value, markers.mark) if mark.tagged and not _is_body(value) else value
+        return _tagged(value) if mark.tagged else value
 
     return finish
+
+
+def _batch_size(mark: ToolMetadata) -> int:
+    return DEFAULT_BATCH if mark.batch is True else min(mark.batch, MAX_BATCH)
+
+
+def _tagged(value: Any) -> Any:
+    return value if _is_body(value) or isinstance(value, Exception) else tags.encode(value, markers.mark)
 
 
 def _is_body(value: Any) -> bool:

@@ -21,7 +21,7 @@ import os
 import sys
 import time
 from collections import deque
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Optional
 
 from .alarm import Alarm
 from .desk import Desk, leave
@@ -126,8 +126,28 @@ class Worker(Desk):
                 unsent_since = 0
             if unsent_since or not fast:
                 self._set_alarm()
-            outbox.put(runner.run(invoke, arrived))
+            batch = self._claim_batch(invoke, arrived) if calls else None
+            if batch:
+                for answer in runner.run_batch(batch):
+                    outbox.put(answer)
+            else:
+                outbox.put(runner.run(invoke, arrived))
             unsent_since = unsent_since or _now()
+
+    def _claim_batch(self, first: Any, arrived: int) -> Optional[list[tuple[Any, int]]]:
+        """The call and those that wait to be run with it; None if it is run alone."""
+        tool = self._runner.tools.get(first.tool)
+        if tool is None or tool.batch_size < 2:
+            return None
+        batch = [(first, arrived)]
+        for call_id, (invoke, _) in list(self._calls.items()):
+            if invoke.tool == first.tool and invoke.session_id == first.session_id and not invoke.session_begins:
+                claimed = self._calls.pop(call_id, None)
+                if claimed is not None:
+                    batch.append(claimed)
+                if len(batch) == tool.batch_size:
+                    break
+        return batch if len(batch) > 1 else None
 
     def _tell_ends(self) -> None:
         ended = self._ended_sessions
@@ -144,7 +164,12 @@ class Worker(Desk):
             super()._look_loaded()
 
     def _interrupt(self, call_id: int) -> bool:
-        return self._runner.cancel(call_id)
+        answer = self._runner.drop(call_id)
+        if answer is None:
+            return self._runner.cancel(call_id)
+        self._outbox.put(answer)
+        self._outbox.flush()
+        return True
 
     def _done(self) -> int:
         return self._runner.done

@@ -98,6 +98,7 @@ START_TEST(a_worker_that_does_not_let_go_of_a_cancelled_call_is_killed_after_the
     ck_assert_uint_eq(fake.stop_count, 0);
     fake_pass(&fake, 1);
     ck_assert_uint_eq(fake.stop_count, 1);
+    ck_assert_uint_eq(fake.refork_count, 0);
     ck_assert_uint_eq(fake.stops[0].number, fake.invokes[0].worker.number);
 }
 END_TEST

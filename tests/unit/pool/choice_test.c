@@ -200,6 +200,72 @@ START_TEST(calls_are_sent_ahead_to_a_tainted_worker_last)
 }
 END_TEST
 
+static struct tool *announce_batch(unsigned batch)
+{
+    const struct tool_spec spec = {
+        .name = BYTES("together"), .schema = BYTES("{}"), .batch = batch};
+    char fault[TOOL_FAULT_MAX];
+    ck_assert(registry_announce(fake.registry, fake.pool, &spec, 1, fault));
+    return registry_find(fake.registry, BYTES("together"), NULL);
+}
+
+static void long_queue(struct pool_options *options)
+{
+    options->min_workers = options->max_workers = 1;
+    options->queue_limit = 100;
+}
+
+static void submit_all(struct tool *tool, struct call **out_calls, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        out_calls[i] = fake_submit(&fake, tool);
+}
+
+static void cancel_all(struct call **calls, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        enum call_executed executed = i < fake.invoke_count ? EXECUTED_MAYBE : EXECUTED_NO;
+        pool_cancel(fake.pool, calls[i]);
+        fake_expect(&fake, calls[i], CALL_END_CANCELLED, executed);
+    }
+}
+
+START_TEST(calls_of_a_batch_tool_go_ahead_for_the_batch_after_this_one)
+{
+    struct call *calls[12];
+    fake_init(&fake, long_queue);
+    fake_ready(&fake, 0, 1);
+    submit_all(announce_batch(4), calls, 12);
+    ck_assert_uint_eq(fake.invoke_count, 8);
+    ck_assert_uint_eq(fake_look(&fake).queue_depth, 4);
+    cancel_all(calls, 12);
+}
+END_TEST
+
+START_TEST(calls_of_a_batch_tool_do_not_go_ahead_behind_another_tool)
+{
+    struct call *calls[3];
+    fake_init(&fake, long_queue);
+    fake_ready(&fake, 0, 1);
+    calls[0] = fake_submit(&fake, fake.slow);
+    submit_all(announce_batch(4), calls + 1, 2);
+    ck_assert_uint_eq(fake.invoke_count, 1);
+    cancel_all(calls, 3);
+}
+END_TEST
+
+START_TEST(calls_of_another_tool_do_not_go_ahead_behind_a_batch)
+{
+    struct call *calls[3];
+    fake_init(&fake, long_queue);
+    fake_ready(&fake, 0, 1);
+    submit_all(announce_batch(4), calls, 2);
+    calls[2] = fake_submit(&fake, fake.slow);
+    ck_assert_uint_eq(fake.invoke_count, 2);
+    cancel_all(calls, 3);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("choice");
@@ -215,5 +281,8 @@ int main(void)
     tcase_add_test(tests, the_replacement_sits_where_the_crashed_worker_sat);
     tcase_add_test(tests, a_tainted_worker_that_is_alone_gets_all_calls);
     tcase_add_test(tests, calls_are_sent_ahead_to_a_tainted_worker_last);
+    tcase_add_test(tests, calls_of_a_batch_tool_go_ahead_for_the_batch_after_this_one);
+    tcase_add_test(tests, calls_of_a_batch_tool_do_not_go_ahead_behind_another_tool);
+    tcase_add_test(tests, calls_of_another_tool_do_not_go_ahead_behind_a_batch);
     return run_case(tests, "choice");
 }
