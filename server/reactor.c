@@ -119,6 +119,7 @@ static void begin_drain(struct reactor *reactor)
     reactor->draining = true;
     listener_stop(reactor->listener);
     http1_drain(reactor->http1);
+    http2_flush(reactor->http2); /* python-h2 takes nothing behind a GOAWAY: answers go first */
     http2_drain(reactor->http2);
     uv_timer_start(&reactor->second, on_drain_poll, DRAIN_POLL_MS, DRAIN_POLL_MS);
 }

@@ -22,6 +22,7 @@ GATES = (
     structure.includes,
     structure.header_comments,
     structure.exported_unused,
+    structure.module_names,
     tools.python_style,
     tools.shell_style,
 )

@@ -30,6 +30,17 @@ def includes(tree: Tree) -> Iterator[Finding]:
                 yield Finding(source.path, line, f"<{match[2]}> is not for {source.room}/")
 
 
+def module_names(tree: Tree) -> Iterator[Finding]:
+    """No two test modules of Python have one name: one run of pytest imports them all."""
+    seen: dict[str, str] = {}
+    found = [*tree.root.glob("tests/**/test_*.py"), *tree.root.glob("bridge/python/tests/test_*.py")]
+    for path in sorted(found):
+        place = str(path.relative_to(tree.root))
+        if path.name in seen:
+            yield Finding(place, 1, f"has the name of {seen[path.name]}")
+        seen[path.name] = place
+
+
 def _explained(lines: list[str], line: int) -> bool:
     """Whether a comment stands above the paragraph of `line` (from 1), or in it."""
     for above in reversed(lines[: line - 1]):

@@ -149,7 +149,8 @@ class Parameters:
             raise ValueError(f"the part {part.name!r} is not what the parameter wants") from None
 
     def _bind_body(self, args: bytes, content_type: str) -> dict[str, Any]:
-        if not self.content_type and content_type[:10].lower() == "multipart/":
+        whole = self.content_type or self.body in BODY_NAMES  # it wants the form as it is
+        if not whole and content_type[:10].lower() == "multipart/":
             from . import multipart
 
             if multipart.is_form(content_type):

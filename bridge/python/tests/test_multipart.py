@@ -124,6 +124,14 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         assert refused.value.status == 422
 
 
+def test_a_tool_that_takes_a_body_gets_the_form_as_it_is() -> None:
+    def tool(body: bytes) -> None:
+        """The whole."""
+
+    body, content_type = form({"a": (None, "1")})
+    assert Parameters("tool", tool, False).bind(body, content_type) == {"body": body}
+
+
 def test_a_tool_that_takes_the_content_type_gets_the_form_as_it_is() -> None:
     def tool(body: bytes, content_type: str) -> None:
         """The whole."""
