@@ -43,6 +43,8 @@ void call_unref(struct call **call)
     *call = NULL;
     if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
         return;
+    if (gone->on_free)
+        gone->on_free(gone);
     arena_unref(&gone->outcome.memory);
     session_unref(&gone->session);
     buffer_deinit(&gone->payload);

@@ -150,12 +150,14 @@ struct call {
     /* Of a stream; `window` 0: one answer is wanted. */
     uint64_t window;          /* credit to begin with, see Credit in bridge.proto */
     uint64_t idle_timeout_us; /* between two emissions; 0 takes the pool's default */
-    /* Called for each emission, in order, before the call is posted; on any thread, which it must
-     * not block. The bytes are borrowed. */
+    /* Called for each emission, in order, on any thread, which it must not block. The bytes are
+     * borrowed. When the call is given up, the last one may come after the call is posted. */
     void (*on_emission)(struct call *call, const struct emission *emission);
 
-    struct mailbox *home; /* where the answer is posted, as `mail` */
-    void *context;        /* the caller's; used by the owner of `home` only */
+    struct mailbox *home;               /* where the answer is posted, as `mail` */
+    void *context;                      /* the caller's */
+    void (*on_free)(struct call *call); /* the last reference has gone, on any thread: `context` may
+                                           go too; or NULL */
 
     /* To be read by the caller once the call has been posted. */
     struct mail mail; /* mail.open is the caller's */

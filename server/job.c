@@ -14,12 +14,21 @@ enum { CREDIT_PART = 4 };
 /* What a job takes beside its bodies and events, about: the call, its arena, itself. Bytes. */
 enum { JOB_OVERHEAD = 8192 };
 
+static void free_job(struct call *call)
+{
+    struct job *job = call->context;
+    event_log_deinit(&job->events);
+    pthread_mutex_destroy(&job->lock);
+    free(job);
+}
+
 struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
 {
     struct job *job = MEM_NEW(struct job);
-    atomic_init(&job->references, 1);
     job->ledger = ledger;
     job->call = call;
+    call->context = job;
+    call->on_free = free_job;
     list_init(&job->settled);
     list_init(&job->watchers);
     pthread_mutex_init(&job->lock, NULL);
@@ -29,20 +38,15 @@ struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
 
 struct job *job_ref(struct job *job)
 {
-    atomic_fetch_add_explicit(&job->references, 1, memory_order_relaxed);
+    call_ref(job->call);
     return job;
 }
 
 void job_unref(struct job **job)
 {
-    struct job *gone = *job;
+    struct call *call = *job ? (*job)->call : NULL;
     *job = NULL;
-    if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
-        return;
-    event_log_deinit(&gone->events);
-    pthread_mutex_destroy(&gone->lock);
-    call_unref(&gone->call);
-    free(gone);
+    call_unref(&call);
 }
 
 /* --- telling --- */
@@ -112,14 +116,21 @@ static void give(struct job *job, uint64_t credit)
         pool_credit(job->call->tool->pool, job->call, credit);
 }
 
-static void on_emission(struct call *call, const struct emission *emission)
+static void hear(struct job *job, const struct emission *emission)
 {
-    struct job *job = call->context;
-    pthread_mutex_lock(&job->lock);
     add_start(job);
     add_emission(job, emission);
     job->was_heard = true;
     tell_follower(job);
+}
+
+/* Nothing comes after the last event, not even what the worker said before it knew of the end. */
+static void on_emission(struct call *call, const struct emission *emission)
+{
+    struct job *job = call->context;
+    pthread_mutex_lock(&job->lock);
+    if (!job->done)
+        hear(job, emission);
     uint64_t credit = take_owed(job);
     bool faulty = job->fault;
     pthread_mutex_unlock(&job->lock);
@@ -170,7 +181,6 @@ static void on_call_ended(struct mail *mail)
     pthread_mutex_unlock(&job->lock);
     ledger_settle(job->ledger, job);
     call_unref(&call);
-    job_unref(&job);
 }
 
 /* --- for whoever made it --- */
@@ -181,7 +191,6 @@ struct job *job_submit(struct job *job)
     struct job *other = ledger_add(job->ledger, job);
     if (other)
         return other;
-    call->context = job_ref(job);
     call->mail.open = on_call_ended;
     call->on_emission = on_emission;
     pool_submit(call->tool->pool, call);

@@ -29,10 +29,10 @@ struct job_watcher {
     bool posted;
 };
 
+/* Lives as long as its call, whose references are its own: who emits has one. */
 struct job {
-    atomic_uint references;
     struct ledger *ledger; /* borrows */
-    struct call *call;     /* its reference; the rest of this block is constant after submission */
+    struct call *call;     /* the rest of this block is constant after submission */
     bool is_stream;
     bool detached;        /* goes on when nobody listens */
     bool is_kept;         /* its outcome is kept for a while */

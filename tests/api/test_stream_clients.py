@@ -3,7 +3,9 @@
 import asyncio
 import concurrent.futures
 import json
+import random
 import socket
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -218,6 +220,32 @@ def test_odd_ids_name_no_stream(client: httpx.Client, call: str) -> None:
         connection.sendall(f"GET /calls/{call}/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.split(b" ", 2)[1] in (b"400", b"404"), answer[:200]
+
+
+def leave_at_random(port: int, seed: int, count: int) -> None:
+    """Starts streams, and leaves each after so many bytes, with or without a reset."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        body = json.dumps({"tool": "count", "args": {"n": dice.randrange(300), "size": dice.choice([0, 10, 20000])},
+                           "on_disconnect": dice.choice(["cancel", "cancel", "detach"])}).encode()
+        with socket.create_connection(("127.0.0.1", port), 20) as connection:
+            connection.sendall(b"POST /stream HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+            left = dice.choice([0, 1, 50, 300, 1000, 100_000, 10_000_000])
+            while left > 0:
+                got = connection.recv(min(65536, left))
+                left = 0 if got.endswith(b"\r\n0\r\n\r\n") else left - len(got)
+            if dice.random() < 0.5:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_readers_may_leave_at_any_moment(streams: Any, client: httpx.Client) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        list(threads.map(leave_at_random, [streams.port] * 8, range(8), [120] * 8))
+    end = time.monotonic() + 20
+    while any(call["state"] != "done" for call in client.get("/calls").json()["calls"]):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert client.post("/execute", json={"tool": "plain"}).json()["result"] == 1
 
 
 # --- flow control by hand ---

@@ -251,6 +251,23 @@ START_TEST(what_is_not_json_fails_the_call_and_is_not_told)
 }
 END_TEST
 
+START_TEST(what_is_emitted_after_the_end_is_not_told_and_finds_the_job)
+{
+    struct bytes bodies[] = {BYTES("1")};
+    const struct emission late = {.kind = EMISSION_CHUNK, .count = 1, .bodies = bodies};
+    begin(true);
+    struct call *call = call_ref(job->call); /* the bridge's */
+    job_cancel(job);
+    deliver();
+    ledger_forget(ledger, job);
+    job_unref(&job);
+    call->on_emission(call, &late);
+    const struct job *ended = call->context;
+    ck_assert_uint_eq(ended->events.count, 2);
+    call_unref(&call);
+}
+END_TEST
+
 START_TEST(a_key_finds_the_job_that_has_it)
 {
     job = make("first", "key", false);
@@ -354,6 +371,7 @@ static Suite *make_suite(void)
     tcase_add_test(streams, the_worker_is_paid_when_its_reader_has_read);
     tcase_add_test(streams, the_worker_is_paid_at_once_when_nobody_reads);
     tcase_add_test(streams, what_is_not_json_fails_the_call_and_is_not_told);
+    tcase_add_test(streams, what_is_emitted_after_the_end_is_not_told_and_finds_the_job);
     tcase_add_test(kept, a_key_finds_the_job_that_has_it);
     tcase_add_test(kept, a_key_whose_call_did_not_run_is_free_again);
     tcase_add_test(kept, the_youngest_job_has_the_request_id);
