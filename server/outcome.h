@@ -23,7 +23,8 @@ void outcome_respond(struct exchange *exchange, const struct call *call, enum re
  * is a result. */
 bool outcome_write(const struct call *call, struct buffer *out_text);
 
-/* What a call that gave no result tells the one that asked for it; texts in the call or the arena. */
+/* What a call that gave no result tells the one that asked for it; texts in the call or the arena.
+ */
 struct call_failure outcome_failure(const struct call *call, struct arena *arena);
 
 /* How the ends are called in metrics and counters; static. */
