@@ -155,6 +155,7 @@ static bool waits_in_vain(const struct call *call)
 }
 
 /* Depth: that of nested calls, which is limited. */
+/* NOLINTNEXTLINE(misc-no-recursion) */
 static bool can_go_on(const struct call *call)
 {
     LIST_FOREACH (&call->nested, node, next) {

@@ -345,7 +345,7 @@ struct variable *variable_new(const struct variable_write *write, const struct v
                               uint64_t version, struct variable_fault *out_fault)
 {
     struct json_value value;
-    struct json_error error;
+    struct json_error error = {0};
     struct nature nature;
     struct buffer text = {0};
     struct variable *variable = NULL;
