@@ -41,6 +41,7 @@ struct arena {
     char *free;
     size_t left; /* bytes from `free` to the end of its block */
     struct block *blocks;
+    struct arena_hook *hooks;
     _Alignas(max_align_t) char data[];
 };
 
@@ -53,6 +54,7 @@ struct arena *arena_new(size_t size_hint)
     arena->free = arena->data;
     arena->left = size;
     arena->blocks = NULL;
+    arena->hooks = NULL;
     ASAN_POISON_MEMORY_REGION(arena->data, size);
     return arena;
 }
@@ -63,8 +65,20 @@ struct arena *arena_ref(struct arena *arena)
     return arena;
 }
 
+void arena_add_hook(struct arena *arena, struct arena_hook *hook)
+{
+    hook->next = arena->hooks;
+    arena->hooks = hook;
+}
+
 static void destroy(struct arena *arena)
 {
+    struct arena_hook *hook = arena->hooks;
+    while (hook) {
+        struct arena_hook *next = hook->next; /* it may free itself */
+        hook->run(hook);
+        hook = next;
+    }
     struct block *block = arena->blocks;
     while (block) {
         struct block *next = block->next;

@@ -22,6 +22,16 @@ struct arena *arena_ref(struct arena *arena);
  * is accepted. */
 void arena_unref(struct arena **arena);
 
+/* Something that an arena's owner keeps beside it. */
+struct arena_hook {
+    struct arena_hook *next;
+    void (*run)(struct arena_hook *hook);
+};
+
+/* Calls hook->run() once, on the thread that drops the last reference, before the memory goes. The
+ * hook may lie in the arena. The last one added runs first. */
+void arena_add_hook(struct arena *arena, struct arena_hook *hook);
+
 /* Uninitialised and zeroed memory, aligned for any type. Large sizes get a block of their own. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));
 void *arena_zalloc(struct arena *arena, size_t size) __attribute__((malloc, returns_nonnull));

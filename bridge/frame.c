@@ -64,15 +64,17 @@ enum {
     INVOKE_TIMEOUT = 6,
     INVOKE_CALL_ID = 1,
     INVOKE_CREDIT = 11,
-    INVOKE_SESSION_BEGINS = 12
+    INVOKE_SESSION_BEGINS = 12,
+    INVOKE_SHARED = 13
 };
 enum { ENDED_SESSIONS = 16 };
 
-static void invoke_fields(const struct call *call, struct wire_field *out_fields)
+static void invoke_fields(const struct call *call, bool shared, struct wire_field *out_fields)
 {
     const struct wire_field fields[INVOKE_FIELDS] = {
-        {2, call->tool->spec.name}, {3, call->args},        {4, call->content_type},
-        {5, call->session_id},      {7, call->request_id},  {8, call->correlation_id},
+        {2, call->tool->spec.name}, {3, shared ? (struct bytes){0} : call->args},
+        {4, call->content_type},    {5, call->session_id},
+        {7, call->request_id},      {8, call->correlation_id},
         {9, call->traceparent},     {10, call->tracestate},
     };
     memcpy(out_fields, fields, sizeof fields);
@@ -87,26 +89,42 @@ static char *open_message(struct buffer *frame, unsigned field, size_t size)
     return put_varint(at, size);
 }
 
-size_t frame_invoke_size(const struct call *call)
+size_t frame_invoke_size(const struct call *call, bool shared)
 {
     struct wire_field fields[INVOKE_FIELDS];
-    size_t size = 6 + 5 * VARINT_MAX + 1;
-    invoke_fields(call, fields);
+    size_t size = 6 + 5 * VARINT_MAX + 1 + 4 + 2 * VARINT_MAX;
+    invoke_fields(call, shared, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         size += bytes_size(fields[i].value);
     return size;
 }
 
-void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
+/* Where the arguments lie in the memory that went ahead. */
+static size_t shared_size(size_t offset, size_t len)
+{
+    return number_size(offset) + number_size(len);
+}
+
+static char *put_shared(char *at, size_t offset, size_t len)
+{
+    *at++ = (char)(INVOKE_SHARED << 3 | WIRE_BYTES);
+    *at++ = (char)shared_size(offset, len); /* two numbers: always one byte */
+    return put_number(put_number(at, 1, offset), 2, len);
+}
+
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, bool shared,
                       uint64_t remaining_us, bool session_begins)
 {
     struct wire_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
     size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window) +
                   number_size(session_begins);
-    invoke_fields(call, fields);
+    size_t offset = shared ? (size_t)(call->args.data - call->shared->data) : 0;
+    invoke_fields(call, shared, fields);
     for (unsigned i = 0; i < INVOKE_FIELDS; i++)
         size += bytes_size(fields[i].value);
+    if (shared)
+        size += 2 + shared_size(offset, call->args.len);
     char *at = open_message(frame, 10, size);
     if (!at)
         return;
@@ -116,6 +134,8 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
     at = put_number(at, INVOKE_TIMEOUT, timeout_ms);
     at = put_number(at, INVOKE_CREDIT, call->window);
     at = put_number(at, INVOKE_SESSION_BEGINS, session_begins);
+    if (shared)
+        at = put_shared(at, offset, call->args.len);
     frame->len = (size_t)(at - frame->data);
 }
 
@@ -294,6 +314,7 @@ static struct worker_answer from_result(const Snakepit__Bridge__V1__Result *from
         .started = true,
         .body = from_data(from->body),
         .content_type = bytes_of(from->content_type),
+        .shared_size = from->shared ? from->shared->size : 0,
         .run_us = from->run_us,
     };
 }

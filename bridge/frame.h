@@ -38,9 +38,10 @@ struct tool_reply {
     const struct call_failure *failure; /* NULL: it went well */
 };
 
-/* Add one message to the frame in the buffer. `remaining_us`: the time the call has left. */
+/* Add one message to the frame in the buffer. `remaining_us`: the time the call has left; `shared`:
+ * the arguments went ahead as a descriptor of call->shared. */
 void frame_add_welcome(struct buffer *frame);
-void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, bool shared,
                       uint64_t remaining_us, bool session_begins);
 void frame_add_ended_session(struct buffer *frame, struct bytes id);
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
@@ -50,7 +51,7 @@ void frame_add_ping(struct buffer *frame, uint64_t sequence);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork);
 
 /* At most so many bytes are added by frame_add_invoke() for this call. */
-size_t frame_invoke_size(const struct call *call);
+size_t frame_invoke_size(const struct call *call, bool shared);
 
 struct frame_hello {
     unsigned protocol_version;

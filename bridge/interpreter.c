@@ -386,7 +386,7 @@ static bool order(struct interpreter *interpreter, const char *op,
     static const char *const profiles[] = {
         [PROFILE_PROCESS] = "process", [PROFILE_THREAD] = "thread", [PROFILE_ASYNC] = "async"};
     const struct interpreter_options *options = interpreter->options;
-    const int fds[] = {task->page_fd, task->error_fd, task->template_fd};
+    const int fds[] = {task->page_fd, task->error_fd, task->channel_fd, task->template_fd};
     return interpreter->polling &&
            control_send(interpreter->control,
                         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:b}", "op", op, "worker",
@@ -394,7 +394,7 @@ static bool order(struct interpreter *interpreter, const char *op,
                                   "profile", profiles[task->profile], "slots", (int)task->slots,
                                   "limits", pack_limits(options), "no_new_privs",
                                   options->no_new_privs),
-                        fds, task->template_fd < 0 ? 2 : 3);
+                        fds, task->template_fd < 0 ? 3 : 4);
 }
 
 bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)

@@ -50,6 +50,7 @@ struct interpreter_task {
     unsigned slots;
     int page_fd;
     int error_fd;    /* what it writes to standard error goes there */
+    int channel_fd;  /* its end of the descriptor channel */
     int template_fd; /* its control socket, should others be forked from it one day; or -1 */
 };
 

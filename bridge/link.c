@@ -120,13 +120,13 @@ static struct buffer *filling(struct link *link, size_t more)
     return &last->bytes;
 }
 
-void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, bool shared,
                      uint64_t remaining_us, bool session_begins)
 {
     pthread_mutex_lock(&link->lock);
     if (!link->over)
-        frame_add_invoke(filling(link, frame_invoke_size(call)), call_id, call, remaining_us,
-                         session_begins);
+        frame_add_invoke(filling(link, frame_invoke_size(call, shared)), call_id, call, shared,
+                         remaining_us, session_begins);
     pthread_mutex_unlock(&link->lock);
 }
 

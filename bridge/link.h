@@ -22,9 +22,10 @@ struct link_handler {
     /* Running calls have said something; the bytes are borrowed. */
     void (*emissions)(void *context, struct link *link, struct worker_emission *emissions,
                       size_t count);
-    /* Answers have come; they lie in `memory`, of which references may be taken. */
-    void (*answers)(void *context, struct link *link, const struct worker_answer *answers,
-                    size_t count, struct arena *memory);
+    /* Answers have come; they lie in `memory`, of which references may be taken. Bodies in shared
+     * memory are still to be brought. */
+    void (*answers)(void *context, struct link *link, struct worker_answer *answers, size_t count,
+                    struct arena *memory);
     /* It answered a ping. The bytes are borrowed. */
     void (*pong)(void *context, struct link *link, const struct worker_frame *frame);
     /* It wants to be replaced. */
@@ -47,8 +48,8 @@ void link_unref(struct link **link);
 void link_set_worker(struct link *link, struct worker_ref worker);
 struct worker_ref link_worker(const struct link *link);
 
-/* Add to the frame that is being filled. Nothing happens on a link that is over. */
-void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
+/* Add to the frame that is being filled, see frame.h. Nothing happens on a link that is over. */
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, bool shared,
                      uint64_t remaining_us, bool session_begins);
 void link_add_ended_session(struct link *link, struct bytes id);
 void link_add_cancel(struct link *link, uint64_t call_id);

@@ -43,7 +43,7 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
 {
     seat->bridge = bridge;
     seat->worker.seat = index;
-    seat->page_fd = seat->error_fd = seat->template_fd = seat->control = -1;
+    seat->page_fd = seat->error_fd = seat->channel_fd = seat->template_fd = seat->control = -1;
     seat->process.on_exit = on_process_exit;
     list_init(&seat->process.place);
     pthread_mutex_init(&seat->lock, NULL);
@@ -70,6 +70,15 @@ struct link *seat_link_of(struct seat *seat, struct worker_ref worker)
     struct link *link = same ? link_ref(seat->link) : NULL;
     pthread_mutex_unlock(&seat->lock);
     return link;
+}
+
+struct channel *seat_channel_of(struct seat *seat, struct worker_ref worker)
+{
+    pthread_mutex_lock(&seat->lock);
+    bool same = seat->channel && seat->worker.number == worker.number;
+    struct channel *channel = same ? channel_ref(seat->channel) : NULL;
+    pthread_mutex_unlock(&seat->lock);
+    return channel;
 }
 
 /* In constant time, since it compares a secret. */
@@ -130,7 +139,18 @@ static void close_handed_over(struct seat *seat)
 {
     close_fd(&seat->page_fd);
     close_fd(&seat->error_fd);
+    close_fd(&seat->channel_fd);
     close_fd(&seat->template_fd);
+}
+
+/* What a worker that is dead has left. */
+static void read_legacy(struct seat *seat, struct started_calls *started)
+{
+    if (seat->page)
+        page_read(seat->page, started->memory, started);
+    for (unsigned i = 0; i < started->finished_count; i++)
+        channel_bring(seat->channel, &started->finished[i], started->memory);
+    page_free(&seat->page);
 }
 
 static void vacate(struct seat *seat)
@@ -139,9 +159,7 @@ static void vacate(struct seat *seat)
     struct started_calls started = {.known = true, .memory = arena};
     struct worker_exit exit = seat->exit;
     exit.expected = seat->stopping;
-    if (seat->page)
-        page_read(seat->page, arena, &started);
-    page_free(&seat->page);
+    read_legacy(seat, &started);
     tail_close(&seat->tail);
     close_handed_over(seat);
     close_fd(&seat->control);
@@ -149,11 +167,14 @@ static void vacate(struct seat *seat)
     pthread_mutex_lock(&seat->lock);
     struct worker_ref worker = seat->worker;
     struct link *link = seat->link;
+    struct channel *channel = seat->channel;
     seat->link = NULL;
+    seat->channel = NULL;
     seat->id[0] = '\0';
     seat->stalled = false;
     pthread_mutex_unlock(&seat->lock);
     link_unref(&link);
+    channel_unref(&channel);
     seat_move(seat, SEAT_EMPTY);
     if (!seat->attached && !seat->stopping)
         bridge_start_failed(seat->bridge, seat->failure, &exit);
@@ -292,6 +313,7 @@ static struct interpreter_task make_task(const struct seat *seat, char *token)
         .slots = seat->bridge->options.slots,
         .page_fd = seat->page_fd,
         .error_fd = seat->error_fd,
+        .channel_fd = seat->channel_fd,
         .template_fd = seat->template_fd,
     };
 }
@@ -370,8 +392,10 @@ void seat_proceed(struct seat *seat)
 
 void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
 {
+    struct channel *channel = channel_new(&seat->channel_fd);
     pthread_mutex_lock(&seat->lock);
     seat->worker = worker;
+    seat->channel = channel;
     snprintf(seat->id, sizeof seat->id, "%s", id);
     bool random = getrandom(seat->token, sizeof seat->token, 0) == sizeof seat->token;
     seat->pong = 0;
@@ -387,7 +411,7 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
         !control_pair(&seat->control, &seat->template_fd))
         log_event(LOG_WARNING, "no worker can be forked from this one", LOG_STR("worker", id),
                   LOG_STR("reason", strerror(errno)), LOG_END);
-    if (!seat->page || !seat->tail || !random)
+    if (!seat->page || !seat->tail || !channel || !random)
         give_up(seat, strerror(errno));
     else
         seat_proceed(seat);

@@ -10,6 +10,7 @@
 #ifndef SNAKEPIT_BRIDGE_SEAT_H
 #define SNAKEPIT_BRIDGE_SEAT_H
 
+#include "bridge/channel.h"
 #include "bridge/frame.h"
 #include "bridge/interpreter.h"
 #include "bridge/link.h"
@@ -35,9 +36,10 @@ struct seat {
     struct worker_ref worker;
     char id[WORKER_ID_MAX]; /* empty: nobody is expected */
     uint8_t token[START_TOKEN_BYTES];
-    struct link *link; /* a reference; NULL while not attached */
-    uint64_t pong;     /* sequence of the last ping it answered */
-    bool stalled;      /* it has left a ping unanswered for too long */
+    struct link *link;       /* a reference; NULL while not attached */
+    struct channel *channel; /* a reference; NULL while EMPTY */
+    uint64_t pong;           /* sequence of the last ping it answered */
+    bool stalled;            /* it has left a ping unanswered for too long */
 
     /* The supervisor's thread alone. */
     enum seat_state state;
@@ -47,6 +49,7 @@ struct seat {
     const void *page;
     struct tail *tail;     /* of its standard error */
     int page_fd, error_fd; /* until they have been handed over */
+    int channel_fd;        /* the worker's end of the channel, likewise */
     int template_fd;       /* of a control socket, likewise, or -1 */
     int control;           /* our end of it, or -1 */
     unsigned generation;   /* of the process that it was forked from */
@@ -68,6 +71,9 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index);
  * only. Any thread. */
 struct link *seat_link(struct seat *seat);
 struct link *seat_link_of(struct seat *seat, struct worker_ref worker);
+
+/* The same for the descriptor channel. */
+struct channel *seat_channel_of(struct seat *seat, struct worker_ref worker);
 
 /* The worker that a hello claims to be, if it is expected and has the right token; notes its link.
  * Any thread. */

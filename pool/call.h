@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/mailbox.h"
+#include "base/shared.h"
 #include "pool/session.h"
 #include "pool/timer.h"
 
@@ -129,6 +130,7 @@ struct call {
     struct tool *tool;   /* borrows; tools live as long as their registry */
     struct bytes args;
     struct buffer payload;     /* owns what args points into, if that is not the arena */
+    struct shared *shared;     /* where args lie, sealed, or NULL; the arena's */
     struct bytes content_type; /* of args; empty means application/json */
     struct session *session;   /* the call's reference until it ends; NULL: none */
     enum affinity affinity;    /* goes before that of the session */

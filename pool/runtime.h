@@ -80,6 +80,7 @@ struct worker_answer {
     bool started; /* the tool's code was entered */
     struct bytes body;
     struct bytes content_type;
+    uint64_t shared_size; /* of a body that is still to be brought, bytes, else 0: the runtime's */
     struct call_failure failure;
     uint64_t run_us;
 };

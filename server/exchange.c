@@ -191,6 +191,40 @@ static bool make_room(struct exchange *exchange, size_t len)
     return buffer_reserve(&exchange->body, room);
 }
 
+/* A body that is large, or becomes it, goes on in shared memory, if there is any. */
+static void choose_memory(struct exchange *exchange, size_t size)
+{
+    if (size < (size_t)exchange->content_length && exchange->content_length > 0)
+        size = (size_t)exchange->content_length;
+    if (exchange->shared || size <= SHARED_MIN || exchange->body.len > SHARED_MIN ||
+        !reactor_hold_descriptor(exchange->reactor))
+        return;
+    exchange->shared = shared_new(exchange->arena);
+    if (!exchange->shared)
+        reactor_release_descriptor(exchange->reactor);
+}
+
+/* What has come before is in the buffer. */
+static bool append_shared(struct exchange *exchange, struct bytes data)
+{
+    bool good = shared_append(exchange->shared, buffer_bytes(&exchange->body));
+    buffer_deinit(&exchange->body);
+    return good && shared_append(exchange->shared, data);
+}
+
+static void append(struct exchange *exchange, struct bytes data)
+{
+    size_t size = exchange->body.len + (exchange->shared ? exchange->shared->len : 0) + data.len;
+    if (size > body_limit(exchange)) {
+        refuse_size(exchange, 413, "payload_too_large", body_limit(exchange));
+        return;
+    }
+    choose_memory(exchange, size);
+    if (exchange->shared ? !append_shared(exchange, data)
+                         : !make_room(exchange, data.len) || !buffer_append(&exchange->body, data))
+        refuse_memory(exchange, "no");
+}
+
 void exchange_body(struct exchange *exchange, struct bytes data)
 {
     if (exchange->state != EXCHANGE_READING || is_gone(exchange))
@@ -199,14 +233,17 @@ void exchange_body(struct exchange *exchange, struct bytes data)
         refuse_memory(exchange, "no");
         return;
     }
-    if (!make_room(exchange, data.len) || !buffer_append(&exchange->body, data))
-        refuse_size(exchange, 413, "payload_too_large", body_limit(exchange));
+    append(exchange, data);
 }
 
 void exchange_body_end(struct exchange *exchange)
 {
     if (exchange->state != EXCHANGE_READING || is_gone(exchange))
         return;
+    if (exchange->shared && !shared_seal(exchange->shared)) {
+        refuse_memory(exchange, "no");
+        return;
+    }
     move(exchange, EXCHANGE_HANDLING);
     exchange->route->handle(exchange);
 }
@@ -241,6 +278,8 @@ void exchange_end(struct exchange *exchange)
         exchange->on_end(exchange);
     buffer_deinit(&exchange->body);
     reactor_release(exchange->reactor, exchange->held);
+    if (exchange->shared)
+        reactor_release_descriptor(exchange->reactor);
     struct arena *arena = exchange->arena; /* the exchange itself may be in it */
     arena_unref(&arena);
 }
@@ -303,6 +342,11 @@ void exchange_break(struct exchange *exchange)
         return;
     exchange->source = NULL;
     exchange->protocol->break_off(exchange);
+}
+
+struct bytes exchange_payload(const struct exchange *exchange)
+{
+    return exchange->shared ? shared_bytes(exchange->shared) : buffer_bytes(&exchange->body);
 }
 
 struct bytes exchange_header(struct exchange *exchange, const char *name)

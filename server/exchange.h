@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/list.h"
+#include "base/shared.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -96,7 +97,8 @@ struct exchange {
     /* The exchange's own. */
     enum exchange_state state;
     const struct route *route; /* NULL until a route is found */
-    struct buffer body;        /* the request body, complete in EXCHANGE_HANDLING */
+    struct buffer body;        /* the request body; see exchange_payload() */
+    struct shared *shared;     /* the body instead, if it is large; or NULL */
     uint64_t started_us;
     struct bytes request_id;
     unsigned status;                  /* of the answer; 0 before, 499 when the client left first */
@@ -149,6 +151,9 @@ void exchange_more(struct exchange *exchange);
  * What has not been read yet is not sent, and the source is not asked again. Harmless like
  * exchange_more(); may be called from within the source. */
 void exchange_break(struct exchange *exchange);
+
+/* The request body, complete; valid as long as the exchange, or the call that has taken it over. */
+struct bytes exchange_payload(const struct exchange *exchange);
 
 /* First value of a request header, or empty. */
 struct bytes exchange_header(struct exchange *exchange, const char *name);

@@ -75,6 +75,7 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     call->args = request->args;
     call->payload = exchange->body;
     exchange->body = (struct buffer){0};
+    call->shared = exchange->shared;
     call->content_type = request->content_type;
     join_session(call, session);
     call->affinity = (enum affinity)request->affinity;
@@ -215,7 +216,7 @@ static bool apply_headers(struct exchange *exchange, struct invocation_request *
 bool invocation_read(struct exchange *exchange, struct invocation_request *out_request)
 {
     struct bytes type = exchange_header(exchange, "content-type");
-    struct bytes body = buffer_bytes(&exchange->body);
+    struct bytes body = exchange_payload(exchange);
     struct member_fault fault;
     if (type.len && !media_is_json(type)) {
         problem_respond(exchange,

@@ -231,7 +231,8 @@ size_t job_size(struct job *job)
     const struct call *call = job->call;
     pthread_mutex_lock(&job->lock);
     size_t size = JOB_OVERHEAD + job->events.bytes + call->payload.capacity +
-                  call->outcome.body.len + call->outcome.failure.traceback.len;
+                  shared_bytes(call->shared).len + call->outcome.body.len +
+                  call->outcome.failure.traceback.len;
     pthread_mutex_unlock(&job->lock);
     return size;
 }

@@ -166,9 +166,8 @@ static bool read_size(struct exchange *exchange, struct size_request *out_size)
                             .detail = "the body must be JSON: send content-type application/json"});
         return false;
     }
-    if (members_read(buffer_bytes(&exchange->body), size_rows,
-                     sizeof size_rows / sizeof size_rows[0], exchange->arena, out_size, &seen,
-                     &fault))
+    if (members_read(exchange_payload(exchange), size_rows, sizeof size_rows / sizeof size_rows[0],
+                     exchange->arena, out_size, &seen, &fault))
         return true;
     if (fault.out_of_range)
         fault.code = "invalid_arguments";

@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 1000, DRAIN_POLL_MS = 10 };
+enum { SWEEP_MS = 1000, DRAIN_POLL_MS = 10, BODY_DESCRIPTORS = 1024 };
 
 /* --- admission --- */
 
@@ -282,6 +282,19 @@ bool reactor_hold(struct reactor *reactor, size_t bytes)
 void reactor_release(struct reactor *reactor, size_t bytes)
 {
     reactor->held -= bytes;
+}
+
+bool reactor_hold_descriptor(struct reactor *reactor)
+{
+    if (reactor->descriptors == BODY_DESCRIPTORS)
+        return false;
+    reactor->descriptors++;
+    return true;
+}
+
+void reactor_release_descriptor(struct reactor *reactor)
+{
+    reactor->descriptors--;
 }
 
 void reactor_next_id(struct reactor *reactor, char out_id[REACTOR_ID_LEN])

@@ -71,6 +71,10 @@ struct http_stats *reactor_stats(struct reactor *reactor);
 bool reactor_hold(struct reactor *reactor, size_t bytes) __attribute__((warn_unused_result));
 void reactor_release(struct reactor *reactor, size_t bytes);
 
+/* Accounts for a body that has a descriptor of its own; false when there are enough of them. */
+bool reactor_hold_descriptor(struct reactor *reactor) __attribute__((warn_unused_result));
+void reactor_release_descriptor(struct reactor *reactor);
+
 /* A new request id, 24 hex digits, unique among processes by chance: a random prefix and a counter.
  * Written to `out_id`, not terminated. Reactor thread. */
 enum { REACTOR_ID_LEN = 24 };

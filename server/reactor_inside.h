@@ -36,7 +36,8 @@ struct reactor {
     _Atomic bool wish_stop_accepting;
     _Atomic uint64_t wish_deadline_us; /* 0: run on; else stop, with this deadline */
 
-    size_t held; /* bytes of bodies, see reactor_hold() */
+    unsigned descriptors; /* of bodies, see reactor_hold_descriptor() */
+    size_t held;          /* bytes of bodies, see reactor_hold() */
     bool draining;
     bool running; /* between reactor_start() and reactor_join() */
     char id_prefix[17];

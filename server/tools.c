@@ -97,7 +97,7 @@ static bool read_arguments(struct exchange *exchange, struct bytes body,
 void tools_post(struct exchange *exchange)
 {
     struct bytes type = exchange_header(exchange, "content-type");
-    struct bytes body = buffer_bytes(&exchange->body);
+    struct bytes body = exchange_payload(exchange);
     struct invocation_request request = {.tool = name_of(exchange), .args = BYTES("{}")};
     bool json = type.len ? media_is_json(type) : body.len == 0;
     if (!media_is_plain(type)) {

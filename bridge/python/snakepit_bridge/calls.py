@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import failure, values
+from . import channel, failure, values
 from .chunk import unpack
 from .errors import Refused
 
@@ -38,8 +38,11 @@ def encode(invoke: Any, value: Any, run_us: int) -> Any:
         body, content_type = values.encode_result(value)
     except Exception as error:
         return failure.of_exception(invoke, error, run_us, "result_not_encodable")
-    if len(body) > MAX_BODY:
-        return failed(invoke, too_large(len(body)), run_us, False)
+    size = len(body) if type(body) is bytes else body.nbytes
+    if size > MAX_BODY:
+        return failed(invoke, too_large(size), run_us, False)
+    if size > channel.SHARED_MIN:
+        body = channel.ship(invoke.call_id, body)
     return invoke.call_id, body, content_type, run_us
 
 

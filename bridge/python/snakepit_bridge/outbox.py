@@ -8,6 +8,7 @@ from collections import deque
 from typing import Any
 
 from . import bridge_pb2 as pb
+from .channel import Parcel
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
 EMISSION_COST = 64  # of credit, beside its bytes
@@ -111,7 +112,10 @@ class Outbox:
             if type(answer) is tuple:
                 result = add()
                 result.call_id, body, content_type, result.run_us = answer
-                result.body = body
+                if type(body) is Parcel:
+                    result.shared.size, body = body.size, b""
+                else:
+                    result.body = body
                 if content_type:
                     result.content_type = content_type
                 room -= len(body)

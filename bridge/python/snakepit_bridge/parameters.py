@@ -9,7 +9,7 @@ from json import decoder as _json_decoder
 from json import scanner as _json_scanner
 from typing import Any, Callable, Optional
 
-from . import docstring, schema, tags
+from . import bodies, docstring, schema, tags
 from .errors import LoadError, Refused
 from .stream import Stream
 
@@ -44,8 +44,14 @@ class Parameters:
         self.batch = is_batch
         if is_batch:
             self.whole = _only(name, named)
-        self.binary = () if self.whole else tuple(n for n in named if _is_bytes(self._hints.get(n)))
-        self.body = (*self.binary, *(n for n in BODY_NAMES if n in named and n not in self._hints), "")[0]
+        receivers = {} if self.whole else {n: bodies.receiver(self._hints.get(n)) for n in named}
+        self.binary = tuple(n for n, receive in receivers.items() if receive in (bodies.to_bytes, bodies.to_view))
+        self.body = (
+            *(n for n, receive in receivers.items() if receive),
+            *(n for n in BODY_NAMES if n in named and n not in self._hints),
+            "",
+        )[0]
+        self._receivers = {n: receive or bodies.to_bytes for n, receive in receivers.items()}
         self.content_type = "content_type" if "content_type" in named else ""
         self._named = named
         self._exact = not (self.whole or self.binary or self.extra)
@@ -97,8 +103,11 @@ class Parameters:
             found["description"] = text
         return found
 
-    def bind(self, args: bytes, content_type: str) -> dict[str, Any]:
-        """Keyword arguments for one call. Raises Refused when they do not fit, before any of the tool's code runs."""
+    def bind(self, args: Any, content_type: str) -> dict[str, Any]:
+        """Keyword arguments for one call: of bytes, or a memoryview of large ones.
+
+        Raises Refused when they do not fit, before any of the tool's code runs.
+        """
         if content_type and not _is_json(content_type):
             return self._bind_body(args, content_type)
         given = _parse_object(args, self._raw)
@@ -109,10 +118,10 @@ class Parameters:
         self._check(given)
         for name in self.binary:
             if isinstance(given.get(name), str):  # tagged bytes are bytes already
-                given[name] = _text_bytes(name, given[name])
+                given[name] = self._receivers[name](_text_bytes(name, given[name]), "")
         return given
 
-    def _bind_form(self, args: bytes, content_type: str) -> dict[str, Any]:
+    def _bind_form(self, args: Any, content_type: str) -> dict[str, Any]:
         """The parts of a form by their names; several of one name are a list."""
         from . import multipart  # few tools get one
 
@@ -139,7 +148,7 @@ class Parameters:
         if _is_json(part.content_type):
             return json.loads(part.content)
         if part.filename or part.name in self.binary or (part.content_type and not _is_text(part.content_type)):
-            return part.content
+            return self._receivers.get(part.name, bodies.to_bytes)(part.content, part.content_type)
         text = part.content.decode()
         if hint is None or hint is Any or hint is str or str in typing.get_args(hint):
             return text
@@ -148,7 +157,7 @@ class Parameters:
         except ValueError:
             raise ValueError(f"the part {part.name!r} is not what the parameter wants") from None
 
-    def _bind_body(self, args: bytes, content_type: str) -> dict[str, Any]:
+    def _bind_body(self, args: Any, content_type: str) -> dict[str, Any]:
         whole = self.content_type or self.body in BODY_NAMES  # it wants the form as it is
         if not whole and content_type[:10].lower() == "multipart/":
             from . import multipart
@@ -158,7 +167,7 @@ class Parameters:
         if not self.body:
             message = f"{self.tool} takes JSON arguments, not {content_type}"
             raise Refused("TypeError", message, 415, "unsupported_content_type")
-        given: dict[str, Any] = {self.body: args}
+        given: dict[str, Any] = {self.body: self._receivers.get(self.body, bodies.to_bytes)(args, content_type)}
         if self.content_type:
             given[self.content_type] = content_type
         self._check(given)
@@ -198,10 +207,6 @@ def _own_parameters(
     return {parameter.name: parameter for parameter in found}, owner
 
 
-def _is_bytes(hint: Any) -> bool:
-    return hint is bytes or (bytes in typing.get_args(hint) and str not in typing.get_args(hint))
-
-
 def _is_text(content_type: str) -> bool:
     return content_type.lower().startswith("text/plain")
 
@@ -210,12 +215,12 @@ def _is_json(content_type: str) -> bool:
     return content_type.split(";", 1)[0].strip().lower() == "application/json"
 
 
-def _parse_object(args: bytes, raw: bool) -> dict[str, Any]:
+def _parse_object(args: Any, raw: bool) -> dict[str, Any]:
     """The arguments, with tagged values in them as what they stand for unless ``raw``."""
     if not args:
         return {}
     try:
-        text = args.decode()
+        text = str(args, "utf-8")
         try:
             value, end = _scan(text, 0)  # json.loads costs five times as much for a small object
         except StopIteration:

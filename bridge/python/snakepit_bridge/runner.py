@@ -7,7 +7,7 @@ import time
 from _thread import get_ident as _get_ident
 from typing import Any, Optional
 
-from . import calls, failure, generators
+from . import calls, channel, failure, generators
 from .batch import Batch
 from .context import CallContext, set_source
 from .errors import Cancelled, Refused
@@ -77,7 +77,7 @@ class Runner:
             if self._cancelled and invoke.call_id in self._cancelled:
                 raise Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
             parameters = tool.parameters
-            arguments = parameters.bind(invoke.args, invoke.content_type)
+            arguments = parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
             if tool.streaming:
                 self._open_feed(invoke, parameters, arguments)
             if parameters.context:

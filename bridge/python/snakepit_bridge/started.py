@@ -12,6 +12,7 @@ import struct
 from typing import Any
 
 from . import bridge_pb2 as pb
+from .channel import Parcel
 
 SLOTS_MAX = 1024
 ANSWER_MAX = 64 << 10  # bytes of an answer, encoded; longer ones are not kept
@@ -55,7 +56,7 @@ class StartedPage:
         In this order: the entry, which also says what is about to be overwritten; the answer; and last the slot, for
         as long as the call is shown there the gateway does not trust the other two.
         """
-        if type(answer) is tuple and not answer[2]:
+        if type(answer) is tuple and not answer[2] and type(answer[1]) is bytes:
             call_id, body, _, run_us = answer
             kind = _RESULT
         else:
@@ -103,6 +104,9 @@ def _framed(answer: Any) -> tuple[int, bytes, int]:
         frame = pb.WorkerFrame(failures=[answer])
         return answer.call_id, frame.SerializeToString(), answer.run_us
     call_id, body, content_type, run_us = answer
+    if type(body) is Parcel:
+        result = pb.Result(call_id=call_id, content_type=content_type, run_us=run_us, shared=pb.Shared(size=body.size))
+        return call_id, pb.WorkerFrame(results=[result]).SerializeToString(), run_us
     if len(body) <= ANSWER_MAX:
         result = pb.Result(call_id=call_id, body=body, content_type=content_type, run_us=run_us)
         body = pb.WorkerFrame(results=[result]).SerializeToString()

@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any, NoReturn, Optional
 
-from . import __version__, link, process, template
+from . import __version__, channel, link, process, template
 from . import bridge_pb2 as pb
 from .control import tell_failure
 from .eventloop import EventLoop
@@ -24,11 +24,13 @@ PROTOCOL_VERSION = 1
 def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], control: Any) -> NoReturn:
     """Make the adapter's object, dial the gateway and serve. Takes the descriptors and the control socket.
 
-    ``descriptors`` are the started-call page, what has become standard error already, and, if it may become a template,
-    a control socket for that time.
+    ``descriptors`` are the started-call page, what has become standard error already, the worker's end of the
+    descriptor channel, and, if it may become a template, a control socket for that time.
     """
     try:
-        page, sockets = descriptors[0], descriptors[2:]
+        page, sockets = descriptors[0], descriptors[3:]
+        if len(descriptors) > 2:
+            channel.open_channel(descriptors[2])
         profile = order.get("profile", "process")
         slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
         started = (StartedPage if profile == "process" else SharedPage)(page, slots)

@@ -7,7 +7,7 @@ import ctypes
 import time
 from typing import Any, Callable, Optional
 
-from . import calls, failure, generators
+from . import calls, channel, failure, generators
 from .context import CallContext, running
 from .errors import Cancelled, Refused
 from .eventloop import EventLoop
@@ -56,7 +56,7 @@ class Strand:
         running.set(context)
         try:
             calls.check(invoke, tool)
-            arguments = tool.parameters.bind(invoke.args, invoke.content_type)
+            arguments = tool.parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context
             if tool.parameters.stream:

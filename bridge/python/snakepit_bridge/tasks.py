@@ -11,7 +11,7 @@ import time
 from _queue import SimpleQueue
 from typing import Any, NoReturn
 
-from . import calls, failure, generators
+from . import calls, channel, failure, generators
 from .context import CallContext, running
 from .crew import Crew
 from .errors import Cancelled, Refused
@@ -100,7 +100,7 @@ class AsyncWorker(Crew):
         running.set(context)
         try:
             calls.check(invoke, tool)
-            arguments = tool.parameters.bind(invoke.args, invoke.content_type)
+            arguments = tool.parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context
             if tool.parameters.stream:

@@ -12,6 +12,7 @@ from json import encoder as _json_encoder
 from typing import Any, Callable
 
 from . import tags
+from .channel import SHARED_MIN
 from .conversion import convert, rebuild
 
 
@@ -81,16 +82,25 @@ def encode(value: Any) -> bytes:
         return _encode_plain(rebuild(value))
 
 
-def encode_result(value: Any) -> tuple[bytes, str]:
+def encode_result(value: Any) -> tuple[Any, str]:
     """A tool's return value as body and content type; an empty content type means JSON.
+
+    The body is bytes, or, if it is large, may be a contiguous memoryview of what the tool returned.
 
     Raises what encode() does, and TypeError or ValueError for a Binary that is none.
     """
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value), "application/octet-stream"
+        return _contiguous(value), "application/octet-stream"
     if isinstance(value, Binary):
-        return memoryview(value.data).tobytes(), _checked(value.content_type)
+        return _contiguous(value.data), _checked(value.content_type)
     return encode(value), ""
+
+
+def _contiguous(data: Any) -> Any:
+    if type(data) is bytes:
+        return data
+    view = memoryview(data)
+    return view if view.c_contiguous and view.nbytes > SHARED_MIN else view.tobytes()
 
 
 def _checked(content_type: Any) -> str:

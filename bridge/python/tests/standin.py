@@ -294,7 +294,7 @@ class Gateway:
     def fork(self, zygote: Any, worker: str = "default-1", template: Any = None, **members: Any) -> Worker:
         """``template`` is a Template that the worker may become."""
         page = Page()
-        theirs = [os.dup(2), template.take_theirs()] if template else []
+        theirs = [os.dup(2), _channel(), template.take_theirs()] if template else []
         zygote.order(self.order("fork", worker, **members), page.descriptor, *theirs)
         for descriptor in theirs:
             os.close(descriptor)
@@ -334,3 +334,10 @@ class Worker:
         if self._status is None:
             os.kill(self.pid, signal.SIGKILL)
             self.exit_status()
+
+
+def _channel() -> int:
+    """A descriptor channel that nobody listens to."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.close()
+    return theirs.detach()

@@ -46,7 +46,7 @@ START_TEST(an_invocation_arrives_with_all_its_members)
                               .correlation_id = BYTES("c"),
                               .traceparent = BYTES("tp"),
                               .tracestate = BYTES("ts")};
-    frame_add_invoke(&frame, 0x1234567800ff, &call, 1501, false);
+    frame_add_invoke(&frame, 0x1234567800ff, &call, false, 1501, false);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->n_invokes, 1);
     const Snakepit__Bridge__V1__Invoke *invoke = message->invokes[0];
@@ -71,8 +71,8 @@ START_TEST(arguments_of_every_length_arrive_whole)
         char *data = mem_zalloc(lengths[i]);
         const struct call call = {.tool = &tool, .args = bytes_from(data, lengths[i])};
         frame.len = 0;
-        frame_add_invoke(&frame, 256, &call, 1, false);
-        ck_assert_uint_le(frame.len, frame_invoke_size(&call));
+        frame_add_invoke(&frame, 256, &call, false, 1, false);
+        ck_assert_uint_le(frame.len, frame_invoke_size(&call, false));
         Snakepit__Bridge__V1__GatewayFrame *message = read_back();
         ck_assert_uint_eq(message->invokes[0]->args.len, lengths[i]);
         release(message);
@@ -86,7 +86,7 @@ START_TEST(many_messages_share_a_frame_in_order)
     const struct call call = {.tool = &tool, .args = BYTES("{}")};
     frame_add_welcome(&frame);
     for (unsigned i = 1; i <= 100; i++)
-        frame_add_invoke(&frame, i, &call, 1000, false);
+        frame_add_invoke(&frame, i, &call, false, 1000, false);
     frame_add_cancel(&frame, 7);
     frame_add_stop(&frame, 2000000, true);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
@@ -185,7 +185,7 @@ END_TEST
 START_TEST(a_stream_begins_with_credit_and_gets_more)
 {
     const struct call call = {.tool = &tool, .window = 300000};
-    frame_add_invoke(&frame, 256, &call, 1000, false);
+    frame_add_invoke(&frame, 256, &call, false, 1000, false);
     frame_add_credit(&frame, 256, 70000);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->invokes[0]->credit, 300000);
@@ -220,6 +220,45 @@ START_TEST(a_tool_call_is_read)
     ck_assert(bytes_equal(read.tool_calls[0].args, BYTES("{}")));
     ck_assert_uint_eq(read.tool_calls[0].timeout_us, UINT64_MAX);
     ck_assert(read.tool_calls[0].idempotent && !read.tool_calls[0].cancel);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(arguments_that_went_ahead_are_named_by_their_place)
+{
+    char memory[300];
+    struct shared shared = {.data = memory, .len = sizeof memory};
+    const struct call call = {
+        .tool = &tool, .args = {memory + 200, 100}, .shared = &shared, .window = 5};
+    frame_add_invoke(&frame, 256, &call, true, 1000, true);
+    ck_assert_uint_le(frame.len, frame_invoke_size(&call, true));
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    const Snakepit__Bridge__V1__Invoke *invoke = message->invokes[0];
+    ck_assert_uint_eq(invoke->args.len, 0);
+    ck_assert_uint_eq(invoke->shared->offset, 200);
+    ck_assert_uint_eq(invoke->shared->size, 100);
+    ck_assert_uint_eq(invoke->credit, 5);
+    release(message);
+}
+END_TEST
+
+START_TEST(a_result_that_went_ahead_says_how_long_it_is)
+{
+    Snakepit__Bridge__V1__Shared shared = SNAKEPIT__BRIDGE__V1__SHARED__INIT;
+    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT;
+    Snakepit__Bridge__V1__Result *results[] = {&result};
+    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    uint8_t packed[64];
+    shared.size = 1 << 20;
+    result.call_id = 7;
+    result.shared = &shared;
+    message.n_results = 1;
+    message.results = results;
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, packed);
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(frame_read(bytes_from(packed, size), arena, &read));
+    ck_assert_uint_eq(read.answers[0].shared_size, 1 << 20);
     arena_unref(&arena);
 }
 END_TEST
@@ -324,6 +363,8 @@ int main(void)
     tcase_add_test(tests, a_tool_call_is_read);
     tcase_add_test(tests, a_reply_arrives_with_its_value);
     tcase_add_test(tests, a_reply_arrives_with_its_failure);
+    tcase_add_test(tests, arguments_that_went_ahead_are_named_by_their_place);
+    tcase_add_test(tests, a_result_that_went_ahead_says_how_long_it_is);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
     tcase_add_test(tests, junk_is_refused);
     tcase_add_test(tests, an_empty_frame_says_nothing);

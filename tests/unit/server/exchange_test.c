@@ -75,7 +75,7 @@ static void answer_now(struct exchange *exchange)
 {
     struct response response = {.status = 200};
     exchange->on_end = on_end;
-    response_part(&response, buffer_bytes(&exchange->body));
+    response_part(&response, exchange_payload(exchange));
     exchange_respond(exchange, &response);
 }
 

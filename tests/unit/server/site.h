@@ -107,7 +107,7 @@ static inline void site_never(struct exchange *exchange)
 static inline void site_echo(struct exchange *exchange)
 {
     site_note(exchange);
-    site_answer(exchange, buffer_bytes(&exchange->body));
+    site_answer(exchange, exchange_payload(exchange));
 }
 
 static inline void site_send_big(struct exchange *exchange)
