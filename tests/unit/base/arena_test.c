@@ -127,6 +127,33 @@ START_TEST(references_are_counted_across_threads)
 }
 END_TEST
 
+struct counter {
+    struct arena_hook hook;
+    int order;
+};
+static int hooks_run;
+
+static void count(struct arena_hook *hook)
+{
+    ((struct counter *)(void *)hook)->order = ++hooks_run;
+}
+
+START_TEST(hooks_run_when_the_last_reference_goes)
+{
+    struct arena *arena = arena_new(0);
+    struct arena *second = arena_ref(arena);
+    struct counter first = {.hook.run = count}, last = {.hook.run = count};
+    hooks_run = 0;
+    arena_add_hook(arena, &first.hook);
+    arena_add_hook(arena, &last.hook);
+    arena_unref(&arena);
+    ck_assert_int_eq(hooks_run, 0);
+    arena_unref(&second);
+    ck_assert_int_eq(last.order, 1);
+    ck_assert_int_eq(first.order, 2);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("arena");
@@ -140,5 +167,6 @@ int main(void)
     tcase_add_test(tests, memory_lives_until_the_last_reference_goes);
     tcase_add_test(tests, dropping_nothing_is_harmless);
     tcase_add_test(tests, references_are_counted_across_threads);
+    tcase_add_test(tests, hooks_run_when_the_last_reference_goes);
     return run_case(tests, "arena");
 }
