@@ -114,7 +114,7 @@ static bool read_request(struct exchange *exchange, size_t row_count,
     uint32_t seen;
     struct member_fault fault;
     struct bytes type = exchange_header(exchange, "content-type");
-    struct bytes body = buffer_bytes(&exchange->body);
+    struct bytes body = exchange_payload(exchange);
     if (type.len && !media_is_json(type)) {
         problem_respond(exchange,
                         &(struct problem){

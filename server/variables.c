@@ -236,7 +236,7 @@ static void put(struct exchange *exchange, struct session *session)
     struct variable variable;
     uint64_t version;
     bool conditional;
-    if (!variable_request_read(buffer_bytes(&exchange->body), exchange->arena, &write, &fault)) {
+    if (!variable_request_read(exchange_payload(exchange), exchange->arena, &write, &fault)) {
         members_refuse(exchange, 400, &fault);
         return;
     }
@@ -436,7 +436,7 @@ static void patch(struct exchange *exchange, struct session *session)
     struct variables_refusal refusal;
     struct buffer errors = {0};
     size_t limit = 2 * (size_t)session_limits(session)->count;
-    if (!variable_request_read_batch(buffer_bytes(&exchange->body), limit, exchange->arena, &batch,
+    if (!variable_request_read_batch(exchange_payload(exchange), limit, exchange->arena, &batch,
                                      &fault)) {
         members_refuse(exchange, 400, &fault);
         return;

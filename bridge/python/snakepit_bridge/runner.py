@@ -134,7 +134,8 @@ class Runner:
         answers, invokes, bodies = [], [], []
         for invoke, _ in claimed:
             try:
-                bodies.append(tool.parameters.bind(invoke.args, invoke.content_type)[tool.parameters.whole])
+                args = invoke.args or channel.arguments(invoke)
+                bodies.append(tool.parameters.bind(args, invoke.content_type)[tool.parameters.whole])
                 invokes.append(invoke)
             except Refused as error:
                 answers.append(failure.of_refusal(invoke, error))

@@ -99,8 +99,8 @@ class Caller:
         """Run a tool: its result or, where an event loop runs, an awaitable of it."""
         body, content_type = values.encode_result(arguments)
         if _running_loop() is not None:
-            return self._wait(tool, body, content_type, options)
-        return self._block(tool, body, content_type, options)
+            return self._wait(tool, bytes(body), content_type, options)
+        return self._block(tool, bytes(body), content_type, options)
 
     def tool(self, name: str, timeout: Optional[float], idempotent: bool) -> RemoteTool:
         """See CallContext.tool()."""

@@ -112,7 +112,7 @@ def test_without_a_channel_large_results_travel_in_frames():
 
 def test_when_the_gateway_does_not_read_results_travel_in_frames(gateway):
     before = open_files()
-    found = [calls.encode(SimpleNamespace(call_id=n), bytes(70000), 1)[1] for n in range(2000)]
+    found = [calls.encode(SimpleNamespace(call_id=n), bytes(70000), 1)[1] for n in range(500)]
     assert type(found[0]) is channel.Parcel
     assert found[-1] == bytes(70000)
     assert open_files() == before
