@@ -1,52 +1,31 @@
 """Large bodies beside FastAPI: 64 MiB in and numpy's sum out, a 16 MiB array returned.
 
 One exchange after the other on a kept connection, ours and FastAPI's in turn, so that a noisy
-moment of the machine meets both. As a program it prints both with their ratio.
+moment of the machine meets both.
 """
 
 import os
 import socket
-import sys
 import time
-from pathlib import Path
 from statistics import median
-from typing import Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple
 
-from servers import FastApi, Failure, Gateway
+from row import Row
+from servers import FastApi, Failure
 
 BINARY, JSON = "application/octet-stream", "application/json"
 ADAPTER = "large_tools"
 ARRAY_BYTES = 16 << 20
+EXCHANGES = 3  # of each for a repeat
 
 
 class Load(NamedTuple):
-    """What is sent, the least length of the answer, and how large the ratio may be."""
+    """What is sent, and the least length of the answer."""
 
-    name: str
-    what: str
     path: str
     body: bytes
     kind: str
     length: int
-    bar: float
-    hoped: float
-
-
-def loads() -> List[Load]:
-    body = os.urandom(64 << 20)
-    return [
-        Load("sum_64m", "64 MiB in, numpy's sum out", "/tools/total", body, BINARY, 1, 1.0, 0.75),
-        Load(
-            "array_16m",
-            "16 MiB array returned",
-            "/tools/array",
-            b"{}",
-            JSON,
-            ARRAY_BYTES,
-            1.2,
-            0.9,
-        ),
-    ]
 
 
 class Exchange:
@@ -94,28 +73,37 @@ class Exchange:
         return piece
 
 
-def measure(binary: Path, load: Load, repeats: int) -> Dict[str, List[float]]:
+def measure(bench: Any, load: Load) -> Dict[str, List[float]]:
     """Interleaved samples of both, in milliseconds, after one exchange that warms up."""
     samples: Dict[str, List[float]] = {"samples": [], "rival_samples": []}
-    with Gateway(binary, 1, adapter=ADAPTER) as gateway, FastApi() as rival:
+    with bench.gateway(1, adapter=ADAPTER) as gateway, FastApi() as rival:
         ours, theirs = Exchange(gateway.port), Exchange(rival.port)
-        for i in range(repeats + 1):
+        for _ in range(EXCHANGES * bench.repeats + 1):
             samples["samples"].append(ours.milliseconds(load))
             samples["rival_samples"].append(theirs.milliseconds(load))
     return {name: times[1:] for name, times in samples.items()}
 
 
-def main() -> None:
-    build = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "build"
-    for load in loads():
-        found = measure(build / "snakepit", load, 15)
-        ours, rival = median(found["samples"]), median(found["rival_samples"])
-        print(
-            f"{load.name}: {load.what}: {ours:.1f} ms, FastAPI {rival:.1f} ms,"
-            f" ratio {ours / rival:.2f} (bar {load.bar}, hoped {load.hoped})",
-            flush=True,
-        )
+def time_row(samples: Dict[str, List[float]], **fields: object) -> Row:
+    return Row(
+        unit="ms",
+        value=median(samples["samples"]),
+        rival=median(samples["rival_samples"]),
+        **samples,
+        **fields,
+    )
 
 
-if __name__ == "__main__":
-    main()
+def sum_64m(bench: Any) -> List[Row]:
+    samples = measure(bench, Load("/tools/total", os.urandom(64 << 20), BINARY, 1))
+    what = "64 MiB in, their sum by numpy out, HTTP/1.1"
+    return [time_row(samples, name="sum_64m", what=what, bar=1.0, hoped=0.75)]
+
+
+def array_16m(bench: Any) -> List[Row]:
+    samples = measure(bench, Load("/tools/array", b"{}", JSON, ARRAY_BYTES))
+    what = "a numpy array of 16 MiB returned, HTTP/1.1"
+    return [time_row(samples, name="array_16m", what=what, bar=1.2, hoped=0.9)]
+
+
+ROWS = {"sum_64m": sum_64m, "array_16m": array_16m}

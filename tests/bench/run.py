@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Callable, Dict, List, Optional
 
+import large
 import stream_rows
 from load import ECHO, Plain, h2load, latency, wrk
 from row import Row, percentile, rate_row
@@ -327,6 +328,7 @@ ROWS: Dict[str, Callable[[Bench], List[Row]]] = {
     "binary_64k": binary_64k,
     "session_calls": session_calls,
     **stream_rows.ROWS,
+    **large.ROWS,
 }
 
 
