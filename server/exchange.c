@@ -138,7 +138,7 @@ static void accept_route(struct exchange *exchange, const struct route *route)
 {
     exchange->route = route;
     size_t limit = body_limit(exchange);
-    buffer_init(&exchange->body, limit);
+    buffer_init(&exchange->gathered, limit);
     if (exchange->content_length > 0 && (uint64_t)exchange->content_length > limit)
         refuse_size(exchange, 413, "payload_too_large", limit);
 }
@@ -185,10 +185,10 @@ void exchange_begin(struct exchange *exchange)
 static bool make_room(struct exchange *exchange, size_t len)
 {
     size_t room = len;
-    if (exchange->body.len == 0 && exchange->content_length > (int64_t)len)
+    if (exchange->gathered.len == 0 && exchange->content_length > (int64_t)len)
         room =
             exchange->content_length < EAGER_BODY ? (size_t)exchange->content_length : EAGER_BODY;
-    return buffer_reserve(&exchange->body, room);
+    return buffer_reserve(&exchange->gathered, room);
 }
 
 /* A body that is large, or becomes it, goes on in shared memory, if there is any. */
@@ -196,7 +196,7 @@ static void choose_memory(struct exchange *exchange, size_t size)
 {
     if (size < (size_t)exchange->content_length && exchange->content_length > 0)
         size = (size_t)exchange->content_length;
-    if (exchange->shared || size <= SHARED_MIN || exchange->body.len > SHARED_MIN ||
+    if (exchange->shared || size <= SHARED_MIN || exchange->gathered.len > SHARED_MIN ||
         !reactor_hold_descriptor(exchange->reactor))
         return;
     exchange->shared = shared_new(exchange->arena);
@@ -207,21 +207,23 @@ static void choose_memory(struct exchange *exchange, size_t size)
 /* What has come before is in the buffer. */
 static bool append_shared(struct exchange *exchange, struct bytes data)
 {
-    bool good = shared_append(exchange->shared, buffer_bytes(&exchange->body));
-    buffer_deinit(&exchange->body);
+    bool good = shared_append(exchange->shared, buffer_bytes(&exchange->gathered));
+    buffer_deinit(&exchange->gathered);
     return good && shared_append(exchange->shared, data);
 }
 
 static void append(struct exchange *exchange, struct bytes data)
 {
-    size_t size = exchange->body.len + (exchange->shared ? exchange->shared->len : 0) + data.len;
+    size_t size =
+        exchange->gathered.len + (exchange->shared ? exchange->shared->len : 0) + data.len;
     if (size > body_limit(exchange)) {
         refuse_size(exchange, 413, "payload_too_large", body_limit(exchange));
         return;
     }
     choose_memory(exchange, size);
-    if (exchange->shared ? !append_shared(exchange, data)
-                         : !make_room(exchange, data.len) || !buffer_append(&exchange->body, data))
+    if (exchange->shared
+            ? !append_shared(exchange, data)
+            : !make_room(exchange, data.len) || !buffer_append(&exchange->gathered, data))
         refuse_memory(exchange, "no");
 }
 
@@ -276,7 +278,7 @@ void exchange_end(struct exchange *exchange)
     http_stats_shift(gauge_of(exchange), -1);
     if (exchange->on_end)
         exchange->on_end(exchange);
-    buffer_deinit(&exchange->body);
+    buffer_deinit(&exchange->gathered);
     reactor_release(exchange->reactor, exchange->held);
     if (exchange->shared)
         reactor_release_descriptor(exchange->reactor);
@@ -346,7 +348,7 @@ void exchange_break(struct exchange *exchange)
 
 struct bytes exchange_payload(const struct exchange *exchange)
 {
-    return exchange->shared ? shared_bytes(exchange->shared) : buffer_bytes(&exchange->body);
+    return exchange->shared ? shared_bytes(exchange->shared) : buffer_bytes(&exchange->gathered);
 }
 
 struct bytes exchange_header(struct exchange *exchange, const char *name)

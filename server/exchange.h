@@ -97,7 +97,7 @@ struct exchange {
     /* The exchange's own. */
     enum exchange_state state;
     const struct route *route; /* NULL until a route is found */
-    struct buffer body;        /* the request body; see exchange_payload() */
+    struct buffer gathered;    /* the request body as long as it is small; see exchange_payload() */
     struct shared *shared;     /* the body instead, if it is large; or NULL */
     uint64_t started_us;
     struct bytes request_id;

@@ -73,8 +73,8 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     struct call *call = call_new(exchange->arena);
     call->tool = tool;
     call->args = request->args;
-    call->payload = exchange->body;
-    exchange->body = (struct buffer){0};
+    call->payload = exchange->gathered;
+    exchange->gathered = (struct buffer){0};
     call->shared = exchange->shared;
     call->content_type = request->content_type;
     join_session(call, session);

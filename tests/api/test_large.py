@@ -82,6 +82,12 @@ def test_large_json_arguments_arrive(large: Gateway) -> None:
     assert call(large, "length", text="y" * 100000) == 100000
 
 
+def test_calls_that_run_together_have_large_arguments(large: Gateway) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        found = pool.map(lambda i: call(large, "lengths", text="x" * (100000 + i)), range(64))
+        assert list(found) == list(range(100000, 100064))
+
+
 def test_large_json_arguments_are_checked(large: Gateway) -> None:
     head = {"content-type": "application/json"}
     assert post(large, "length", b'{"text": "' + b"x" * MIB, head).json()["code"] == "invalid_json"

@@ -152,6 +152,12 @@ def test_a_condition_that_is_none_is_refused(client: httpx.Client, path: str) ->
     problem(twice, 400, "invalid_request")
 
 
+def test_a_large_batch_is_written(client: httpx.Client, path: str) -> None:
+    names = [f"large{i}" for i in range(8)]
+    batch = {"set": {name: {"value": "x" * 20000} for name in names}}
+    assert client.patch(path, json=batch).json() == {"versions": dict.fromkeys(names, 1)}
+
+
 def test_a_batch_is_written_as_a_whole_or_not_at_all(client: httpx.Client, path: str) -> None:
     put(client, f"{path}/gone", 1)
     batch = {"set": {"a": {"value": 1}, "b": {"value": [1], "type": "embedding"}}, "delete": ["gone"]}

@@ -32,7 +32,7 @@ static void answer(struct exchange *exchange)
 {
     struct response response = {.status = 200};
     response_header(&response, "content-type", exchange_header(exchange, "content-type"));
-    response_part(&response, buffer_bytes(&exchange->body));
+    response_part(&response, exchange_payload(exchange));
     response_part(&response, exchange->query);
     exchange_respond(exchange, &response);
 }

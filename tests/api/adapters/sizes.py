@@ -4,7 +4,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from snakepit_bridge import Binary, channel, tool
@@ -66,6 +66,12 @@ def array(count: int) -> Any:
 def columns() -> Any:
     """Not in one piece."""
     return Binary(np.arange(40000, dtype=np.int64).reshape(200, 200).T)
+
+
+@tool(batch=8)
+def lengths(calls: List[Dict[str, Any]]) -> List[int]:
+    """Of several calls at once."""
+    return [len(each["text"]) for each in calls]
 
 
 @tool(idempotent=True)
