@@ -157,15 +157,17 @@ void ledger_forget(struct ledger *ledger, struct job *job)
         job_unref(&job);
 }
 
-/* A call that was refused before it ran may be tried again with the same key. */
+/* A call that was refused before it ran may be tried again with the same key; what has no room by
+ * itself takes it from no others. */
 void ledger_settle(struct ledger *ledger, struct job *job)
 {
     uint64_t now_us = clock_now_us();
-    if (!job->is_kept || (job->key.len && job->call->outcome.executed == EXECUTED_NO)) {
+    size_t bytes = job_size(job);
+    if (!job->is_kept || (job->key.len && job->call->outcome.executed == EXECUTED_NO) ||
+        bytes > ledger->options.keep_bytes) {
         ledger_forget(ledger, job);
         return;
     }
-    size_t bytes = job_size(job);
     pthread_mutex_lock(&ledger->lock);
     if (*find_place(ledger, job)) {
         job->kept_bytes = bytes;

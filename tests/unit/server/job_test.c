@@ -345,6 +345,26 @@ START_TEST(a_job_is_not_kept_beyond_the_size)
 }
 END_TEST
 
+START_TEST(a_job_that_is_too_large_displaces_no_other)
+{
+    ledger_free(&ledger);
+    ledger =
+        ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 20000});
+    begin(false);
+    finish();
+    struct job *large = make("large", "", false);
+    buffer_reserve(&large->call->payload, 30000);
+    ck_assert_ptr_null(job_submit(large));
+    fake_answer(&fake, 1, 1000);
+    deliver();
+    ck_assert_ptr_null(ledger_find(ledger, BYTES("large")));
+    struct job *found = ledger_find(ledger, BYTES("r"));
+    ck_assert_ptr_eq(found, job);
+    job_unref(&found);
+    job_unref(&large);
+}
+END_TEST
+
 START_TEST(a_job_that_was_forgotten_while_it_ran_is_not_kept)
 {
     begin(false);
@@ -377,6 +397,7 @@ static Suite *make_suite(void)
     tcase_add_test(kept, the_youngest_job_has_the_request_id);
     tcase_add_test(kept, a_job_is_kept_for_its_time);
     tcase_add_test(kept, a_job_is_not_kept_beyond_the_size);
+    tcase_add_test(kept, a_job_that_is_too_large_displaces_no_other);
     tcase_add_test(kept, a_job_that_was_forgotten_while_it_ran_is_not_kept);
     suite_add_tcase(suite, streams);
     suite_add_tcase(suite, kept);
