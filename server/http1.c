@@ -79,7 +79,16 @@ void http1_adopt(struct http1 *http1, int fd, const struct sockaddr *address, so
  *
  * libmicrohttpd does not look at the socket of a suspended connection, so nobody would tell us that
  * the peer has gone. A second, edge-triggered epoll set watches every connection for that one
- * event, and costs nothing per request. */
+ * event, and costs nothing per request. It also tells when there is room for what we write to
+ * suspended connections ourselves (http1_source.c). */
+
+void http1_await_room(struct http1_connection *connection, bool wanted)
+{
+    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET | (wanted ? EPOLLOUT : 0),
+                                .data.ptr = connection};
+    if (epoll_ctl(connection->http1->leaving_fd, EPOLL_CTL_MOD, connection->fd, &event) != 0)
+        shutdown(connection->fd, SHUT_RDWR); /* was never watched: see on_opened() */
+}
 
 static void on_leaver(struct http1_connection *connection)
 {
@@ -95,8 +104,13 @@ static void on_leaving(uv_poll_t *poll, int status, int events)
     struct http1 *http1 = poll->data;
     struct epoll_event leavers[LEAVERS_PER_READ];
     int count = epoll_wait(http1->leaving_fd, leavers, LEAVERS_PER_READ, 0);
-    for (int i = 0; i < count; i++)
-        on_leaver(leavers[i].data.ptr);
+    for (int i = 0; i < count; i++) {
+        struct http1_connection *connection = leavers[i].data.ptr;
+        if (leavers[i].events & ~(unsigned)EPOLLOUT)
+            on_leaver(connection);
+        else if (connection->exchange)
+            http1_source_unblock(connection->exchange);
+    }
     reactor_worked(http1->reactor);
 }
 
@@ -143,6 +157,7 @@ static uint64_t patience_us(const struct http1_connection *connection)
     case HTTP1_HEAD:
         return options->head_timeout_ms * UINT64_C(1000);
     case HTTP1_BODY:
+    case HTTP1_BLOCKED:
         return options->idle_timeout_ms * UINT64_C(1000);
     case HTTP1_DRAINING:
         return LINGER_US;

@@ -14,7 +14,8 @@ struct http1 {
     struct MHD_Daemon *daemon;
     uv_poll_t daemon_poll; /* the daemon's epoll set */
     uv_poll_t leaving_poll;
-    int leaving_fd; /* an epoll set of all connections that tells only of peers that leave */
+    int leaving_fd; /* an epoll set of all connections that tells of peers that leave, and of room
+                       in the sockets of those that are BLOCKED */
     bool due;       /* MHD_run() has something to do */
     bool may_release_memory; /* we know this libmicrohttpd's memory layout */
     struct list connections; /* of struct http1_connection */
@@ -41,6 +42,7 @@ enum http1_phase {
     HTTP1_WAITING,  /* no answer yet; suspended in libmicrohttpd */
     HTTP1_SENDING,  /* the answer is libmicrohttpd's */
     HTTP1_PAUSED,   /* the source of the answer has nothing now; suspended in libmicrohttpd */
+    HTTP1_BLOCKED,  /* as PAUSED, but what we have written ourselves did not fit into the socket */
     HTTP1_DRAINING, /* answered by ourselves in the middle of the body; the rest is thrown away,
                        then we close */
     HTTP1_CLOSING,  /* to be closed without an answer */
@@ -66,7 +68,11 @@ struct http1_exchange {
     bool is_resident;  /* pages of `room` may have been touched since they were given back */
     struct bytes room; /* where libmicrohttpd wants the next piece; nothing in there is needed while
                           paused */
+    struct buffer unsent; /* while BLOCKED; as it is to be sent */
 };
+
+/* http1.c: whether http1_source_unblock() is to be called when the socket has room. */
+void http1_await_room(struct http1_connection *connection, bool wanted);
 
 /* http1_request.c: libmicrohttpd's callbacks for requests. */
 void *http1_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
@@ -86,6 +92,7 @@ void http1_resume(struct http1_exchange *request);
 struct MHD_Response *http1_source_answer(struct http1_exchange *request);
 void http1_release_room(struct http1_exchange *request);
 void http1_source_wake(struct exchange *exchange);
+void http1_source_unblock(struct http1_exchange *request);
 
 /* http1_answer.c: what a response becomes. */
 

@@ -87,7 +87,8 @@ static const struct exchange_protocol protocol = {
 
 void http1_request_gone(struct http1_exchange *request)
 {
-    bool is_suspended = request->phase == HTTP1_WAITING || request->phase == HTTP1_PAUSED;
+    bool is_suspended = request->phase == HTTP1_WAITING || request->phase == HTTP1_PAUSED ||
+                        request->phase == HTTP1_BLOCKED;
     bool is_cut_short = request->phase == HTTP1_SENDING && request->exchange.source;
     if (!is_suspended && !is_cut_short)
         return; /* libmicrohttpd looks at the socket itself */
@@ -326,6 +327,7 @@ void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     if (request->answer)
         MHD_destroy_response(request->answer);
+    buffer_deinit(&request->unsent);
     if (request->begun)
         exchange_end(&request->exchange);
     else

@@ -277,6 +277,60 @@ START_TEST(slow_reader_stops_the_source_until_it_reads_on)
 }
 END_TEST
 
+/* Orders little at a time, so that the source pauses in between, until the socket is full; returns
+ * how much in all. */
+static uint64_t order_until_full(uint64_t ordered)
+{
+    while (flows.taken == ordered && ordered < ENOUGH) {
+        flow_order((struct flow_order){.bytes = 50000});
+        ordered += 50000;
+        for (unsigned i = 0; i < 300 && flows.taken < ordered; i++)
+            usleep(1000);
+    }
+    ck_assert_uint_lt(flows.taken, ordered);
+    return ordered;
+}
+
+static struct visit *visit_that_does_not_read(long version)
+{
+    struct visit *visit = go(&visits[0], version, "/flow?10");
+    TURN_UNTIL(visit->received == 10);
+    visit->is_reluctant = true;
+    return visit;
+}
+
+START_TEST(pieces_after_pauses_wait_for_a_slow_reader)
+{
+    struct visit *visit = visit_that_does_not_read(versions[_i]);
+    uint64_t ordered = order_until_full(10);
+    flow_order((struct flow_order){.bytes = 5});
+    for (unsigned i = 0; i < 100; i++)
+        turn();
+    visit->is_reluctant = false;
+    curl_easy_pause(visit->curl, CURLPAUSE_CONT);
+    TURN_UNTIL(visit->received == ordered + 5);
+    flow_order((struct flow_order){.bytes = 10});
+    TURN_UNTIL(visit->received == ordered + 15);
+    flow_order((struct flow_order){.ends = true});
+    TURN_UNTIL(visit->is_over);
+    assert_whole(visit, ordered + 15);
+    leave(visit);
+}
+END_TEST
+
+START_TEST(body_that_breaks_while_its_reader_is_slow_is_an_error_of_the_client)
+{
+    struct visit *visit = visit_that_does_not_read(versions[_i]);
+    order_until_full(10);
+    flow_order((struct flow_order){.breaks = true});
+    visit->is_reluctant = false;
+    curl_easy_pause(visit->curl, CURLPAUSE_CONT);
+    TURN_UNTIL(visit->is_over);
+    ck_assert_int_ne(visit->code, CURLE_OK);
+    leave(visit);
+}
+END_TEST
+
 START_TEST(pause_of_the_source_is_no_reason_to_hang_up)
 {
     struct visit *visit = go(&visits[0], versions[_i], "/flow?10");
@@ -295,6 +349,16 @@ START_TEST(reader_that_takes_nothing_is_cut_off)
     struct visit *visit = go(&visits[0], versions[_i], "/flow?10");
     TURN_UNTIL(visit->received == 10);
     flow_order((struct flow_order){.bytes = ENOUGH});
+    site_await(&site.gone, 1);
+    site_await(&site.ended, 1);
+    leave(visit);
+}
+END_TEST
+
+START_TEST(reader_that_takes_nothing_of_small_pieces_is_cut_off)
+{
+    struct visit *visit = visit_that_does_not_read(versions[_i]);
+    order_until_full(10);
     site_await(&site.gone, 1);
     site_await(&site.ended, 1);
     leave(visit);
@@ -324,6 +388,41 @@ START_TEST(client_that_leaves_without_reading_is_told_once)
     close_connections();
     site_await(&site.gone, 1);
     site_await(&site.ended, 1);
+}
+END_TEST
+
+START_TEST(client_that_leaves_a_full_socket_is_told_once)
+{
+    struct visit *visit = visit_that_does_not_read(versions[_i]);
+    order_until_full(10);
+    leave(visit);
+    close_connections();
+    site_await(&site.gone, 1);
+    site_await(&site.ended, 1);
+}
+END_TEST
+
+START_TEST(pieces_to_an_http_1_0_client_are_bare)
+{
+    static const char request[] = "GET /flow?10 HTTP/1.0\r\nHost: x\r\n\r\n";
+    char answer[2000];
+    size_t len = 0;
+    int fd = site_connect();
+    site_send(fd, BYTES(request));
+    site_await(&flows.begun, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        flow_await_still();
+        flow_order((struct flow_order){.bytes = 10, .ends = i == 2});
+    }
+    for (ssize_t got; len < sizeof(answer) - 1 &&
+                      (got = recv(fd, answer + len, sizeof(answer) - 1 - len, 0)) > 0;)
+        len += (size_t)got;
+    answer[len] = 0;
+    const char *body = strstr(answer, "\r\n\r\n");
+    ck_assert_ptr_nonnull(body);
+    ck_assert_uint_eq((size_t)(answer + len - body), 4 + 40);
+    ck_assert_int_eq(memcmp(body + 4, site.big, 40), 0);
+    close(fd);
 }
 END_TEST
 
@@ -397,10 +496,17 @@ int main(void)
     tcase_add_test(tests, connection_is_kept_after_the_end);
     tcase_add_loop_test(tests, many_flow_at_once, 0, VERSIONS);
     tcase_add_loop_test(tests, slow_reader_stops_the_source_until_it_reads_on, 0, VERSIONS);
+    tcase_add_loop_test(tests, pieces_after_pauses_wait_for_a_slow_reader, 0, VERSIONS);
+    tcase_add_loop_test(tests, body_that_breaks_while_its_reader_is_slow_is_an_error_of_the_client,
+                        0, VERSIONS);
     tcase_add_loop_test(impatient, pause_of_the_source_is_no_reason_to_hang_up, 0, VERSIONS);
     tcase_add_loop_test(impatient, reader_that_takes_nothing_is_cut_off, 0, VERSIONS);
+    tcase_add_loop_test(impatient, reader_that_takes_nothing_of_small_pieces_is_cut_off, 0,
+                        VERSIONS);
     tcase_add_loop_test(tests, client_that_leaves_in_a_pause_is_told_once, 0, VERSIONS);
     tcase_add_loop_test(tests, client_that_leaves_without_reading_is_told_once, 0, VERSIONS);
+    tcase_add_loop_test(tests, client_that_leaves_a_full_socket_is_told_once, 0, VERSIONS);
+    tcase_add_test(tests, pieces_to_an_http_1_0_client_are_bare);
     tcase_add_loop_test(tests, client_that_closes_its_half_is_gone, 0, 2);
     tcase_add_loop_test(tests, paused_and_blocked_flows_are_cut_at_the_end, 0, VERSIONS);
     tcase_add_loop_test(tests, reactor_that_drains_waits_for_a_flow_and_no_longer, 0, VERSIONS);
