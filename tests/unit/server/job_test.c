@@ -353,7 +353,7 @@ START_TEST(a_job_that_is_too_large_displaces_no_other)
     begin(false);
     finish();
     struct job *large = make("large", "", false);
-    buffer_reserve(&large->call->payload, 30000);
+    ck_assert(buffer_reserve(&large->call->payload, 30000));
     ck_assert_ptr_null(job_submit(large));
     fake_answer(&fake, 1, 1000);
     deliver();
