@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "bridge/channel.h"
 #include "bridge/inside.h"
+#include "bridge/session_op.h"
 #include "bridge/watch.h"
 #include "bridge/zygote.h"
 
@@ -283,6 +284,34 @@ static void on_tool_calls(void *context, struct link *link, const struct tool_ca
     port->tool_calls(port->context, bridge->pool, link_worker(link), calls, count, memory);
 }
 
+/* A worker that has gone needs no telling. */
+static void on_variables_changed(const struct variables_reader *reader, struct bytes session_id,
+                                 uint64_t revision)
+{
+    struct bridge *bridge = reader->context;
+    struct worker_ref worker = {.seat = reader->seat, .number = reader->number};
+    struct link *link = seat_link_of(&bridge->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_invalidation(link, session_id, revision);
+    link_flush(link);
+    link_unref(&link);
+}
+
+static void on_session_ops(void *context, struct link *link, const struct session_op *ops,
+                           size_t count)
+{
+    struct bridge *bridge = context;
+    struct worker_ref worker = link_worker(link);
+    const struct variables_reader reader = {.changed = on_variables_changed,
+                                            .context = bridge,
+                                            .seat = worker.seat,
+                                            .number = worker.number};
+    for (size_t i = 0; i < count; i++)
+        session_op_answer(bridge->options.sessions, &reader, &ops[i], link);
+    link_flush(link);
+}
+
 static void on_emissions(void *context, struct link *link, struct worker_emission *emissions,
                          size_t count)
 {
@@ -355,6 +384,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->registry = registry;
     bridge->handler = (struct link_handler){.hello = on_hello,
                                             .tool_calls = on_tool_calls,
+                                            .session_ops = on_session_ops,
                                             .emissions = on_emissions,
                                             .answers = on_answers,
                                             .pong = on_pong,

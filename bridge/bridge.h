@@ -7,6 +7,7 @@
 #include "bridge/interpreter.h"
 #include "bridge/rundir.h"
 #include "pool/pool.h"
+#include "pool/session.h"
 
 #include <stdbool.h>
 
@@ -24,6 +25,7 @@ struct bridge_port {
 
 struct bridge_options {
     struct bridge_port port;
+    struct session_store *sessions; /* whose variables Python reads and writes; borrowed */
     struct interpreter_options interpreter;
     const char *address; /* where workers attach, see rundir.h; borrowed */
     unsigned threads;    /* that poll the streams */

@@ -2,7 +2,7 @@
 
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
-/* Invoke, Cancel, Credit and ToolReply are written by hand: they are sent for every call, and
+/* Invoke, Cancel, Credit and the replies are written by hand: they are sent for every call, and
  * protobuf-c wants C strings where we have spans. Everything else goes through protobuf-c. */
 
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
@@ -221,6 +221,78 @@ void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply)
     frame->len = (size_t)(at - frame->data);
 }
 
+/* The members of a Variable, in the order of their field numbers. */
+enum { VARIABLE_FIELDS = 4, VARIABLE_VERSION = 4, REPLY_VARIABLES = 6, REPLY_REVISION = 7 };
+
+static void variable_fields(const struct variable *variable, struct wire_field *out_fields)
+{
+    bool whole = variable->value.len > 0;
+    const struct wire_field fields[VARIABLE_FIELDS] = {
+        {1, variable->name},
+        {2, variable->value},
+        {3, bytes_of(whole ? variable_type_name(variable->type) : "")},
+        {5, variable->constraints},
+    };
+    memcpy(out_fields, fields, sizeof fields);
+}
+
+static size_t variable_wire_size(const struct variable *variable)
+{
+    struct wire_field fields[VARIABLE_FIELDS];
+    size_t size = number_size(variable->version);
+    variable_fields(variable, fields);
+    for (unsigned i = 0; i < VARIABLE_FIELDS; i++)
+        size += bytes_size(fields[i].value);
+    return size;
+}
+
+static char *put_variable(char *at, const struct variable *variable)
+{
+    struct wire_field fields[VARIABLE_FIELDS];
+    variable_fields(variable, fields);
+    *at++ = (char)(REPLY_VARIABLES << 3 | WIRE_BYTES);
+    at = put_varint(at, variable_wire_size(variable));
+    for (unsigned i = 0; i < VARIABLE_FIELDS; i++)
+        at = put_bytes(at, fields[i].number, fields[i].value);
+    return put_number(at, VARIABLE_VERSION, variable->version);
+}
+
+static size_t session_reply_size(const struct session_reply *reply)
+{
+    size_t size = number_size(reply->id) + bytes_size(bytes_of(reply->code)) +
+                  bytes_size(bytes_of(reply->detail)) + bytes_size(reply->name) +
+                  number_size(reply->version) + number_size(reply->revision);
+    for (size_t i = 0; i < reply->count; i++) {
+        size_t inner = variable_wire_size(&reply->variables[i]);
+        size += reply->variables[i].name.len ? 1 + varint_size(inner) + inner : 0;
+    }
+    return size;
+}
+
+void frame_add_session_reply(struct buffer *frame, const struct session_reply *reply)
+{
+    char *at = open_message(frame, 14, session_reply_size(reply));
+    if (!at)
+        return;
+    at = put_number(at, 1, reply->id);
+    at = put_bytes(at, 2, bytes_of(reply->code));
+    at = put_bytes(at, 3, bytes_of(reply->detail));
+    at = put_bytes(at, 4, reply->name);
+    at = put_number(at, 5, reply->version);
+    for (size_t i = 0; i < reply->count; i++) {
+        if (reply->variables[i].name.len)
+            at = put_variable(at, &reply->variables[i]);
+    }
+    frame->len = (size_t)(put_number(at, REPLY_REVISION, reply->revision) - frame->data);
+}
+
+void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint64_t revision)
+{
+    char *at = open_message(frame, 15, bytes_size(session_id) + number_size(revision));
+    if (at)
+        frame->len = (size_t)(put_number(put_bytes(at, 1, session_id), 2, revision) - frame->data);
+}
+
 static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__GatewayFrame *message)
 {
     size_t size = snakepit__bridge__v1__gateway_frame__get_packed_size(message);
@@ -383,6 +455,52 @@ static void read_tool_calls(const Snakepit__Bridge__V1__WorkerFrame *from, struc
         frame->tool_calls[i] = from_tool_call(from->tool_calls[i]);
 }
 
+static struct variable_write from_write(const Snakepit__Bridge__V1__VariableWrite *from)
+{
+    return (struct variable_write){
+        .name = bytes_of(from->name),
+        .value = from_data(from->value),
+        .type = bytes_of(from->type),
+        .constraints = from_data(from->constraints),
+        .remove = from->remove,
+        .expects = from->expects,
+        .expected_version = from->expected_version,
+    };
+}
+
+/* False: of a kind that we do not know. */
+static bool read_session_op(const Snakepit__Bridge__V1__SessionOp *from, struct arena *arena,
+                            struct session_op *out_op)
+{
+    struct bytes *names = arena_alloc(arena, from->n_names * sizeof names[0]);
+    struct variable_write *writes = arena_alloc(arena, from->n_writes * sizeof writes[0]);
+    for (size_t i = 0; i < from->n_names; i++)
+        names[i] = bytes_of(from->names[i]);
+    for (size_t i = 0; i < from->n_writes; i++)
+        writes[i] = from_write(from->writes[i]);
+    *out_op = (struct session_op){
+        .id = from->id,
+        .session_id = bytes_of(from->session_id),
+        .kind = (enum session_op_kind)from->kind,
+        .names = names,
+        .name_count = from->n_names,
+        .writes = writes,
+        .write_count = from->n_writes,
+    };
+    return from->kind >= 0 && (unsigned)from->kind <= SESSION_OP_WRITE;
+}
+
+static bool read_session_ops(const Snakepit__Bridge__V1__WorkerFrame *from, struct arena *arena,
+                             struct worker_frame *frame)
+{
+    bool good = true;
+    frame->session_op_count = from->n_session_ops;
+    frame->session_ops = arena_alloc(arena, from->n_session_ops * sizeof frame->session_ops[0]);
+    for (size_t i = 0; good && i < from->n_session_ops; i++)
+        good = read_session_op(from->session_ops[i], arena, &frame->session_ops[i]);
+    return good;
+}
+
 bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
 {
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
@@ -414,5 +532,5 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
         .answer_count = count,
     };
     read_tool_calls(frame, arena, out_frame);
-    return true;
+    return read_session_ops(frame, arena, out_frame);
 }

@@ -10,6 +10,7 @@
 #include "base/buffer.h"
 #include "pool/runtime.h"
 #include "pool/tool.h"
+#include "pool/variables.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +39,29 @@ struct tool_reply {
     const struct call_failure *failure; /* NULL: it went well */
 };
 
+enum session_op_kind { SESSION_OP_READ, SESSION_OP_LIST, SESSION_OP_WRITE };
+
+/* What a running call does with variables, see SessionOp in bridge.proto. */
+struct session_op {
+    uint64_t id;
+    struct bytes session_id;
+    enum session_op_kind kind;
+    struct bytes *names;
+    size_t name_count;
+    struct variable_write *writes;
+    size_t write_count;
+};
+
+struct session_reply {
+    uint64_t id;
+    const char *code, *detail; /* NULL: it is done */
+    struct bytes name;
+    uint64_t version;
+    const struct variable *variables; /* those without a name are left out */
+    size_t count;
+    uint64_t revision;
+};
+
 /* Add one message to the frame in the buffer. `remaining_us`: the time the call has left; `shared`:
  * the arguments went ahead as a descriptor of call->shared. */
 void frame_add_welcome(struct buffer *frame);
@@ -47,6 +71,8 @@ void frame_add_ended_session(struct buffer *frame, struct bytes id);
 void frame_add_cancel(struct buffer *frame, uint64_t call_id);
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
 void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply);
+void frame_add_session_reply(struct buffer *frame, const struct session_reply *reply);
+void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint64_t revision);
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork);
 
@@ -71,6 +97,8 @@ struct worker_frame {
     bool recycle; /* the worker wants to be replaced */
     struct tool_call *tool_calls;
     size_t tool_call_count;
+    struct session_op *session_ops;
+    size_t session_op_count;
     struct worker_emission *emissions;
     size_t emission_count;
     struct worker_answer *answers;

@@ -16,9 +16,13 @@
  * Bytes. */
 enum { FRAME_FULL_BYTES = 1 << 20 };
 
+/* Session replies that may wait before the next frame is read. Bytes. */
+enum { REPLIES_MAX_BYTES = 4 << 20 };
+
 struct outgoing {
     struct list place;
     struct buffer bytes;
+    size_t replies; /* bytes of session replies in it */
 };
 
 struct link {
@@ -38,6 +42,9 @@ struct link {
     struct list frames;   /* struct outgoing, in order; the last one is being filled */
     bool writing;
     bool over;
+    bool paused;            /* nothing is read: too many replies wait */
+    size_t replies;         /* bytes of session replies in the frames and on the wire */
+    size_t written_replies; /* on the wire, of these */
     struct tag write_tag;
 };
 
@@ -162,6 +169,36 @@ void link_add_tool_reply(struct link *link, const struct tool_reply *reply)
     pthread_mutex_unlock(&link->lock);
 }
 
+/* Replies are as large as they like, unlike what asks for them. */
+void link_add_session_reply(struct link *link, const struct session_reply *reply)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over) {
+        struct buffer *frame = filling(link, 0);
+        size_t before = frame->len;
+        frame_add_session_reply(frame, reply);
+        CONTAINER_OF(frame, struct outgoing, bytes)->replies += frame->len - before;
+        link->replies += frame->len - before;
+    }
+    pthread_mutex_unlock(&link->lock);
+}
+
+size_t link_unwritten_replies(struct link *link)
+{
+    pthread_mutex_lock(&link->lock);
+    size_t bytes = link->replies;
+    pthread_mutex_unlock(&link->lock);
+    return bytes;
+}
+
+void link_add_invalidation(struct link *link, struct bytes session_id, uint64_t revision)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_invalidation(filling(link, 0), session_id, revision);
+    pthread_mutex_unlock(&link->lock);
+}
+
 void link_add_ping(struct link *link, uint64_t sequence)
 {
     pthread_mutex_lock(&link->lock);
@@ -187,6 +224,7 @@ static struct outgoing *take_frame(struct link *link)
     if (!link->writing && !link->over && !list_empty(&link->frames)) {
         frame = CONTAINER_OF(list_pop_front(&link->frames), struct outgoing, place);
         link->writing = true;
+        link->written_replies = frame->replies;
     }
     pthread_mutex_unlock(&link->lock);
     return frame;
@@ -213,13 +251,26 @@ void link_flush(struct link *link)
         write_frame(link, frame);
 }
 
+static void read_next(struct link *link)
+{
+    grpc_op op = operation(GRPC_OP_RECV_MESSAGE);
+    op.data.recv_message.recv_message = &link->incoming;
+    start(link, &op, &link->read_tag);
+}
+
 static void on_written(struct tag *tag, bool success)
 {
     struct link *link = CONTAINER_OF(tag, struct link, write_tag);
     pthread_mutex_lock(&link->lock);
     link->writing = false;
     link->over = link->over || !success;
+    link->replies -= link->written_replies;
+    link->written_replies = 0;
+    bool resume = link->paused && (link->over || link->replies <= REPLIES_MAX_BYTES);
+    link->paused = link->paused && !resume;
     pthread_mutex_unlock(&link->lock);
+    if (resume)
+        read_next(link);
     link_flush(link);
     link_unref(&link);
 }
@@ -231,11 +282,13 @@ void link_close(struct link *link)
 
 /* --- reading --- */
 
-static void read_next(struct link *link)
+/* Whether the worker has to read first; then on_written() goes on. */
+static bool pauses(struct link *link)
 {
-    grpc_op op = operation(GRPC_OP_RECV_MESSAGE);
-    op.data.recv_message.recv_message = &link->incoming;
-    start(link, &op, &link->read_tag);
+    pthread_mutex_lock(&link->lock);
+    bool paused = link->paused = !link->over && link->replies > REPLIES_MAX_BYTES;
+    pthread_mutex_unlock(&link->lock);
+    return paused;
 }
 
 /* Asked for only now: once it is, a stream that breaks takes along the messages that have come and
@@ -292,6 +345,8 @@ static void pass_on(struct link *link, const struct worker_frame *frame, struct 
     if (frame->tool_call_count)
         handler->tool_calls(handler->context, link, frame->tool_calls, frame->tool_call_count,
                             arena);
+    if (frame->session_op_count)
+        handler->session_ops(handler->context, link, frame->session_ops, frame->session_op_count);
     if (frame->emission_count)
         handler->emissions(handler->context, link, frame->emissions, frame->emission_count);
     handler->answers(handler->context, link, frame->answers, frame->answer_count, arena);
@@ -322,10 +377,10 @@ static void on_read(struct tag *tag, bool success)
     struct link *link = CONTAINER_OF(tag, struct link, read_tag);
     grpc_byte_buffer *message = link->incoming;
     link->incoming = NULL;
-    if (success && message && handle(link, message))
-        read_next(link);
-    else
+    if (!success || !message || !handle(link, message))
         finish(link);
+    else if (!pauses(link))
+        read_next(link);
     if (message)
         grpc_byte_buffer_destroy(message);
     link_unref(&link);

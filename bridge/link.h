@@ -19,6 +19,9 @@ struct link_handler {
     /* Running calls ask for tools; the bytes lie in `memory`, of which references may be taken. */
     void (*tool_calls)(void *context, struct link *link, const struct tool_call *calls,
                        size_t count, struct arena *memory);
+    /* Running calls read and write variables; the bytes are borrowed. */
+    void (*session_ops)(void *context, struct link *link, const struct session_op *ops,
+                        size_t count);
     /* Running calls have said something; the bytes are borrowed. */
     void (*emissions)(void *context, struct link *link, struct worker_emission *emissions,
                       size_t count);
@@ -55,8 +58,14 @@ void link_add_ended_session(struct link *link, struct bytes id);
 void link_add_cancel(struct link *link, uint64_t call_id);
 void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
 void link_add_tool_reply(struct link *link, const struct tool_reply *reply);
+void link_add_session_reply(struct link *link, const struct session_reply *reply);
+void link_add_invalidation(struct link *link, struct bytes session_id, uint64_t revision);
 void link_add_ping(struct link *link, uint64_t sequence);
 void link_add_stop(struct link *link, uint64_t grace_us, bool refork);
+
+/* Bytes of session replies that have not been written yet. When they are many, nothing more is read
+ * from the link until they are fewer. */
+size_t link_unwritten_replies(struct link *link);
 
 /* Sends the frame, unless one is on the wire: then it follows by itself. */
 void link_flush(struct link *link);

@@ -294,6 +294,7 @@ static enum variable_type suggested_by(struct json_value value)
 /* What a variable is, besides its value. */
 struct nature {
     enum variable_type type;
+    bool declared;
     struct bytes constraints;
 };
 
@@ -312,10 +313,12 @@ static bool find_nature(const struct variable_write *write, const struct variabl
                         struct json_value value, struct nature *out_nature,
                         struct variable_fault *fault)
 {
-    enum variable_type type = old ? old->type : suggested_by(value);
+    bool declared = old && old->declared;
+    enum variable_type type = declared ? old->type : suggested_by(value);
     if (write->type.len && !find_type(write->type, &type))
         return variable_fault(fault, "type", "is none that there is");
     out_nature->type = type;
+    out_nature->declared = declared || write->type.len || write->constraints.len;
     out_nature->constraints = write->constraints;
     if (!write->constraints.len && old && old->type == type)
         out_nature->constraints = old->constraints;
@@ -331,6 +334,7 @@ static struct variable *join(const struct nature *nature, struct bytes name, str
     char *at = (char *)(variable + 1);
     *variable = (struct variable){
         .type = nature->type,
+        .declared = nature->declared,
         .version = version,
         .name = bytes_from(memcpy(at, name.data, name.len), name.len),
         .value = bytes_from(memcpy(at + name.len, value.data, value.len), value.len),

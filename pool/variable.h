@@ -27,6 +27,7 @@ enum { VARIABLE_NAME_MAX = 128, VARIABLE_MAX_DEPTH = 128, VARIABLE_DETAIL_MAX = 
 /* Constant, in one block of memory with its texts. */
 struct variable {
     enum variable_type type;
+    bool declared; /* the type was given with a write, or constraints were */
     uint64_t version;
     struct bytes name;
     struct bytes value;       /* JSON, without white space around it */
@@ -37,7 +38,7 @@ struct variable {
 struct variable_write {
     struct bytes name;
     struct bytes value;       /* any bytes */
-    struct bytes type;        /* a name; empty: as it is, or else what the value suggests */
+    struct bytes type;        /* a name; empty: as declared, or else what the value suggests */
     struct bytes constraints; /* any bytes; empty: as they are, while the type is */
     bool remove;              /* instead */
     bool expects;

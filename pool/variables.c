@@ -18,6 +18,7 @@ void variables_deinit(struct variables *variables)
     for (unsigned i = 0; i < variables->count; i++)
         free(variables->sorted[i]);
     free(variables->sorted);
+    free(variables->readers);
     pthread_mutex_destroy(&variables->lock);
 }
 
@@ -65,6 +66,75 @@ static const struct bytes *find_twice(const struct bytes **names, size_t count)
             return names[i];
     }
     return NULL;
+}
+
+/* --- readers --- */
+
+/* Readers that are to be told once the lock is free. */
+struct audience {
+    struct variables_reader *readers; /* owned */
+    unsigned count;
+    uint64_t revision;
+};
+
+static bool is_same(const struct variables_reader *a, const struct variables_reader *b)
+{
+    return a->context == b->context && a->seat == b->seat && a->number == b->number;
+}
+
+/* All but `kept`, which may be NULL. */
+static struct audience dismiss(struct variables *variables, const struct variables_reader *kept)
+{
+    struct audience audience = {.revision = variables->revision};
+    if (variables->reader_count == 0)
+        return audience;
+    unsigned stay = 0;
+    audience.readers = mem_array(variables->reader_count, sizeof *audience.readers);
+    for (unsigned i = 0; i < variables->reader_count; i++) {
+        const struct variables_reader *reader = &variables->readers[i];
+        if (kept && is_same(reader, kept))
+            variables->readers[stay++] = *reader;
+        else
+            audience.readers[audience.count++] = *reader;
+    }
+    variables->reader_count = stay;
+    return audience;
+}
+
+static void tell(struct audience *audience, const struct session *session)
+{
+    for (unsigned i = 0; i < audience->count; i++)
+        audience->readers[i].changed(&audience->readers[i], session->id, audience->revision);
+    free(audience->readers);
+}
+
+void variables_watch(struct session *session, const struct variables_reader *reader)
+{
+    struct variables *variables = &session->variables;
+    struct audience audience = {0};
+    unsigned i = 0;
+    pthread_mutex_lock(&variables->lock);
+    if (!variables->readers)
+        variables->readers = mem_array(VARIABLES_READERS_MAX, sizeof *reader);
+    while (i < variables->reader_count && !is_same(&variables->readers[i], reader))
+        i++;
+    if (i == VARIABLES_READERS_MAX) {
+        audience = dismiss(variables, NULL);
+        i = 0;
+    }
+    if (i == variables->reader_count)
+        variables->readers[variables->reader_count++] = *reader;
+    pthread_mutex_unlock(&variables->lock);
+    tell(&audience, session);
+}
+
+uint64_t variables_revision(struct session *session)
+{
+    struct variables *variables = &session->variables;
+    pthread_mutex_lock(&variables->lock);
+    uint64_t revision = variables->revision;
+    pthread_mutex_unlock(&variables->lock);
+    return revision;
 }
 
 /* --- writing --- */
@@ -215,6 +285,7 @@ static void apply(struct change *change, struct variables *variables, uint64_t *
         out_versions[i] = next ? next->version : 0;
     }
     variables->size += change->added - change->removed;
+    variables->revision++;
 }
 
 /* No two may be of the same name. */
@@ -233,7 +304,8 @@ static bool check_names(struct change *change)
 }
 
 bool variables_write(struct session *session, const struct variable_write *writes, size_t count,
-                     uint64_t *out_versions, struct variables_refusal *out_refusal)
+                     const struct variables_reader *by, uint64_t *out_versions,
+                     struct variables_refusal *out_refusal)
 {
     const struct variables_limits *limits = session_limits(session);
     struct variables *variables = &session->variables;
@@ -247,7 +319,9 @@ bool variables_write(struct session *session, const struct variable_write *write
     bool good = prepare_all(&change, session, limits);
     if (good)
         apply(&change, variables, out_versions);
+    struct audience audience = good ? dismiss(variables, by) : (struct audience){0};
     pthread_mutex_unlock(&variables->lock);
+    tell(&audience, session);
     for (size_t i = 0; !good && i < count; i++)
         free(change.next[i]);
     free(change.next);

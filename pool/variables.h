@@ -11,12 +11,27 @@
 
 struct session;
 
+/* Somebody who keeps copies of variables. */
+struct variables_reader {
+    /* Others have changed some: the copies that are older are void. Called once, on any thread. */
+    void (*changed)(const struct variables_reader *reader, struct bytes session_id,
+                    uint64_t revision);
+    void *context;
+    unsigned seat; /* these two are as of struct worker_ref */
+    uint64_t number;
+};
+
+enum { VARIABLES_READERS_MAX = 64 };
+
 /* Embedded in the session. */
 struct variables {
     pthread_mutex_t lock;     /* guards the rest */
     struct variable **sorted; /* by name */
     unsigned count, capacity;
-    size_t size;              /* of all, bytes */
+    size_t size;                      /* of all, bytes */
+    uint64_t revision;                /* counts batches of writes */
+    struct variables_reader *readers; /* to be told of the next one */
+    unsigned reader_count;
     uint64_t highest_removed; /* version: a new variable's is above, so that none comes twice */
 };
 
@@ -52,10 +67,18 @@ struct variables_refusal {
 };
 
 /* Does all of the writes, of which no two may be of the same name, and writes the new versions to
- * `out_versions`, 0 where one was removed. Or returns false, and does none. */
+ * `out_versions`, 0 where one was removed. Or returns false, and does none. Tells all readers but
+ * `by`, which may be NULL. */
 bool variables_write(struct session *session, const struct variable_write *writes, size_t count,
-                     uint64_t *out_versions, struct variables_refusal *out_refusal)
-    __attribute__((warn_unused_result));
+                     const struct variables_reader *by, uint64_t *out_versions,
+                     struct variables_refusal *out_refusal) __attribute__((warn_unused_result));
+
+/* The reader will read some now, and be told of the next change after it has; copied. Where there
+ * are too many the others are told without a change. */
+void variables_watch(struct session *session, const struct variables_reader *reader);
+
+/* How many batches have been written: what is read afterwards is at least as new. */
+uint64_t variables_revision(struct session *session);
 
 /* A word for machines and a sentence for people. */
 const char *variables_code(enum variables_verdict verdict);

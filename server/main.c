@@ -9,6 +9,7 @@
  *   deferral.c     answers later, or again
  *   switchboard.c  what Python asks for while it runs a call
  *   sessions.c     sessions; membership.c finds the one of a call
+ *   variables.c    their variables; variable_request.c reads what is wanted of them
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
  *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
  *   ../bridge      Python processes, and the gRPC streams to them
@@ -257,6 +258,7 @@ static void make_plant(struct program *program, unsigned index)
                         .limit_count = config->limit_count,
                         .no_new_privs = config->no_new_privs},
         .port = switchboard_port(gateway->switchboard),
+        .sessions = gateway->sessions,
         .address = plant->address,
         .threads = threads ? threads : 1,
         .profile = config->profile,

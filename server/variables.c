@@ -220,7 +220,7 @@ static bool write_one(struct exchange *exchange, struct session *session,
                       const struct variable_write *write, bool conditional, uint64_t *out_version)
 {
     struct variables_refusal refusal;
-    if (variables_write(session, write, 1, out_version, &refusal))
+    if (variables_write(session, write, 1, NULL, out_version, &refusal))
         return true;
     bool conflict = refusal.verdict == VARIABLES_CONFLICT;
     const char *member = refusal.verdict == VARIABLES_INVALID ? refusal.fault.member : "";
@@ -392,7 +392,7 @@ static void write_singly(struct session *session, const struct variable_batch *b
     for (size_t i = 0; i < batch->count; i++) {
         const struct variable_write *write = &batch->writes[i];
         out_versions[i] = 0;
-        if (variables_write(session, write, 1, &out_versions[i], &refusal))
+        if (variables_write(session, write, 1, NULL, &out_versions[i], &refusal))
             continue;
         buffer_printf(errors, "%s{\"code\":\"%s\",\"detail\":", errors->len ? "," : "",
                       variables_code(refusal.verdict));
@@ -444,7 +444,7 @@ static void patch(struct exchange *exchange, struct session *session)
     uint64_t *versions = arena_alloc(exchange->arena, batch.count * sizeof *versions);
     if (!batch.atomic)
         write_singly(session, &batch, versions, &errors);
-    else if (!variables_write(session, batch.writes, batch.count, versions, &refusal)) {
+    else if (!variables_write(session, batch.writes, batch.count, NULL, versions, &refusal)) {
         refuse(exchange, &refusal, batch.writes[refusal.index].name,
                pointer_of(exchange, &batch, &refusal), 0);
         return;

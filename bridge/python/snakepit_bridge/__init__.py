@@ -11,12 +11,16 @@ from .chunk import StreamChunk
 from .context import CallContext
 from .errors import (
     Cancelled,
+    ConstraintViolation,
     ToolCallDeadlock,
     ToolCallDepthError,
     ToolCallError,
     ToolCallTimeout,
     ToolError,
     ToolNotFound,
+    VariableError,
+    VariableNotFound,
+    VersionConflict,
 )
 from .recycling import request_recycle
 from .session_context import SessionContext
@@ -30,6 +34,7 @@ __all__ = [
     "Binary",
     "CallContext",
     "Cancelled",
+    "ConstraintViolation",
     "SessionContext",
     "Stream",
     "StreamChunk",
@@ -39,6 +44,9 @@ __all__ = [
     "ToolCallTimeout",
     "ToolError",
     "ToolNotFound",
+    "VariableError",
+    "VariableNotFound",
+    "VersionConflict",
     "configure_logging",
     "get_logger",
     "request_recycle",

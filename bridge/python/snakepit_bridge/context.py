@@ -115,6 +115,15 @@ class CallContext:
             self._caller = Caller(self._invoke.call_id, self._ground)
         return self._caller
 
+    @property
+    def variables(self) -> Any:
+        """The variables of the call's session."""
+        if self._ground is None:
+            raise RuntimeError("this call cannot reach the gateway")
+        from .variables import Variables  # few tools have any
+
+        return Variables(self._invoke.session_id, self._invoke.call_id, self._ground)
+
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())

@@ -100,10 +100,12 @@ class Desk:
     def _take(self, frame: Any) -> None:
         calls, early, arrived = self._calls, self._early, _now()
         for session_id in frame.ended_sessions:
+            self._tool_calls.cache.forget(session_id)
             self._end_session(session_id)
         for invoke in frame.invokes:
             call_id = invoke.call_id
             if invoke.session_begins:
+                self._tool_calls.cache.forget(invoke.session_id)
                 self._end_session(invoke.session_id)
             if early and call_id in early:
                 self._answer_cancelled(invoke)
@@ -115,6 +117,10 @@ class Desk:
             self._feeds.grant(credit.call_id, credit.bytes)
         for reply in frame.tool_replies:
             self._tool_calls.take(reply)
+        for reply in frame.session_replies:
+            self._tool_calls.take(reply)
+        for each in frame.invalidations:
+            self._tool_calls.cache.invalidate(each.session_id, each.revision)
         if frame.HasField("ping"):
             self._answer_ping(frame.ping.sequence)
         if frame.HasField("welcome"):

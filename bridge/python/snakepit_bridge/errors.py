@@ -89,6 +89,55 @@ def tool_call_error(tool: str, failure: Any) -> ToolCallError:
     return kind(tool, failure.message, failure.type, failure.code, failure.status, details, failure.traceback)
 
 
+class VariableError(ToolError):
+    """A session's variables cannot be read or written so.
+
+    ``code`` and ``message`` say why, ``variable`` which one is to blame, or is empty. A tool that lets it pass answers
+    with that code.
+    """
+
+    def __init__(self, message: str, code: str = "", variable: str = "", version: int = 0) -> None:
+        super().__init__(f"variable {variable!r}: {message}" if variable else message, _STATUSES.get(code, 0), code)
+        self.message = message
+        self.variable = variable
+        self.version = version
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show its repr
+
+
+class VariableNotFound(VariableError, KeyError):
+    """The session has no variable of that name."""
+
+
+class VersionConflict(VariableError):
+    """The variable has not the expected version but ``version``; 0: it is not there."""
+
+
+class ConstraintViolation(VariableError, ValueError):
+    """The value does not fit the variable's type or constraints, or they cannot be."""
+
+
+_STATUSES = {
+    "invalid_variable": 422,
+    "session_not_found": 404,
+    "session_quota_exceeded": 429,
+    "variable_not_found": 404,
+    "variable_too_large": 413,
+    "version_conflict": 409,
+}
+_VARIABLE_ERRORS: dict[str, type[VariableError]] = {
+    "invalid_variable": ConstraintViolation,
+    "variable_not_found": VariableNotFound,
+    "version_conflict": VersionConflict,
+}
+
+
+def variable_error(code: str, message: str, variable: str, version: int) -> VariableError:
+    """The exception for a SessionReply."""
+    return _VARIABLE_ERRORS.get(code, VariableError)(message, code, variable, version)
+
+
 class Cancelled(BaseException):
     """Raised inside a running tool when nobody waits for its answer any more: the caller left, or the time ran out.
 

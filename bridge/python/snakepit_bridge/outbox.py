@@ -104,7 +104,10 @@ class Outbox:
         segment.size += cost
 
     def _next_frame(self) -> bytes:
-        """Answers are (call id, body, content type, microseconds) or a Failure; others a Segment, ToolCall or State."""
+        """Answers are (call id, body, content type, microseconds) or a Failure.
+
+        Others are a Segment, ToolCall, SessionOp or State.
+        """
         frame = pb.WorkerFrame()
         waiting, add, room = self._waiting, frame.results.add, MAX_FRAME_BYTES
         while waiting and room > 0:
@@ -131,6 +134,12 @@ class Outbox:
                     break
                 frame.tool_calls.append(answer)
                 room -= len(answer.args)
+            elif type(answer) is pb.SessionOp:
+                if frame.emissions:
+                    waiting.appendleft(answer)
+                    break
+                frame.session_ops.append(answer)
+                room -= sum(len(write.value) for write in answer.writes)
             else:
                 frame.state.CopyFrom(answer)  # a newer State takes the place of an older one
         return frame.SerializeToString()

@@ -30,6 +30,8 @@ class Runner:
     something, so that no interrupt strikes in the middle of that.
     """
 
+    shares_loop = False  # several calls run in one event loop, which none of them may block
+
     def __init__(self, tools: list[Any], loop: Any, page: Any) -> None:
         """``loop`` is an EventLoop, ``page`` a StartedPage."""
         self.tools = {item.name: item for item in tools}

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
-from collections.abc import Mapping
-from typing import Any, Optional
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Optional
 
 from . import context
 from .context import CallContext
+from .errors import VariableError, VariableNotFound
+
+if TYPE_CHECKING:
+    from .variables import Variables
+
+
+class Attributes:
+    """Variables as attributes."""
+
+    __slots__ = ("_variables",)
+
+    def __init__(self, variables: Variables) -> None:
+        object.__setattr__(self, "_variables", variables)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._variables[name]
+        except VariableNotFound as error:
+            raise AttributeError(str(error)) from error
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._variables[name] = value
 
 
 class SessionContext:
@@ -61,9 +85,87 @@ class SessionContext:
     call_tool = call_elixir_tool
 
     @property
-    def variables(self) -> Any:
+    def variables(self) -> Variables:
         """The session's variables."""
-        return _running().variables  # type: ignore[attr-defined]
+        variables: Variables = _running().variables
+        if self._session_id:
+            variables.session_id = self._session_id
+        return variables
+
+    @property
+    def v(self) -> Attributes:
+        """The variables as attributes: ``context.v.temperature = 0.7``."""
+        return Attributes(self.variables)
+
+    def register_variable(
+        self, name: str, type: Any, initial_value: Any, constraints: Optional[Mapping[str, Any]] = None,
+        metadata: Any = None,
+    ) -> str:  # fmt: skip
+        """Make a variable that is not there yet; its name. ``metadata`` is not kept. Raises VersionConflict."""
+        kind = str(getattr(type, "value", type)).lower()
+        self.variables.set(name, initial_value, kind, constraints, expected_version=0)
+        return name
+
+    def get_variable(self, name: str) -> Any:
+        """Its value. Raises VariableNotFound."""
+        return self.variables[name]
+
+    def update_variable(self, name: str, value: Any, metadata: Any = None) -> None:
+        """Write a variable that is there. ``metadata`` is not kept. Raises VariableNotFound."""
+        self.variables.version(name)
+        self.variables.set(name, value)
+
+    def delete_variable(self, name: str) -> None:
+        """Raises VariableNotFound."""
+        self.variables.delete(name)
+
+    def list_variables(self, pattern: Optional[str] = None) -> list[dict[str, Any]]:
+        """What there is, or what fits a pattern such as ``model.*``."""
+        found = self.variables.all().values()
+        return [each._asdict() for each in found if pattern is None or fnmatch.fnmatchcase(each.name, pattern)]
+
+    def get_variables(self, names: Iterable[str]) -> dict[str, Any]:
+        """The values of those that are there."""
+        return self.variables.get_many(names)
+
+    def update_variables(self, updates: Mapping[str, Any], atomic: bool = True) -> dict[str, Any]:
+        """Write several, all or none; otherwise each for itself, and the answer says for each True or what is wrong."""
+        if atomic:
+            self.variables.update(updates)
+            return dict.fromkeys(updates, True)
+        told: dict[str, Any] = {}
+        for name, value in updates.items():
+            try:
+                self.variables.set(name, value)
+                told[name] = True
+            except VariableError as error:
+                told[name] = str(error)
+        return told
+
+    @contextmanager
+    def batch_updates(self) -> Iterator[dict[str, Any]]:
+        """A dict of what is to be written, all or none, when the block ends without an exception."""
+        updates: dict[str, Any] = {}
+        yield updates
+        if updates:
+            self.variables.update(updates)
+
+    def set_cache_ttl(self, seconds: float) -> None:
+        """See Variables.set_cache_ttl()."""
+        self.variables.set_cache_ttl(seconds)
+
+    def clear_cache(self) -> None:
+        """See Variables.clear_cache()."""
+        self.variables.clear_cache()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.variables[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.variables[name] = value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.variables
 
     def cleanup(self) -> None:
         """Nothing: what the gateway keeps for a session ends with it."""

@@ -26,6 +26,8 @@ class Strand:
     feeds it is the ground, as Runner is: emitting steps out of the tool's code.
     """
 
+    shares_loop = False
+
     def __init__(
         self, tools: dict[str, Any], page: Any, cancelled: set[int], feeds: Any, tool_calls: Any,
         on_wait: Callable[[int], Any] = lambda change: None,

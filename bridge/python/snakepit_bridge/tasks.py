@@ -26,6 +26,8 @@ _now = time.perf_counter_ns
 class AsyncWorker(Crew):
     """A worker of many slots. ``_free`` and ``_entered`` are the loop's own; other threads send it callbacks."""
 
+    shares_loop = True
+
     def __init__(self, tools: list[Any], page: Any, stream: Any, leave: Any, slots: int, loop: Any) -> None:
         """``page`` is a SharedPage, ``loop`` the adapter's EventLoop; the others as for Desk."""
         super().__init__(tools, stream, self._clean_up)

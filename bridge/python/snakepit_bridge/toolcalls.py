@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from . import bridge_pb2 as pb
 from . import tags, values
+from .cache import Cache
 from .errors import Cancelled, ToolCallError, tool_call_error
 from .gate import Gate
 
@@ -22,7 +23,7 @@ class Waiter:
 
     __slots__ = ("call_id", "gate", "id", "is_over", "reply", "tool")
 
-    def __init__(self, call_id: int, number: int, tool: str) -> None:
+    def __init__(self, call_id: int, number: int, tool: str = "") -> None:
         self.call_id = call_id
         self.id = number
         self.tool = tool
@@ -38,31 +39,52 @@ class Waiter:
         self.is_over = True
         self.gate.open()
 
-    def value(self) -> Any:
-        """What the tool has returned. Raises what it raised, as a ToolCallError."""
+    def answer(self) -> Any:
+        """The reply. Raises Cancelled."""
         if self.reply is None:
             raise Cancelled("nobody waits for this call any more")
-        if self.reply.HasField("failure"):
-            raise tool_call_error(self.tool, self.reply.failure)
-        return decode(self.tool, self.reply.body, self.reply.content_type)
+        return self.reply
+
+    def value(self) -> Any:
+        """What the tool has returned. Raises what it raised, as a ToolCallError."""
+        reply = self.answer()
+        if reply.HasField("failure"):
+            raise tool_call_error(self.tool, reply.failure)
+        return decode(self.tool, reply.body, reply.content_type)
 
 
 class ToolCalls:
-    """All requests of a worker that wait. take() and cancel() are for the thread that reads the stream."""
+    """All requests of a worker that wait. take() and cancel() are for the thread that reads the stream.
+
+    Variables are asked for here too; ``cache`` is what is known of them.
+    """
 
     def __init__(self, outbox: Any) -> None:
+        self.cache = Cache()
         self._outbox = outbox
         self._ids = itertools.count(1)
         self._waiting: dict[int, Waiter] = {}
 
     def ask(self, call_id: int, tool: str, body: bytes = b"", content_type: str = "", **options: Any) -> Waiter:
         """Send a request on behalf of a call."""
+        waiter = self.wait(call_id, tool)
+        request = pb.ToolCall(call_id=call_id, id=waiter.id, tool=tool, args=body, content_type=content_type, **options)
+        self.send(request)
+        return waiter
+
+    def wait(self, call_id: int, tool: str = "") -> Waiter:
+        """Expect the reply to a request that is sent next."""
         waiter = Waiter(call_id, next(self._ids), tool)
         self._waiting[waiter.id] = waiter
-        request = pb.ToolCall(call_id=call_id, id=waiter.id, tool=tool, args=body, content_type=content_type, **options)
+        return waiter
+
+    def send(self, request: Any) -> None:
         self._outbox.put(request)
         self._outbox.flush()
-        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Its reply will not matter."""
+        self._waiting.pop(waiter.id, None)
 
     def give_up(self, waiter: Waiter) -> None:
         """The call goes on without the reply."""

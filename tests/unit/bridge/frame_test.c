@@ -328,6 +328,105 @@ START_TEST(a_ping_goes_out_and_its_answer_comes_in)
 }
 END_TEST
 
+static bool read_op(Snakepit__Bridge__V1__SessionOp *op, struct arena *arena,
+                    struct worker_frame *out_frame)
+{
+    uint8_t bytes[256];
+    Snakepit__Bridge__V1__WorkerFrame from = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    from.session_ops = &op;
+    from.n_session_ops = 1;
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&from, bytes);
+    return frame_read(arena_copy(arena, bytes_from(bytes, size)), arena, out_frame);
+}
+
+START_TEST(a_session_op_is_read)
+{
+    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
+    Snakepit__Bridge__V1__VariableWrite write = SNAKEPIT__BRIDGE__V1__VARIABLE_WRITE__INIT;
+    Snakepit__Bridge__V1__VariableWrite *writes[] = {&write};
+    char first[] = "a", second[] = "b", name[] = "x", session[] = "s";
+    uint8_t value[] = {'1', '7'};
+    char *names[] = {first, second};
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    write.name = name;
+    write.value = (ProtobufCBinaryData){.data = value, .len = sizeof value};
+    write.expects = true;
+    write.expected_version = 9;
+    op.id = 5;
+    op.session_id = session;
+    op.kind = SNAKEPIT__BRIDGE__V1__SESSION_OP__KIND__WRITE;
+    op.names = names;
+    op.n_names = 2;
+    op.writes = writes;
+    op.n_writes = 1;
+    ck_assert(read_op(&op, arena, &read));
+    ck_assert_uint_eq(read.session_op_count, 1);
+    const struct session_op *got = &read.session_ops[0];
+    ck_assert_uint_eq(got->id, 5);
+    ck_assert_int_eq(got->kind, SESSION_OP_WRITE);
+    ck_assert(bytes_equal(got->names[1], BYTES("b")));
+    ck_assert(bytes_equal(got->writes[0].value, BYTES("17")));
+    ck_assert(got->writes[0].expects && got->writes[0].expected_version == 9);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(a_session_op_of_unknown_kind_is_refused)
+{
+    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    op.kind = (Snakepit__Bridge__V1__SessionOp__Kind)3;
+    ck_assert(!read_op(&op, arena, &read));
+    op.kind = (Snakepit__Bridge__V1__SessionOp__Kind)-1;
+    ck_assert(!read_op(&op, arena, &read));
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(a_session_reply_and_an_invalidation_arrive)
+{
+    const struct variable variables[] = {
+        {.type = VARIABLE_FLOAT,
+         .version = 300,
+         .name = BYTES("x"),
+         .value = BYTES("1.5"),
+         .constraints = BYTES("{\"min\":0}")},
+        {.version = 0},
+        {.version = 4, .name = BYTES("y")},
+    };
+    const struct session_reply reply = {.id = 7,
+                                        .code = "c",
+                                        .detail = "d",
+                                        .name = BYTES("n"),
+                                        .version = 8,
+                                        .variables = variables,
+                                        .count = 3,
+                                        .revision = 9};
+    frame_add_session_reply(&frame, &reply);
+    frame_add_invalidation(&frame, BYTES("s"), 200);
+    Snakepit__Bridge__V1__GatewayFrame *got =
+        snakepit__bridge__v1__gateway_frame__unpack(NULL, frame.len, (const uint8_t *)frame.data);
+    ck_assert(got && got->n_session_replies == 1 && got->n_invalidations == 1);
+    const Snakepit__Bridge__V1__SessionReply *answer = got->session_replies[0];
+    ck_assert_uint_eq(answer->id, 7);
+    ck_assert_str_eq(answer->code, "c");
+    ck_assert_str_eq(answer->name, "n");
+    ck_assert_uint_eq(answer->version, 8);
+    ck_assert_uint_eq(answer->revision, 9);
+    ck_assert_uint_eq(answer->n_variables, 2);
+    ck_assert_str_eq(answer->variables[0]->type, "float");
+    ck_assert_uint_eq(answer->variables[0]->version, 300);
+    ck_assert_uint_eq(answer->variables[0]->value.len, 3);
+    ck_assert_uint_eq(answer->variables[0]->constraints.len, 9);
+    ck_assert_str_eq(answer->variables[1]->name, "y");
+    ck_assert_str_eq(got->invalidations[0]->session_id, "s");
+    ck_assert_uint_eq(got->invalidations[0]->revision, 200);
+    snakepit__bridge__v1__gateway_frame__free_unpacked(got, NULL);
+}
+END_TEST
+
 START_TEST(junk_is_refused)
 {
     struct arena *arena = arena_new(0);
@@ -366,6 +465,9 @@ int main(void)
     tcase_add_test(tests, arguments_that_went_ahead_are_named_by_their_place);
     tcase_add_test(tests, a_result_that_went_ahead_says_how_long_it_is);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
+    tcase_add_test(tests, a_session_op_is_read);
+    tcase_add_test(tests, a_session_op_of_unknown_kind_is_refused);
+    tcase_add_test(tests, a_session_reply_and_an_invalidation_arrive);
     tcase_add_test(tests, junk_is_refused);
     tcase_add_test(tests, an_empty_frame_says_nothing);
     suite_add_tcase(suite, tests);

@@ -159,8 +159,10 @@ END_TEST
 
 START_TEST(type_and_constraints_hold_for_what_is_written_later)
 {
-    const struct variable old = {
-        .type = VARIABLE_FLOAT, .version = 7, .constraints = BYTES("{\"max\":9}")};
+    const struct variable old = {.type = VARIABLE_FLOAT,
+                                 .declared = true,
+                                 .version = 7,
+                                 .constraints = BYTES("{\"max\":9}")};
     struct variable_write write = {.name = BYTES("x"), .value = BYTES("5")};
     ck_assert_str_eq(kept(&write, &old), "float 5.0");
     write.value = BYTES("10");
@@ -170,6 +172,16 @@ START_TEST(type_and_constraints_hold_for_what_is_written_later)
     write.constraints = (struct bytes){0};
     write.type = BYTES("integer");
     ck_assert_str_eq(kept(&write, &old), "integer 10");
+}
+END_TEST
+
+START_TEST(a_type_that_was_not_declared_changes_with_the_value)
+{
+    const struct variable old = {.type = VARIABLE_INTEGER, .version = 7};
+    struct variable_write write = {.name = BYTES("x"), .value = BYTES("1.5")};
+    ck_assert_str_eq(kept(&write, &old), "float 1.5");
+    write.value = BYTES("[]");
+    ck_assert_str_eq(kept(&write, &old), "list []");
 }
 END_TEST
 
@@ -198,6 +210,7 @@ int main(void)
                         sizeof constraints / sizeof constraints[0]);
     tcase_add_test(tests, constraints_that_cannot_be_are_refused);
     tcase_add_test(tests, type_and_constraints_hold_for_what_is_written_later);
+    tcase_add_test(tests, a_type_that_was_not_declared_changes_with_the_value);
     tcase_add_test(tests, a_name_is_a_word);
     return run_case(tests, "variable");
 }

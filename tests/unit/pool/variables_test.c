@@ -42,13 +42,13 @@ static struct variable_write removal(const char *name)
 
 static bool write_one(struct variable_write write)
 {
-    return variables_write(session, &write, 1, versions, &refusal);
+    return variables_write(session, &write, 1, NULL, versions, &refusal);
 }
 
 static bool write_two(struct variable_write first, struct variable_write second)
 {
     const struct variable_write writes[] = {first, second};
-    return variables_write(session, writes, 2, versions, &refusal);
+    return variables_write(session, writes, 2, NULL, versions, &refusal);
 }
 
 /* "a=1 b=2", by name. Static. */
@@ -135,7 +135,7 @@ START_TEST(a_batch_does_not_write_a_variable_twice)
 {
     ck_assert(!write_two(set("a", "1"), removal("a")));
     ck_assert_int_eq(refusal.verdict, VARIABLES_INVALID);
-    ck_assert(variables_write(session, NULL, 0, versions, &refusal));
+    ck_assert(variables_write(session, NULL, 0, NULL, versions, &refusal));
 }
 END_TEST
 
@@ -198,11 +198,11 @@ START_TEST(what_all_sessions_keep_is_limited_and_given_back_at_their_end)
     for (unsigned i = 0; i < 3; i++)
         ck_assert(write_one(set("a", text)));
     ck_assert_uint_eq(memory(), one);
-    ck_assert(variables_write(other, &write, 1, versions, &refusal));
+    ck_assert(variables_write(other, &write, 1, NULL, versions, &refusal));
     ck_assert_uint_gt(memory(), one);
     ck_assert(session_delete(store, BYTES("t")));
     ck_assert_uint_eq(memory(), one);
-    ck_assert(!variables_write(other, &write, 1, versions, &refusal));
+    ck_assert(!variables_write(other, &write, 1, NULL, versions, &refusal));
     ck_assert_int_eq(refusal.verdict, VARIABLES_ENDED);
     session_unref(&other);
     ck_assert(write_two(removal("a"), removal("b")));
@@ -225,6 +225,82 @@ START_TEST(several_are_read_by_distinct_names)
 }
 END_TEST
 
+/* --- readers --- */
+
+static unsigned told[100];
+static uint64_t told_revision;
+
+static void note(const struct variables_reader *reader, struct bytes session_id, uint64_t revision)
+{
+    ck_assert(bytes_equal(session_id, BYTES("s")));
+    told[reader->seat]++;
+    told_revision = revision;
+}
+
+static struct variables_reader reader(unsigned seat)
+{
+    return (struct variables_reader){.changed = note, .seat = seat};
+}
+
+static bool write_by(unsigned seat, const char *value)
+{
+    const struct variables_reader by = reader(seat);
+    const struct variable_write write = set("x", value);
+    return variables_write(session, &write, 1, &by, versions, &refusal);
+}
+
+static void watch(unsigned seat)
+{
+    const struct variables_reader by = reader(seat);
+    variables_watch(session, &by);
+}
+
+START_TEST(readers_are_told_once_of_what_others_write)
+{
+    memset(told, 0, sizeof told);
+    watch(1);
+    watch(2);
+    watch(2);
+    ck_assert(write_by(1, "1"));
+    ck_assert_uint_eq(told_revision, variables_revision(session));
+    ck_assert(write_by(1, "2"));
+    ck_assert_uint_eq(told[1], 0);
+    ck_assert_uint_eq(told[2], 1);
+    ck_assert(write_one(set("x", "3")));
+    ck_assert(write_one(set("x", "4")));
+    ck_assert_uint_eq(told[1], 1);
+    ck_assert_uint_eq(told[2], 1);
+}
+END_TEST
+
+START_TEST(nobody_is_told_of_a_write_that_was_refused)
+{
+    memset(told, 0, sizeof told);
+    watch(1);
+    uint64_t revision = variables_revision(session);
+    ck_assert(!write_one(set("x", "no JSON")));
+    ck_assert_uint_eq(told[1], 0);
+    ck_assert_uint_eq(variables_revision(session), revision);
+}
+END_TEST
+
+START_TEST(too_many_readers_make_room_for_a_new_one)
+{
+    memset(told, 0, sizeof told);
+    for (unsigned i = 0; i < VARIABLES_READERS_MAX; i++)
+        watch(i);
+    ck_assert_uint_eq(told[0], 0);
+    watch(VARIABLES_READERS_MAX);
+    for (unsigned i = 0; i < VARIABLES_READERS_MAX; i++)
+        ck_assert_uint_eq(told[i], 1);
+    ck_assert(write_one(set("x", "1")));
+    ck_assert_uint_eq(told[0], 1);
+    ck_assert_uint_eq(told[VARIABLES_READERS_MAX], 1);
+}
+END_TEST
+
+/* --- threads --- */
+
 enum { RACES = 2000 };
 
 static void *count_up(void *won)
@@ -241,7 +317,7 @@ static void *count_up(void *won)
         struct variable_write write = set("n", text);
         write.expects = true;
         write.expected_version = now.version;
-        *(unsigned *)won += variables_write(session, &write, 1, &version, &why);
+        *(unsigned *)won += variables_write(session, &write, 1, NULL, &version, &why);
         arena_unref(&arena);
     }
     return NULL;
@@ -276,6 +352,9 @@ int main(void)
     tcase_add_test(tests, a_value_that_grows_into_its_type_is_limited_too);
     tcase_add_test(tests, what_all_sessions_keep_is_limited_and_given_back_at_their_end);
     tcase_add_test(tests, several_are_read_by_distinct_names);
+    tcase_add_test(tests, readers_are_told_once_of_what_others_write);
+    tcase_add_test(tests, nobody_is_told_of_a_write_that_was_refused);
+    tcase_add_test(tests, too_many_readers_make_room_for_a_new_one);
     tcase_add_test(tests, of_threads_that_race_each_wins_as_often_as_it_has_counted);
     return run_case(tests, "variables");
 }

@@ -1,0 +1,103 @@
+"""What a worker remembers of the variables of sessions, until it is told that they have changed."""
+
+from __future__ import annotations
+
+import _thread
+import time
+from collections import OrderedDict
+from typing import Any, Optional
+
+TTL = 5.0  # seconds
+MAX_SESSIONS = 256
+MAX_BYTES = 8 << 20  # of values, all sessions together
+MAX_VALUE = 64 << 10  # bytes; larger ones are read each time
+
+
+class _Session:
+    __slots__ = ("floor", "kept", "ttl")
+
+    def __init__(self) -> None:
+        self.floor = 0  # revision below which what is read is void
+        self.kept: dict[str, tuple[float, Any]] = {}  # until when, and the bridge's message
+        self.ttl = TTL
+
+
+class Cache:
+    """Any thread. What is kept are the bridge's messages, which nobody changes."""
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()  # guards the following
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()  # least recently written first
+        self._size = 0
+
+    def get(self, session_id: str, name: str) -> Optional[Any]:
+        """The variable, or None when it has to be read."""
+        session = self._sessions.get(session_id)
+        until, variable = session.kept.get(name, (0.0, None)) if session is not None else (0.0, None)
+        return variable if until > time.monotonic() else None
+
+    def put(self, session_id: str, variables: Any, revision: int) -> None:
+        """These were read, when the session was at least of that revision."""
+        with self._lock:
+            session = self._session(session_id)
+            if revision < session.floor or session.ttl <= 0:
+                return
+            until = time.monotonic() + session.ttl
+            for variable in variables:
+                size = len(variable.value)
+                if size <= MAX_VALUE and self._size + size <= MAX_BYTES:
+                    self._drop(session, variable.name)
+                    session.kept[variable.name] = until, variable
+                    self._size += size
+
+    def written(self, session_id: str, names: Any, revision: int) -> None:
+        """This worker has written these: what was read before is void."""
+        with self._lock:
+            session = self._session(session_id)
+            session.floor = max(session.floor, revision)
+            for name in names:
+                self._drop(session, name)
+
+    def invalidate(self, session_id: str, revision: int) -> None:
+        """Somebody else has written."""
+        with self._lock:
+            session = self._session(session_id)
+            session.floor = max(session.floor, revision)
+            self._clear(session)
+
+    def forget(self, session_id: str) -> None:
+        """The session is over; one that bears the same id is another."""
+        with self._lock:
+            session = self._sessions.pop(session_id, None)
+            if session is not None:
+                self._clear(session)
+
+    def set_ttl(self, session_id: str, seconds: float) -> None:
+        """For what is read from now on; 0 keeps nothing."""
+        with self._lock:
+            session = self._session(session_id)
+            session.ttl = min(seconds, TTL)
+            self._clear(session)
+
+    def clear(self, session_id: str) -> None:
+        """Read everything again."""
+        with self._lock:
+            self._clear(self._session(session_id))
+
+    def _session(self, session_id: str) -> _Session:
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = _Session()
+            if len(self._sessions) > MAX_SESSIONS:
+                self._clear(self._sessions.popitem(False)[1])
+        self._sessions.move_to_end(session_id)
+        return session
+
+    def _drop(self, session: _Session, name: str) -> None:
+        kept = session.kept.pop(name, None)
+        if kept is not None:
+            self._size -= len(kept[1].value)
+
+    def _clear(self, session: _Session) -> None:
+        for name in list(session.kept):
+            self._drop(session, name)

@@ -1,0 +1,289 @@
+"""The variables of a session: typed values that its callers and tools share, kept by the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Optional
+
+from . import bridge_pb2 as pb
+from . import tags, values
+from .errors import VariableError, VariableNotFound, variable_error
+from .toolcalls import Waiter
+
+_running_loop = asyncio._get_running_loop
+
+
+class Variable(NamedTuple):
+    """A variable as it was read. ``constraints`` is a dict, empty without any."""
+
+    name: str
+    value: Any
+    type: str
+    version: int
+    constraints: dict[str, Any]
+
+
+class Write(NamedTuple):
+    """A value with what else is to be said of its variable, for Variables.update()."""
+
+    value: Any
+    type: str = ""
+    constraints: Optional[Mapping[str, Any]] = None
+    expected_version: Optional[int] = None
+
+
+class Variables:
+    """A mapping of names to values. Values are copies: to change a variable, set it.
+
+    What was read is remembered for up to 5 s, or until somebody else changes a variable of the session. Methods block
+    the thread of the tool alone; in an ``async`` worker use those that begin with ``a``, which are awaited. Values are
+    JSON data, NaN and infinities among the floats; arrays and other objects are converted as results are.
+
+    All raise VariableError: VariableNotFound (a KeyError), VersionConflict, ConstraintViolation (a ValueError).
+    """
+
+    __slots__ = ("_cache", "_call_id", "_ground", "session_id")
+
+    def __init__(self, session_id: str, call_id: int, ground: Any) -> None:
+        """``ground`` is what runs the call, as for Caller."""
+        self.session_id = session_id
+        self._call_id = call_id
+        self._ground = ground
+        self._cache = ground.tool_calls.cache
+
+    # Reading.
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Its value, or ``default``."""
+        found = self._find((name,))
+        return found[name].value if found else default
+
+    def __getitem__(self, name: str) -> Any:
+        return self.describe(name).value
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and bool(self._find((name,)))
+
+    def describe(self, name: str) -> Variable:
+        """Its value with type, version and constraints. Raises VariableNotFound."""
+        return _existing(name, self._find((name,)))
+
+    def version(self, name: str) -> int:
+        """Raises VariableNotFound."""
+        return self.describe(name).version
+
+    def get_many(self, names: Iterable[str]) -> dict[str, Any]:
+        """The values of those that are there, as they are at one moment unless some are remembered."""
+        return {name: variable.value for name, variable in self._find(tuple(names)).items()}
+
+    def all(self) -> dict[str, Variable]:
+        """All variables, as they are at one moment."""
+        return self._take_list(self._ask(pb.SessionOp(kind=pb.SessionOp.LIST)))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.all())
+
+    def __len__(self) -> int:
+        return len(self.all())
+
+    def keys(self) -> list[str]:
+        return list(self.all())
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(name, variable.value) for name, variable in self.all().items()]
+
+    def values(self) -> list[Any]:
+        return [variable.value for variable in self.all().values()]
+
+    async def aget(self, name: str, default: Any = None) -> Any:
+        found = await self._afind((name,))
+        return found[name].value if found else default
+
+    async def adescribe(self, name: str) -> Variable:
+        return _existing(name, await self._afind((name,)))
+
+    async def aget_many(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: variable.value for name, variable in (await self._afind(tuple(names))).items()}
+
+    async def aall(self) -> dict[str, Variable]:
+        return self._take_list(await self._aask(pb.SessionOp(kind=pb.SessionOp.LIST)))
+
+    # Writing.
+
+    def set(
+        self, name: str, value: Any, type: str = "", constraints: Optional[Mapping[str, Any]] = None,
+        expected_version: Optional[int] = None,
+    ) -> int:  # fmt: skip
+        """Write a variable, and return its new version.
+
+        ``type`` is float, integer, string, boolean, list, map, embedding, tensor, choice, module or any. Without it, it
+        is what it was once said to be, or else what the value suggests. ``expected_version`` 0: there must be none.
+        """
+        return self.update({name: Write(value, type, constraints, expected_version)})[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.set(name, value)
+
+    def update(
+        self, values: Optional[Mapping[str, Any]] = None, /, delete: Iterable[str] = (), **more: Any
+    ) -> dict[str, int]:
+        """Write and delete several, all or none of them. Values may be Write(). Returns the new versions."""
+        request = _write_request({**(values or {}), **more}, delete)
+        return self._take_written(self._ask(request))
+
+    def delete(self, *names: str) -> None:
+        """Raises VariableNotFound, and deletes none, when one is not there."""
+        self.update(delete=names)
+
+    def __delitem__(self, name: str) -> None:
+        self.delete(name)
+
+    async def aset(
+        self, name: str, value: Any, type: str = "", constraints: Optional[Mapping[str, Any]] = None,
+        expected_version: Optional[int] = None,
+    ) -> int:  # fmt: skip
+        return (await self.aupdate({name: Write(value, type, constraints, expected_version)}))[name]
+
+    async def aupdate(
+        self, values: Optional[Mapping[str, Any]] = None, /, delete: Iterable[str] = (), **more: Any
+    ) -> dict[str, int]:
+        request = _write_request({**(values or {}), **more}, delete)
+        return self._take_written(await self._aask(request))
+
+    async def adelete(self, *names: str) -> None:
+        await self.aupdate(delete=names)
+
+    # Remembering.
+
+    def set_cache_ttl(self, seconds: float) -> None:
+        """Remember what is read of this session for so long, at most 5 s; 0: not at all."""
+        self._cache.set_ttl(self.session_id, seconds)
+
+    def clear_cache(self) -> None:
+        """Read everything again."""
+        self._cache.clear(self.session_id)
+
+    # How it is done.
+
+    def _find(self, names: tuple[str, ...]) -> dict[str, Variable]:
+        kept, missing = self._look(names)
+        return self._merge(kept, self._ask(_read_request(missing))) if missing else _decoded(kept)
+
+    async def _afind(self, names: tuple[str, ...]) -> dict[str, Variable]:
+        kept, missing = self._look(names)
+        return self._merge(kept, await self._aask(_read_request(missing))) if missing else _decoded(kept)
+
+    def _look(self, names: tuple[str, ...]) -> tuple[list[Any], list[str]]:
+        """What is remembered, and the names of the others."""
+        kept, missing = [], []
+        for name in dict.fromkeys(names):
+            variable = self._cache.get(self.session_id, name)
+            if variable is None:
+                missing.append(name)
+            else:
+                kept.append(variable)
+        return kept, missing
+
+    def _merge(self, kept: list[Any], reply: Any) -> dict[str, Variable]:
+        self._cache.put(self.session_id, reply.variables, reply.revision)
+        return _decoded([*kept, *reply.variables])
+
+    def _take_list(self, reply: Any) -> dict[str, Variable]:
+        return self._merge([], reply)
+
+    def _take_written(self, reply: Any) -> dict[str, int]:
+        self._cache.written(self.session_id, [each.name for each in reply.variables], reply.revision)
+        return {each.name: each.version for each in reply.variables if each.version}
+
+    def _ask(self, request: Any) -> Any:
+        ground = self._ground
+        if ground.shares_loop and _running_loop() is not None:
+            raise RuntimeError("in async code: await the methods that begin with a, as in variables.aget()")
+        entered = ground.step_out(self._call_id)
+        waiter = self._send(request)
+        ground.block(waiter.gate, waiter.ready)
+        ground.step_in(entered)
+        return _checked(waiter)
+
+    async def _aask(self, request: Any) -> Any:
+        waiter = self._send(request)
+        self._ground.expect()
+        try:
+            await waiter.gate.wait(waiter.ready)
+        finally:
+            self._ground.tool_calls.forget(waiter)
+        return _checked(waiter)
+
+    def _send(self, request: Any) -> Waiter:
+        if not self.session_id:
+            raise VariableError("the call belongs to no session", "session_not_found")
+        registry = self._ground.tool_calls
+        waiter = registry.wait(self._call_id)
+        request.id, request.call_id, request.session_id = waiter.id, self._call_id, self.session_id
+        registry.send(request)
+        return waiter
+
+
+def _checked(waiter: Waiter) -> Any:
+    reply = waiter.answer()
+    if reply.code:
+        raise variable_error(reply.code, reply.detail.decode(errors="replace"), reply.name, reply.version)
+    return reply
+
+
+def _existing(name: str, found: dict[str, Variable]) -> Variable:
+    if not found:
+        raise VariableNotFound("the session has no variable of that name", "variable_not_found", name)
+    return found[name]
+
+
+def _read_request(names: list[str]) -> Any:
+    return pb.SessionOp(kind=pb.SessionOp.READ, names=names)
+
+
+def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> Any:
+    request = pb.SessionOp(kind=pb.SessionOp.WRITE)
+    for name, item in writes.items():
+        write = item if isinstance(item, Write) else Write(item)
+        message = request.writes.add(name=name, value=_encode(write.value, write.type), type=write.type)
+        if write.constraints is not None:
+            message.constraints = values.encode(dict(write.constraints))
+        if write.expected_version is not None:
+            message.expects, message.expected_version = True, write.expected_version
+    for name in delete:
+        request.writes.add(name=name, remove=True)
+    return request
+
+
+def _encode(value: Any, kind: str) -> bytes:
+    """As results are, but for floats that JSON lacks, and a tensor of numpy's or torch's: shape and data."""
+    shape = getattr(value, "shape", None)
+    if kind == "tensor" and shape is not None:
+        value = {"shape": [int(length) for length in shape], "data": value.reshape(-1).tolist()}
+    body = values.encode(value)
+    return values.encode(_tagged(value, 0)) if b"NaN" in body or b"Infinity" in body else body
+
+
+def _tagged(value: Any, depth: int) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return tags.encode(value, str)
+    if depth < tags.MAX_DEPTH and isinstance(value, (list, tuple)):
+        return [_tagged(item, depth + 1) for item in value]
+    if depth < tags.MAX_DEPTH and type(value) is dict:
+        return {key: _tagged(item, depth + 1) for key, item in value.items()}
+    return value
+
+
+def _decoded(variables: Iterable[Any]) -> dict[str, Variable]:
+    return {each.name: _decode(each) for each in variables}
+
+
+def _decode(variable: Any) -> Variable:
+    constraints = json.loads(variable.constraints) if variable.constraints else {}
+    value = json.loads(variable.value)
+    if b'"__type__"' in variable.value:
+        value = tags.decode(value)
+    return Variable(variable.name, value, variable.type, variable.version, constraints)

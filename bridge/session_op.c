@@ -1,0 +1,86 @@
+#include "bridge/session_op.h"
+
+/* A worker that asks for more than this and does not read it is refused. Bytes. */
+enum { UNREAD_MAX_BYTES = 64 << 20 };
+
+static void fail(struct session_reply *reply, const char *code, const char *detail)
+{
+    reply->code = code;
+    reply->detail = detail;
+}
+
+/* What is read is at least as new as the revision, and from it on the reader is told. */
+static void read_some(struct session *session, const struct variables_reader *reader,
+                      const struct session_op *op, struct arena *arena, struct session_reply *reply)
+{
+    struct variable *found = arena_alloc(arena, op->name_count * sizeof *found);
+    variables_watch(session, reader);
+    reply->revision = variables_revision(session);
+    reply->variables = found;
+    if (variables_read(session, op->names, op->name_count, arena, found))
+        reply->count = op->name_count;
+    else
+        fail(reply, "invalid_request", "a variable is asked for twice");
+}
+
+static void list(struct session *session, const struct variables_reader *reader,
+                 struct arena *arena, struct session_reply *reply)
+{
+    variables_watch(session, reader);
+    reply->revision = variables_revision(session);
+    reply->variables = variables_list(session, arena, &reply->count);
+}
+
+static void write_all(struct session *session, const struct variables_reader *reader,
+                      const struct session_op *op, struct arena *arena, struct session_reply *reply)
+{
+    struct variables_refusal *refusal = arena_alloc(arena, sizeof *refusal);
+    uint64_t *versions = arena_alloc(arena, op->write_count * sizeof *versions);
+    if (!variables_write(session, op->writes, op->write_count, reader, versions, refusal)) {
+        fail(reply, variables_code(refusal->verdict), variables_detail(refusal));
+        reply->name = op->writes[refusal->index].name;
+        reply->version = refusal->verdict == VARIABLES_CONFLICT ? refusal->version : 0;
+        return;
+    }
+    struct variable *written = arena_zalloc(arena, op->write_count * sizeof *written);
+    for (size_t i = 0; i < op->write_count; i++) {
+        written[i].name = op->writes[i].name;
+        written[i].version = versions[i];
+    }
+    reply->revision = variables_revision(session);
+    reply->variables = written;
+    reply->count = op->write_count;
+}
+
+static void run(struct session *session, const struct variables_reader *reader,
+                const struct session_op *op, struct arena *arena, struct session_reply *reply)
+{
+    switch (op->kind) {
+    case SESSION_OP_READ:
+        read_some(session, reader, op, arena, reply);
+        break;
+    case SESSION_OP_LIST:
+        list(session, reader, arena, reply);
+        break;
+    case SESSION_OP_WRITE:
+        write_all(session, reader, op, arena, reply);
+        break;
+    }
+}
+
+void session_op_answer(struct session_store *store, const struct variables_reader *reader,
+                       const struct session_op *op, struct link *link)
+{
+    struct session_reply reply = {.id = op->id};
+    struct arena *arena = arena_new(0);
+    struct session *session = session_find(store, op->session_id);
+    if (!session)
+        fail(&reply, "session_not_found", "there is no session of that id; it may have expired");
+    else if (link_unwritten_replies(link) > UNREAD_MAX_BYTES)
+        fail(&reply, "overloaded", "the worker asks for more variables than it reads");
+    else
+        run(session, reader, op, arena, &reply);
+    link_add_session_reply(link, &reply);
+    session_unref(&session);
+    arena_unref(&arena);
+}
