@@ -120,7 +120,21 @@ def test_coroutines_wait_without_blocking_each_other(start_gateway: Callable[...
         "--workers", "1", "--adapter", "variable_tools.Together", env={"SNAKEPIT_POOLS_DEFAULT_PROFILE": profile}
     )
     with httpx.Client(base_url=gateway.url, timeout=30) as client:
+        client.post("/sessions", json={"id": "mine"})
         assert result(client, "awrite_all", count=50) == [True, "gone", 49]
         said: Dict[str, str] = {"async": "in async code: await the methods that begin with a, as in variables.aget()"}
         put(client, "x", 1)
         assert result(client, "blocks") == said.get(profile, "1")
+
+
+def test_a_worker_that_asks_for_more_than_it_reads_is_refused_and_goes_on(start_gateway: Callable[..., Any]) -> None:
+    gateway = start_gateway(
+        "--workers", "1", "--adapter", "variable_tools.Together", env={"SNAKEPIT_POOLS_DEFAULT_PROFILE": "async"}
+    )
+    with httpx.Client(base_url=gateway.url, timeout=60) as client:
+        client.post("/sessions", json={"id": "mine"})
+        for number in range(7):
+            put(client, f"v{number}", "x" * 1000000)
+        came = result(client, "flood", count=60)
+        assert set(came) <= {7, "overloaded"} and 7 in came and "overloaded" in came
+        assert result(client, "flood", count=1) == [7]

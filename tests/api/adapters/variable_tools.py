@@ -5,7 +5,7 @@ import json
 import math
 import time
 
-from snakepit_bridge import BaseAdapter, ConstraintViolation, SessionContext, VersionConflict, tool
+from snakepit_bridge import BaseAdapter, ConstraintViolation, SessionContext, VariableError, VersionConflict, tool
 
 
 class Shared(BaseAdapter):
@@ -119,3 +119,16 @@ class Together(BaseAdapter):
             return json.dumps(self.context.variables["x"])
         except RuntimeError as error:
             return str(error)
+
+    @tool
+    async def flood(self, count: int) -> list:
+        """Ask for all variables at once, over and over; what came: how many there were, or why not."""
+        v = self.context.variables
+
+        async def ask() -> object:
+            try:
+                return len(await v.aall())
+            except VariableError as error:
+                return error.code
+
+        return await asyncio.gather(*(ask() for _ in range(count)))
