@@ -47,6 +47,7 @@ void call_unref(struct call **call)
         gone->on_free(gone);
     arena_unref(&gone->outcome.memory);
     session_unref(&gone->session);
+    call_unref(&gone->root);
     buffer_deinit(&gone->payload);
     struct arena *arena = gone->arena; /* holds the call itself */
     arena_unref(&arena);

@@ -148,6 +148,7 @@ struct call {
     unsigned priority;       /* below CALL_PRIORITIES; call_new() sets the default */
     bool idempotent;         /* may be run again after its worker died */
     unsigned depth;          /* 0: a client's; else one more than the call's that asked for it */
+    struct call *root;       /* then the client's above all, a reference; else NULL */
 
     /* Of a stream; `window` 0: one answer is wanted. */
     uint64_t window;          /* credit to begin with, see Credit in bridge.proto */

@@ -51,8 +51,7 @@ void registry_free(struct registry **registry)
     free(gone);
 }
 
-/* [A-Za-z0-9][A-Za-z0-9_.-]*, at most TOOL_NAME_MAX bytes. */
-static bool tool_name_valid(struct bytes name)
+bool tool_name_valid(struct bytes name)
 {
     if (name.len == 0 || name.len > TOOL_NAME_MAX || !isalnum((unsigned char)name.data[0]))
         return false;

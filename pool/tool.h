@@ -63,6 +63,9 @@ struct tool_table {
 
 struct registry;
 
+/* [A-Za-z0-9][A-Za-z0-9_.-]*, at most TOOL_NAME_MAX bytes. */
+bool tool_name_valid(struct bytes name);
+
 /* An empty registry; and its end, with all tools. */
 struct registry *registry_new(void) __attribute__((returns_nonnull));
 void registry_free(struct registry **registry);

@@ -27,6 +27,7 @@ static const struct member rows[] = {
     ROW("priority", MEMBER_NUMBER, priority),
     ROW("idempotent", MEMBER_FLAG, idempotent),
     ROW("on_disconnect", MEMBER_TEXT, on_disconnect),
+    ROW("tools", MEMBER_VALUE, tools),
 };
 enum { SEEN_TOOL = 1, SEEN_COMMAND = 2 };
 

@@ -38,6 +38,7 @@ const struct route gateway_routes[] = {
     {"GET", "/calls/{id}", calls_get, NO_BODY, 0},
     {"DELETE", "/calls/{id}", calls_cancel, NO_BODY, 0},
     {"GET", "/calls/{id}/events", stream_events, NO_BODY, 0},
+    {"POST", "/calls/{id}/tool_results/{n}", tool_results_post, 0, 0},
     {"GET", "/calls/{id}/result", calls_result, NO_BODY, 0},
     {"GET", "/livez", probes_live, NO_BODY, 0},
     {"GET", "/readyz", probes_ready, NO_BODY, 0},

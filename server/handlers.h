@@ -50,6 +50,9 @@ void calls_get(struct exchange *exchange);
 void calls_cancel(struct exchange *exchange);
 void calls_result(struct exchange *exchange);
 
+/* tool_results.c */
+void tool_results_post(struct exchange *exchange);
+
 /* probes.c */
 void probes_live(struct exchange *exchange);
 void probes_ready(struct exchange *exchange);

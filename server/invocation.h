@@ -19,6 +19,7 @@ struct invocation_request {
     struct bytes affinity_key;
     struct bytes correlation_id;
     struct bytes on_disconnect; /* "cancel" or "detach" */
+    struct bytes tools;         /* of the caller's, for the tool to call; JSON */
     uint64_t timeout_us;
     uint64_t queue_timeout_us;
     uint64_t run_timeout_us;

@@ -11,6 +11,9 @@
 /* Credit is given back in parts of the window, so that not each value costs a message. */
 enum { CREDIT_PART = 4 };
 
+/* How far a reader may be behind and still be told of what costs no credit, in windows. */
+enum { BEHIND_WINDOWS = 2 };
+
 /* What a job takes beside its bodies and events, about: the call, its arena, itself. Bytes. */
 enum { JOB_OVERHEAD = 8192 };
 
@@ -18,6 +21,7 @@ static void free_job(struct call *call)
 {
     struct job *job = call->context;
     event_log_deinit(&job->events);
+    offers_free(&job->offers);
     pthread_mutex_destroy(&job->lock);
     free(job);
 }
@@ -31,9 +35,15 @@ struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
     call->on_free = free_job;
     list_init(&job->settled);
     list_init(&job->watchers);
+    list_init(&job->questions);
     pthread_mutex_init(&job->lock, NULL);
     event_log_init(&job->events, keep);
     return job;
+}
+
+struct job *job_of(const struct call *call)
+{
+    return call->on_free == free_job ? call->context : NULL;
 }
 
 struct job *job_ref(struct job *job)
@@ -140,6 +150,21 @@ static void on_emission(struct call *call, const struct emission *emission)
         give(job, credit);
     if (credit)
         pool_flush(call->tool->pool);
+}
+
+bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
+{
+    size_t most = BEHIND_WINDOWS * job->call->window + job->events.keep;
+    pthread_mutex_lock(&job->lock);
+    bool fits = text.len <= job->call->window && job->events.bytes <= most;
+    if (fits) {
+        add_start(job);
+        event_log_add(&job->events, kind, text);
+        job->was_heard = true;
+        tell_follower(job);
+    }
+    pthread_mutex_unlock(&job->lock);
+    return fits;
 }
 
 /* --- the end --- */

@@ -11,6 +11,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "server/event_log.h"
+#include "server/offer.h"
 
 #include "pool/call.h"
 
@@ -34,10 +35,11 @@ struct job {
     struct ledger *ledger; /* borrows */
     struct call *call;     /* the rest of this block is constant after submission */
     bool is_stream;
-    bool detached;        /* goes on when nobody listens */
-    bool is_kept;         /* its outcome is kept for a while */
-    struct bytes key;     /* Idempotency-Key, in the call's arena, or empty */
-    uint64_t fingerprint; /* of the request, to tell one from another with the same key */
+    bool detached;         /* goes on when nobody listens */
+    bool is_kept;          /* its outcome is kept for a while */
+    struct offers *offers; /* tools of its caller's; or NULL */
+    struct bytes key;      /* Idempotency-Key, in the call's arena, or empty */
+    uint64_t fingerprint;  /* of the request, to tell one from another with the same key */
 
     /* The ledger's, under its lock. */
     struct job *next_by_id, *next_by_key;
@@ -53,6 +55,8 @@ struct job {
     struct job_watcher *follower; /* who reads the events, or NULL */
     bool hungry;                  /* it has read all there was */
     struct list watchers;         /* who wait for the end */
+    struct list questions;        /* to the reader, see question.h */
+    uint64_t asked;               /* questions there have been */
 };
 
 /* A job for that call, which has not been submitted: takes the caller's reference to it. `keep`:
@@ -61,12 +65,20 @@ struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
     __attribute__((returns_nonnull));
 struct job *job_ref(struct job *job);
 
+/* The job of that call, which lives as long as the call; NULL: it has none. */
+struct job *job_of(const struct call *call);
+
 /* Drops a reference and clears the pointer; accepts NULL inside. */
 void job_unref(struct job **job);
 
 /* Enters it into the ledger and submits the call; returns NULL. If there is a job with its key
  * already, nothing happens, and that one is returned with a reference for the caller. */
 struct job *job_submit(struct job *job) __attribute__((warn_unused_result));
+
+/* Tells the reader something of the call, which has not ended; `text` is JSON. False: the reader is
+ * so far behind that it must not be told more. */
+bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
+    __attribute__((warn_unused_result));
 
 /* Gives the call up. */
 void job_cancel(struct job *job);

@@ -7,7 +7,8 @@
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
  *   deferral.c     answers later, or again
- *   switchboard.c  what Python asks for while it runs a call
+ *   switchboard.c  what Python asks for while it runs a call (tool_request.c): tools of pools, or of
+ *                  its caller (question.c, offer.c), who answers to tool_results.c
  *   sessions.c     sessions; membership.c finds the one of a call
  *   variables.c    their variables; variable_request.c reads what is wanted of them
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources

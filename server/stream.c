@@ -182,11 +182,26 @@ static bool may_stream(struct exchange *exchange, const struct tool *tool)
     return false;
 }
 
+/* False: the caller's tools are described wrongly, and it has been told. They and their texts live
+ * as long as the call. */
+static bool bring_tools(struct exchange *exchange, const struct invocation_request *request,
+                        const struct call *call, struct offers **out_offers)
+{
+    struct member_fault fault;
+    if (!request->tools.len)
+        return true;
+    bool good = offers_read(request->tools, "tools", call->arena, out_offers, &fault);
+    if (!good)
+        members_refuse(exchange, 400, &fault);
+    return good;
+}
+
 static void start(struct exchange *exchange, const struct invocation_request *request)
 {
     struct gateway *gateway = gateway_of(exchange);
     bool detached = bytes_equal(request->on_disconnect, BYTES("detach"));
     enum event_format format;
+    struct offers *offers = NULL;
     struct call *call = choose_format(exchange, &format)
                             ? invocation_make(exchange, request, RESULT_ENVELOPE)
                             : NULL;
@@ -196,10 +211,15 @@ static void start(struct exchange *exchange, const struct invocation_request *re
         call_unref(&call);
         return;
     }
+    if (!bring_tools(exchange, request, call, &offers)) {
+        call_unref(&call);
+        return;
+    }
     call->window = gateway->streams.window;
     struct job *job = job_new(gateway->ledger, call, detached ? gateway->streams.keep : 0);
     job->is_stream = true;
     job->detached = job->is_kept = detached;
+    job->offers = offers;
     struct stream *stream = open_stream(exchange, job, format);
     job_watch(job, &stream->watcher);
     job_follow(job, &stream->watcher, 0);

@@ -1,16 +1,15 @@
 #include "server/switchboard.h"
 
-#include "base/json.h"
 #include "base/mem.h"
-#include "base/schema.h"
-#include "pool/nested.h"
-#include "server/arguments.h"
+#include "base/utf8.h"
 #include "server/gateway.h"
+#include "server/job.h"
 #include "server/outcome.h"
+#include "server/question.h"
 
 #include <stdlib.h>
 
-enum { REQUEST_ID_MAX = 128, LOOP_DETECTED = 508 };
+enum { REQUEST_ID_MAX = 128, NAME_SHOWN = 80, LOOP_DETECTED = 508 };
 
 struct switchboard {
     struct gateway *gateway;
@@ -19,85 +18,47 @@ struct switchboard {
     _Atomic uint64_t ends[SWITCHBOARD_ENDS];
 };
 
-/* A request that is served, in the arena of the frame that brought it. Its makers and the pool of
- * its parent each have a reference: see nested_begin(). */
-struct request {
-    struct nested nested; /* first */
-    atomic_uint references;
-    atomic_bool given_up;
-    struct switchboard *switchboard;
-    struct pool *pool;        /* of the parent */
-    struct worker_ref worker; /* that asked */
-    struct call *parent;      /* a reference */
-    struct call *call;        /* a reference */
-};
-
-static void let_go(struct request *request)
-{
-    if (atomic_fetch_sub_explicit(&request->references, 1, memory_order_acq_rel) != 1)
-        return;
-    struct call *call = request->call; /* in whose arena the request lies */
-    call_unref(&request->parent);
-    call_unref(&call);
-}
-
 /* --- answering --- */
 
-static void reply(const struct switchboard *switchboard, struct pool *pool,
-                  struct worker_ref worker, const struct tool_reply *answer)
+void switchboard_reply(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,
+                       const struct tool_reply *reply, enum switchboard_end end)
 {
-    bridge_reply(gateway_bridge_of(switchboard->gateway, pool), worker, answer);
-}
-
-static void count(struct switchboard *switchboard, enum switchboard_end end)
-{
+    bridge_reply(gateway_bridge_of(switchboard->gateway, pool), worker, reply);
     atomic_fetch_add_explicit(&switchboard->ends[end], 1, memory_order_relaxed);
 }
 
-static void answer_failure(struct request *request)
-{
-    struct arena *arena = arena_new(0);
-    struct call_failure failure = outcome_failure(request->call, arena);
-    reply(request->switchboard, request->pool, request->worker,
-          &(struct tool_reply){.id = request->nested.id, .failure = &failure});
-    count(request->switchboard, SWITCHBOARD_FAILURE);
-    arena_unref(&arena);
-}
-
-static void answer_result(struct request *request)
+static void answer(struct tool_request *request)
 {
     const struct call_outcome *outcome = &request->call->outcome;
-    reply(request->switchboard, request->pool, request->worker,
-          &(struct tool_reply){.id = request->nested.id,
-                               .body = outcome->body,
-                               .content_type = outcome->content_type});
-    count(request->switchboard, SWITCHBOARD_RESULT);
+    if (outcome->end == CALL_END_RESULT) {
+        tool_request_succeed(request, outcome->body, outcome->content_type);
+        return;
+    }
+    struct arena *arena = arena_new(0);
+    struct call_failure failure = outcome_failure(request->call, arena);
+    tool_request_fail(request, &failure);
+    arena_unref(&arena);
 }
 
 /* The nested call has ended. The mail came with a reference. */
 static void on_answer(struct mail *mail)
 {
     struct call *call = CONTAINER_OF(mail, struct call, mail);
-    struct request *request = call->context;
-    if (nested_end(request->pool, &request->nested)) {
-        if (call->outcome.end == CALL_END_RESULT)
-            answer_result(request);
-        else
-            answer_failure(request);
-        let_go(request);
-    }
-    let_go(request);
+    struct tool_request *request = call->context;
+    if (tool_request_end(request))
+        answer(request);
+    tool_request_unref(request);
     call_unref(&call);
 }
 
 /* The parent has ended first. */
 static void on_give_up(struct nested *nested)
 {
-    struct request *request = CONTAINER_OF(nested, struct request, nested);
+    struct tool_request *request = CONTAINER_OF(nested, struct tool_request, nested);
     atomic_store(&request->given_up, true);
     pool_cancel(request->call->tool->pool, request->call);
     pool_flush(request->call->tool->pool);
-    let_go(request);
+    tool_request_unref(request);
 }
 
 static void open_answers(void *context)
@@ -110,35 +71,16 @@ static void open_answers(void *context)
     }
 }
 
-/* --- making the call --- */
+/* --- a tool of a pool --- */
 
-/* Why a request is refused; texts that live until it is answered. */
-struct refusal {
-    const char *type;
-    const char *code;
-    unsigned status;
-    struct bytes message;
-    struct bytes details;
-};
-
-static void refuse(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,
-                   uint64_t id, const struct refusal *why)
-{
-    const struct call_failure failure = {.type = bytes_of(why->type),
-                                         .message = why->message,
-                                         .code = bytes_of(why->code),
-                                         .details = why->details,
-                                         .status = why->status};
-    reply(switchboard, pool, worker, &(struct tool_reply){.id = id, .failure = &failure});
-    count(switchboard, SWITCHBOARD_REFUSED);
-}
-
-/* A sentence with a name in it, which may be anything. */
+/* A sentence with a name in it, or the beginning of the name. */
 static struct bytes text_of(struct arena *arena, const char *before, struct bytes name,
                             const char *after)
 {
-    int len = name.len > 80 ? 80 : (int)name.len;
-    return bytes_of(arena_printf(arena, "%s\"%.*s\"%s", before, len, name.data, after));
+    size_t len = name.len < NAME_SHOWN ? name.len : NAME_SHOWN;
+    while (len < name.len && len > 0 && utf8_is_continuation((unsigned char)name.data[len]))
+        len--;
+    return bytes_of(arena_printf(arena, "%s\"%.*s\"%s", before, (int)len, name.data, after));
 }
 
 /* The parent's, and a number: unique, and it says where the call comes from. */
@@ -152,61 +94,47 @@ static struct bytes name_call(struct arena *arena, struct bytes parent, uint64_t
 }
 
 /* What goes over from the call that asks, which may be gone before this one is sent. */
-static void inherit(struct call *call, const struct call *parent, struct arena *memory)
+static void inherit(struct call *call, struct call *parent)
 {
     struct bytes correlation =
         parent->correlation_id.len ? parent->correlation_id : parent->request_id;
     call->depth = parent->depth + 1;
-    call->session_id = arena_copy(memory, parent->session_id);
-    call->correlation_id = arena_copy(memory, correlation);
-    call->traceparent = arena_copy(memory, parent->traceparent);
-    call->tracestate = arena_copy(memory, parent->tracestate);
+    call->root = call_ref(parent->root ? parent->root : parent);
+    call->session_id = arena_copy(call->arena, parent->session_id);
+    call->correlation_id = arena_copy(call->arena, correlation);
+    call->traceparent = arena_copy(call->arena, parent->traceparent);
+    call->tracestate = arena_copy(call->arena, parent->tracestate);
     call->priority = parent->priority;
 }
 
-static struct request *make_request(struct switchboard *switchboard, struct call *parent,
-                                    struct worker_ref worker, const struct tool_call *asked,
-                                    struct tool *tool, struct arena *memory)
+static struct call *make_call(struct tool_request *request, struct tool *tool)
 {
-    struct request *request = arena_zalloc(memory, sizeof *request);
-    struct call *call = call_new(memory);
-    atomic_init(&request->references, 2);
-    request->switchboard = switchboard;
-    request->pool = parent->tool->pool;
-    request->worker = worker;
-    request->parent = call_ref(parent);
-    request->call = request->nested.call = call;
-    request->nested.id = asked->id;
-    request->nested.give_up = on_give_up;
-    inherit(call, parent, memory);
+    const struct tool_call *asked = &request->asked;
+    struct call *call = call_new(request->memory);
+    inherit(call, request->parent);
     call->tool = tool;
     call->args = asked->args.len ? asked->args : BYTES("{}");
     call->content_type = asked->content_type;
     call->idempotent = asked->idempotent || tool->spec.idempotent;
-    call->home = &switchboard->answers;
+    call->timeout_us = asked->timeout_us;
+    call->home = &request->switchboard->answers;
     call->mail.open = on_answer;
     call->context = request;
-    return request;
+    return call;
 }
 
 /* Its answer may come at once. */
-static void submit(struct request *request)
+static void submit(struct tool_request *request)
 {
     struct call *call = call_ref(request->call);
     struct pool *pool = call->tool->pool;
+    tool_request_ref(request); /* to be dropped by on_answer() */
     pool_submit(pool, call);
     if (atomic_load(&request->given_up))
         pool_cancel(pool, call);
     pool_flush(pool);
     call_unref(&call);
 }
-
-static const struct refusal too_deep = {
-    "ToolCallDepthError",
-    "tool_call_depth",
-    LOOP_DETECTED,
-    BYTES("tools call tools that call tools, deeper than tool_calls.depth allows"),
-    {0}};
 
 static struct refusal deadlock(const struct call *call, struct arena *memory)
 {
@@ -218,137 +146,151 @@ static struct refusal deadlock(const struct call *call, struct arena *memory)
                                                " waits for calls that only they could run")};
 }
 
-/* Begins to wait and submits the call, or lets go of the request. False: it is refused, and why. */
-static bool start(struct request *request, const struct tool_call *asked, struct arena *memory,
-                  struct refusal *out_why)
+/* Runs a tool of a pool. False: it is refused, and why. */
+static bool run(struct tool_request *request, struct tool *tool, struct refusal *out_why)
 {
-    struct call *call = request->call;
     uint64_t left_us = 0, number = 0;
-    const char *fault = nested_begin(request->pool, request->parent, &request->nested,
-                                     request->switchboard->options.pending, &left_us, &number);
+    if (!tool_request_suits(request, tool->schema, false, out_why))
+        return false;
+    struct call *call = request->call = request->nested.call = make_call(request, tool);
+    request->nested.give_up = on_give_up;
+    const struct refusal *fault = tool_request_begin(request, &left_us, &number);
     if (fault) {
-        *out_why = (struct refusal){.type = "TooManyToolCalls",
-                                    .code = "tool_calls_pending",
-                                    .status = 429,
-                                    .message = bytes_of(fault)};
-        let_go(request);
-        let_go(request);
+        *out_why = *fault;
         return false;
     }
-    call->request_id = name_call(memory, request->parent->request_id, number);
-    call->timeout_us =
-        asked->timeout_us && asked->timeout_us < left_us ? asked->timeout_us : left_us;
+    call->request_id = name_call(request->memory, request->parent->request_id, number);
+    if (call->timeout_us == 0 || call->timeout_us > left_us)
+        call->timeout_us = left_us;
     if (!nested_is_hopeless(call)) {
         submit(request);
         return true;
     }
-    *out_why = deadlock(call, memory);
-    bool waits = nested_end(request->pool, &request->nested);
-    if (waits)
-        let_go(request);
-    let_go(request);
-    return !waits;
+    *out_why = deadlock(call, request->memory);
+    return !tool_request_end(request); /* given up meanwhile: nobody is told */
 }
 
 /* --- what is asked for --- */
 
-/* The tool to run, or NULL and why not. */
-static struct tool *resolve(const struct switchboard *switchboard, const struct call *parent,
-                            const struct tool_call *asked, struct arena *memory,
-                            struct refusal *out_why)
+static const struct refusal too_deep = {
+    .type = "ToolCallDepthError",
+    .code = "tool_call_depth",
+    .status = LOOP_DETECTED,
+    .message = BYTES("tools call tools that call tools, deeper than tool_calls.depth allows")};
+
+/* The job of the call that all began with, if its caller brings tools; it lives as long as the
+ * request. */
+static struct job *asker_of(const struct tool_request *request)
 {
-    struct tool *tool = registry_find(switchboard->gateway->registry, asked->tool, NULL);
-    if (parent->depth >= switchboard->options.depth) {
-        *out_why = too_deep;
-        return NULL;
-    }
-    if (!tool)
-        *out_why = (struct refusal){"ToolNotFound",
-                                    "tool_not_found",
-                                    404,
-                                    text_of(memory, "there is no tool named ", asked->tool, ""),
-                                    {0}};
-    return tool;
+    const struct call *parent = request->parent, *root = parent->root ? parent->root : parent;
+    struct job *job = job_of(root);
+    return job && job->offers ? job : NULL;
 }
 
-/* False: the arguments are not the tool's, and why. */
-static bool fits(const struct tool *tool, const struct tool_call *asked, struct arena *memory,
-                 struct refusal *out_why)
+/* Asks that caller, if it brings the tool. */
+static bool ask_caller(struct tool_request *request)
 {
-    struct json_value value;
-    struct schema_faults faults;
-    *out_why = (struct refusal){"InvalidArguments",
-                                "invalid_arguments",
-                                422,
-                                BYTES("the arguments must be a JSON object"),
-                                {0}};
-    if (asked->content_type.len || asked->args.len == 0)
-        return true;
-    if (!json_check(asked->args, JSON_MAX_DEPTH, &value, NULL) || value.type != JSON_TYPE_OBJECT)
+    struct job *job = asker_of(request);
+    const struct offer *offer = job ? offers_find(job->offers, request->asked.tool) : NULL;
+    if (!offer)
         return false;
-    if (!tool->schema || schema_check(tool->schema, value.raw, &faults))
+    tool_request_ref(request);
+    question_ask(request, job_ref(job), offer);
+    return true;
+}
+
+/* False: it is refused, and why. */
+static bool serve(struct tool_request *request, struct refusal *out_why)
+{
+    const struct switchboard *switchboard = request->switchboard;
+    if (request->parent->depth >= switchboard->options.depth) {
+        *out_why = too_deep;
+        return false;
+    }
+    if (ask_caller(request))
         return true;
-    out_why->message = bytes_of(arguments_sentence(memory, "", &faults));
-    out_why->details = arguments_errors(memory, "", &faults);
+    struct tool *tool = registry_find(switchboard->gateway->registry, request->asked.tool, NULL);
+    if (tool)
+        return run(request, tool, out_why);
+    *out_why = (struct refusal){
+        .type = "ToolNotFound",
+        .code = "tool_not_found",
+        .status = 404,
+        .message = text_of(request->memory, "there is no tool named ", request->asked.tool, "")};
     return false;
 }
 
-static void list_tools(const struct switchboard *switchboard, struct pool *pool,
-                       struct worker_ref worker, uint64_t id)
+static void add_tool(struct buffer *text, struct bytes name, struct bytes description,
+                     struct bytes schema)
 {
-    const struct tool_table *table = registry_table(switchboard->gateway->registry);
+    buffer_add_string(text, text->len > 1 ? ",{\"name\":" : "{\"name\":");
+    buffer_add_json_string(text, name);
+    buffer_add_string(text, ",\"description\":");
+    buffer_add_json_string(text, description);
+    buffer_add_string(text, ",\"parameters\":");
+    buffer_add(text, schema);
+    buffer_add_string(text, "}");
+}
+
+/* The caller's are listed last: where names are the same, it is those that are called. */
+static void add_offers(struct buffer *text, const struct tool_request *request)
+{
+    const struct job *job = asker_of(request);
+    for (size_t i = 0; job && i < job->offers->count; i++) {
+        const struct offer *offer = &job->offers->list[i];
+        add_tool(text, offer->name, offer->description, offer->schema_text);
+    }
+}
+
+static void list_tools(struct tool_request *request)
+{
+    const struct tool_table *table = registry_table(request->switchboard->gateway->registry);
     struct buffer text = {0};
     buffer_add_string(&text, "[");
     for (size_t i = 0, same; i < table->count; i += same) {
         const struct tool *tool = tool_table_find(table, table->sorted[i]->spec.name, &same)[0];
-        buffer_add_string(&text, i ? ",{\"name\":" : "{\"name\":");
-        buffer_add_json_string(&text, tool->spec.name);
-        buffer_add_string(&text, ",\"description\":");
-        buffer_add_json_string(&text, tool->spec.description);
-        buffer_add_string(&text, ",\"parameters\":");
-        buffer_add(&text, tool->spec.schema);
-        buffer_add_string(&text, "}");
+        add_tool(&text, tool->spec.name, tool->spec.description, tool->spec.schema);
     }
+    add_offers(&text, request);
     buffer_add_string(&text, "]");
-    reply(switchboard, pool, worker, &(struct tool_reply){.id = id, .body = buffer_bytes(&text)});
+    tool_request_succeed(request, buffer_bytes(&text), (struct bytes){0});
     buffer_deinit(&text);
 }
 
-/* `parent` still runs, or did a moment ago. */
-static void serve(struct switchboard *switchboard, struct call *parent, struct worker_ref worker,
-                  const struct tool_call *asked, struct arena *memory)
-{
-    struct pool *pool = parent->tool->pool;
-    struct refusal why;
-    struct tool *tool = resolve(switchboard, parent, asked, memory, &why);
-    bool fine = tool && fits(tool, asked, memory, &why);
-    if (fine)
-        fine = start(make_request(switchboard, parent, worker, asked, tool, memory), asked, memory,
-                     &why);
-    if (!fine)
-        refuse(switchboard, pool, worker, asked->id, &why);
-}
+static const struct call_failure is_over = {.type = BYTES("Cancelled"),
+                                            .message = BYTES("the call that asks has ended"),
+                                            .code = BYTES("cancelled"),
+                                            .status = 499};
 
-static const struct refusal is_over = {
-    "Cancelled", "cancelled", 499, BYTES("the call that asks has ended"), {0}};
+static void take(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,
+                 const struct tool_call *asked, struct arena *memory)
+{
+    struct refusal why;
+    struct session *session;
+    struct call *parent = pool_find_call(pool, worker, asked->call_id, &session);
+    if (!parent) {
+        const struct tool_reply reply = {.id = asked->id, .failure = &is_over};
+        switchboard_reply(switchboard, pool, worker, &reply, SWITCHBOARD_REFUSED);
+        return;
+    }
+    struct tool_request *request = tool_request_new(switchboard, parent, worker, asked, memory);
+    if (bytes_equal(asked->tool, BYTES("$tools")))
+        list_tools(request);
+    else if (!serve(request, &why))
+        tool_request_refuse(request, &why);
+    tool_request_unref(request);
+    call_unref(&parent);
+    session_unref(&session);
+}
 
 static void on_tool_calls(void *context, struct pool *pool, struct worker_ref worker,
                           const struct tool_call *calls, size_t count, struct arena *memory)
 {
-    struct switchboard *switchboard = context;
     for (size_t i = 0; i < count; i++) {
-        if (calls[i].cancel) {
+        if (calls[i].cancel)
             pool_give_up_nested(pool, worker, calls[i].call_id, calls[i].id);
-            continue;
-        }
-        struct call *parent = pool_find_call(pool, worker, calls[i].call_id);
-        if (!parent)
-            refuse(switchboard, pool, worker, calls[i].id, &is_over);
-        else if (bytes_equal(calls[i].tool, BYTES("$tools")))
-            list_tools(switchboard, pool, worker, calls[i].id);
         else
-            serve(switchboard, parent, worker, &calls[i], memory);
-        call_unref(&parent);
+            take(context, pool, worker, &calls[i], memory);
     }
 }
 
@@ -368,6 +310,11 @@ void switchboard_free(struct switchboard **switchboard)
 {
     free(*switchboard);
     *switchboard = NULL;
+}
+
+const struct switchboard_options *switchboard_options(const struct switchboard *switchboard)
+{
+    return &switchboard->options;
 }
 
 struct bridge_port switchboard_port(struct switchboard *switchboard)

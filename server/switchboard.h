@@ -33,6 +33,13 @@ void switchboard_free(struct switchboard **switchboard);
 /* The port for the bridges. */
 struct bridge_port switchboard_port(struct switchboard *switchboard);
 
+/* What it was made with. */
+const struct switchboard_options *switchboard_options(const struct switchboard *switchboard);
+
+/* Sends the reply to that worker of `pool`, and counts it. Any thread. */
+void switchboard_reply(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,
+                       const struct tool_reply *reply, enum switchboard_end end);
+
 /* How many requests ended so. Any thread. */
 uint64_t switchboard_count(const struct switchboard *switchboard, enum switchboard_end end);
 

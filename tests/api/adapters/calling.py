@@ -153,11 +153,46 @@ class Agents(BaseAdapter):
         return got
 
     @tool
-    def bench(self, ctx: CallContext, n: int) -> List[int]:
-        """Nanoseconds of n round trips."""
-        times = []
+    def converse(self, ctx: CallContext, name: str, arguments: Dict[str, Any] = {}, times: int = 1) -> Any:
+        """Call a tool between two values."""
+        yield "before"
+        for _ in range(times):
+            try:
+                yield ctx.call_tool(name, arguments)
+            except ToolCallError as error:
+                yield told(error)
+        yield "after"
+
+    @tool
+    async def aconverse(self, ctx: CallContext, name: str, n: int) -> Any:
+        """Call a tool many times at once."""
+        yield await asyncio.gather(*(ctx.call_tool(name, i=i) for i in range(n)))
+
+    @tool
+    def converse_hastily(self, ctx: CallContext, name: str) -> Any:
+        """Wait for a tool for a short time."""
+        try:
+            yield ctx.tool(name, timeout=0.2)()
+        except ToolCallError as error:
+            yield told(error)
+
+    @tool
+    def converse_at_length(self, ctx: CallContext, name: str, size: int, n: int) -> Any:
+        """Send large arguments, many times over."""
+        got: List[Any] = []
         for _ in range(n):
-            begun = time.perf_counter_ns()
-            ctx.call_tool("add", a=1, b=2)
-            times.append(time.perf_counter_ns() - begun)
-        return times
+            try:
+                ctx.tool(name, timeout=0.01)(text="x" * size)
+            except ToolCallError as error:
+                got.append(error.code)
+        yield got
+
+    @tool
+    def converse_names(self, ctx: CallContext) -> Any:
+        """What can be called."""
+        yield {name: tool["description"] for name, tool in ctx.tools.items()}
+
+    @tool
+    def converse_deeper(self, ctx: CallContext, name: str) -> Any:
+        """Have another tool call it."""
+        yield ctx.call_tool("back", {"name": name, "arguments": {}})

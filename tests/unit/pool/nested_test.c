@@ -82,7 +82,7 @@ struct wait {
 
 /* `parent` begins to wait for a call of `tool`, NULL: for something else; not submitted yet.
  * Returns what nested_begin() does. */
-static const char *join(struct wait *wait, struct call *parent, struct tool *tool)
+static enum nested_verdict join(struct wait *wait, struct call *parent, struct tool *tool)
 {
     memset(wait, 0, sizeof *wait);
     wait->nested.give_up = on_give_up;
@@ -97,7 +97,7 @@ static const char *join(struct wait *wait, struct call *parent, struct tool *too
 
 static void begin_to_wait(struct wait *wait, struct call *parent, struct tool *tool)
 {
-    ck_assert_ptr_null(join(wait, parent, tool));
+    ck_assert_int_eq(join(wait, parent, tool), NESTED_BEGUN);
 }
 
 static void submit(const struct wait *wait)
@@ -195,14 +195,35 @@ START_TEST(one_of_several_can_be_given_up_by_its_number)
 }
 END_TEST
 
+START_TEST(it_is_given_up_when_its_time_is_over)
+{
+    struct wait wait = {.nested = {.give_up = on_give_up, .timeout_us = 1000}};
+    begin(two);
+    struct call *parent = run_slow();
+    ck_assert_int_eq(
+        nested_begin(fake.pool, parent, &wait.nested, LIMIT, &wait.left_us, &wait.number),
+        NESTED_BEGUN);
+    ck_assert_uint_eq(fake.alarm_us, fake_now_us + 1000);
+    fake_pass(&fake, 999);
+    ck_assert_uint_eq(given_up, 0);
+    fake_pass(&fake, 1);
+    ck_assert_uint_eq(given_up, 1);
+    ck_assert(wait.nested.timed_out);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, parent, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
 START_TEST(a_call_that_has_ended_cannot_wait)
 {
     struct wait wait;
     begin(two);
     struct call *parent = call_ref(run_slow());
     fake_answer(&fake, 0, 10);
-    ck_assert_ptr_null(pool_find_call(fake.pool, fake.invokes[0].worker, fake.invokes[0].call_id));
-    ck_assert_ptr_nonnull(join(&wait, parent, NULL));
+    struct session *session;
+    ck_assert_ptr_null(
+        pool_find_call(fake.pool, fake.invokes[0].worker, fake.invokes[0].call_id, &session));
+    ck_assert_int_eq(join(&wait, parent, NULL), NESTED_ENDED);
     fake_expect(&fake, parent, CALL_END_RESULT, EXECUTED_YES);
     call_unref(&parent);
 }
@@ -215,7 +236,7 @@ START_TEST(what_a_call_waits_for_at_once_is_limited)
     struct call *parent = run_slow();
     for (unsigned i = 0; i < LIMIT; i++)
         begin_to_wait(&waits[i], parent, NULL);
-    ck_assert_ptr_nonnull(join(&waits[LIMIT], parent, NULL));
+    ck_assert_int_eq(join(&waits[LIMIT], parent, NULL), NESTED_TOO_MANY);
     ck_assert(nested_end(fake.pool, &waits[0].nested));
     begin_to_wait(&waits[LIMIT], parent, NULL);
     ck_assert_uint_eq(waits[LIMIT].number, LIMIT + 1);
@@ -512,6 +533,7 @@ static TCase *ends(void)
     tcase_add_test(tests, it_is_given_up_when_the_worker_of_its_parent_dies);
     tcase_add_test(tests, it_is_given_up_when_its_parent_is_run_again);
     tcase_add_test(tests, one_of_several_can_be_given_up_by_its_number);
+    tcase_add_test(tests, it_is_given_up_when_its_time_is_over);
     tcase_add_test(tests, a_call_that_has_ended_cannot_wait);
     tcase_add_test(tests, what_a_call_waits_for_at_once_is_limited);
     tcase_add_test(tests, it_has_the_time_that_its_parent_has_left);

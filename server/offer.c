@@ -1,0 +1,121 @@
+#include "server/offer.h"
+
+#include "base/json.h"
+#include "pool/tool.h"
+
+struct offer_members {
+    struct bytes name;
+    struct bytes description;
+    struct bytes schema;
+};
+
+static const struct member rows[] = {
+    {{"name", 4}, MEMBER_TEXT, offsetof(struct offer_members, name), 0},
+    {{"description", 11}, MEMBER_VALUE, offsetof(struct offer_members, description), 0},
+    {{"schema", 6}, MEMBER_OBJECT, offsetof(struct offer_members, schema), 0},
+};
+
+/* The fault of one of them: `out_fault` has a pointer into that one already, or none. */
+static bool fault_at(struct arena *arena, const char *member, size_t index,
+                     struct member_fault *out_fault)
+{
+    struct bytes inner = out_fault->pointer.data ? out_fault->pointer : BYTES("");
+    out_fault->pointer =
+        bytes_of(arena_printf(arena, "/%s/%zu%.*s", member, index, (int)inner.len, inner.data));
+    return false;
+}
+
+static const char *wrong_with(const struct offer_members *members)
+{
+    if (!tool_name_valid(members->name))
+        return "\"name\" must be 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit";
+    if (members->description.len &&
+        (json_type_of(members->description.data[0]) != JSON_TYPE_STRING ||
+         members->description.len > OFFER_DESCRIPTION_MAX))
+        return "\"description\" must be a text of at most 4096 bytes";
+    if (members->schema.len > SCHEMA_MAX_BYTES)
+        return "\"schema\" has more than 65536 bytes";
+    return NULL;
+}
+
+static bool read_one(struct bytes text, struct arena *arena, struct offer *out_offer,
+                     struct member_fault *out_fault)
+{
+    struct offer_members members = {0};
+    struct schema_faults problems;
+    uint32_t seen;
+    if (!members_read(text, rows, sizeof rows / sizeof rows[0], arena, &members, &seen, out_fault))
+        return false;
+    const char *wrong = wrong_with(&members);
+    if (wrong) {
+        *out_fault = (struct member_fault){.code = "invalid_request", .detail = wrong};
+        return false;
+    }
+    struct bytes schema = members.schema.len ? members.schema : BYTES("{\"type\":\"object\"}");
+    *out_offer = (struct offer){
+        .name = members.name,
+        .description =
+            members.description.len ? json_text(members.description, arena) : members.description,
+        .schema_text = schema,
+        .schema = schema_compile(schema, &problems),
+    };
+    return true;
+}
+
+const struct offer *offers_find(const struct offers *offers, struct bytes name)
+{
+    for (size_t i = 0; i < offers->count; i++) {
+        if (bytes_equal(offers->list[i].name, name))
+            return &offers->list[i];
+    }
+    return NULL;
+}
+
+void offers_free(struct offers **offers)
+{
+    struct offers *gone = *offers;
+    *offers = NULL;
+    for (size_t i = 0; gone && i < gone->count; i++)
+        schema_free(&gone->list[i].schema);
+}
+
+static bool add(struct offers *offers, struct bytes text, const char *member, struct arena *arena,
+                struct member_fault *out_fault)
+{
+    struct offer offer = {0};
+    *out_fault =
+        (struct member_fault){.code = "invalid_request", .detail = "there may be 64 tools at most"};
+    if (offers->count == OFFERS_MAX)
+        return fault_at(arena, member, offers->count, out_fault);
+    if (!read_one(text, arena, &offer, out_fault))
+        return fault_at(arena, member, offers->count, out_fault);
+    if (offers_find(offers, offer.name)) {
+        schema_free(&offer.schema);
+        *out_fault = (struct member_fault){.code = "invalid_request",
+                                           .detail = "two of the tools have that name"};
+        return fault_at(arena, member, offers->count, out_fault);
+    }
+    offers->list[offers->count++] = offer;
+    return true;
+}
+
+bool offers_read(struct bytes array, const char *member, struct arena *arena,
+                 struct offers **out_offers, struct member_fault *out_fault)
+{
+    struct offers *offers = arena_zalloc(arena, sizeof *offers);
+    struct json_cursor cursor = {0};
+    struct json_value value;
+    struct bytes key;
+    *out_offers = NULL;
+    if (json_type_of(array.data[0]) != JSON_TYPE_ARRAY)
+        return members_fault(out_fault, arena, bytes_of(member),
+                             arena_printf(arena, "\"%s\" must be an array of tools", member));
+    while (json_next(array, &cursor, &key, &value)) {
+        if (add(offers, value.raw, member, arena, out_fault))
+            continue;
+        offers_free(&offers);
+        return false;
+    }
+    *out_offers = offers;
+    return true;
+}

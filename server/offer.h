@@ -1,0 +1,39 @@
+/* A tool that a caller brings: it runs where the caller is. */
+#ifndef SNAKEPIT_SERVER_OFFER_H
+#define SNAKEPIT_SERVER_OFFER_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/schema.h"
+#include "server/members.h"
+
+#include <stdbool.h>
+
+enum { OFFERS_MAX = 64, OFFER_DESCRIPTION_MAX = 4096 };
+
+struct offer {
+    struct bytes name;
+    struct bytes description;
+    struct bytes schema_text; /* a JSON object */
+    struct schema *schema;    /* owned; NULL: arguments cannot be checked */
+};
+
+/* Several, constant once they were read. */
+struct offers {
+    size_t count;
+    struct offer list[OFFERS_MAX];
+};
+
+/* Reads a JSON array of {"name", "description"?, "schema"?}, at most OFFERS_MAX; its texts lie in
+ * `arena` or in `array`, and `out_offers` in `arena`. False, and how it is wrong, with nothing to
+ * be freed: `member` is its name in the body. */
+bool offers_read(struct bytes array, const char *member, struct arena *arena,
+                 struct offers **out_offers, struct member_fault *out_fault);
+
+/* Frees the schemas; the rest is the arena's. Clears the pointer, accepts NULL inside. */
+void offers_free(struct offers **offers);
+
+/* The one of that name, or NULL. */
+const struct offer *offers_find(const struct offers *offers, struct bytes name);
+
+#endif
