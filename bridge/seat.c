@@ -226,9 +226,15 @@ void seat_unable(struct seat *seat, const char *reason)
     snprintf(seat->failure, sizeof seat->failure, "%s", reason);
 }
 
-/* The process lives on without the seat. */
+/* The process lives on without the seat, unless the zygote's place was promised to another while it
+ * finished its calls: a reload may have begun since. */
 static void let_go(struct seat *seat)
 {
+    if (!zygote_may_adopt(seat->bridge, seat->generation)) {
+        seat->reforking = false;
+        seat_kill(seat);
+        return;
+    }
     int control = seat->control;
     seat->control = -1;
     zygote_adopt(seat->bridge, control, &seat->process);

@@ -4,6 +4,7 @@
 #include "bridge/inside.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -113,7 +114,7 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
     }
     if (interpreter == bridge->next_zygote)
         take_over(bridge);
-    else if (interpreter == bridge->old_zygote) /* replaced before it had loaded */
+    else if (interpreter != bridge->zygote) /* replaced before it had loaded */
         return;
     bridge->zygote_loaded = forkable;
     bridge->generation++;
@@ -245,6 +246,10 @@ bool zygote_may_adopt(const struct bridge *bridge, unsigned generation)
 
 void zygote_adopt(struct bridge *bridge, int control, struct process *worker)
 {
+    if (bridge->next_zygote) { /* nobody would end the one that is forgotten */
+        fprintf(stderr, "snakepit: two processes are to be the zygote\n");
+        abort();
+    }
     note(bridge, &bridge->refork, RELOAD_LOADING, NULL);
     bridge->next_is_warm = true;
     bridge->next_zygote = interpreter_adopt(bridge->supervisor, &bridge->options.interpreter,

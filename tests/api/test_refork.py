@@ -1,5 +1,7 @@
 """Workers that are forked from a warm one: what it saves, and what is in its way."""
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -144,3 +146,55 @@ def test_changed_code_is_loaded_after_workers_were_forked_from_a_warm_one(
     wait_for(lambda: get(gateway, "/pools/default")["refork"]["at"] > first)
     wait_for_refork(gateway, "done")
     assert {each["forks"] for each in call_all(gateway, 40)} == {1001}
+
+
+SLOW = """
+import os, time
+from snakepit_bridge import BaseAdapter, tool
+
+VERSION = 1
+time.sleep(0.5)
+
+
+class Slow(BaseAdapter):
+    def initialize(self):
+        time.sleep(0.5)
+
+    @tool
+    def look(self) -> dict:
+        return {"pid": os.getpid(), "version": VERSION}
+"""
+
+
+def count_children(process: int) -> int:
+    """Of all its threads."""
+    return sum(len(each.read_text().split()) for each in Path(f"/proc/{process}/task").glob("*/children"))
+
+
+def test_a_reload_while_the_warm_worker_still_lets_go_of_its_stream_takes_its_place(
+    start_gateway, tmp_path: Path
+) -> None:
+    """Else the warm one were forgotten: workers of the old code, and a process that nobody ends."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    config = tmp_path / "snakepit.yaml"
+    config.write_text("pools: [{name: default, adapter: slow.Slow, workers: 1, recycle: {refork_after: 3}}]")
+    gateway = start_gateway("--config", str(config), env={"PYTHONPATH": str(tmp_path)})
+
+    def look() -> Dict[str, Any]:
+        return httpx.post(gateway.url + "/tools/look", json={}, timeout=30).json()
+
+    processes = count_children(gateway.process.pid)
+    warm = [look()["pid"] for _ in range(3)][0]
+    os.kill(warm, signal.SIGSTOP)  # its replacement is not ready for another half a second
+    wait_for(lambda: get(gateway, "/pools/default")["workers"]["draining"] == 1)
+    (tmp_path / "slow.py").write_text(SLOW.replace("VERSION = 1", "VERSION = 22"))
+    assert httpx.post(gateway.url + "/pools/default/reload").status_code == 202
+    wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "loading")
+    os.kill(warm, signal.SIGCONT)
+    wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "done")
+    wait_for(lambda: get(gateway, "/pools/default")["workers"]["draining"] == 0)
+    assert [look()["version"] for _ in range(9)] == [22] * 9
+    wait_for_refork(gateway, "done")
+    assert [look()["version"] for _ in range(9)] == [22] * 9
+    wait_for(lambda: count_children(gateway.process.pid) == processes)
+    assert get(gateway, "/pools/default")["counters"]["crashes"] == 0
