@@ -55,6 +55,7 @@ class Parameters:
         self.content_type = "content_type" if "content_type" in named else ""
         self._named = named
         self._exact = not (self.whole or self.binary or self.extra)
+        self._reserved = frozenset((self.context, self.stream, self._owner) if self.extra else ())
 
     def as_batch(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What bind() gave for one call, as the call of a batch tool with that call alone."""
@@ -174,10 +175,11 @@ class Parameters:
         return given
 
     def _check(self, given: dict[str, Any]) -> None:
-        missing = self.required - given.keys()
-        if missing:
-            raise _invalid(f"{self.tool} is missing the argument {_names(missing)}")
-        unknown = given.keys() & {self.context, self.stream, self._owner} if self.extra else given.keys() - self.allowed
+        if not self.required <= given.keys():
+            raise _invalid(f"{self.tool} is missing the argument {_names(self.required - given.keys())}")
+        if self.extra and self._reserved.isdisjoint(given):
+            return
+        unknown = given.keys() & self._reserved if self.extra else given.keys() - self.allowed
         if unknown:
             raise _invalid(f"{self.tool} has no argument {_names(unknown)}")
 

@@ -108,7 +108,7 @@ class Worker(Desk):
 
     def _run_calls(self) -> None:
         calls, outbox, runner = self._calls, self._outbox, self._runner
-        page = runner.page
+        page, tools = runner.page, runner.tools
         unsent_since = 0
         while calls:
             if page.full:
@@ -120,13 +120,15 @@ class Worker(Desk):
                 return
             if self._ended_sessions:
                 self._tell_ends()
-            fast = self._is_fast(invoke)
+            tool = tools.get(invoke.tool)
+            fast = tool is None or (0 <= tool.average_ns <= FAST_NS and not tool.streaming)
             if unsent_since and (not fast or _now() - unsent_since > COLLECT_NS):
                 self._send_now()
                 unsent_since = 0
             if unsent_since or not fast:
                 self._set_alarm()
-            batch = self._claim_batch(invoke, arrived) if calls else None
+            together = calls and tool is not None and tool.batch_size > 1
+            batch = self._claim_batch(invoke, arrived, tool) if together else None
             if batch:
                 for answer in runner.run_batch(batch):
                     outbox.put(answer)
@@ -134,11 +136,8 @@ class Worker(Desk):
                 outbox.put(runner.run(invoke, arrived))
             unsent_since = unsent_since or _now()
 
-    def _claim_batch(self, first: Any, arrived: int) -> Optional[list[tuple[Any, int]]]:
+    def _claim_batch(self, first: Any, arrived: int, tool: Any) -> Optional[list[tuple[Any, int]]]:
         """The call and those that wait to be run with it; None if it is run alone."""
-        tool = self._runner.tools.get(first.tool)
-        if tool is None or tool.batch_size < 2:
-            return None
         batch = [(first, arrived)]
         for call_id, (invoke, _) in list(self._calls.items()):
             if invoke.tool == first.tool and invoke.session_id == first.session_id and not invoke.session_begins:
@@ -173,10 +172,6 @@ class Worker(Desk):
 
     def _done(self) -> int:
         return self._runner.done
-
-    def _is_fast(self, invoke: Any) -> bool:
-        tool = self._runner.tools.get(invoke.tool)
-        return tool is None or (0 <= tool.average_ns <= FAST_NS and not tool.streaming)
 
     def _send_now(self) -> None:
         """Send what is ready though more calls wait, having read what has come in the meantime."""
