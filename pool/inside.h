@@ -44,8 +44,10 @@ struct pool {
     uint64_t next_number;
     bool cold;               /* a warm worker is wanted, to fork others from */
     uint64_t reload_number;  /* workers up to this one are replaced by the last reload */
-    unsigned early_deaths;   /* in a row: processes that died before they did anything */
+    unsigned early_deaths;   /* in a row: processes that died, or were to be replaced, before they
+                                did anything */
     uint64_t start_after_us; /* no process is started before */
+    uint64_t complain_after_us; /* nor is it said before that workers are replaced too early */
     struct pool_timer review;
     uint64_t wanting_us; /* when a call last found no worker */
     uint64_t random;     /* for jitter */
@@ -183,6 +185,10 @@ void staff_hurry(struct pool *pool, uint64_t now_us);
 
 /* The worker is to be replaced when its turn comes; `why` is static. */
 void staff_retire(struct worker *worker, const char *why);
+
+/* As staff_retire(), for a reason that its successors may have as well: if it was not given a call
+ * yet, they come ever more slowly. Returns whether it is time to say so. */
+bool staff_retire_early(struct pool *pool, struct worker *worker, const char *why, uint64_t now_us);
 
 /* A worker has attached: others may go now. */
 void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us,

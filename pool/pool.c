@@ -1,6 +1,7 @@
 #include "pool/pool.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "pool/inside.h"
 
@@ -344,14 +345,22 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     leave_pumping(pool, now_us, &effects);
 }
 
+static void complain(const struct pool *pool, const char *why)
+{
+    log_event(LOG_WARNING,
+              "workers are to be replaced before they were given a call: new ones start slowly",
+              LOG_STR("pool", pool->name), LOG_STR("reason", why), LOG_END);
+}
+
 void pool_worker_wishes(struct pool *pool, struct worker_ref ref)
 {
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
     struct worker *worker = pool_resolve(pool, ref);
-    if (worker)
-        staff_retire(worker, "wish");
+    bool loud = worker && staff_retire_early(pool, worker, "wish", now_us);
     leave_balancing(pool, now_us, &effects);
+    if (loud)
+        complain(pool, "a tool or its adapter asked for it");
 }
 
 void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t resident)
@@ -363,8 +372,10 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
     if (worker)
         worker->resident = resident;
     if (worker && worker->state == WORKER_READY && most && resident > most) {
-        staff_retire(worker, "memory");
+        bool loud = staff_retire_early(pool, worker, "memory", now_us);
         leave_balancing(pool, now_us, &effects);
+        if (loud)
+            complain(pool, "they need more memory than recycle.max_memory");
     } else {
         pool_leave(pool, &effects);
     }

@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-/* A process that dies before it did anything is not simply replaced: each further one waits longer.
- */
+/* A process that dies before it did anything, or is to be replaced before, is not simply followed
+ * by another: each further one waits longer. */
 enum { BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
 
 /* After so many of them in a row, and with no worker left, calls are refused until one is ready. */
@@ -13,10 +13,23 @@ enum { EARLY_DEATHS_MAX = 3 };
  * starts. */
 enum { ATTEMPTS_MAX = 5 };
 
+/* How often a pool says that its workers are replaced before they did anything. */
+enum { COMPLAIN_US = 60000000 };
+
 /* How often the number of workers is reviewed: while calls wait, and otherwise. */
 enum { HURRY_US = 25000, REVIEW_US = 1000000 };
 
 /* --- counting --- */
+
+static unsigned at_least(unsigned value, unsigned limit)
+{
+    return value > limit ? value : limit;
+}
+
+static unsigned at_most(unsigned value, unsigned limit)
+{
+    return value < limit ? value : limit;
+}
 
 static bool is_lasting(const struct worker *worker)
 {
@@ -110,6 +123,31 @@ void staff_retire(struct worker *worker, const char *why)
         worker->outdated = why;
 }
 
+/* The next process is not started at once. */
+static void slow_down(struct pool *pool, uint64_t now_us)
+{
+    if (++pool->early_deaths < 2)
+        return;
+    unsigned doublings = pool->early_deaths - 2;
+    uint64_t delay_us = doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : BACKOFF_MAX_US;
+    pool->start_after_us = now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US);
+}
+
+bool staff_retire_early(struct pool *pool, struct worker *worker, const char *why, uint64_t now_us)
+{
+    if (!is_lasting(worker) || worker->outdated)
+        return false;
+    worker->outdated = why;
+    if (worker->next_sequence > 1)
+        return false;
+    worker->premature = true;
+    slow_down(pool, now_us);
+    bool due = pool->early_deaths >= EARLY_DEATHS_MAX && now_us >= pool->complain_after_us;
+    if (due)
+        pool->complain_after_us = now_us + COMPLAIN_US;
+    return due;
+}
+
 static void tell_to_leave(struct pool *pool, struct worker *worker, struct effects *effects)
 {
     worker->leaving = true;
@@ -148,7 +186,7 @@ static bool retire_used(struct pool *pool, struct worker *worker)
 void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
                     struct effects *effects)
 {
-    if (!worker->proven)
+    if (!worker->proven && !worker->premature)
         pool->early_deaths = 0;
     worker->proven = true;
     if (worker->inflight_count == 0)
@@ -176,22 +214,40 @@ static void relieve(struct pool *pool, struct effects *effects)
     }
 }
 
+/* Those that are about to go. One that drains may have a long answer to finish: others do not wait
+ * for that. */
 static unsigned count_retiring(const struct pool *pool)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < pool->seats; i++)
-        count += pool->workers[i].retiring && pool->workers[i].state != WORKER_VACANT;
+    for (unsigned i = 0; i < pool->seats; i++) {
+        const struct worker *worker = &pool->workers[i];
+        bool is_busy = worker->state == WORKER_DRAINING && !worker->leaving;
+        count += worker->retiring && worker->state != WORKER_VACANT && !is_busy;
+    }
     return count;
 }
 
-/* A quarter of the workers is replaced at a time, so that their memory is not needed twice. */
+/* The processes there will be: those there are and those that are missing. */
+static unsigned count_processes(const struct pool *pool)
+{
+    unsigned count = 0, lasting = count_lasting(pool);
+    for (unsigned i = 0; i < pool->seats; i++)
+        count += pool->workers[i].state != WORKER_VACANT;
+    return lasting < pool->wanted ? count + pool->wanted - lasting : count;
+}
+
+/* A quarter of the workers is replaced at a time, so that their memory is not needed twice; and as
+ * many as there are workers may still finish what they have. */
 static void retire_outdated(struct pool *pool)
 {
     unsigned limit = pool->wanted / 4 + 1, retiring = count_retiring(pool);
-    for (unsigned i = 0; i < pool->seats && retiring < limit; i++) {
+    unsigned most = at_most(2 * pool->wanted + limit, pool->seats);
+    unsigned processes = count_processes(pool);
+    for (unsigned i = 0; i < pool->seats && retiring < limit && processes < most; i++) {
         if (pool->workers[i].outdated && is_lasting(&pool->workers[i])) {
             pool->workers[i].retiring = pool->workers[i].outdated;
             retiring++;
+            processes++;
         }
     }
 }
@@ -262,16 +318,6 @@ void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects)
     dismiss_surplus(pool, lasting, effects);
     relieve(pool, effects);
     dismiss_drained(pool, effects);
-}
-
-static unsigned at_least(unsigned value, unsigned limit)
-{
-    return value > limit ? value : limit;
-}
-
-static unsigned at_most(unsigned value, unsigned limit)
-{
-    return value < limit ? value : limit;
 }
 
 /* The fewest workers there may be. One is awaited that is to say what tools there are; and one that
@@ -462,15 +508,6 @@ static bool died_early(const struct worker *worker, const struct worker_exit *ex
     return !exit->expected && !(exit->outside && worker->ready_us);
 }
 
-static void slow_down(struct pool *pool, uint64_t now_us)
-{
-    if (++pool->early_deaths < 2)
-        return;
-    unsigned doublings = pool->early_deaths - 2;
-    uint64_t delay_us = doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : BACKOFF_MAX_US;
-    pool->start_after_us = now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US);
-}
-
 /* The next worker will not be there soon, or not for long: nobody is to wait for it. */
 static void despair(struct pool *pool, const struct worker_exit *exit)
 {
@@ -513,7 +550,8 @@ unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worke
     worker_end(worker);
     schedule_reconsider(pool, worker);
     if (was_useful(worker, now_us)) {
-        pool->early_deaths = 0;
+        if (!worker->premature)
+            pool->early_deaths = 0;
     } else if (died_early(worker, exit)) {
         slow_down(pool, now_us);
         despair(pool, exit);

@@ -74,7 +74,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->ready_us = 0;
     worker->calls_done = 0;
     worker->outdated = worker->retiring = NULL;
-    worker->proven = false;
+    worker->proven = worker->premature = false;
     worker->loaded_count = 0;
     worker->resident = 0;
     worker->leaving = worker->is_template = worker->loss_noted = false;

@@ -65,6 +65,7 @@ struct worker {
     const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
     const char *retiring;   /* its turn has come: goes once there are others; or NULL */
     bool proven;            /* has answered a call */
+    bool premature;         /* was to be replaced before it was given one */
     uint64_t max_calls;     /* UINT64_MAX: any number */
     uint64_t max_age_us;
     uint64_t resident;      /* bytes, as measured last */

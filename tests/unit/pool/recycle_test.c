@@ -2,6 +2,9 @@
 #include "fake.h"
 
 #include "../base/run.h"
+#include "base/log.h"
+
+#include <stdio.h>
 
 static struct fake fake;
 
@@ -221,6 +224,125 @@ START_TEST(a_worker_that_needs_too_much_memory_is_replaced_at_once)
 }
 END_TEST
 
+/* The newest worker, which is the only one, is to be replaced while it runs a call. */
+static struct call *retire_in_a_call(void)
+{
+    struct call *call = fake_submit(&fake, fake.slow);
+    char id[32];
+    snprintf(id, sizeof id, "default-%u", fake.start_count);
+    recycle(id);
+    fake_attach(&fake);
+    return call;
+}
+
+START_TEST(a_worker_that_drains_a_long_answer_keeps_no_other_from_being_replaced)
+{
+    begin(one);
+    retire_in_a_call();
+    ck_assert_uint_eq(count(WORKER_DRAINING), 1);
+    recycle("default-2");
+    ck_assert_uint_eq(fake.start_count, 3);
+}
+END_TEST
+
+START_TEST(as_many_workers_as_a_pool_has_drain_and_its_replacements)
+{
+    begin(one);
+    struct call *call = retire_in_a_call();
+    retire_in_a_call();
+    ck_assert_uint_eq(count(WORKER_DRAINING), 2);
+    recycle("default-3");
+    ck_assert_uint_eq(fake.start_count, 3);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    fake_left(&fake, 0);
+    ck_assert_uint_eq(fake.start_count, 4);
+}
+END_TEST
+
+/* So long, each new worker wishes to go or needs too much memory as soon as it is there; `calls`:
+ * after that it runs some. */
+static void live_short(unsigned seconds, void (*spoil)(struct worker_ref worker), unsigned calls)
+{
+    unsigned spoilt = 0, left = 0;
+    for (unsigned passed = 0; passed < seconds * 100; passed++) {
+        fake_attach(&fake);
+        while (left < fake.stop_count)
+            fake_left(&fake, (unsigned)fake.stops[left++].number - 1);
+        while (spoilt < fake.attached) {
+            spoil(fake.starts[spoilt++]);
+            for (unsigned i = 0; i < calls; i++)
+                run_one();
+        }
+        fake_pass(&fake, 10000);
+    }
+}
+
+static void wish(struct worker_ref worker)
+{
+    pool_worker_wishes(fake.pool, worker);
+}
+
+static void swell(struct worker_ref worker)
+{
+    pool_worker_measured(fake.pool, worker, 1001);
+}
+
+START_TEST(workers_that_wish_to_go_at_once_follow_each_other_ever_more_slowly)
+{
+    begin(one);
+    live_short(60, wish, 0);
+    ck_assert_uint_ge(fake.start_count, 10);
+    ck_assert_uint_le(fake.start_count, 20);
+    ck_assert_uint_ge(count(WORKER_READY), 1);
+}
+END_TEST
+
+START_TEST(workers_that_need_too_much_memory_at_once_follow_each_other_ever_more_slowly)
+{
+    begin(little_memory);
+    live_short(60, swell, 0);
+    ck_assert_uint_ge(fake.start_count, 10);
+    ck_assert_uint_le(fake.start_count, 20);
+}
+END_TEST
+
+START_TEST(calls_after_the_wish_do_not_make_its_successors_faster)
+{
+    begin(one);
+    live_short(60, wish, 2);
+    ck_assert_uint_le(fake.start_count, 20);
+}
+END_TEST
+
+START_TEST(workers_that_wish_to_go_in_their_first_call_are_replaced_without_delay)
+{
+    begin(one);
+    for (unsigned i = 0; i < 20; i++) {
+        struct call *call = fake_submit(&fake, fake.tool);
+        wish(fake.starts[i]);
+        fake_answer(&fake, fake.invoke_count - 1, 10);
+        fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+        ck_assert_uint_eq(fake.start_count, i + 2);
+        fake_attach(&fake);
+        fake_left(&fake, i);
+    }
+}
+END_TEST
+
+START_TEST(workers_that_wish_to_go_after_a_call_are_replaced_without_delay)
+{
+    begin(one);
+    for (unsigned i = 0; i < 20; i++) {
+        run_one();
+        wish(fake.starts[i]);
+        ck_assert_uint_eq(fake.start_count, i + 2);
+        fake_attach(&fake);
+        fake_left(&fake, i);
+    }
+}
+END_TEST
+
 static void forked_anew(struct pool_options *options)
 {
     set_size(options, 2, 2);
@@ -330,6 +452,7 @@ END_TEST
 
 int main(void)
 {
+    log_set_level(LOG_NONE);
     TCase *tests = tcase_create("recycling");
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, a_replacement_is_ready_before_the_old_one_drains);
@@ -344,6 +467,14 @@ int main(void)
     tcase_add_test(tests, a_worker_is_replaced_at_its_age);
     tcase_add_test(tests, jitter_takes_up_to_its_percentage_off);
     tcase_add_test(tests, a_worker_that_needs_too_much_memory_is_replaced_at_once);
+    tcase_add_test(tests, a_worker_that_drains_a_long_answer_keeps_no_other_from_being_replaced);
+    tcase_add_test(tests, as_many_workers_as_a_pool_has_drain_and_its_replacements);
+    tcase_add_test(tests, workers_that_wish_to_go_at_once_follow_each_other_ever_more_slowly);
+    tcase_add_test(tests,
+                   workers_that_need_too_much_memory_at_once_follow_each_other_ever_more_slowly);
+    tcase_add_test(tests, calls_after_the_wish_do_not_make_its_successors_faster);
+    tcase_add_test(tests, workers_that_wish_to_go_in_their_first_call_are_replaced_without_delay);
+    tcase_add_test(tests, workers_that_wish_to_go_after_a_call_are_replaced_without_delay);
     tcase_add_test(tests, a_warm_worker_is_forked_from_once_its_replacement_is_ready);
     tcase_add_test(tests, one_warm_worker_is_enough_until_the_pool_is_cold_again);
     tcase_add_test(tests, a_warm_worker_that_dies_too_early_is_followed_by_another);
