@@ -15,13 +15,17 @@
 /* Bytes of names in a line of the log, about. */
 enum { NAMES_SHOWN = 1000 };
 
+/* So many entries of a table need about as much memory as a tool. */
+enum { ENTRIES_PER_TOOL = 100 };
+
 /* Superseded tables and tools stay in the arena until the registry goes: readers need no lock and
- * no count. They pile up only as often as the code of the tools changes. */
+ * no count. They pile up as often as the code of the tools changes, within limits. */
 struct registry {
     pthread_mutex_t lock; /* one announcement at a time; guards this block */
     struct arena *arena;
     struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
     unsigned pool_count;
+    size_t superseded[REGISTRY_MAX_POOLS]; /* by rank: tools, with tables for so many of them */
     struct tool *last_made; /* all there ever were, the last one first; guarded likewise */
 
     _Atomic(const struct tool_table *) current;
@@ -227,12 +231,36 @@ static struct tool *make_tool(struct registry *registry, struct pool *pool,
     return tool;
 }
 
+/* What announcing `specs` would change. */
+struct changes {
+    size_t added;
+    size_t changed;
+    size_t superseded; /* as in the registry */
+};
+
+/* Whether there is room for the changes; if not, why. */
+static bool has_room(const struct registry *registry, const struct tool_table *old, unsigned rank,
+                     const struct changes *changes, char *out_fault)
+{
+    if (old->count + changes->added > REGISTRY_MAX_TOOLS)
+        snprintf(out_fault, TOOL_FAULT_MAX, "too many tools: more than %d", REGISTRY_MAX_TOOLS);
+    else if (registry->superseded[rank] + changes->superseded > REGISTRY_MAX_SUPERSEDED)
+        snprintf(out_fault, TOOL_FAULT_MAX,
+                 "tools have changed too often, perhaps with each start of a worker: more than %d "
+                 "times since the gateway started",
+                 REGISTRY_MAX_SUPERSEDED);
+    else
+        return true;
+    return false;
+}
+
 /* Counts what `specs` would add and change. False, and why, when they cannot be taken. */
-static bool examine(const struct tool_table *old, const struct pool *pool,
-                    const struct tool_spec *specs, size_t count, size_t *out_changes,
+static bool examine(const struct registry *registry, const struct pool *pool,
+                    const struct tool_spec *specs, size_t count, struct changes *out_changes,
                     char *out_fault)
 {
-    size_t added = 0, changed = 0;
+    const struct tool_table *old = registry_table(registry);
+    struct changes changes = {0};
     for (size_t i = 0; i < count; i++) {
         struct bytes name = specs[i].name;
         if (!tool_name_valid(name)) {
@@ -241,13 +269,13 @@ static bool examine(const struct tool_table *old, const struct pool *pool,
             return false;
         }
         const struct tool *known = find(old, name, pool);
-        added += !known;
-        changed += known && !same(known, &specs[i]);
+        changes.added += !known;
+        changes.changed += known && !same(known, &specs[i]);
     }
-    *out_changes = added + changed;
-    if (old->count + added > REGISTRY_MAX_TOOLS)
-        snprintf(out_fault, TOOL_FAULT_MAX, "too many tools: more than %d", REGISTRY_MAX_TOOLS);
-    return old->count + added <= REGISTRY_MAX_TOOLS;
+    if (changes.added + changes.changed)
+        changes.superseded = changes.changed + old->count / ENTRIES_PER_TOOL;
+    *out_changes = changes;
+    return has_room(registry, old, rank_of(registry, pool), &changes, out_fault);
 }
 
 static size_t place_of(struct tool **tools, size_t count, struct bytes name,
@@ -325,10 +353,12 @@ bool registry_announce(struct registry *registry, struct pool *pool, const struc
     pthread_mutex_lock(&registry->lock);
     const struct tool_table *old = registry_table(registry);
     const struct tool *known = registry->last_made;
-    size_t changes = 0;
-    bool fine = examine(old, pool, specs, count, &changes, out_fault);
-    if (fine && changes)
+    struct changes changes;
+    bool fine = examine(registry, pool, specs, count, &changes, out_fault);
+    if (fine && changes.added + changes.changed) {
         merge(registry, old, pool, specs, count);
+        registry->superseded[rank_of(registry, pool)] += changes.superseded;
+    }
     const struct tool_table *new = registry_table(registry);
     const struct tool *last = registry->last_made;
     pthread_mutex_unlock(&registry->lock);

@@ -19,6 +19,7 @@ enum {
     TOOL_NAME_MAX = 64,
     TOOL_FAULT_MAX = 160,
     REGISTRY_MAX_TOOLS = 10000,
+    REGISTRY_MAX_SUPERSEDED = 10000, /* of one pool, since none of them is freed */
     REGISTRY_MAX_POOLS = 16
 };
 
@@ -79,7 +80,8 @@ unsigned registry_pools(struct registry *registry, struct pool *out_pools[REGIST
 
 /* Adds or replaces tools of `pool`. What is the same already is left as it is, with its
  * measurements. A name that another pool has too is logged, once. False, nothing changed and the
- * reason in out_fault (TOOL_FAULT_MAX bytes): a bad name, too many tools. Any thread. */
+ * reason in out_fault (TOOL_FAULT_MAX bytes): a bad name, too many tools, too many
+ * changes. Any thread. */
 bool registry_announce(struct registry *registry, struct pool *pool, const struct tool_spec *specs,
                        size_t count, char *out_fault) __attribute__((warn_unused_result));
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static struct registry *registry;
 static struct pool *first, *second;
@@ -125,6 +126,22 @@ START_TEST(a_bad_name_is_refused_by_its_name)
 }
 END_TEST
 
+START_TEST(tools_that_change_at_each_start_are_refused_in_the_end)
+{
+    char fault[TOOL_FAULT_MAX], description[32];
+    struct tool_spec spec = {.name = BYTES("draw")};
+    for (unsigned i = 0; i <= REGISTRY_MAX_SUPERSEDED; i++) {
+        snprintf(description, sizeof description, "%u", i);
+        announce(first, "draw", description);
+    }
+    ck_assert(!registry_announce(registry, first, &spec, 1, fault));
+    ck_assert_ptr_nonnull(strstr(fault, "changed too often"));
+    announce(first, "draw", description);
+    announce(second, "draw", "another pool's");
+    announce(second, "draw", "changed");
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("tool");
@@ -135,5 +152,6 @@ int main(void)
     tcase_add_test(tests, a_tool_that_is_the_same_keeps_its_measurements);
     tcase_add_test(tests, many_tools_of_two_pools_are_all_found);
     tcase_add_test(tests, a_bad_name_is_refused_by_its_name);
+    tcase_add_test(tests, tools_that_change_at_each_start_are_refused_in_the_end);
     return run_case(tests, "tool");
 }
