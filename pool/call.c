@@ -53,6 +53,26 @@ void call_unref(struct call **call)
     arena_unref(&arena);
 }
 
+enum { DETACH_MAX = 64 << 10 }; /* a larger answer is most of its frame, or in memory of its own */
+
+void call_outcome_detach(struct call_outcome *outcome)
+{
+    struct call_failure *failure = &outcome->failure;
+    struct bytes *all[] = {&outcome->body,    &outcome->content_type, &failure->type,
+                           &failure->message, &failure->traceback,    &failure->context,
+                           &failure->code,    &failure->details};
+    size_t size = 0;
+    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
+        size += all[i]->len;
+    if (!outcome->memory || size > DETACH_MAX)
+        return;
+    struct arena *memory = arena_new(size + 256);
+    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
+        *all[i] = arena_copy(memory, *all[i]);
+    arena_unref(&outcome->memory);
+    outcome->memory = memory;
+}
+
 void call_move(struct call *call, enum call_state next)
 {
     if (!(moves[call->state] & 1u << next)) {

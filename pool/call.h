@@ -124,6 +124,10 @@ struct call_outcome {
     struct arena *memory;   /* holds body, content_type and failure; the call's reference */
 };
 
+/* Moves small outcomes into memory of their own, for those that are kept: what they lie in holds a
+ * worker's whole frame. Nobody else may look meanwhile. */
+void call_outcome_detach(struct call_outcome *outcome);
+
 struct call {
     /* Set by the caller before submission. The bytes live in `arena` or longer. */
     struct arena *arena; /* the call's reference; the call itself lives in it */

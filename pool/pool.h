@@ -120,6 +120,9 @@ void pool_cancel(struct pool *pool, struct call *call);
 /* The same for the live call with that request id. False: there is none. */
 bool pool_cancel_request(struct pool *pool, struct bytes request_id);
 
+/* What the worker said of the call is wrong, and `why`, static: it ends now as a FAILURE. */
+void pool_blame(struct pool *pool, struct call *call, const char *why);
+
 /* Lets a stream emit `bytes` more, because its caller has taken so much; nothing happens when it
  * has ended. Does not send: pool_flush() does. */
 void pool_credit(struct pool *pool, struct call *call, uint64_t bytes);

@@ -90,6 +90,19 @@ void pool_worker_emits(struct pool *pool, struct worker_ref ref, struct worker_e
 
 /* --- the caller's side --- */
 
+void pool_blame(struct pool *pool, struct call *call, const char *why)
+{
+    struct effects effects;
+    uint64_t now_us = pool_enter(pool, &effects);
+    if (call->inflight) {
+        call->outcome.failure = (struct call_failure){.type = BYTES("ProtocolError"),
+                                                      .message = bytes_of(why),
+                                                      .code = BYTES("invalid_result")};
+        schedule_give_up(pool, call, CALL_END_FAILURE, now_us, &effects);
+    }
+    pool_leave(pool, &effects);
+}
+
 void pool_credit(struct pool *pool, struct call *call, uint64_t bytes)
 {
     struct effects effects;

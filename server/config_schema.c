@@ -71,6 +71,8 @@ static const struct config_row top[] = {
      .help = "that a tool may emit before its reader has taken it"},
     {"streams.keep", CONFIG_SIZE, TOP(streams.keep), .min = 0, .max = GIB,
      .help = "of the last events of a detached stream, for readers that come back"},
+    {"streams.result_limit", CONFIG_SIZE, TOP(streams.result_limit), .min = KIB, .max = 64 * MIB,
+     .help = "of what a tool returns at the end of its stream; what it yields has no limit"},
     {"streams.keepalive", CONFIG_DURATION, TOP(streams.keepalive_us), US(0, DAY),
      .help = "of silence, after which a comment is sent; 0: none is"},
     {"calls.keep_for", CONFIG_DURATION, TOP(calls.keep_us), US(0, 365 * DAY),

@@ -172,6 +172,7 @@ static struct deferral *open_deferral(struct exchange *exchange, struct job *job
 static uint64_t fingerprint_of(const struct ledger *ledger, const struct call *call)
 {
     uint64_t sum = ledger_fingerprint(ledger, call->tool->spec.name);
+    sum = sum * 31 + ledger_fingerprint(ledger, bytes_of(pool_name(call->tool->pool)));
     sum = sum * 31 + ledger_fingerprint(ledger, call->content_type);
     sum = sum * 31 + ledger_fingerprint(ledger, call->session_id);
     return sum * 31 + ledger_fingerprint(ledger, call->args);

@@ -104,7 +104,7 @@ static struct event *new_gap(uint64_t from, uint64_t to)
 }
 
 /* What the reader has not had is not waited for any more. */
-static void leave(struct event_log *log)
+void event_log_unfollow(struct event_log *log)
 {
     for (struct event *event = log->next; event; event = event->next)
         pay(log, event);
@@ -112,24 +112,20 @@ static void leave(struct event_log *log)
     log->gap = log->next = NULL;
     log->offset = 0;
     log->followed = false;
-}
-
-void event_log_follow(struct event_log *log, uint64_t had)
-{
-    uint64_t first = log->first ? log->first->id : log->count + 1;
-    leave(log);
-    if (first > had + 1)
-        log->gap = new_gap(had + 1, first - 1);
-    log->next = log->first;
-    while (log->next && log->next->id <= had)
-        log->next = log->next->next;
-    log->followed = true;
     trim(log);
 }
 
-void event_log_unfollow(struct event_log *log)
+/* What another reader has not had stays unpaid, unless this one does not want it either: so that
+ * readers who take turns cannot make the worker emit more. */
+void event_log_follow(struct event_log *log, uint64_t had)
 {
-    leave(log);
+    uint64_t first = log->first ? log->first->id : log->count + 1;
+    free(log->gap);
+    log->gap = first > had + 1 ? new_gap(had + 1, first - 1) : NULL;
+    log->offset = 0;
+    log->followed = true;
+    for (log->next = log->first; log->next && log->next->id <= had; log->next = log->next->next)
+        pay(log, log->next);
     trim(log);
 }
 

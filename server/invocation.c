@@ -232,12 +232,28 @@ bool invocation_read(struct exchange *exchange, struct invocation_request *out_r
     return false;
 }
 
+/* Browsers let any page send requests to any address, if only simple ones, and say where the page
+ * is from (Fetch Metadata, W3C): what is not ours may not run tools. False: it has been told. */
+static bool is_welcome(struct exchange *exchange)
+{
+    struct bytes site = exchange_header(exchange, "sec-fetch-site");
+    if (!bytes_equal(site, BYTES("cross-site")) && !bytes_equal(site, BYTES("same-site")))
+        return true;
+    problem_respond(exchange,
+                    &(struct problem){.status = 403,
+                                      .code = "forbidden",
+                                      .category = "auth",
+                                      .detail = "a page of another site may not run tools"});
+    return false;
+}
+
 struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
                              enum result_shape shape)
 {
     struct invocation_request whole = *request;
     struct session *session;
-    if (!apply_headers(exchange, &whole) || !membership_join(exchange, whole.session_id, &session))
+    if (!is_welcome(exchange) || !apply_headers(exchange, &whole) ||
+        !membership_join(exchange, whole.session_id, &session))
         return NULL;
     if (session && whole.pool.len == 0)
         whole.pool = bytes_of(session->pool);

@@ -145,7 +145,7 @@ static void on_emission(struct call *call, const struct emission *emission)
     bool faulty = job->fault;
     pthread_mutex_unlock(&job->lock);
     if (faulty)
-        pool_cancel(call->tool->pool, call);
+        pool_blame(call->tool->pool, call, job->fault);
     else
         give(job, credit);
     if (credit)
@@ -169,17 +169,18 @@ bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
 
 /* --- the end --- */
 
-/* What the worker has emitted was wrong, and the call was cancelled for it. */
-static void blame_worker(struct job *job)
+/* A result waits in memory until the reader has had all that came before. */
+static void limit_result(struct job *job)
 {
     struct call_outcome *outcome = &job->call->outcome;
-    if (!job->fault || outcome->end != CALL_END_CANCELLED)
+    if (outcome->end != CALL_END_RESULT || outcome->body.len <= job->result_limit)
         return;
     outcome->end = CALL_END_FAILURE;
-    outcome->executed = EXECUTED_YES;
-    outcome->failure = (struct call_failure){.type = BYTES("ProtocolError"),
-                                             .message = bytes_of(job->fault),
-                                             .code = BYTES("invalid_result")};
+    outcome->failure = (struct call_failure){
+        .type = BYTES("ValueError"),
+        .message = BYTES("what the tool returned at the end of its stream is larger than "
+                         "streams.result_limit; let it yield that in pieces"),
+        .code = BYTES("result_too_large")};
 }
 
 static void add_end(struct job *job)
@@ -196,9 +197,12 @@ static void on_call_ended(struct mail *mail)
     struct call *call = CONTAINER_OF(mail, struct call, mail);
     struct job *job = call->context;
     pthread_mutex_lock(&job->lock);
-    blame_worker(job);
-    if (job->is_stream)
+    if (job->is_stream) {
+        limit_result(job);
         add_end(job);
+    }
+    if (job->is_kept)
+        call_outcome_detach(&call->outcome);
     job->done = true;
     LIST_FOREACH (&job->watchers, node, next) {
         tell(CONTAINER_OF(node, struct job_watcher, place));
@@ -220,6 +224,15 @@ struct job *job_submit(struct job *job)
     call->on_emission = on_emission;
     pool_submit(call->tool->pool, call);
     return NULL;
+}
+
+void job_abandon(struct job *job, struct job_watcher *watcher)
+{
+    pthread_mutex_lock(&job->lock);
+    bool was_followed = job->follower == watcher;
+    pthread_mutex_unlock(&job->lock);
+    if (was_followed && !job->detached)
+        job_cancel(job);
 }
 
 void job_cancel(struct job *job)

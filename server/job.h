@@ -37,6 +37,7 @@ struct job {
     bool is_stream;
     bool detached;         /* goes on when nobody listens */
     bool is_kept;          /* its outcome is kept for a while */
+    size_t result_limit;   /* of a stream, bytes */
     struct offers *offers; /* tools of its caller's; or NULL */
     struct bytes key;      /* Idempotency-Key, in the call's arena, or empty */
     uint64_t fingerprint;  /* of the request, to tell one from another with the same key */
@@ -82,6 +83,9 @@ bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
 
 /* Gives the call up. */
 void job_cancel(struct job *job);
+
+/* The reader has left: gives the call up, unless it goes on for others, or another reads now. */
+void job_abandon(struct job *job, struct job_watcher *watcher);
 
 /* The call, if it is DONE, else NULL. */
 const struct call *job_outcome(struct job *job);

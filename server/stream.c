@@ -105,8 +105,7 @@ static void on_news(struct mail *mail)
 static void on_gone(struct exchange *exchange)
 {
     struct stream *stream = exchange->handler;
-    if (!stream->job->detached)
-        job_cancel(stream->job);
+    job_abandon(stream->job, &stream->watcher);
 }
 
 static void on_end(struct exchange *exchange)
@@ -218,6 +217,7 @@ static void start(struct exchange *exchange, const struct invocation_request *re
     call->window = gateway->streams.window;
     struct job *job = job_new(gateway->ledger, call, detached ? gateway->streams.keep : 0);
     job->is_stream = true;
+    job->result_limit = gateway->streams.result_limit;
     job->detached = job->is_kept = detached;
     job->offers = offers;
     struct stream *stream = open_stream(exchange, job, format);
@@ -317,7 +317,8 @@ void stream_sweep(struct list *streams, uint64_t now_us)
     LIST_FOREACH (streams, node, next) {
         struct stream *stream = CONTAINER_OF(node, struct stream, place);
         uint64_t limit_us = gateway_of(stream->exchange)->streams.keepalive_us;
-        if (limit_us == 0 || now_us - stream->spoke_us < limit_us)
+        if (limit_us == 0 || now_us - stream->spoke_us < limit_us ||
+            stream->format != EVENT_SSE) /* lines of JSON have no comments */
             continue;
         stream->comment_due = true;
         if (stream->is_answered)

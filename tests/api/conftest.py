@@ -81,6 +81,20 @@ def gateway() -> Iterator[Gateway]:
     shared.stop()
 
 
+@pytest.fixture(scope="module")
+def start_shared_gateway() -> Iterator[Callable[..., Gateway]]:
+    """Starts gateways that are stopped after the module's last test."""
+    started: List[Gateway] = []
+
+    def start(*args: str, env: Optional[Dict[str, str]] = None) -> Gateway:
+        started.append(Gateway(*args, env=env))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
 @pytest.fixture
 def start_gateway() -> Iterator[Callable[..., Gateway]]:
     """Starts gateways that are stopped after the test."""

@@ -376,6 +376,8 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("post", "/tools/crash", {"json": {}}, 502),
     ("get", "/tools/nothing", {}, 404),
     ("post", "/stream", {"json": {"tool": "echo"}}, 501),
+    ("get", "/stream?tool=countdown", {"headers": {"sec-fetch-site": "cross-site"}}, 403),
+    ("post", "/tools/echo", {"content": "x", "headers": {"sec-fetch-site": "same-site"}}, 403),
     ("post", "/stream", {"json": {"tool": "countdown"}, "headers": {"accept": "image/png"}}, 406),
     ("post", "/stream", {"json": {"tool": "countdown", "on_disconnect": "x"}}, 400),
     ("post", "/stream", {"json": {"tool": "countdown", "args": {"n": "x"}}}, 422),

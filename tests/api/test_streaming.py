@@ -17,12 +17,8 @@ Event = Tuple[int, str, Any]
 
 
 @pytest.fixture(scope="module")
-def streams() -> Iterator[Any]:
-    from conftest import Gateway
-
-    shared = Gateway("--workers", "2", "--adapter", "streams.Streams")
-    yield shared
-    shared.stop()
+def streams(start_shared_gateway: Callable[..., Any]) -> Any:
+    return start_shared_gateway("--workers", "2", "--adapter", "streams.Streams")
 
 
 @pytest.fixture(params=["1.1", "2"])
@@ -258,6 +254,27 @@ def test_a_running_stream_can_be_cancelled(client: httpx.Client, tmp_path: Path)
     assert last[1] == "error"
     assert last[2]["code"] == "cancelled"
     wait_for(path, "ended")
+
+
+def test_a_reader_that_was_replaced_ends_nothing_when_it_leaves(streams: Any) -> None:
+    with httpx.Client(base_url=streams.url, trust_env=False, timeout=30) as first:
+        with first.stream("POST", "/stream", json=envelope("count", {"n": 60, "seconds": 0.02})) as answer:
+            call = answer.headers["x-request-id"]
+            mine = sse(stripped(answer))  # which closes the answer when it goes
+            next(mine)
+            with httpx.Client(base_url=streams.url, trust_env=False, timeout=30) as second:
+                with second.stream("GET", f"/calls/{call}/events", headers={"last-event-id": "1"}) as other:
+                    events = sse(stripped(other))
+                    next(events)
+                    first.close()
+                    assert list(events)[-1][1] == "done"
+
+
+def test_a_result_that_is_too_large_for_a_stream_is_an_error(client: httpx.Client) -> None:
+    events = read(client, envelope("much", {"size": 2 << 20}))
+    assert events[-1][1] == "error"
+    assert events[-1][2]["code"] == "result_too_large"
+    assert read(client, envelope("much", {"size": 1000}))[-1][1] == "done"
 
 
 def test_on_disconnect_must_be_one_of_two_words(client: httpx.Client) -> None:

@@ -199,3 +199,32 @@ def test_a_tools_own_limit_holds_for_its_callers(start_gateway, tmp_path: Path) 
     assert answer.json()["code"] == "worker_timeout"
     body["args"]["seconds"] = 0.01
     assert httpx.post(gateway.url + "/execute", json=body).status_code == 200
+
+
+FORKING = """
+import os, sys
+
+def fork_and_return() -> dict:
+    child = os.fork()
+    return {"pid": os.getpid(), "child": child}
+
+def fork_and_exit() -> str:
+    if os.fork() == 0:
+        sys.exit("the child")
+    return "the parent"
+
+def whoami() -> int:
+    return os.getpid()
+"""
+
+
+def test_a_child_that_a_tool_forks_does_not_become_a_worker(start_gateway, tmp_path: Path) -> None:
+    (tmp_path / "forking.py").write_text(FORKING)
+    gateway = start_gateway("--adapter", "forking", "--workers", "1", env={"PYTHONPATH": str(tmp_path)})
+    me = httpx.post(gateway.url + "/tools/whoami", json={}).json()
+    for _ in range(10):
+        forked = httpx.post(gateway.url + "/tools/fork_and_return", json={}).json()
+        assert forked["pid"] == me
+        assert forked["child"] > 0
+        assert httpx.post(gateway.url + "/tools/fork_and_exit", json={}).json() == "the parent"
+        assert httpx.post(gateway.url + "/tools/whoami", json={}).json() == me

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 import time
 from collections import deque
 from typing import Any
@@ -40,7 +41,13 @@ class Outbox:
         self._waiting: deque[Any] = deque()  # see _next_frame()
         self.put = self._waiting.append
         self.sending = True  # Hello is on its way
+        os.register_at_fork(after_in_child=self._leave_child)
         self._due = 0  # when the next frame of emissions should leave though the last one may still be under way
+
+    def _leave_child(self) -> None:
+        """A child that a tool has forked says nothing in its parent's place; see StartedPage."""
+        self.flush = self.sent = lambda: None  # type: ignore[method-assign]
+        self.emit = lambda feed, kind, body: False  # type: ignore[method-assign]
 
     def __len__(self) -> int:
         return len(self._waiting)

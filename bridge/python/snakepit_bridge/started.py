@@ -9,6 +9,7 @@ import _thread
 import mmap
 import os
 import struct
+import sys
 from typing import Any
 
 from . import bridge_pb2 as pb
@@ -45,6 +46,11 @@ class StartedPage:
         self._entry = _INDEX_AT  # where the next one goes
         self._at = 0  # bytes of the ring used so far, of all its rounds
         self.full = False
+        os.register_at_fork(after_in_child=self._leave_child)
+
+    def _leave_child(self) -> None:
+        """A child that a tool has forked is no worker: where its call ends, it does."""
+        self.end = self.skip = _end_child  # type: ignore[method-assign,assignment]
 
     def start(self, call_id: int, slot: int = 0) -> None:
         """Just before the tool's code is entered."""
@@ -84,6 +90,15 @@ class StartedPage:
         self._entry = self._entry + _ENTRY_BYTES & self._mask | _INDEX_AT
         self.full = True
         self._words[slot] = 0
+
+
+def _end_child(answer: Any, slot: int = 0) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass
+    os._exit(1 if isinstance(answer, pb.Failure) else 0)
 
 
 class SharedPage(StartedPage):

@@ -78,3 +78,9 @@ class Streams(BaseAdapter):
     def plain(self) -> int:
         """Streams nothing."""
         return 1
+
+    @tool
+    def much(self, size: int) -> Iterator[int]:
+        """One value, and a long string in the end."""
+        yield 1
+        return "x" * size

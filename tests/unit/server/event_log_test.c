@@ -152,6 +152,24 @@ START_TEST(what_nobody_waits_for_is_paid_at_once)
 }
 END_TEST
 
+START_TEST(readers_that_take_turns_do_not_make_the_log_grow)
+{
+    enum { COST = 1 + EMISSION_OVERHEAD };
+    event_log_init(&event_log, 0);
+    event_log_follow(&event_log, 0);
+    add(EVENT_CHUNK, "1");
+    add(EVENT_CHUNK, "2");
+    for (unsigned i = 0; i < 100; i++)
+        event_log_follow(&event_log, 0);
+    ck_assert_uint_eq(event_log.owed, 0);
+    event_log_follow(&event_log, 1);
+    ck_assert_uint_eq(event_log.owed, COST);
+    ck_assert_str_eq(read_all(), "{\"id\":2,\"event\":\"chunk\",\"data\":2}\n");
+    ck_assert_uint_eq(event_log.owed, 2 * COST);
+    ck_assert_uint_eq(event_log.bytes, 0);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("event_log");
@@ -165,5 +183,6 @@ int main(void)
     tcase_add_test(tests, a_reader_that_is_ahead_waits);
     tcase_add_test(tests, each_value_is_paid_for_once_when_it_was_read);
     tcase_add_test(tests, what_nobody_waits_for_is_paid_at_once);
+    tcase_add_test(tests, readers_that_take_turns_do_not_make_the_log_grow);
     return run_case(tests, "event_log");
 }

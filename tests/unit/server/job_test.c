@@ -75,6 +75,7 @@ static struct job *make(const char *id, const char *key, bool stream)
     call->window = stream ? WINDOW : 0;
     struct job *made = job_new(ledger, call, KEEP);
     made->is_stream = made->detached = stream;
+    made->result_limit = 1000;
     made->is_kept = true;
     made->key = bytes_of(key);
     return made;
