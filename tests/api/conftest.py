@@ -1,76 +1,9 @@
-"""The real gateway as a fixture. The binary is $SNAKEPIT_BIN, by default build/snakepit."""
+"""The real gateway as fixtures; see served.py."""
 
-import json
-import os
-import signal
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional
 
 import pytest
-
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-READY_SECONDS = 30.0
-
-
-class Gateway:
-    """One gateway process on a port of its own."""
-
-    def __init__(self, *args: str, env: Optional[Dict[str, str]] = None) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="gwtest-")
-        self.log_path = Path(self.folder.name) / "log"
-        binary = os.environ.get("SNAKEPIT_BIN", str(ROOT / "build" / "snakepit"))
-        inherited = os.environ.get("PYTHONPATH")
-        path = [str(HERE / "adapters")] + ([inherited] if inherited else [])
-        environment = {
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path),
-            "XDG_RUNTIME_DIR": self.folder.name,
-            "TMPDIR": self.folder.name,
-            **(env or {}),
-        }
-        with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [binary, "serve", "--listen", "127.0.0.1:0", *args], stderr=log, env=environment
-            )
-        self.port = self._wait_ready()
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def log(self) -> str:
-        """What it has written to standard error."""
-        return self.log_path.read_text(errors="replace")
-
-    def _wait_ready(self) -> int:
-        end = time.monotonic() + READY_SECONDS
-        while time.monotonic() < end and self.process.poll() is None:
-            for line in self.log().splitlines(keepends=True):
-                if line.endswith("\n") and '"ready"' in line:
-                    entry = json.loads(line)
-                    if entry.get("event") == "ready":
-                        return int(entry["listen"].rpartition(":")[2])
-            time.sleep(0.005)
-        log = self.log()
-        self.kill()
-        raise AssertionError(f"the gateway did not get ready; its log:\n{log}")
-
-    def stop(self) -> None:
-        """SIGTERM; exit code 0 within 20 s."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(20)
-            assert code == 0, f"exit code {code}; its log:\n{self.log()}"
-        finally:
-            self.kill()
-
-    def kill(self) -> None:
-        """SIGKILL, if it still runs, and clean up."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        self.folder.cleanup()
+from served import Gateway
 
 
 @pytest.fixture(scope="session")

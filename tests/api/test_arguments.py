@@ -12,7 +12,7 @@ from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 import requests
-from conftest import ROOT, Gateway
+from served import ROOT, Gateway
 from jsonschema import Draft202012Validator
 
 BUILD = Path(os.environ.get("SNAKEPIT_BIN", str(ROOT / "build" / "snakepit"))).parent

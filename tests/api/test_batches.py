@@ -55,7 +55,7 @@ TOOLS = """
 
 @pytest.fixture(scope="module")
 def batching(tmp_path_factory) -> Iterator[Any]:
-    from conftest import Gateway
+    from served import Gateway
 
     folder = tmp_path_factory.mktemp("batching")
     (folder / "batch_tools.py").write_text(textwrap.dedent(TOOLS))

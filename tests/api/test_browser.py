@@ -60,7 +60,7 @@ READ = """
 
 @pytest.fixture(scope="module")
 def streams() -> Iterator[Any]:
-    from conftest import Gateway
+    from served import Gateway
 
     shared = Gateway("--workers", "2", "--adapter", "streams.Streams")
     yield shared

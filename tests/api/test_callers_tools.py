@@ -17,7 +17,7 @@ TOOLS = [
 
 @pytest.fixture(scope="module", params=["process", "thread", "async"])
 def url(request: Any, tmp_path_factory: Any) -> Iterator[str]:
-    from conftest import Gateway
+    from served import Gateway
 
     path = tmp_path_factory.mktemp("callers") / "snakepit.yaml"
     profile = f"profile: {request.param}" + ("" if request.param == "process" else ", slots: 4")

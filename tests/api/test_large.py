@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import numpy as np
 import pytest
 import requests
-from conftest import Gateway
+from served import Gateway
 
 KIB, MIB = 1 << 10, 1 << 20
 BINARY = {"content-type": "application/octet-stream"}

@@ -11,7 +11,7 @@ NDJSON = {"accept": "application/x-ndjson"}
 
 @pytest.fixture(scope="module")
 def bridged(tmp_path_factory) -> Iterator[Any]:
-    from conftest import Gateway
+    from served import Gateway
 
     config = tmp_path_factory.mktemp("bridged") / "snakepit.yaml"
     config.write_text(

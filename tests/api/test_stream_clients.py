@@ -26,7 +26,7 @@ HEAD = [(":scheme", "http"), (":authority", "x"), ("content-type", "application/
 
 @pytest.fixture(scope="module")
 def streams() -> Iterator[Any]:
-    from conftest import Gateway
+    from served import Gateway
 
     shared = Gateway("--workers", "4", "--adapter", "streams.Streams")
     yield shared

@@ -39,7 +39,7 @@ class Client:
 
 @pytest.fixture(scope="module", params=PROFILES)
 def client(request: Any, tmp_path_factory: Any) -> Iterator[Client]:
-    from conftest import Gateway
+    from served import Gateway
 
     slots = "" if request.param == "process" else ", slots: 4"
     pools = [f"profile: {request.param}{slots}, workers: {n}" for n in (2, 1)]
