@@ -120,6 +120,8 @@ static void finish(struct session_store *store, struct session *session)
         pool_end_session(store->pools[i], session);
     free((void *)(uintptr_t)session->metadata.data);
     variables_deinit(&session->variables);
+    if (session->free_extra)
+        session->free_extra(session->extra);
     free(session);
 }
 

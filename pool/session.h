@@ -62,6 +62,9 @@ struct session {
     bool ended;
 
     struct variables variables; /* under a lock of their own, taken before the store's */
+
+    void *extra; /* of whoever sets it, and looks after it */
+    void (*free_extra)(void *extra);
 };
 
 struct session_options {

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "bridge/bridge.h"
 #include "pool/session.h"
+#include "server/callbacks.h"
 #include "server/http_options.h"
 #include "server/ledger.h"
 #include "server/stream.h"
@@ -92,6 +93,7 @@ struct config {
     struct ledger_options calls;
     struct session_options sessions;
     struct switchboard_options tool_calls;
+    struct callback_options callbacks;
     struct pool_config pools[CONFIG_POOLS_MAX];
     unsigned pool_count;
     struct config_mark marks[CONFIG_ROWS_MAX];

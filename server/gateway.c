@@ -6,7 +6,12 @@
 
 /* One byte: a body where none is expected is refused rather than read. And what is enough for a
  * small document of settings. */
-enum { NO_BODY = 1, DOCUMENT_BODY = 65536, SESSION_BODY = SESSION_METADATA_MAX + 4096 };
+enum {
+    NO_BODY = 1,
+    DOCUMENT_BODY = 65536,
+    SESSION_BODY = SESSION_METADATA_MAX + 4096,
+    TOOLS_BODY = 1 << 20
+};
 
 const struct route gateway_routes[] = {
     {"POST", "/execute", execute_post, 0, 0},
@@ -23,6 +28,8 @@ const struct route gateway_routes[] = {
     {"PUT", "/sessions/{id}/variables/{name}", variables_put, 0, 0},
     {"DELETE", "/sessions/{id}/variables/{name}", variables_delete, NO_BODY, 0},
     {"GET", "/tools", tools_list, NO_BODY, 0},
+    {"POST", "/tools", registration_post, TOOLS_BODY, 0},
+    {"DELETE", "/tools/{name}", registration_delete, NO_BODY, 0},
     {"GET", "/tools/{name}", tools_get, NO_BODY, 0},
     {"POST", "/tools/{name}", tools_post, 0, 0},
     {"GET", "/pools", pools_list, NO_BODY, 0},

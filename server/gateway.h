@@ -6,6 +6,7 @@
 #include "bridge/bridge.h"
 #include "pool/pool.h"
 #include "pool/session.h"
+#include "server/callbacks.h"
 #include "server/exchange.h"
 #include "server/ledger.h"
 #include "server/reactor.h"
@@ -28,6 +29,9 @@ struct gateway {
     unsigned reactor_count;
     struct ledger *ledger;
     struct switchboard *switchboard;
+    struct toolbox *toolbox;
+    struct callbacks *callbacks;
+    struct callback_options callback_options;
     struct stream_options streams;
     uint64_t started_us;
     atomic_bool leaving; /* SIGTERM has come */

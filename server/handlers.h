@@ -50,6 +50,10 @@ void calls_get(struct exchange *exchange);
 void calls_cancel(struct exchange *exchange);
 void calls_result(struct exchange *exchange);
 
+/* registration.c */
+void registration_post(struct exchange *exchange);
+void registration_delete(struct exchange *exchange);
+
 /* tool_results.c */
 void tool_results_post(struct exchange *exchange);
 

@@ -7,8 +7,9 @@
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
  *   deferral.c     answers later, or again
- *   switchboard.c  what Python asks for while it runs a call (tool_request.c): tools of pools, or of
- *                  its caller (question.c, offer.c), who answers to tool_results.c
+ *   switchboard.c  what Python asks for while it runs a call; tool_request.c is one of these
+ *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
+ *   registration.c tools that were registered, in toolbox.c; callbacks.c has them run
  *   sessions.c     sessions; membership.c finds the one of a call
  *   variables.c    their variables; variable_request.c reads what is wanted of them
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
@@ -287,6 +288,9 @@ static void start_workers(struct program *program)
 {
     program->supervisor = supervisor_start(program->warden);
     program->gateway.registry = registry_new();
+    program->gateway.callback_options = program->config.callbacks;
+    program->gateway.toolbox = toolbox_new(program->config.callbacks.limit);
+    program->gateway.callbacks = callbacks_start(&program->config.callbacks);
     program->gateway.switchboard = switchboard_new(&program->gateway, &program->config.tool_calls);
     program->gateway.sessions = session_store_new(&program->config.sessions);
     for (unsigned i = 0; i < program->config.pool_count; i++)
@@ -439,6 +443,7 @@ static void stop(struct program *program)
     for (unsigned i = 0; i < gateway->reactor_count && gateway->reactors[i]; i++)
         reactor_join(gateway->reactors[i]);
     session_store_stop(gateway->sessions);
+    callbacks_stop(&gateway->callbacks);
     close_bridges(program);
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_free(&gateway->reactors[i]);
@@ -446,6 +451,7 @@ static void stop(struct program *program)
         pool_free(&gateway->pools[i]);
     ledger_free(&gateway->ledger);
     session_store_free(&gateway->sessions);
+    toolbox_free(&gateway->toolbox);
     switchboard_free(&gateway->switchboard);
     registry_free(&gateway->registry);
     router_free(&program->router);

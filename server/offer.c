@@ -7,13 +7,16 @@ struct offer_members {
     struct bytes name;
     struct bytes description;
     struct bytes schema;
+    struct bytes callback;
 };
 
 static const struct member rows[] = {
     {{"name", 4}, MEMBER_TEXT, offsetof(struct offer_members, name), 0},
     {{"description", 11}, MEMBER_VALUE, offsetof(struct offer_members, description), 0},
     {{"schema", 6}, MEMBER_OBJECT, offsetof(struct offer_members, schema), 0},
+    {{"callback", 8}, MEMBER_OBJECT, offsetof(struct offer_members, callback), 0},
 };
+enum { ROWS = sizeof rows / sizeof rows[0] };
 
 /* The fault of one of them: `out_fault` has a pointer into that one already, or none. */
 static bool fault_at(struct arena *arena, const char *member, size_t index,
@@ -25,8 +28,10 @@ static bool fault_at(struct arena *arena, const char *member, size_t index,
     return false;
 }
 
-static const char *wrong_with(const struct offer_members *members)
+static const char *wrong_with(const struct offer_members *members, bool callbacks)
 {
+    if (callbacks && !members->callback.len)
+        return "\"callback\" is missing";
     if (!tool_name_valid(members->name))
         return "\"name\" must be 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit";
     if (members->description.len &&
@@ -38,15 +43,15 @@ static const char *wrong_with(const struct offer_members *members)
     return NULL;
 }
 
-static bool read_one(struct bytes text, struct arena *arena, struct offer *out_offer,
-                     struct member_fault *out_fault)
+static bool read_one(struct bytes text, bool callbacks, struct arena *arena,
+                     struct offer *out_offer, struct member_fault *out_fault)
 {
     struct offer_members members = {0};
     struct schema_faults problems;
     uint32_t seen;
-    if (!members_read(text, rows, sizeof rows / sizeof rows[0], arena, &members, &seen, out_fault))
+    if (!members_read(text, rows, callbacks ? ROWS : ROWS - 1, arena, &members, &seen, out_fault))
         return false;
-    const char *wrong = wrong_with(&members);
+    const char *wrong = wrong_with(&members, callbacks);
     if (wrong) {
         *out_fault = (struct member_fault){.code = "invalid_request", .detail = wrong};
         return false;
@@ -57,6 +62,7 @@ static bool read_one(struct bytes text, struct arena *arena, struct offer *out_o
         .description =
             members.description.len ? json_text(members.description, arena) : members.description,
         .schema_text = schema,
+        .callback = members.callback,
         .schema = schema_compile(schema, &problems),
     };
     return true;
@@ -79,15 +85,15 @@ void offers_free(struct offers **offers)
         schema_free(&gone->list[i].schema);
 }
 
-static bool add(struct offers *offers, struct bytes text, const char *member, struct arena *arena,
-                struct member_fault *out_fault)
+static bool add(struct offers *offers, struct bytes text, const char *member, bool callbacks,
+                struct arena *arena, struct member_fault *out_fault)
 {
     struct offer offer = {0};
     *out_fault =
         (struct member_fault){.code = "invalid_request", .detail = "there may be 64 tools at most"};
     if (offers->count == OFFERS_MAX)
         return fault_at(arena, member, offers->count, out_fault);
-    if (!read_one(text, arena, &offer, out_fault))
+    if (!read_one(text, callbacks, arena, &offer, out_fault))
         return fault_at(arena, member, offers->count, out_fault);
     if (offers_find(offers, offer.name)) {
         schema_free(&offer.schema);
@@ -99,7 +105,7 @@ static bool add(struct offers *offers, struct bytes text, const char *member, st
     return true;
 }
 
-bool offers_read(struct bytes array, const char *member, struct arena *arena,
+bool offers_read(struct bytes array, const char *member, bool callbacks, struct arena *arena,
                  struct offers **out_offers, struct member_fault *out_fault)
 {
     struct offers *offers = arena_zalloc(arena, sizeof *offers);
@@ -111,7 +117,7 @@ bool offers_read(struct bytes array, const char *member, struct arena *arena,
         return members_fault(out_fault, arena, bytes_of(member),
                              arena_printf(arena, "\"%s\" must be an array of tools", member));
     while (json_next(array, &cursor, &key, &value)) {
-        if (add(offers, value.raw, member, arena, out_fault))
+        if (add(offers, value.raw, member, callbacks, arena, out_fault))
             continue;
         offers_free(&offers);
         return false;

@@ -16,6 +16,7 @@ struct offer {
     struct bytes description;
     struct bytes schema_text; /* a JSON object */
     struct schema *schema;    /* owned; NULL: arguments cannot be checked */
+    struct bytes callback;    /* where it runs, a JSON object; empty: with the caller of a stream */
 };
 
 /* Several, constant once they were read. */
@@ -24,10 +25,11 @@ struct offers {
     struct offer list[OFFERS_MAX];
 };
 
-/* Reads a JSON array of {"name", "description"?, "schema"?}, at most OFFERS_MAX; its texts lie in
- * `arena` or in `array`, and `out_offers` in `arena`. False, and how it is wrong, with nothing to
- * be freed: `member` is its name in the body. */
-bool offers_read(struct bytes array, const char *member, struct arena *arena,
+/* Reads a JSON array of {"name", "description"?, "schema"?}, at most OFFERS_MAX, and with
+ * `callbacks` also a "callback"; its texts lie in `arena` or in `array`, and `out_offers` in
+ * `arena`. False, and how it is wrong, with nothing to be freed: `member` is its name in the body.
+ */
+bool offers_read(struct bytes array, const char *member, bool callbacks, struct arena *arena,
                  struct offers **out_offers, struct member_fault *out_fault);
 
 /* Frees the schemas; the rest is the arena's. Clears the pointer, accepts NULL inside. */

@@ -189,7 +189,7 @@ static bool bring_tools(struct exchange *exchange, const struct invocation_reque
     struct member_fault fault;
     if (!request->tools.len)
         return true;
-    bool good = offers_read(request->tools, "tools", call->arena, out_offers, &fault);
+    bool good = offers_read(request->tools, "tools", false, call->arena, out_offers, &fault);
     if (!good)
         members_refuse(exchange, 400, &fault);
     return good;

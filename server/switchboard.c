@@ -2,10 +2,12 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "server/callbacks.h"
 #include "server/gateway.h"
 #include "server/job.h"
 #include "server/outcome.h"
 #include "server/question.h"
+#include "server/toolbox.h"
 
 #include <stdlib.h>
 
@@ -199,15 +201,31 @@ static bool ask_caller(struct tool_request *request)
     return true;
 }
 
+/* Asks a tool that was registered: for the session, or for all. */
+static bool call_back(struct tool_request *request, struct session *session, bool of_session)
+{
+    const struct gateway *gateway = request->switchboard->gateway;
+    if (of_session && !session)
+        return false;
+    struct callback_tool *tool =
+        toolbox_find(gateway->toolbox, of_session ? session : NULL, request->asked.tool);
+    if (!tool)
+        return false;
+    tool_request_ref(request);
+    callbacks_run(gateway->callbacks, request, tool);
+    return true;
+}
+
 /* False: it is refused, and why. */
-static bool serve(struct tool_request *request, struct refusal *out_why)
+static bool serve(struct tool_request *request, struct session *session, struct refusal *out_why)
 {
     const struct switchboard *switchboard = request->switchboard;
     if (request->parent->depth >= switchboard->options.depth) {
         *out_why = too_deep;
         return false;
     }
-    if (ask_caller(request))
+    if (call_back(request, session, true) || ask_caller(request) ||
+        call_back(request, session, false))
         return true;
     struct tool *tool = registry_find(switchboard->gateway->registry, request->asked.tool, NULL);
     if (tool)
@@ -232,7 +250,21 @@ static void add_tool(struct buffer *text, struct bytes name, struct bytes descri
     buffer_add_string(text, "}");
 }
 
-/* The caller's are listed last: where names are the same, it is those that are called. */
+static void add_callbacks(struct buffer *text, const struct tool_request *request,
+                          struct session *session)
+{
+    const struct gateway *gateway = request->switchboard->gateway;
+    unsigned most = gateway->callback_options.limit;
+    struct callback_tool **tools = mem_array(most, sizeof tools[0]);
+    size_t count = toolbox_list(gateway->toolbox, session, tools, most);
+    for (size_t i = 0; i < count; i++) {
+        const struct offer *offer = &tools[i]->offer;
+        add_tool(text, offer->name, offer->description, offer->schema_text);
+        callback_tool_unref(&tools[i]);
+    }
+    free(tools);
+}
+
 static void add_offers(struct buffer *text, const struct tool_request *request)
 {
     const struct job *job = asker_of(request);
@@ -242,7 +274,8 @@ static void add_offers(struct buffer *text, const struct tool_request *request)
     }
 }
 
-static void list_tools(struct tool_request *request)
+/* Where names are the same, the last one is called: the other way round than serve() looks. */
+static void list_tools(struct tool_request *request, struct session *session)
 {
     const struct tool_table *table = registry_table(request->switchboard->gateway->registry);
     struct buffer text = {0};
@@ -251,7 +284,10 @@ static void list_tools(struct tool_request *request)
         const struct tool *tool = tool_table_find(table, table->sorted[i]->spec.name, &same)[0];
         add_tool(&text, tool->spec.name, tool->spec.description, tool->spec.schema);
     }
+    add_callbacks(&text, request, NULL);
     add_offers(&text, request);
+    if (session)
+        add_callbacks(&text, request, session);
     buffer_add_string(&text, "]");
     tool_request_succeed(request, buffer_bytes(&text), (struct bytes){0});
     buffer_deinit(&text);
@@ -275,8 +311,8 @@ static void take(struct switchboard *switchboard, struct pool *pool, struct work
     }
     struct tool_request *request = tool_request_new(switchboard, parent, worker, asked, memory);
     if (bytes_equal(asked->tool, BYTES("$tools")))
-        list_tools(request);
-    else if (!serve(request, &why))
+        list_tools(request, session);
+    else if (!serve(request, session, &why))
         tool_request_refuse(request, &why);
     tool_request_unref(request);
     call_unref(&parent);

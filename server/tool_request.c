@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "server/arguments.h"
 #include "server/job.h"
+#include "server/toolbox.h"
 
 struct tool_request *tool_request_new(struct switchboard *switchboard, struct call *parent,
                                       struct worker_ref worker, const struct tool_call *asked,
@@ -35,6 +36,7 @@ void tool_request_unref(struct tool_request *request)
     call_unref(&request->parent);
     call_unref(&request->call);
     job_unref(&request->job);
+    callback_tool_unref(&request->tool);
     arena_unref(&memory);
 }
 

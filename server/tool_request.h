@@ -29,6 +29,10 @@ struct tool_request {
     struct job *job;     /* whose reader is asked, a reference */
     struct list waiting; /* among the questions of that job, under its lock */
     uint64_t number;     /* of these */
+    struct callbacks *callbacks;
+    struct callback_tool *tool; /* that runs elsewhere, a reference */
+    struct transfer *transfer;  /* while that is under way */
+    struct mail start, cancel;  /* to the thread of the callbacks */
 };
 
 /* Why a request is refused, or fails; texts that live until it is answered. */

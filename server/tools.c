@@ -1,5 +1,6 @@
 /* GET /tools, GET /tools/{name}, POST /tools/{name} */
 #include "base/json.h"
+#include "base/mem.h"
 #include "server/document.h"
 #include "server/envelope.h"
 #include "server/gateway.h"
@@ -7,6 +8,9 @@
 #include "server/invocation.h"
 #include "server/media.h"
 #include "server/problem.h"
+#include "server/registration.h"
+
+#include <stdlib.h>
 
 /* `tools`: all of one name, the one that is called first. */
 static void add_tool(struct buffer *text, struct tool *const *tools, size_t count)
@@ -32,16 +36,39 @@ static void add_tool(struct buffer *text, struct tool *const *tools, size_t coun
     buffer_add_string(text, count > 1 ? "]}" : "}");
 }
 
+/* Those that were registered, behind what stands there. */
+static void add_callbacks(struct buffer *text, const struct gateway *gateway,
+                          struct session *session)
+{
+    unsigned most = gateway->callback_options.limit;
+    struct callback_tool **tools = mem_array(most, sizeof tools[0]);
+    size_t count = toolbox_list(gateway->toolbox, session, tools, most);
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_string(text, text->data[text->len - 1] == '[' ? "" : ",");
+        registration_write(tools[i], text);
+        callback_tool_unref(&tools[i]);
+    }
+    free(tools);
+}
+
 void tools_list(struct exchange *exchange)
 {
-    const struct tool_table *table = registry_table(gateway_of(exchange)->registry);
+    const struct gateway *gateway = gateway_of(exchange);
+    const struct tool_table *table = registry_table(gateway->registry);
+    struct session *session;
     struct buffer text = {0};
+    if (!registration_session(exchange, &session))
+        return;
     buffer_add_string(&text, "{\"tools\":[");
     for (size_t i = 0, count; i < table->count; i += count) {
         struct tool **tools = tool_table_find(table, table->sorted[i]->spec.name, &count);
         buffer_add_string(&text, i ? "," : "");
         add_tool(&text, tools, count);
     }
+    add_callbacks(&text, gateway, NULL);
+    if (session)
+        add_callbacks(&text, gateway, session);
+    session_unref(&session);
     buffer_add_string(&text, "]}");
     document_respond(exchange, "application/json", &text);
 }
@@ -51,20 +78,37 @@ static struct bytes name_of(struct exchange *exchange)
     return route_param(exchange->route, exchange->path, 0, exchange->arena);
 }
 
+/* The registered one of that name, which goes before Python's: the session's, or that for all. */
+static struct callback_tool *find_callback(const struct gateway *gateway, struct session *session,
+                                           struct bytes name)
+{
+    struct callback_tool *own = session ? toolbox_find(gateway->toolbox, session, name) : NULL;
+    return own ? own : toolbox_find(gateway->toolbox, NULL, name);
+}
+
 void tools_get(struct exchange *exchange)
 {
-    size_t count;
-    struct tool **tools =
-        tool_table_find(registry_table(gateway_of(exchange)->registry), name_of(exchange), &count);
+    const struct gateway *gateway = gateway_of(exchange);
+    struct bytes name = name_of(exchange);
+    struct session *session;
     struct buffer text = {0};
-    if (!tools) {
+    size_t count;
+    if (!registration_session(exchange, &session))
+        return;
+    struct tool **tools = tool_table_find(registry_table(gateway->registry), name, &count);
+    struct callback_tool *callback = find_callback(gateway, session, name);
+    if (callback)
+        registration_write(callback, &text);
+    else if (tools)
+        add_tool(&text, tools, count);
+    if (text.len)
+        document_respond(exchange, "application/json", &text);
+    else
         problem_respond(exchange, &(struct problem){.status = 404,
                                                     .code = "tool_not_found",
                                                     .detail = "there is no tool of that name"});
-        return;
-    }
-    add_tool(&text, tools, count);
-    document_respond(exchange, "application/json", &text);
+    callback_tool_unref(&callback);
+    session_unref(&session);
 }
 
 static void refuse(struct exchange *exchange, const char *code, const char *detail)

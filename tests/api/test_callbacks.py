@@ -1,0 +1,409 @@
+"""Tools that callers register, POST /tools, and run themselves: Python calls them by HTTP."""
+
+import http.server
+import json
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator, List
+
+import httpx
+import pytest
+
+SECRET = "s3cret-" + "x" * 20
+
+
+class Callback(http.server.ThreadingHTTPServer):
+    """A server on loopback; `answer` maps a path to status, headers and body, or a function that gives them."""
+
+    daemon_threads = True
+    request_queue_size = 100
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.seen: List[Dict[str, Any]] = []
+        self.answers: Dict[str, Any] = {}
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return self.server_address[1]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Callback
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.seen.append({"path": self.path, "headers": headers, "body": json.loads(body)})
+        answer = self.server.answers.get(self.path, (200, {}, b'"done"'))
+        status, more, data = answer() if callable(answer) else answer
+        try:
+            self.send_response(status)
+            for name, value in {"content-type": "application/json", "content-length": str(len(data)), **more}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(data)
+        except OSError:  # the gateway does not wait any more
+            pass
+
+    do_GET = do_POST
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def callback() -> Iterator[Callback]:
+    server = Callback()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture(scope="module", params=["process", "async"])
+def gateway(request: Any, callback: Callback, tmp_path_factory: Any) -> Iterator[Any]:
+    from conftest import Gateway
+
+    path = tmp_path_factory.mktemp("callbacks") / "snakepit.yaml"
+    slots = "" if request.param == "process" else ", slots: 8"
+    path.write_text(
+        f"callbacks: {{allow: ['127.0.0.1:{callback.port}', 'localhost', '*.test:81'], timeout: 1s, "
+        "response_limit: 64KiB, limit: 20}\n"
+        f"pools: [{{name: default, adapter: calling.Agents, profile: {request.param}{slots}, workers: 1}}]\n"
+    )
+    # A proxy of the environment is not used.
+    made = Gateway("--config", str(path), env={"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"})
+    yield made
+    made.stop()
+
+
+class Client:
+    """Registers and calls."""
+
+    def __init__(self, url: str, server: Callback) -> None:
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self.server = server
+
+    def describe(self, name: str, path: str = "/", **callback: Any) -> Dict[str, Any]:
+        schema = {"type": "object", "properties": {"i": {"type": "integer"}}}
+        url = f"http://127.0.0.1:{self.server.port}{path}"
+        return {"name": name, "description": "d", "schema": schema, "callback": {"url": url, **callback}}
+
+    def register(self, name: str, path: str = "/", session: str = "", **callback: Any) -> None:
+        body = self.describe(name, path, **callback)
+        if session:
+            body["session_id"] = session
+        answer = self.http.post("/tools", json=body)
+        assert answer.status_code == 201, answer.text
+        assert answer.json() == {"tools": [name]}
+
+    def ask(self, name: str, arguments: Any = None, **more: Any) -> Any:
+        body = {"tool": "ask", "args": {"name": name, "arguments": arguments or {}}, **more}
+        answer = self.http.post("/execute", json=body, headers={"x-request-id": "outer"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["result"]
+
+
+@pytest.fixture
+def client(gateway: Any, callback: Callback) -> Iterator[Client]:
+    made = Client(gateway.url, callback)
+    callback.seen.clear()
+    callback.answers.clear()
+    yield made
+    for tool in made.http.get("/tools").json()["tools"]:
+        if tool.get("callback"):
+            assert made.http.delete(f"/tools/{tool['name']}").status_code == 204
+
+
+def test_python_calls_a_registered_tool(client: Client) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = 200, {}, b'{"found": [1, 2]}'
+    assert client.ask("look_up", {"i": 1}) == {"found": [1, 2]}
+    seen = client.server.seen[0]
+    assert seen["body"] == {"tool": "look_up", "args": {"i": 1}, "request_id": "outer", "correlation_id": "outer"} or (
+        seen["body"] == {"tool": "look_up", "args": {"i": 1}, "request_id": "outer"}
+    )
+    assert seen["headers"]["content-type"] == "application/json"
+    assert seen["headers"]["user-agent"] == "snakepit"
+    assert "authorization" not in seen["headers"]
+
+
+def test_trace_session_and_correlation_go_along(client: Client) -> None:
+    client.register("look_up")
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    body = {"tool": "ask", "args": {"name": "look_up"}, "session_id": "one", "correlation_id": "corr"}
+    client.http.post("/execute", json=body, headers={"traceparent": trace})
+    seen = client.server.seen[0]
+    assert (seen["body"]["session_id"], seen["body"]["correlation_id"]) == ("one", "corr")
+    assert seen["headers"]["traceparent"] == trace
+
+
+def test_the_secret_is_sent_and_shown_to_nobody(client: Client, gateway: Any) -> None:
+    client.register("look_up", secret=SECRET)
+    client.ask("look_up")
+    assert client.server.seen[0]["headers"]["authorization"] == f"Bearer {SECRET}"
+    shown = [client.http.get(path).text for path in ("/tools", "/tools/look_up", "/metrics", "/calls")]
+    assert not any(SECRET in text for text in shown)
+    assert SECRET not in gateway.log()
+
+
+def test_registered_tools_are_listed(client: Client) -> None:
+    client.register("look_up")
+    listed = {tool["name"]: tool for tool in client.http.get("/tools").json()["tools"]}
+    assert listed["look_up"] == client.http.get("/tools/look_up").json()
+    assert listed["look_up"]["callback"] is True
+    assert "127.0.0.1" not in json.dumps(listed["look_up"])
+    assert "callback" not in listed["ask"]
+
+
+def test_python_sees_them(client: Client) -> None:
+    client.register("add")
+    names = client.http.post("/execute", json={"tool": "names"}).json()["result"]
+    assert "add" in names
+
+
+def test_a_tool_that_was_taken_out_is_not_found(client: Client) -> None:
+    client.register("look_up")
+    assert client.http.delete("/tools/look_up").status_code == 204
+    assert client.http.delete("/tools/look_up").status_code == 404
+    assert client.http.get("/tools/look_up").status_code == 404
+    assert client.ask("look_up")["code"] == "tool_not_found"
+
+
+def test_a_name_is_taken_once(client: Client) -> None:
+    client.register("look_up")
+    for name in ("look_up", "ask"):
+        answer = client.http.post("/tools", json=client.describe(name))
+        assert (answer.status_code, answer.json()["code"]) == (409, "duplicate_tool")
+
+
+def test_a_batch_is_registered_whole_or_not_at_all(client: Client) -> None:
+    batch = [client.describe("one"), client.describe("two")]
+    answer = client.http.post("/tools", json={"tools": batch})
+    assert (answer.status_code, answer.json()) == (201, {"tools": ["one", "two"]})
+    answer = client.http.post("/tools", json={"tools": [client.describe("three"), client.describe("one")]})
+    assert answer.status_code == 409
+    assert client.http.get("/tools/three").status_code == 404
+
+
+def test_the_number_of_tools_is_limited(client: Client) -> None:
+    batch = [client.describe(f"t{i}") for i in range(20)]
+    assert client.http.post("/tools", json={"tools": batch}).status_code == 201
+    answer = client.http.post("/tools", json=client.describe("more"))
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["limit"]) == (429, "tool_quota_exceeded", 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"name": "-"}, None), ({"name": 1}, "/name"), ({"schema": 1}, "/schema"), ({"callback": None}, "/callback"),
+        ({"description": 1}, None), ({"other": 1}, "/other"), ({"callback": {}}, None), ({"tools": []}, "/tools"),
+        ({"callback": {"url": 1}}, None), ({"callback": {"url": "http://127.0.0.1/", "secret": "a b"}}, None),
+        ({"callback": {"url": "http://127.0.0.1/", "timeout_ms": 0}}, None),
+        ({"callback": {"url": "http://127.0.0.1/", "more": 0}}, None),
+        ({"callback": {"url": "ftp://127.0.0.1/"}}, None), ({"callback": {"url": "http://a@127.0.0.1/"}}, None),
+        ({"callback": {"url": "nonsense\u0000"}}, None),
+        ({"callback": {"url": "http://127.0.0.1/" + "x" * 3000}}, None),
+        ({"description": "x" * 5000}, None),
+    ],
+)  # fmt: skip
+def test_wrong_descriptions_are_refused(client: Client, change: Dict[str, Any], pointer: Any) -> None:
+    answer = client.http.post("/tools", json={**client.describe("look_up"), **change})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request"), answer.text
+    if pointer:
+        assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:1/", "http://169.254.169.254/latest", "http://example.org/", "http://localhost.evil.org/",
+     "http://a.test/", "http://test:81/", "http://[::1]/", "http://2130706433/"],
+)  # fmt: skip
+def test_hosts_that_are_not_allowed_are_refused(client: Client, url: str) -> None:
+    answer = client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": url}})
+    assert (answer.status_code, answer.json()["code"]) == (403, "callback_denied")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:99/", "https://LOCALHOST/x?y", "http://a.b.test:81/"])
+def test_hosts_that_are_allowed(client: Client, url: str) -> None:
+    answer = client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": url}})
+    assert answer.status_code == 201, answer.text
+
+
+def test_by_default_nothing_is_allowed(start_gateway: Callable[..., Any], callback: Callback) -> None:
+    client = Client(start_gateway("--workers", "1").url, callback)
+    answer = client.http.post("/tools", json=client.describe("look_up"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "callback_denied")
+
+
+def test_a_redirect_is_not_followed(client: Client) -> None:
+    client.register("look_up", "/away")
+    client.server.answers["/away"] = 302, {"location": "/target"}, b""
+    assert client.ask("look_up")["code"] == "callback_redirected"
+    assert [seen["path"] for seen in client.server.seen] == ["/away"]
+
+
+@pytest.mark.parametrize("length", ["known", "unknown"])
+def test_an_answer_that_is_too_large_is_refused(client: Client, length: str) -> None:
+    client.register("look_up", "/large")
+    data = json.dumps("x" * 70000).encode()
+    more = {} if length == "known" else {"content-length": "", "connection": "close"}
+    client.server.answers["/large"] = 200, more, data
+    got = client.ask("look_up")
+    assert got["code"] == ("callback_too_large" if length == "known" else got["code"])
+    assert got["code"] in ("callback_too_large", "callback_unreachable")
+
+
+def test_a_slow_callback_times_out(client: Client) -> None:
+    client.register("look_up", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(3) or (200, {}, b"1")
+    begun = time.monotonic()
+    got = client.ask("look_up")
+    assert 0.9 < time.monotonic() - begun < 2.5
+    assert (got["class"], got["code"]) == ("ToolCallTimeout", "deadline_exceeded")
+
+
+def test_a_tool_may_have_a_limit_of_its_own(client: Client) -> None:
+    client.register("look_up", "/slow", timeout_ms=200)
+    client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
+    begun = time.monotonic()
+    assert client.ask("look_up")["code"] == "deadline_exceeded"
+    assert time.monotonic() - begun < 0.9
+
+
+def test_a_call_that_ends_does_not_wait_for_its_callback(client: Client) -> None:
+    client.register("look_up", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
+    body = {"tool": "ask", "args": {"name": "look_up"}, "timeout_ms": 300}
+    answer = client.http.post("/execute", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    client.server.answers.clear()
+    assert client.ask("look_up") == "done"
+
+
+def test_a_callback_that_is_not_there(client: Client) -> None:
+    url = "http://localhost:9/"
+    client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": url, "secret": SECRET}})
+    got = client.ask("look_up")
+    assert (got["code"], got["status"]) == ("callback_unreachable", 502)
+    assert SECRET not in json.dumps(got)
+
+
+def test_a_problem_becomes_the_error(client: Client) -> None:
+    problem = {"type": "/p", "title": "No page", "detail": "there is no such page", "code": "no_such_page", "n": 1}
+    client.register("look_up", "/problem")
+    client.server.answers["/problem"] = 404, {"content-type": "application/problem+json"}, json.dumps(problem).encode()
+    got = client.ask("look_up")
+    assert (got["kind"], got["code"], got["status"], got["details"]) == ("ToolError", "no_such_page", 404, problem)
+    assert got["message"] == "tool 'look_up': there is no such page"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[1]"])
+def test_another_error_has_its_status(client: Client, body: bytes) -> None:
+    client.register("look_up", "/error")
+    client.server.answers["/error"] = 500, {}, body
+    got = client.ask("look_up")
+    assert (got["code"], got["status"], got["message"]) == (
+        "callback_failed", 500, "tool 'look_up': the callback answered 500",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [({}, b"", None), ({}, b"[null]", [None]), ({"content-type": "text/plain"}, b"hi", b"hi")],
+)
+def test_what_a_callback_may_answer(client: Client, headers: Any, body: bytes, expected: Any) -> None:
+    client.register("look_up", "/value")
+    client.server.answers["/value"] = 200, headers, body
+    if isinstance(expected, bytes):
+        answer = client.http.post("/execute", json={"tool": "ask", "args": {"name": "look_up"}})
+        assert (answer.headers["content-type"], answer.content) == ("application/octet-stream", expected)
+    else:
+        assert client.ask("look_up") == expected
+
+
+def test_an_answer_that_is_not_json(client: Client) -> None:
+    client.register("look_up", "/broken")
+    client.server.answers["/broken"] = 200, {}, b"{"
+    assert client.ask("look_up")["code"] == "invalid_result"
+
+
+def test_arguments_are_checked_before_anything_is_sent(client: Client) -> None:
+    client.register("look_up")
+    assert client.ask("look_up", {"i": "x"})["code"] == "invalid_arguments"
+    assert client.server.seen == []
+
+
+def test_many_at_once(client: Client) -> None:
+    client.register("add")
+    client.server.answers["/"] = lambda: time.sleep(0.02) or (200, {}, b"1")
+    body = {"tool": "gather", "args": {"n": 40}}
+    assert client.http.post("/execute", json=body).json()["result"] == [1] * 40
+
+
+# --- sessions ---
+
+
+def test_a_sessions_tool_is_for_its_calls_alone(client: Client) -> None:
+    client.register("look_up", "/mine", session="one")
+    assert client.ask("look_up", session_id="one") == "done"
+    assert client.ask("look_up", session_id="two")["code"] == "tool_not_found"
+    assert client.ask("look_up")["code"] == "tool_not_found"
+    assert client.http.get("/tools/look_up").status_code == 404
+    shown = client.http.get("/tools/look_up?session_id=one").json()
+    assert (shown["session_id"], shown["callback"]) == ("one", True)
+    assert client.http.delete("/tools/look_up").status_code == 404
+    assert client.http.delete("/tools/look_up?session_id=one").status_code == 204
+
+
+def test_it_goes_before_others_of_its_name(client: Client) -> None:
+    client.register("look_up", "/all")
+    client.register("look_up", "/one", session="one")
+    client.register("names", "/names", session="one")
+    client.ask("look_up", session_id="one")
+    client.ask("look_up")
+    client.ask("names", session_id="one")
+    assert [seen["path"] for seen in client.server.seen] == ["/one", "/all", "/names"]
+    client.http.delete("/sessions/one")
+
+
+def test_it_ends_with_the_session(client: Client) -> None:
+    client.http.post("/sessions", json={"id": "short"})
+    client.register("look_up", session="short")
+    assert client.http.delete("/sessions/short").status_code == 204
+    assert client.http.get("/tools?session_id=short").status_code == 404
+    client.http.post("/sessions", json={"id": "short"})
+    assert client.http.get("/tools/look_up?session_id=short").status_code == 404
+    assert client.ask("look_up", session_id="short")["code"] == "tool_not_found"
+
+
+def test_a_session_that_is_not_there(client: Client) -> None:
+    body = {**client.describe("look_up"), "session_id": "s-nothing"}
+    assert client.http.post("/tools", json=body).json()["code"] == "session_not_found"
+    assert client.http.delete("/tools/x?session_id=nothing").json()["code"] == "session_not_found"
+    assert client.http.get("/tools?other=1").status_code == 400
+
+
+def test_the_gateway_leaves_though_a_callback_hangs(
+    start_gateway: Callable[..., Any], callback: Callback, tmp_path: Any
+) -> None:
+    path = tmp_path / "snakepit.yaml"
+    path.write_text(
+        f"drain_timeout: 100ms\ncallbacks: {{allow: ['127.0.0.1:{callback.port}']}}\n"
+        "pools: [{adapter: calling.Agents, workers: 1}]\n"
+    )
+    gateway = start_gateway("--config", str(path))
+    client = Client(gateway.url, callback)
+    client.register("look_up", "/hang")
+    callback.answers["/hang"] = lambda: time.sleep(5) or (200, {}, b"1")
+    body = {"tool": "ask", "args": {"name": "look_up"}}
+    thread = threading.Thread(target=lambda: client.http.post("/execute", json=body))
+    thread.start()
+    while not any(seen["path"] == "/hang" for seen in callback.seen):
+        time.sleep(0.01)
+    begun = time.monotonic()
+    gateway.process.terminate()
+    gateway.process.wait(20)
+    assert time.monotonic() - begun < 4
+    thread.join()
