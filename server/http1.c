@@ -15,7 +15,8 @@ enum {
     RUNS_PER_TURN = 2, /* the second run often completes what the first one began */
     LEAVERS_PER_READ = 64,
     LINGER_US = 5000000,
-    QUIET_US = 1000000, /* idle for longer: give memory back */
+    QUIET_US = 1000000,      /* idle for longer: give memory back */
+    TIMER_SLACK_US = 500000, /* libmicrohttpd's own timer, which destroys the pool, may be ahead */
     PAGE = 4096,
 };
 
@@ -63,6 +64,17 @@ static void hang_up(struct http1_connection *connection)
     shutdown(connection->fd, SHUT_RDWR);
     if (connection->exchange)
         http1_request_gone(connection->exchange);
+    connection->http1->due = true;
+}
+
+/* When a body breaks off, libmicrohttpd 0.9.75 destroys the pool, but releases the connection only
+ * at its next event: there is none, because a connection that was suspended is not in its epoll
+ * set. A connection with a timeout of its own (here: none) is looked after in each run. */
+void http1_let_go(struct http1_connection *connection)
+{
+    connection->memory = NULL;
+    connection->is_resident = false;
+    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
     connection->http1->due = true;
 }
 
@@ -192,10 +204,11 @@ static void release_memory(struct http1_connection *connection)
 static void look_after(struct http1_connection *connection, uint64_t now_us)
 {
     struct http1_exchange *request = connection->exchange;
-    uint64_t quiet = now_us - connection->since_us;
-    if (quiet > patience_us(connection))
+    uint64_t quiet = now_us - connection->since_us, patience = patience_us(connection);
+    if (quiet > patience)
         hang_up(connection);
-    else if (connection->is_resident && !request && quiet > QUIET_US)
+    else if (connection->is_resident && !request && quiet > QUIET_US &&
+             quiet + TIMER_SLACK_US < patience)
         release_memory(connection);
     else if (request && request->phase == HTTP1_PAUSED && request->is_resident)
         http1_release_room(request);

@@ -30,7 +30,8 @@ struct http1_connection {
     int fd;
     bool peer_left;    /* closed, or closed its sending half */
     uint64_t since_us; /* of the last change: opened, request line read, body piece, answer sent */
-    char *memory;      /* start of libmicrohttpd's pool, known from the first request on; or NULL */
+    char *memory;      /* start of libmicrohttpd's pool, from the first request on as long as it is
+                          there; or NULL */
     bool is_used;      /* has carried a request */
     bool is_resident;  /* the pool's pages may have been touched since they were given back */
 };
@@ -73,6 +74,10 @@ struct http1_exchange {
 
 /* http1.c: whether http1_source_unblock() is to be called when the socket has room. */
 void http1_await_room(struct http1_connection *connection, bool wanted);
+
+/* http1.c: libmicrohttpd is about to close the connection, and to destroy its pool; the next run
+ * releases it. */
+void http1_let_go(struct http1_connection *connection);
 
 /* http1_request.c: libmicrohttpd's callbacks for requests. */
 void *http1_on_target(void *cls, const char *target, struct MHD_Connection *mhd);

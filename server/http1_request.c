@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
 enum {
     DRAIN_AND_KEEP = 64 * 1024, /* a rest of a body that is read to keep the connection */
@@ -313,16 +312,6 @@ enum MHD_Result http1_on_request(void *cls, struct MHD_Connection *mhd, const ch
     return request->phase == HTTP1_BODY ? end_of_body(request) : MHD_NO;
 }
 
-/* libmicrohttpd 0.9.75 has given the pool of a connection back that it closes, though it may tell us
- * of the end only at its next look at the socket: which there is when we hang up. */
-static void forget_memory(struct http1_connection *connection)
-{
-    connection->memory = NULL;
-    connection->is_resident = false;
-    shutdown(connection->fd, SHUT_RD);
-    connection->http1->due = true;
-}
-
 void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode reason)
 {
@@ -333,7 +322,7 @@ void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
         return;
     struct http1_connection *connection = request->connection;
     if (reason != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        forget_memory(connection);
+        http1_let_go(connection);
     connection->exchange = NULL;
     connection->since_us = reactor_now_us(request->exchange.reactor);
     *context = NULL;

@@ -44,6 +44,14 @@ static bool pause_reading(struct http1_exchange *request)
     return true;
 }
 
+/* libmicrohttpd closes a connection of HTTP/1.0 here, although it calls the request completed. */
+static ssize_t end_of_stream(struct http1_exchange *request)
+{
+    if (request->is_1_0)
+        http1_let_go(request->connection);
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
 static ssize_t on_read(void *cls, uint64_t position, char *room, size_t size)
 {
     (void)position;
@@ -59,7 +67,7 @@ static ssize_t on_read(void *cls, uint64_t position, char *room, size_t size)
     case BODY_BREAKS:
         return MHD_CONTENT_READER_END_WITH_ERROR;
     case BODY_ENDS:
-        return len > 0 ? (ssize_t)len : MHD_CONTENT_READER_END_OF_STREAM;
+        return len > 0 ? (ssize_t)len : end_of_stream(request);
     case BODY_MOVES:
         break;
     }

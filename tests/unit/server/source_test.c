@@ -442,6 +442,78 @@ START_TEST(client_that_closes_its_half_is_gone)
 }
 END_TEST
 
+/* --- HTTP/1 connections that end with their answer ---
+ *
+ * libmicrohttpd looks at its oldest connection in any case, so there is an older one. */
+
+enum { SWEEPS_MS = 2500, AT_ONCE_MS = 500, MANY_BROKEN = 20 };
+
+static int begin_flow(const char *version, unsigned number)
+{
+    char request[64];
+    int fd = site_connect();
+    snprintf(request, sizeof(request), "GET /flow?10 HTTP/%s\r\nHost: x\r\n\r\n", version);
+    site_send(fd, bytes_of(request));
+    site_await(&flows.begun, number);
+    return fd;
+}
+
+static int connect_idly(void)
+{
+    char room[4096];
+    int fd = site_connect();
+    site_send(fd, BYTES("GET /now HTTP/1.1\r\nHost: x\r\n\r\n"));
+    ck_assert_int_gt(site_receive(fd, room, sizeof(room), 5000), 0);
+    return fd;
+}
+
+START_TEST(broken_body_ends_its_connection_at_once_beside_others)
+{
+    int idle = connect_idly(), fd = begin_flow("1.1", 1);
+    flow_await_still();
+    flow_order((struct flow_order){.breaks = true});
+    site_assert_closes(fd, AT_ONCE_MS);
+    close(idle);
+}
+END_TEST
+
+START_TEST(body_of_http_1_0_ends_its_connection_at_once_beside_others)
+{
+    int idle = connect_idly(), fd = begin_flow("1.0", 1);
+    flow_await_still();
+    flow_order((struct flow_order){.ends = true});
+    site_assert_closes(fd, AT_ONCE_MS);
+    close(idle);
+}
+END_TEST
+
+START_TEST(client_that_leaves_in_a_pause_leaves_no_connection_beside_others)
+{
+    int idle = connect_idly(), fd = begin_flow("1.1", 1);
+    flow_await_still();
+    close(fd);
+    site_await(&site.ended, 2);
+    usleep(AT_ONCE_MS * 1000);
+    ck_assert_int_eq(reactor_stats(site.reactor)->connections[HTTP_1], 1);
+    close(idle);
+}
+END_TEST
+
+START_TEST(memory_of_ended_connections_is_left_alone)
+{
+    int idle = connect_idly(), flowing[MANY_BROKEN];
+    for (unsigned i = 0; i < MANY_BROKEN; i++)
+        flowing[i] = begin_flow(i % 2 ? "1.0" : "1.1", i + 1);
+    flow_await_still();
+    flow_order((struct flow_order){.breaks = true});
+    site_await(&site.ended, MANY_BROKEN + 1);
+    usleep(SWEEPS_MS * 1000); /* the reactor would have crashed */
+    for (unsigned i = 0; i < MANY_BROKEN; i++)
+        close(flowing[i]);
+    close(idle);
+}
+END_TEST
+
 /* --- the end of the reactor --- */
 
 START_TEST(paused_and_blocked_flows_are_cut_at_the_end)
@@ -508,6 +580,10 @@ int main(void)
     tcase_add_loop_test(tests, client_that_leaves_a_full_socket_is_told_once, 0, VERSIONS);
     tcase_add_test(tests, pieces_to_an_http_1_0_client_are_bare);
     tcase_add_loop_test(tests, client_that_closes_its_half_is_gone, 0, 2);
+    tcase_add_test(tests, broken_body_ends_its_connection_at_once_beside_others);
+    tcase_add_test(tests, body_of_http_1_0_ends_its_connection_at_once_beside_others);
+    tcase_add_test(tests, client_that_leaves_in_a_pause_leaves_no_connection_beside_others);
+    tcase_add_test(tests, memory_of_ended_connections_is_left_alone);
     tcase_add_loop_test(tests, paused_and_blocked_flows_are_cut_at_the_end, 0, VERSIONS);
     tcase_add_loop_test(tests, reactor_that_drains_waits_for_a_flow_and_no_longer, 0, VERSIONS);
     return run_case(tests, "source") | run_case(impatient, "source");
