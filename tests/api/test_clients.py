@@ -365,7 +365,7 @@ def test_broken_frames_hurt_only_their_own_connection(gateway) -> None:
 
 
 def test_a_form_is_the_arguments_by_name(start_gateway: Callable[..., Any], tmp_path: Path) -> None:
-    gateway = start_gateway("--adapter", "functions", "--workers", "1")
+    gateway = start_gateway("--adapter", "forms", "--workers", "1")
     image = tmp_path / "image.png"
     image.write_bytes(bytes(range(256)) * 1000)
     expected = {"bytes": 256000, "lang": "de", "n": 5}

@@ -10,8 +10,3 @@ def greet(name: str, greeting: str = "Hello") -> str:
 
 def _hidden() -> str:
     return "not a tool"
-
-
-def form(image: bytes, lang: str = "en", n: int = 0) -> dict:
-    """What it was given."""
-    return {"bytes": len(image), "lang": lang, "n": n}
