@@ -20,7 +20,8 @@ class StrictLoader(yaml.SafeLoader):
     """Refuses a member that is given twice, where YAML would take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        given = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        keys = [self.construct_object(key, deep=True) for key in given]
         doubled = {str(key) for key in keys if keys.count(key) > 1}
         if doubled:
             raise yaml.YAMLError(f"{node.start_mark}: given twice: {doubled}")
