@@ -202,11 +202,15 @@ def test_a_caller_that_leaves_ends_the_call(talk: Talk) -> None:
     assert talk.run("converse", {"name": "look_up"}, found)[1] == {"found": True}
 
 
-def test_a_reader_that_is_far_behind_is_not_asked_more(talk: Talk) -> None:
+def test_a_reader_that_is_far_behind_is_not_asked_more(talk: Talk, tmp_path: Path) -> None:
     """What is asked costs no credit, so that it is bounded otherwise."""
-    body = {"tool": "converse_at_length", "args": {"name": "look_up", "size": 60000, "n": 150}, "tools": TOOLS}
+    path = tmp_path / "notes"
+    args = {"name": "look_up", "size": 60000, "n": 150, "path": str(path)}
+    body = {"tool": "converse_at_length", "args": args, "tools": TOOLS}
     with talk.http.stream("POST", "/stream", json=body, headers={"accept": "application/x-ndjson"}) as stream:
-        time.sleep(3)
+        end = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < end:
+            time.sleep(0.01)
         events = [json.loads(line) for line in stream.iter_lines()]
     codes = [event["data"] for event in events if event["event"] == "chunk"][0]
     assert set(codes) == {"deadline_exceeded", "payload_too_large"}

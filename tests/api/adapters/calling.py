@@ -177,14 +177,16 @@ class Agents(BaseAdapter):
             yield told(error)
 
     @tool
-    def converse_at_length(self, ctx: CallContext, name: str, size: int, n: int) -> Any:
-        """Send large arguments, many times over."""
+    def converse_at_length(self, ctx: CallContext, name: str, size: int, n: int, path: str = "") -> Any:
+        """Send large arguments, many times over, and note the end."""
         got: List[Any] = []
         for _ in range(n):
             try:
                 ctx.tool(name, timeout=0.01)(text="x" * size)
             except ToolCallError as error:
                 got.append(error.code)
+        if path:
+            note(path, "asked")
         yield got
 
     @tool
