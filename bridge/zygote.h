@@ -18,8 +18,8 @@ void zygote_reload(struct bridge *bridge);
 /* Whether a worker that was forked in that generation may take the zygote's place now. */
 bool zygote_may_adopt(const struct bridge *bridge, unsigned generation);
 
-/* A worker has let go of its stream to take the zygote's place, which zygote_may_adopt() says it may:
- * takes our end of its control socket, and its process. */
+/* A worker has let go of its stream to take the zygote's place, which zygote_may_adopt() says it
+ * may: takes our end of its control socket, and its process. */
 void zygote_adopt(struct bridge *bridge, int control, struct process *worker);
 
 /* Lets go of one that was replaced, once the workers that it was asked for are there, and notes

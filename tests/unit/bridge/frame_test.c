@@ -201,7 +201,8 @@ START_TEST(a_tool_call_is_read)
     struct arena *arena = arena_new(0);
     struct worker_frame read;
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
-    Snakepit__Bridge__V1__ToolCall call = SNAKEPIT__BRIDGE__V1__TOOL_CALL__INIT;
+    Snakepit__Bridge__V1__ToolCall call;
+    snakepit__bridge__v1__tool_call__init(&call);
     Snakepit__Bridge__V1__ToolCall *calls[] = {&call};
     call.call_id = 256;
     call.id = 7;
@@ -245,7 +246,8 @@ END_TEST
 START_TEST(a_result_that_went_ahead_says_how_long_it_is)
 {
     Snakepit__Bridge__V1__Shared shared = SNAKEPIT__BRIDGE__V1__SHARED__INIT;
-    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT;
+    Snakepit__Bridge__V1__Result result;
+    snakepit__bridge__v1__result__init(&result);
     Snakepit__Bridge__V1__Result *results[] = {&result};
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
     uint8_t packed[64];
@@ -341,8 +343,10 @@ static bool read_op(Snakepit__Bridge__V1__SessionOp *op, struct arena *arena,
 
 START_TEST(a_session_op_is_read)
 {
-    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
-    Snakepit__Bridge__V1__VariableWrite write = SNAKEPIT__BRIDGE__V1__VARIABLE_WRITE__INIT;
+    Snakepit__Bridge__V1__SessionOp op;
+    snakepit__bridge__v1__session_op__init(&op);
+    Snakepit__Bridge__V1__VariableWrite write;
+    snakepit__bridge__v1__variable_write__init(&write);
     Snakepit__Bridge__V1__VariableWrite *writes[] = {&write};
     char first[] = "a", second[] = "b", name[] = "x", session[] = "s";
     uint8_t value[] = {'1', '7'};
@@ -374,7 +378,8 @@ END_TEST
 
 START_TEST(a_session_op_of_unknown_kind_is_refused)
 {
-    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
+    Snakepit__Bridge__V1__SessionOp op;
+    snakepit__bridge__v1__session_op__init(&op);
     struct arena *arena = arena_new(0);
     struct worker_frame read;
     op.kind = (Snakepit__Bridge__V1__SessionOp__Kind)3;
