@@ -66,7 +66,8 @@ static void keep_result(uint64_t call_id, const char *body)
 static void keep_failure(uint64_t call_id, uint64_t inner_id)
 {
     uint8_t packed[64];
-    Snakepit__Bridge__V1__Failure failure = SNAKEPIT__BRIDGE__V1__FAILURE__INIT;
+    Snakepit__Bridge__V1__Failure failure;
+    snakepit__bridge__v1__failure__init(&failure);
     Snakepit__Bridge__V1__Failure *failures[] = {&failure};
     Snakepit__Bridge__V1__WorkerFrame frame = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
     failure.call_id = inner_id;
