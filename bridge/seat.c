@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* How long an ended process's stream may take to end, and the other way round. */
-enum { STREAM_LAG_MS = 50, PROCESS_LAG_MS = 300 };
+enum { STREAM_LAG_MS = 250, PROCESS_LAG_MS = 300 };
 
 static void on_timer(uv_timer_t *timer);
 static void on_process_exit(struct process *process, const struct worker_exit *exit);
