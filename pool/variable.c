@@ -332,12 +332,14 @@ static struct variable *join(const struct nature *nature, struct bytes name, str
     struct variable *variable =
         mem_alloc(sizeof *variable + name.len + value.len + constraints.len);
     char *at = (char *)(variable + 1);
+    if (value.len) /* always: it is a JSON text */
+        memcpy(at + name.len, value.data, value.len);
     *variable = (struct variable){
         .type = nature->type,
         .declared = nature->declared,
         .version = version,
         .name = bytes_from(memcpy(at, name.data, name.len), name.len),
-        .value = bytes_from(memcpy(at + name.len, value.data, value.len), value.len),
+        .value = bytes_from(at + name.len, value.len),
     };
     if (constraints.len)
         variable->constraints = bytes_from(
@@ -350,7 +352,7 @@ struct variable *variable_new(const struct variable_write *write, const struct v
 {
     struct json_value value;
     struct json_error error = {0};
-    struct nature nature;
+    struct nature nature = {0};
     struct buffer text = {0};
     struct variable *variable = NULL;
     if (!variable_is_name(write->name))
