@@ -58,6 +58,21 @@ struct wire_field {
     struct bytes value;
 };
 
+static size_t fields_size(const struct wire_field *fields, unsigned count)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++)
+        size += bytes_size(fields[i].value);
+    return size;
+}
+
+static char *put_fields(char *at, const struct wire_field *fields, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        at = put_bytes(at, fields[i].number, fields[i].value);
+    return at;
+}
+
 /* Those of Invoke, in the order of their field numbers. */
 enum {
     INVOKE_FIELDS = 8,
@@ -94,9 +109,7 @@ size_t frame_invoke_size(const struct call *call, bool shared)
     struct wire_field fields[INVOKE_FIELDS];
     size_t size = 6 + 5 * VARINT_MAX + 1 + 4 + 2 * VARINT_MAX;
     invoke_fields(call, shared, fields);
-    for (unsigned i = 0; i < INVOKE_FIELDS; i++)
-        size += bytes_size(fields[i].value);
-    return size;
+    return size + fields_size(fields, INVOKE_FIELDS);
 }
 
 /* Where the arguments lie in the memory that went ahead. */
@@ -121,16 +134,14 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
                   number_size(session_begins);
     size_t offset = shared ? (size_t)(call->args.data - call->shared->data) : 0;
     invoke_fields(call, shared, fields);
-    for (unsigned i = 0; i < INVOKE_FIELDS; i++)
-        size += bytes_size(fields[i].value);
+    size += fields_size(fields, INVOKE_FIELDS);
     if (shared)
         size += 2 + shared_size(offset, call->args.len);
     char *at = open_message(frame, 10, size);
     if (!at)
         return;
     at = put_number(at, INVOKE_CALL_ID, call_id);
-    for (unsigned i = 0; i < INVOKE_FIELDS; i++)
-        at = put_bytes(at, fields[i].number, fields[i].value);
+    at = put_fields(at, fields, INVOKE_FIELDS);
     at = put_number(at, INVOKE_TIMEOUT, timeout_ms);
     at = put_number(at, INVOKE_CREDIT, call->window);
     at = put_number(at, INVOKE_SESSION_BEGINS, session_begins);
@@ -180,9 +191,7 @@ static size_t failure_size(const struct call_failure *failure)
     struct wire_field fields[FAILURE_FIELDS];
     size_t size = number_size(failure->status);
     failure_fields(failure, fields);
-    for (unsigned i = 0; i < FAILURE_FIELDS; i++)
-        size += bytes_size(fields[i].value);
-    return size;
+    return size + fields_size(fields, FAILURE_FIELDS);
 }
 
 static char *put_failure(char *at, const struct call_failure *failure)
@@ -191,8 +200,7 @@ static char *put_failure(char *at, const struct call_failure *failure)
     failure_fields(failure, fields);
     *at++ = (char)(REPLY_FAILURE << 3 | WIRE_BYTES);
     at = put_varint(at, failure_size(failure));
-    for (unsigned i = 0; i < FAILURE_FIELDS; i++)
-        at = put_bytes(at, fields[i].number, fields[i].value);
+    at = put_fields(at, fields, FAILURE_FIELDS);
     return put_number(at, FAILURE_STATUS, failure->status);
 }
 
@@ -241,9 +249,7 @@ static size_t variable_wire_size(const struct variable *variable)
     struct wire_field fields[VARIABLE_FIELDS];
     size_t size = number_size(variable->version);
     variable_fields(variable, fields);
-    for (unsigned i = 0; i < VARIABLE_FIELDS; i++)
-        size += bytes_size(fields[i].value);
-    return size;
+    return size + fields_size(fields, VARIABLE_FIELDS);
 }
 
 static char *put_variable(char *at, const struct variable *variable)
@@ -252,8 +258,7 @@ static char *put_variable(char *at, const struct variable *variable)
     variable_fields(variable, fields);
     *at++ = (char)(REPLY_VARIABLES << 3 | WIRE_BYTES);
     at = put_varint(at, variable_wire_size(variable));
-    for (unsigned i = 0; i < VARIABLE_FIELDS; i++)
-        at = put_bytes(at, fields[i].number, fields[i].value);
+    at = put_fields(at, fields, VARIABLE_FIELDS);
     return put_number(at, VARIABLE_VERSION, variable->version);
 }
 
