@@ -105,6 +105,13 @@ static void submit(const struct wait *wait)
     pool_submit(wait->call->tool->pool, wait->call);
 }
 
+/* A nested call that nobody submits, and that its parent waits for no more. */
+static void drop(struct wait *wait)
+{
+    ck_assert(nested_end(wait->nested.parent->tool->pool, &wait->nested));
+    call_unref(&wait->call);
+}
+
 static struct call *run_slow(void)
 {
     struct call *call = fake_submit(&fake, fake.slow);
@@ -353,7 +360,7 @@ START_TEST(a_free_worker_gives_hope)
     submit(&wait);
     begin_to_wait(&second, wait.call, fake.slow);
     ck_assert(nested_is_hopeless(second.call));
-    call_unref(&second.call);
+    drop(&second);
     cancel_all();
 }
 END_TEST
@@ -378,7 +385,7 @@ START_TEST(a_pool_that_can_grow_gives_hope)
     begin(growing);
     begin_to_wait(&wait, run_slow(), fake.slow);
     ck_assert(!nested_is_hopeless(wait.call));
-    call_unref(&wait.call);
+    drop(&wait);
     cancel_all();
 }
 END_TEST
@@ -390,7 +397,7 @@ START_TEST(a_worker_that_starts_gives_hope)
     begin_to_wait(&wait, run_slow(), fake.slow);
     fake_die(&fake, fake.invokes[0].worker.seat == 0, 11, NULL);
     ck_assert(!nested_is_hopeless(wait.call));
-    call_unref(&wait.call);
+    drop(&wait);
     cancel_all();
 }
 END_TEST
@@ -405,7 +412,7 @@ START_TEST(waiting_for_something_outside_gives_hope)
     begin_to_wait(&outside, run_slow(), NULL);
     begin_to_wait(&back, stranger, fake.slow);
     ck_assert(!nested_is_hopeless(back.call));
-    call_unref(&back.call);
+    drop(&back);
     cancel_all();
 }
 END_TEST
@@ -421,7 +428,7 @@ START_TEST(waiting_for_a_call_that_runs_elsewhere_gives_hope)
     ck_assert_int_eq(wait.call->state, CALL_DISPATCHED);
     begin_to_wait(&late, second, fake.slow);
     ck_assert(!nested_is_hopeless(late.call));
-    call_unref(&late.call);
+    drop(&late);
     cancel_all();
 }
 END_TEST
@@ -435,7 +442,7 @@ START_TEST(a_circle_through_two_pools_is_hopeless)
     submit(&there);
     begin_to_wait(&back, there.call, fake.slow);
     ck_assert(nested_is_hopeless(back.call));
-    call_unref(&back.call);
+    drop(&back);
     cancel_all();
 }
 END_TEST
@@ -454,7 +461,7 @@ START_TEST(a_circle_of_calls_that_are_not_related_is_hopeless)
     submit(&there);
     begin_to_wait(&back, stranger, fake.slow);
     ck_assert(nested_is_hopeless(back.call));
-    call_unref(&back.call);
+    drop(&back);
     cancel_all();
 }
 END_TEST
@@ -469,7 +476,7 @@ START_TEST(one_hopeless_wait_among_several_is_hopeless)
     submit(&fine);
     begin_to_wait(&own, parent, fake.slow);
     ck_assert(nested_is_hopeless(own.call));
-    call_unref(&own.call);
+    drop(&own);
     cancel_all();
 }
 END_TEST
@@ -498,7 +505,7 @@ START_TEST(a_call_that_may_go_to_its_parents_worker_alone_is_hopeless)
     begin_to_wait(&wait, parent, fake.slow);
     ck_assert_ptr_eq(wait.call->session, session);
     ck_assert(nested_is_hopeless(wait.call));
-    call_unref(&wait.call);
+    drop(&wait);
     cancel_all();
     session_store_free(&store);
 }
