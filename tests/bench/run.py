@@ -27,6 +27,7 @@ from typing import Callable, Dict, List, Optional
 
 import large
 import stream_rows
+import tool_calls
 from load import ECHO, Plain, h2load, latency, wrk
 from row import Row, percentile, rate_row
 from servers import FastApi, Failure, Gateway, Server, versions
@@ -53,7 +54,9 @@ class Bench:
         self.stream_seconds = 5 if quick else 20
         self.stop_seconds = 5 if quick else 30
 
-    def gateway(self, workers: int, *args: str, adapter: str = "bench_tools") -> Gateway:
+    def gateway(
+        self, workers: Optional[int], *args: str, adapter: Optional[str] = "bench_tools"
+    ) -> Gateway:
         return Gateway(self.binary, workers, *args, adapter=adapter)
 
     def side_by_side(
@@ -329,6 +332,7 @@ ROWS: Dict[str, Callable[[Bench], List[Row]]] = {
     "session_calls": session_calls,
     **stream_rows.ROWS,
     **large.ROWS,
+    **tool_calls.ROWS,
 }
 
 

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import List
+from typing import List, Optional
 
 HERE = Path(__file__).resolve().parent
 START_SECONDS = 30.0
@@ -43,14 +43,22 @@ class Server:
 
 
 class Gateway(Server):
-    """build/snakepit; `ready_s` is the time from exec to its ready line."""
+    """build/snakepit; `ready_s` is the time from exec to its ready line.
+
+    Without `workers` or `adapter` the arguments say which.
+    """
 
     def __init__(
-        self, binary: Path, workers: int, *args: str, adapter: str = "bench_tools"
+        self,
+        binary: Path,
+        workers: Optional[int],
+        *args: str,
+        adapter: Optional[str] = "bench_tools",
     ) -> None:
         path = [str(HERE)] + ([os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else [])
-        command = [str(binary), "serve", "--listen", "127.0.0.1:0", "--workers", str(workers)]
-        command += ["--adapter", adapter, *args]
+        command = [str(binary), "serve", "--listen", "127.0.0.1:0", *args]
+        command += ["--workers", str(workers)] if workers else []
+        command += ["--adapter", adapter] if adapter else []
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
         start = time.perf_counter()
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, bufsize=0)

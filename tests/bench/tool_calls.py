@@ -1,9 +1,15 @@
-"""What it takes a tool to call a tool of another pool, there and back, in microseconds."""
+"""The row of call_tool: a tool calls a tool of another pool, there and back. FastAPI has no such thing."""
 
 import json
-import statistics
-import urllib.request
-from typing import Dict, List
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any, Callable, Dict, List
+
+from row import Row, percentile
+from servers import Failure, Server
+
+from load import Plain
 
 CALLS = 2000
 WARM_UP = 200
@@ -14,22 +20,46 @@ pools:
 """
 
 
-def _times(url: str, tool: str, n: int) -> List[int]:
-    body = json.dumps({"tool": tool, "args": {"n": n}}).encode()
-    request = urllib.request.Request(f"{url}/execute", body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)["result"]
+def _times_us(server: Server, tool: str, count: int) -> List[float]:
+    """What the caller's own clock said of each call."""
+    client = Plain(server.port)
+    body = json.dumps({"tool": tool, "args": {"n": count}}).encode()
+    status, _, answer = client.request("POST", "/execute", body)
+    client.close()
+    if status != 200:
+        raise Failure(f"{tool}: {status} {answer!r}")
+    return [each / 1000 for each in json.loads(answer)["result"]]
 
 
-def round_trips(url: str) -> Dict[str, float]:
-    """Median and 99th percentile, in microseconds, of calls from a synchronous tool and from a coroutine.
+def call_tool(bench: Any) -> List[Row]:
+    tools = {"call_add": "a function", "acall_add": "a coroutine"}
+    medians: Dict[str, List[float]] = {tool: [] for tool in tools}
+    tails: Dict[str, List[float]] = {tool: [] for tool in tools}
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "snakepit.yaml"
+        config.write_text(CONFIG)
+        with bench.gateway(None, "--config", str(config), adapter=None) as gateway:
+            for tool in tools:
+                _times_us(gateway, tool, WARM_UP)
+            for _ in range(bench.repeats):
+                for tool in tools:
+                    times = _times_us(gateway, tool, CALLS)
+                    medians[tool].append(median(times))
+                    tails[tool].append(percentile(times, 0.99))
+    return [
+        Row(
+            name=tool,
+            what=f"call_tool to another pool by {whose}, round trip, median",
+            unit="us",
+            value=median(medians[tool]),
+            bar=400,
+            hoped=200,
+            absolute=True,
+            samples=medians[tool],
+            note=f"p99 {median(tails[tool]):.0f} us",
+        )
+        for tool, whose in tools.items()
+    ]
 
-    ``url`` is that of a gateway with CONFIG.
-    """
-    found: Dict[str, float] = {}
-    for name, tool in (("call_tool", "call_add"), ("call_tool_async", "acall_add")):
-        _times(url, tool, WARM_UP)
-        times = sorted(_times(url, tool, CALLS))
-        found[f"{name}_median_us"] = statistics.median(times) / 1000
-        found[f"{name}_p99_us"] = times[len(times) * 99 // 100] / 1000
-    return found
+
+ROWS: Dict[str, Callable[[Any], List[Row]]] = {"call_tool": call_tool}
