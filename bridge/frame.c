@@ -378,7 +378,8 @@ static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, s
             .batch = from->tools[i]->batch,
             .limits = {.total_us = limit_of(from->tools[i]->timeout_ms),
                        .queue_us = limit_of(from->tools[i]->queue_timeout_ms),
-                       .run_us = limit_of(from->tools[i]->run_timeout_ms)},
+                       .run_us = limit_of(from->tools[i]->run_timeout_ms),
+                       .idle_us = limit_of(from->tools[i]->idle_timeout_ms)},
         };
     }
     return hello;

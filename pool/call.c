@@ -5,7 +5,7 @@
 
 /* Legal moves: row from, bit to. */
 static const unsigned char moves[] = {
-    [CALL_NEW] = 1u << CALL_QUEUED | 1u << CALL_DISPATCHED | 1u << CALL_DONE,
+    [CALL_NEW] = 1u << CALL_QUEUED | 1u << CALL_DONE,
     [CALL_QUEUED] = 1u << CALL_DISPATCHED | 1u << CALL_DONE,
     [CALL_DISPATCHED] =
         1u << CALL_RUNNING | 1u << CALL_STREAMING | 1u << CALL_QUEUED | 1u << CALL_DONE,

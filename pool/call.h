@@ -144,19 +144,19 @@ struct call {
     struct bytes correlation_id;
     struct bytes traceparent;
     struct bytes tracestate;
-    uint64_t timeout_us; /* in all, from submission. Of this and the next two the pool writes what
+    uint64_t timeout_us; /* in all, from submission. Of this and the next three the pool writes what
                             holds: the least of it, the tool's and the pool's limit, or, if 0 is all
                             there is, the pool's default */
     uint64_t queue_timeout_us;
-    uint64_t run_timeout_us; /* from dispatch */
-    unsigned priority;       /* below CALL_PRIORITIES; call_new() sets the default */
-    bool idempotent;         /* may be run again after its worker died */
-    unsigned depth;          /* 0: a client's; else one more than the call's that asked for it */
-    struct call *root;       /* then the client's above all, a reference; else NULL */
+    uint64_t run_timeout_us;  /* from dispatch */
+    uint64_t idle_timeout_us; /* of a stream, between two emissions; 0: no limit */
+    unsigned priority;        /* below CALL_PRIORITIES; call_new() sets the default */
+    bool idempotent;          /* may be run again after its worker died */
+    unsigned depth;           /* 0: a client's; else one more than the call's that asked for it */
+    struct call *root;        /* then the client's above all, a reference; else NULL */
 
     /* Of a stream; `window` 0: one answer is wanted. */
-    uint64_t window;          /* credit to begin with, see Credit in bridge.proto */
-    uint64_t idle_timeout_us; /* between two emissions; 0 takes the pool's default */
+    uint64_t window; /* credit to begin with, see Credit in bridge.proto */
     /* Called for each emission, in order, on any thread, which it must not block. The bytes are
      * borrowed. When the call is given up, the last one may come after the call is posted. */
     void (*on_emission)(struct call *call, const struct emission *emission);

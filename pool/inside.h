@@ -165,7 +165,7 @@ uint64_t affinity_hash(const struct pool *pool, struct bytes key);
 /* --- stream.c: what calls say before they end --- */
 
 /* A worker is given the call: with the credit of its window, if it is a stream. */
-void stream_begin(struct pool *pool, struct call *call, uint64_t now_us);
+void stream_begin(struct call *call, uint64_t now_us);
 
 /* --- nested.c: what calls wait for --- */
 

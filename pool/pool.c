@@ -198,8 +198,10 @@ static void settle_limits(const struct pool *pool, struct call *call)
               streams ? options->stream_timeout_us : options->timeout_us);
     call->queue_timeout_us =
         least(call->queue_timeout_us, tool->queue_us, caps->queue_us, options->queue_timeout_us);
-    call->run_timeout_us = least(call->run_timeout_us, tool->run_us, caps->run_us,
-                                 streams ? options->stream_timeout_us : options->run_timeout_us);
+    call->run_timeout_us =
+        least(call->run_timeout_us, tool->run_us, streams ? options->stream_cap_us : caps->run_us,
+              streams ? options->stream_timeout_us : options->run_timeout_us);
+    call->idle_timeout_us = least(call->idle_timeout_us, tool->idle_us, caps->idle_us, 0);
 }
 
 void pool_submit(struct pool *pool, struct call *call)

@@ -50,12 +50,11 @@ struct pool_options {
     uint64_t queue_timeout_us;  /* for calls that bring none */
     uint64_t run_timeout_us;    /* for calls that bring none */
     uint64_t timeout_us;        /* in all, for calls that bring none */
-    uint64_t stream_timeout_us; /* both, for streams that bring none */
-    struct time_limits caps;    /* for calls that bring more; of streams too, but for total_us */
-    uint64_t stream_cap_us;     /* in all, for streams that bring more; 0: none */
-    uint64_t stream_idle_us;    /* between two emissions, likewise; 0: no limit */
-    uint64_t priority_step_us;  /* a call is overtaken by more urgent ones that come so much later,
-                                   for each level between them */
+    uint64_t stream_timeout_us; /* the last two, for streams that bring none */
+    struct time_limits caps;   /* for calls that bring more; of streams only queue_us and idle_us */
+    uint64_t stream_cap_us;    /* both, for streams that bring more; 0: none */
+    uint64_t priority_step_us; /* a call is overtaken by more urgent ones that come so much later,
+                                  for each level between them */
     uint64_t ahead_budget_us; /* how long a call sent ahead to a busy worker may be expected to wait
                                  there; 0 = never */
     uint64_t cancel_grace_us; /* after which a worker that does not let go of a cancelled call is

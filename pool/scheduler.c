@@ -415,7 +415,7 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
     call->outcome.queue_us += waited_us;
     call->outcome.attempts++;
     memcpy(call->outcome.worker, worker->id, sizeof worker->id);
-    stream_begin(pool, call, now_us);
+    stream_begin(call, now_us);
     schedule_due(pool, call);
     call->inflight = worker_take(worker, call, cost(call), now_us);
     schedule_reconsider(pool, worker);

@@ -1,26 +1,20 @@
 /* What calls say before they end, and how much they may: credit, see bridge.proto. */
 #include "pool/inside.h"
 
-static uint64_t idle_limit(const struct pool *pool, const struct call *call)
-{
-    return call->idle_timeout_us ? call->idle_timeout_us : pool->options.stream_idle_us;
-}
-
 /* A tool that waits for its reader is not idle. */
 static void watch_idleness(struct pool *pool, struct call *call, uint64_t now_us)
 {
-    uint64_t limit_us = idle_limit(pool, call);
-    if (limit_us == 0)
+    if (call->idle_timeout_us == 0)
         return;
-    call->idle_due_us = call->credit > 0 ? now_us + limit_us : UINT64_MAX;
+    call->idle_due_us = call->credit > 0 ? now_us + call->idle_timeout_us : UINT64_MAX;
     schedule_due(pool, call);
 }
 
-void stream_begin(struct pool *pool, struct call *call, uint64_t now_us)
+void stream_begin(struct call *call, uint64_t now_us)
 {
+    bool is_limited = call->window && call->idle_timeout_us;
     call->credit = (int64_t)call->window;
-    uint64_t limit_us = call->window ? idle_limit(pool, call) : 0;
-    call->idle_due_us = limit_us ? now_us + limit_us : UINT64_MAX;
+    call->idle_due_us = is_limited ? now_us + call->idle_timeout_us : UINT64_MAX;
 }
 
 /* --- the worker's side --- */

@@ -29,7 +29,8 @@ struct pool;
 struct time_limits {
     uint64_t total_us; /* from submission */
     uint64_t queue_us;
-    uint64_t run_us; /* from dispatch */
+    uint64_t run_us;  /* from dispatch */
+    uint64_t idle_us; /* of a stream, between two emissions */
 };
 
 /* What a worker says of a tool; borrowed bytes. */

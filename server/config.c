@@ -268,14 +268,20 @@ static void finish_limits(struct pool_config *pool)
     }
 }
 
-/* What was set is a limit for callers too; what was not is a default for those who bring none. */
+/* What was set, by itself or by a profile, is a limit for callers too; what was not is a default
+ * for those who bring none. */
+static uint64_t cap_of(const struct pool_config *pool, const char *path, uint64_t limit_us)
+{
+    return is_given(pool, path) || is_given(pool, "timeout_profile") ? limit_us : 0;
+}
+
 static void finish_caps(struct pool_config *pool)
 {
     struct pool_options *options = &pool->options;
-    options->caps.total_us = is_given(pool, "timeout") ? options->timeout_us : 0;
-    options->caps.queue_us = is_given(pool, "queue_timeout") ? options->queue_timeout_us : 0;
-    options->caps.run_us = is_given(pool, "run_timeout") ? options->run_timeout_us : 0;
-    options->stream_cap_us = is_given(pool, "stream_timeout") ? options->stream_timeout_us : 0;
+    options->caps.total_us = cap_of(pool, "timeout", options->timeout_us);
+    options->caps.queue_us = cap_of(pool, "queue_timeout", options->queue_timeout_us);
+    options->caps.run_us = cap_of(pool, "run_timeout", options->run_timeout_us);
+    options->stream_cap_us = cap_of(pool, "stream_timeout", options->stream_timeout_us);
 }
 
 static void finish_timeouts(struct pool_config *pool)

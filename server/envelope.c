@@ -24,6 +24,7 @@ static const struct member rows[] = {
     ROW("timeout_ms", MEMBER_MILLISECONDS, timeout_us),
     ROW("queue_timeout_ms", MEMBER_MILLISECONDS, queue_timeout_us),
     ROW("run_timeout_ms", MEMBER_MILLISECONDS, run_timeout_us),
+    ROW("idle_timeout_ms", MEMBER_MILLISECONDS, idle_timeout_us),
     ROW("priority", MEMBER_NUMBER, priority),
     ROW("idempotent", MEMBER_FLAG, idempotent),
     ROW("on_disconnect", MEMBER_TEXT, on_disconnect),

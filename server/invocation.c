@@ -89,6 +89,7 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     call->timeout_us = request->timeout_us;
     call->queue_timeout_us = request->queue_timeout_us;
     call->run_timeout_us = request->run_timeout_us;
+    call->idle_timeout_us = request->idle_timeout_us;
     call->idempotent =
         request->idempotent.given ? request->idempotent.value : tool->spec.idempotent;
     if (request->priority.given)

@@ -23,6 +23,7 @@ struct invocation_request {
     uint64_t timeout_us;
     uint64_t queue_timeout_us;
     uint64_t run_timeout_us;
+    uint64_t idle_timeout_us;
     struct member_number priority;   /* below CALL_PRIORITIES */
     struct member_number idempotent; /* 0 or 1; not given: what the tool says of itself */
 };

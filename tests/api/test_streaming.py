@@ -324,6 +324,33 @@ def test_a_stream_that_is_idle_for_too_long_ends(start_gateway: Callable[..., An
     assert events[-1][2]["code"] == "stream_idle_timeout"
 
 
+def test_a_caller_limits_the_silence_of_its_stream(client: httpx.Client) -> None:
+    events = read(client, envelope("quiet", {"seconds": 20}, idle_timeout_ms=300))
+    assert chunks(events) == [1]
+    assert events[-1][2]["code"] == "stream_idle_timeout"
+
+
+SHY = """
+import time
+from snakepit_bridge import tool
+
+@tool(idle_timeout=0.3)
+def shy(seconds: float):
+    yield 1
+    time.sleep(seconds)
+    yield 2
+"""
+
+
+def test_a_tool_limits_the_silence_of_its_streams(start_gateway: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "shy.py").write_text(SHY)
+    gateway = start_gateway("--adapter", "shy", "--workers", "1", env={"PYTHONPATH": str(tmp_path)})
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
+        for seconds, code in ((0.05, None), (20, "stream_idle_timeout")):
+            events = read(client, envelope("shy", {"seconds": seconds}, idle_timeout_ms=10000))
+            assert events[-1][2].get("code") == code
+
+
 def test_shutdown_tells_streams_before_it_ends_them(start_gateway: Callable[..., Any], tmp_path: Path) -> None:
     config = tmp_path / "snakepit.yaml"
     config.write_text("drain_timeout: 300ms\npools: [{workers: 1, adapter: streams.Streams}]\n")

@@ -111,5 +111,6 @@ def _announce(item: Any, profile: str) -> Any:
         timeout_ms=_milliseconds(item.mark.timeout),
         queue_timeout_ms=_milliseconds(item.mark.queue_timeout),
         run_timeout_ms=_milliseconds(item.mark.run_timeout),
+        idle_timeout_ms=_milliseconds(item.mark.idle_timeout),
         batch=item.batch_size if profile == "process" else 0,
     )

@@ -38,6 +38,7 @@ class ToolMetadata:
         timeout: Optional[float] = None,
         queue_timeout: Optional[float] = None,
         run_timeout: Optional[float] = None,
+        idle_timeout: Optional[float] = None,
     ) -> None:
         self.description = description
         self.supports_streaming = supports_streaming
@@ -51,6 +52,7 @@ class ToolMetadata:
         self.timeout = timeout
         self.queue_timeout = queue_timeout
         self.run_timeout = run_timeout
+        self.idle_timeout = idle_timeout
 
 
 def tool(
@@ -68,6 +70,7 @@ def tool(
     timeout: Optional[float] = None,
     queue_timeout: Optional[float] = None,
     run_timeout: Optional[float] = None,
+    idle_timeout: Optional[float] = None,
 ) -> Any:
     """Mark a function or method as a tool, as ``@tool`` or ``@tool(description="…")``.
 
@@ -77,7 +80,8 @@ def tool(
     which any may be an exception; a number is how many calls it takes at most (else 32). The
     results of a ``tagged`` tool keep the types that JSON lacks (tags.py); the arguments of a ``raw`` one are JSON data
     with the tags still on them. ``required_variables`` is passed on. ``timeout`` limits its calls in all,
-    ``queue_timeout`` their wait and ``run_timeout`` their run, in seconds; callers may ask for less.
+    ``queue_timeout`` their wait, ``run_timeout`` their run and ``idle_timeout`` the silence of their streams, in
+    seconds; callers may ask for less.
     """
     if isinstance(function, str):  # Snakepit's first parameter is the description
         function, description = None, function
@@ -94,6 +98,7 @@ def tool(
         timeout=timeout,
         queue_timeout=queue_timeout,
         run_timeout=run_timeout,
+        idle_timeout=idle_timeout,
     )
 
     def decorate(target: Callable[..., Any]) -> Callable[..., Any]:

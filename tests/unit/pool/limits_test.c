@@ -340,6 +340,26 @@ START_TEST(the_pools_limits_are_for_calls_that_bring_none)
 }
 END_TEST
 
+static void streaming(struct pool_options *options)
+{
+    capped(options);
+    options->stream_timeout_us = options->stream_cap_us = 8000000;
+}
+
+START_TEST(a_pools_limit_of_runs_does_not_cut_its_streams)
+{
+    fake_init(&fake, streaming);
+    fake_ready(&fake, 0, 1);
+    struct call *call = fake_make(&fake, fake.slow);
+    call->window = 1000;
+    call->run_timeout_us = call->timeout_us = 9000000;
+    fake_send(&fake, call);
+    ck_assert_uint_eq(call->run_timeout_us, 8000000);
+    ck_assert_uint_eq(call->timeout_us, 8000000);
+    finish(call);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("limits");
@@ -365,5 +385,6 @@ int main(void)
     tcase_add_test(tests, the_wait_is_averaged_with_a_fifth);
     tcase_add_test(tests, of_caller_tool_and_pool_the_least_limit_holds);
     tcase_add_test(tests, the_pools_limits_are_for_calls_that_bring_none);
+    tcase_add_test(tests, a_pools_limit_of_runs_does_not_cut_its_streams);
     return run_case(tests, "limits");
 }

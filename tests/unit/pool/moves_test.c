@@ -8,7 +8,7 @@
 enum { CALL_STATES = CALL_DONE + 1 };
 
 static const bool call_moves[CALL_STATES][CALL_STATES] = {
-    [CALL_NEW] = {[CALL_QUEUED] = true, [CALL_DISPATCHED] = true, [CALL_DONE] = true},
+    [CALL_NEW] = {[CALL_QUEUED] = true, [CALL_DONE] = true},
     [CALL_QUEUED] = {[CALL_DISPATCHED] = true, [CALL_DONE] = true},
     [CALL_DISPATCHED] =
         {[CALL_RUNNING] = true, [CALL_STREAMING] = true, [CALL_QUEUED] = true, [CALL_DONE] = true},

@@ -136,6 +136,41 @@ START_TEST(a_stream_that_says_nothing_for_too_long_ends)
 }
 END_TEST
 
+static void idle_for_a_second(struct pool_options *options)
+{
+    options->caps.idle_us = 1000000;
+}
+
+/* What of these three, the caller's, the tool's and the pool's, ends a silent stream. */
+static void expect_silence(void (*adjust)(struct pool_options *options), uint64_t caller_us,
+                           uint64_t tool_us, uint64_t expected_us)
+{
+    fake_init(&fake, adjust);
+    fake_attach(&fake);
+    fake.slow->spec.limits.idle_us = tool_us;
+    struct call *call = fake_make(&fake, fake.slow);
+    call->window = 1000;
+    call->idle_timeout_us = caller_us;
+    call->on_emission = on_emission;
+    fake_send(&fake, call);
+    fake_pass(&fake, expected_us - 1);
+    ck_assert_ptr_null(fake_posted(&fake));
+    fake_pass(&fake, 1);
+    fake_expect(&fake, call, CALL_END_STREAM_IDLE, EXECUTED_MAYBE);
+    fake_deinit(&fake);
+}
+
+START_TEST(of_caller_tool_and_pool_the_least_silence_holds)
+{
+    expect_silence(idle_for_a_second, 0, 0, 1000000);
+    expect_silence(idle_for_a_second, 2000000, 3000000, 1000000);
+    expect_silence(idle_for_a_second, 500000, 700000, 500000);
+    expect_silence(idle_for_a_second, 700000, 500000, 500000);
+    expect_silence(NULL, 0, 300000, 300000);
+    begin(1000); /* for the end of every test */
+}
+END_TEST
+
 START_TEST(a_tool_that_waits_for_its_reader_is_not_idle)
 {
     struct call *call = begin_with(NULL, 10, 100000, false);
@@ -217,6 +252,7 @@ int main(void)
     tcase_add_test(tests, a_worker_that_emits_without_credit_loses_the_call);
     tcase_add_test(tests, emissions_of_calls_that_ended_or_are_no_streams_are_dropped);
     tcase_add_test(tests, a_stream_that_says_nothing_for_too_long_ends);
+    tcase_add_test(tests, of_caller_tool_and_pool_the_least_silence_holds);
     tcase_add_test(tests, a_tool_that_waits_for_its_reader_is_not_idle);
     tcase_add_test(tests, streams_have_their_own_default_limit);
     tcase_add_test(tests, a_stream_that_was_heard_is_not_run_again);

@@ -181,6 +181,28 @@ START_TEST(a_timeout_profile_gives_what_is_not_set)
 }
 END_TEST
 
+START_TEST(a_timeout_profile_that_is_set_limits_callers)
+{
+    expect_good("pools:\n  - {timeout_profile: production_strict, queue_timeout: 7s}\n");
+    const struct pool_options *options = &config.pools[0].options;
+    ck_assert_uint_eq(options->caps.total_us, 60000000);
+    ck_assert_uint_eq(options->caps.run_us, 60000000);
+    ck_assert_uint_eq(options->stream_cap_us, 300000000);
+    ck_assert_uint_eq(options->caps.queue_us, 7000000);
+}
+END_TEST
+
+START_TEST(what_no_profile_set_is_a_default_only)
+{
+    expect_good("pools:\n  - {queue_timeout: 7s}\n");
+    const struct pool_options *options = &config.pools[0].options;
+    ck_assert_uint_eq(options->caps.total_us, 0);
+    ck_assert_uint_eq(options->caps.run_us, 0);
+    ck_assert_uint_eq(options->stream_cap_us, 0);
+    ck_assert_uint_eq(options->caps.queue_us, 7000000);
+}
+END_TEST
+
 START_TEST(an_empty_value_counts_as_not_set)
 {
     expect_good("listen:\nlog_level: \"\"\npython: ~\npools:\n  - workers:\n    max_workers: 3\n"
@@ -413,6 +435,8 @@ int main(void)
     tcase_add_test(tests, snakepits_names_of_pool_keys_are_read);
     tcase_add_test(tests, what_cannot_be_honoured_is_refused_with_a_reason);
     tcase_add_test(tests, a_timeout_profile_gives_what_is_not_set);
+    tcase_add_test(tests, a_timeout_profile_that_is_set_limits_callers);
+    tcase_add_test(tests, what_no_profile_set_is_a_default_only);
     tcase_add_test(tests, an_empty_value_counts_as_not_set);
     tcase_add_test(tests, several_pools_keep_their_own_values);
     tcase_add_test(tests, an_unknown_key_is_named_with_its_place_and_the_nearest_one);

@@ -51,7 +51,7 @@ START_TEST(every_member_goes_to_its_place)
 {
     accept("{\"command\":\"a\",\"args\":{\"x\":1},\"pool\":\"p\",\"session_id\":\"s\","
            "\"correlation_id\":\"c\",\"timeout_ms\":1,\"queue_timeout_ms\":2,"
-           "\"run_timeout_ms\":86400000,\"priority\":7,\"idempotent\":true}");
+           "\"run_timeout_ms\":86400000,\"idle_timeout_ms\":3,\"priority\":7,\"idempotent\":true}");
     ck_assert(bytes_equal(request.tool, BYTES("a")));
     ck_assert(bytes_equal(request.args, BYTES("{\"x\":1}")));
     ck_assert(bytes_equal(request.pool, BYTES("p")));
@@ -60,6 +60,7 @@ START_TEST(every_member_goes_to_its_place)
     ck_assert_uint_eq(request.timeout_us, 1000);
     ck_assert_uint_eq(request.queue_timeout_us, 2000);
     ck_assert_uint_eq(request.run_timeout_us, UINT64_C(86400000000));
+    ck_assert_uint_eq(request.idle_timeout_us, 3000);
     ck_assert(request.priority.given && request.priority.value == 7);
     ck_assert(request.idempotent.given && request.idempotent.value == 1);
 }
@@ -95,7 +96,8 @@ END_TEST
 
 START_TEST(times_are_from_a_millisecond_to_a_day)
 {
-    static const char *const members[] = {"timeout_ms", "queue_timeout_ms", "run_timeout_ms"};
+    static const char *const members[] = {"timeout_ms", "queue_timeout_ms", "run_timeout_ms",
+                                          "idle_timeout_ms"};
     static const char *const wrong[] = {"0", "-5", "86400001", "0.5", "\"5\"", "null"};
     for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++) {
         for (size_t j = 0; j < sizeof(wrong) / sizeof(*wrong); j++) {
