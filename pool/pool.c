@@ -328,6 +328,19 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     }
 }
 
+void pool_deliver(struct pool *pool, struct call *call)
+{
+    struct call_outcome *outcome = &call->outcome;
+    bool answered = outcome->end == CALL_END_RESULT || outcome->end == CALL_END_FAILURE;
+    if (!answered || pool->options.now_us() < call->deadline_us)
+        return;
+    outcome->end = CALL_END_DEADLINE;
+    outcome->body = (struct bytes){0};
+    pthread_mutex_lock(&pool->lock);
+    pool->late_answers++;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void pool_worker_answers(struct pool *pool, struct worker_ref ref,
                          const struct worker_answer *answers, size_t count, struct arena *memory)
 {

@@ -112,6 +112,10 @@ void pool_submit(struct pool *pool, struct call *call);
 /* Sends what was submitted. To be called at the end of a turn of work. */
 void pool_flush(struct pool *pool);
 
+/* For whoever opens the call's mail, before anybody is told: an answer that has come this far only
+ * after the deadline, because the thread of `home` was late, is none. Any thread. */
+void pool_deliver(struct pool *pool, struct call *call);
+
 /* Nobody waits for the call any more: if it has not ended it ends now, CANCELLED. The worker is
  * told. */
 void pool_cancel(struct pool *pool, struct call *call);
@@ -239,7 +243,7 @@ struct pool_view {
     unsigned poison_after;
     uint64_t poison_ttl_us;
     uint64_t ends[CALL_ENDS];
-    uint64_t late_answers;            /* came for calls that had ended */
+    uint64_t late_answers;            /* came for calls that had ended, or to their callers */
     uint64_t emitted[EMISSION_KINDS]; /* values that streams emitted */
     uint64_t recovered;               /* answers that dead workers left behind */
     uint64_t requeued; /* calls taken back from dead workers before they had started */

@@ -9,6 +9,9 @@ enum { RETRY_AFTER_MAX_S = 60 };
 /* The pace of answers is taken over so long at least: the gaps between single ones say little. */
 enum { PACE_SPAN_US = 50000 };
 
+/* The pace to come may be this part slower than that of now. */
+enum { PACE_DOUBT = 16 };
+
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects);
 
@@ -245,10 +248,12 @@ void schedule_due(struct pool *pool, struct call *call)
 
 /* --- admission --- */
 
-/* Everybody is busy, and even at the pace of now the call's turn would come too late. */
+/* Everybody is busy, and at the pace of now the call's turn would come too late, or so nearly that
+ * half of its like would wait in vain. */
 static bool is_hopeless(const struct pool *pool, const struct call *call, uint64_t now_us)
 {
     uint64_t wait_us = queue_ahead(&pool->queue, call->priority) * pool->answer_every_us;
+    wait_us += wait_us / PACE_DOUBT;
     return wait_us && now_us + wait_us + call->tool->run_median_us > call->deadline_us;
 }
 

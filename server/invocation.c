@@ -51,8 +51,10 @@ static void on_mail(struct mail *mail)
 {
     struct call *call = CONTAINER_OF(mail, struct call, mail);
     struct invocation *invocation = call->context;
-    if (invocation)
+    if (invocation) {
+        pool_deliver(call->tool->pool, call);
         outcome_respond(invocation->exchange, call, invocation->shape);
+    }
     call_unref(&call);
 }
 

@@ -196,6 +196,7 @@ static void on_call_ended(struct mail *mail)
 {
     struct call *call = CONTAINER_OF(mail, struct call, mail);
     struct job *job = call->context;
+    pool_deliver(call->tool->pool, call);
     pthread_mutex_lock(&job->lock);
     if (job->is_stream) {
         limit_result(job);

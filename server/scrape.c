@@ -247,7 +247,7 @@ static const struct pool_number pool_numbers[] = {
      read_recovered},
     {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER,
      read_requeued},
-    {"snakepit_late_answers", "Answers to calls that had ended.", METRICS_COUNTER, read_late},
+    {"snakepit_late_answers", "Answers that came too late for their calls.", METRICS_COUNTER, read_late},
     {"snakepit_calls_retried", "Calls run again after their worker died.", METRICS_COUNTER,
      read_retries},
     {"snakepit_workers_recycled", "Workers replaced or dismissed on purpose.", METRICS_COUNTER,

@@ -7,9 +7,13 @@
  * none free is sent when there is (its record shows both times).
  *
  * FILE gets one record a request, in the order of the answers. A connection that ends or refuses is
- * a request with status 0. After SECONDS nothing is sent; answers are awaited for a minute. */
+ * a request with status 0. After SECONDS nothing is sent; answers are awaited for a minute.
+ *
+ * An answer waits in its socket while this program does something else, or has no processor. The
+ * kernel notes when it arrived there, so that such a wait is not taken for the gateway's. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/net_tstamp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -31,7 +35,8 @@ enum { ANSWER_MAX = 1 << 14, REQUEST_MAX = 4096, PATIENCE_SECONDS = 60, EVENTS =
 struct record {
     int64_t due;
     int64_t sent;
-    int64_t done;
+    int64_t arrived; /* the last of the answer, in our socket */
+    int64_t done;    /* it was read */
     uint32_t number;
     uint16_t status;
     char executed;  /* first letter of the member of a problem, or 0 */
@@ -93,6 +98,8 @@ static void connect_it(struct load *load, struct connection *connection)
         connect(connection->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
         fail("cannot connect to port %d: %s", load->port, strerror(errno));
     setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    setsockopt(connection->fd, SOL_SOCKET, SO_TIMESTAMPING,
+               &(int){SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE}, sizeof(int));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
     if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, connection->fd, &event) != 0)
         fail("epoll: %s", strerror(errno));
@@ -140,6 +147,8 @@ static void finish(struct load *load, struct connection *connection, uint16_t st
 {
     connection->record.status = status;
     connection->record.done = now_ns();
+    if (!connection->record.arrived)
+        connection->record.arrived = connection->record.done;
     if (fwrite(&connection->record, sizeof(connection->record), 1, load->file) != 1)
         fail("cannot write: %s", strerror(errno));
     load->busy--;
@@ -207,10 +216,36 @@ static bool is_whole(const struct connection *connection, const char **out_body)
                       strtoul(length + 17, NULL, 10);
 }
 
+/* When what came with this message had arrived, on now_ns()'s clock; 0: the kernel has not said. */
+static int64_t arrival_of(struct msghdr *message)
+{
+    struct timespec now, noted[3]; /* the first is ours: struct scm_timestamping */
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at; at = CMSG_NXTHDR(message, at)) {
+        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_TIMESTAMPING)
+            continue;
+        memcpy(noted, CMSG_DATA(at), sizeof(noted));
+        clock_gettime(CLOCK_REALTIME, &now);
+        return now_ns() -
+               ((now.tv_sec - noted[0].tv_sec) * 1000000000 + now.tv_nsec - noted[0].tv_nsec);
+    }
+    return 0;
+}
+
+static ssize_t receive(struct connection *connection)
+{
+    char room[CMSG_SPACE(3 * sizeof(struct timespec))];
+    struct iovec rest = {connection->answer + connection->size, ANSWER_MAX - 1 - connection->size};
+    struct msghdr message = {
+        .msg_iov = &rest, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof(room)};
+    ssize_t got = recvmsg(connection->fd, &message, MSG_DONTWAIT);
+    if (got > 0)
+        connection->record.arrived = arrival_of(&message);
+    return got;
+}
+
 static void on_readable(struct load *load, struct connection *connection)
 {
-    ssize_t got = recv(connection->fd, connection->answer + connection->size,
-                       ANSWER_MAX - 1 - connection->size, MSG_DONTWAIT);
+    ssize_t got = receive(connection);
     if (got < 0 && errno == EAGAIN)
         return;
     bool idle = connection->record.done != 0;

@@ -30,11 +30,11 @@ def measure_overload(stage: Stage, gateway: Gateway, tool: str, workers: int) ->
     capacity = (before + capacity_now()) / 2
     good = (records["status"] == 200) & (records["right"] == 1)
     took = milliseconds(records)
-    in_time = records[good & (records["done"] - records["sent"].min() <= seconds * 1e9)]
+    in_time = records[good & (records["arrived"] - records["sent"].min() <= seconds * 1e9)]
     goodput = len(in_time) / seconds / capacity
     behind = (records["sent"] - records["due"]) / 1e6
-    allowed = TIMEOUT_MS + SLACK_MS + behind.max()
-    late = int(numpy.sum(good & (took > allowed)))
+    unread = (records["done"] - records["arrived"]) / 1e6
+    late = int(numpy.sum(good & (took > TIMEOUT_MS + SLACK_MS)))
     by_code = {code.decode(): took[records["label"] == code] for code in set(records["label"][~good])}
     refused = numpy.concatenate([by_code.get(code, []) for code in ("pool_saturated", "deadline_unreachable")])
     waited = int(numpy.sum(~good & (took > TIMEOUT_MS / 2)))
@@ -42,11 +42,12 @@ def measure_overload(stage: Stage, gateway: Gateway, tool: str, workers: int) ->
     return Row(
         f"five times more load than capacity for 30 s ({tool}, {RUN_SECONDS * 1000:.0f} ms, {workers} workers)",
         "goodput >= 90 % of capacity; refusals < 5 ms median; "
-        "no accepted call past its deadline (+ 5 ms, + what the client itself was behind)",
+        "no accepted call past its deadline (+ 5 ms)",
         f"goodput {goodput:.1%} of {capacity:,.0f}/s; {len(refused):,} refused, median {refusal:.2f} ms, p99 "
         f"{percentile(refused, 0.99):.2f} ms; {late} of {good.sum():,} late (slowest {took[good].max():.0f} of "
         f"{TIMEOUT_MS} ms), {waited} waited in vain; "
-        f"client itself behind p99 {percentile(behind, 0.99):.1f}, at most {behind.max():.0f} ms",
+        f"client itself behind p99 {percentile(behind, 0.99):.1f}, at most {behind.max():.0f} ms in sending, "
+        f"{unread.max():.0f} ms in reading, neither of which is in the times",
         goodput >= 0.9 and refusal < 5 and late == 0,
         {"answers": tally(records[~good]), "median_ms": {code: float(numpy.median(t)) for code, t in by_code.items()}},
     )

@@ -31,6 +31,7 @@ RECORD = numpy.dtype(
     [
         ("due", "<i8"),
         ("sent", "<i8"),
+        ("arrived", "<i8"),
         ("done", "<i8"),
         ("number", "<u4"),
         ("status", "<u2"),
@@ -194,8 +195,9 @@ def failed(records: numpy.ndarray) -> numpy.ndarray:
     return records[(records["status"] != 200) | (records["right"] != 1)]
 
 
-def milliseconds(records: numpy.ndarray, since: str = "sent") -> numpy.ndarray:
-    return (records["done"] - records[since]) / 1e6
+def milliseconds(records: numpy.ndarray) -> numpy.ndarray:
+    """From the sending of each request to the arrival of its answer: what the client itself was behind is left out."""
+    return (records["arrived"] - records["sent"]) / 1e6
 
 
 def tally(records: numpy.ndarray) -> Dict[str, int]:

@@ -136,6 +136,46 @@ START_TEST(an_answer_that_comes_after_the_deadline_is_none)
 }
 END_TEST
 
+/* The answer comes in time, and its caller's thread so much later; returns the call, DONE. */
+static struct call *deliver_after(uint64_t total_us, uint64_t late_us)
+{
+    finish(begin(alone));
+    struct call *call = submit_with(total_us, 0, 0);
+    fake_answer(&fake, 1, 1000);
+    fake_now_us += late_us;
+    pool_deliver(fake.pool, call);
+    return call;
+}
+
+START_TEST(an_answer_that_its_caller_gets_after_the_deadline_is_none)
+{
+    struct call *call = deliver_after(1000, 1000);
+    ck_assert_uint_eq(fake_look(&fake).late_answers, 1);
+    ck_assert_uint_eq(call->outcome.body.len, 0);
+    fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(an_answer_that_its_caller_gets_just_before_the_deadline_is_one)
+{
+    struct call *call = deliver_after(1000, 999);
+    ck_assert_uint_eq(fake_look(&fake).late_answers, 0);
+    ck_assert_uint_gt(call->outcome.body.len, 0);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
+START_TEST(a_refusal_stays_one_however_late_it_is_heard)
+{
+    finish(begin(without_queue));
+    struct call *busy = submit_with(0, 0, 0), *refused = submit_with(1000, 0, 0);
+    fake_now_us += 1000;
+    pool_deliver(fake.pool, refused);
+    fake_expect(&fake, refused, CALL_END_SATURATED, EXECUTED_NO);
+    finish(busy);
+}
+END_TEST
+
 START_TEST(a_call_with_less_time_left_than_its_tool_takes_gives_way_to_those_behind)
 {
     struct call *busy = begin(alone);
@@ -205,10 +245,10 @@ START_TEST(the_gap_between_two_answers_is_no_pace)
     fake_answer(&fake, 2, 1000);
     struct call *last = submit_with(0, 0, 0); /* 1.1 s, and an eighth towards 25 ms */
     ck_assert_int_eq(last->state, CALL_QUEUED);
-    refused = submit_with(966000, 0, 0);
+    refused = submit_with(1026000, 0, 0);
     ck_assert_uint_eq(refused->outcome.retry_after_s, 1);
     ck_assert_int_eq(refused->outcome.end, CALL_END_UNREACHABLE);
-    ck_assert_int_eq(submit_with(967000, 0, 0)->state, CALL_QUEUED);
+    ck_assert_int_eq(submit_with(1027000, 0, 0)->state, CALL_QUEUED);
 }
 END_TEST
 
@@ -243,10 +283,10 @@ END_TEST
 START_TEST(a_deadline_that_cannot_be_met_is_refused_at_once)
 {
     struct call *waiting[2];
-    pace(waiting, 1000000); /* 2 s to wait, and the tool's median of 1 ms */
-    struct call *hopeless = submit_with(2000999, 0, 0);
+    pace(waiting, 1000000); /* 2 s to wait, a sixteenth more, and the tool's median of 1 ms */
+    struct call *hopeless = submit_with(2125999, 0, 0);
     fake_expect(&fake, hopeless, CALL_END_UNREACHABLE, EXECUTED_NO);
-    ck_assert_int_eq(submit_with(2001001, 0, 0)->state, CALL_QUEUED);
+    ck_assert_int_eq(submit_with(2126001, 0, 0)->state, CALL_QUEUED);
 }
 END_TEST
 
@@ -370,6 +410,9 @@ int main(void)
     tcase_add_test(tests, the_total_limit_ends_a_call_that_runs_when_it_is_shorter);
     tcase_add_test(tests, an_expired_call_is_not_dispatched_though_the_clock_is_late);
     tcase_add_test(tests, an_answer_that_comes_after_the_deadline_is_none);
+    tcase_add_test(tests, an_answer_that_its_caller_gets_after_the_deadline_is_none);
+    tcase_add_test(tests, an_answer_that_its_caller_gets_just_before_the_deadline_is_one);
+    tcase_add_test(tests, a_refusal_stays_one_however_late_it_is_heard);
     tcase_add_test(tests, a_call_with_less_time_left_than_its_tool_takes_gives_way_to_those_behind);
     tcase_add_test(tests, a_call_with_little_time_left_is_tried_when_nobody_waits_behind_it);
     tcase_add_test(tests, a_cancelled_call_leaves_the_queue_at_once);

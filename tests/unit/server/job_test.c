@@ -154,6 +154,20 @@ START_TEST(the_end_is_the_last_event)
 }
 END_TEST
 
+START_TEST(a_stream_whose_end_comes_after_the_deadline_ends_with_that)
+{
+    struct reader reader;
+    begin(true);
+    attach(&reader, 0);
+    fake_answer(&fake, 0, 1000);
+    fake_now_us = job->call->deadline_us;
+    deliver();
+    hear();
+    ck_assert_ptr_nonnull(strstr(read_text(&reader), "\"code\":\"deadline_exceeded\""));
+    ck_assert(job_ignore(job, &reader.watcher));
+}
+END_TEST
+
 START_TEST(a_job_that_runs_has_not_told_all)
 {
     begin(true);
@@ -385,6 +399,7 @@ static Suite *make_suite(void)
     tcase_add_checked_fixture(kept, set_up, tear_down);
     tcase_add_test(streams, a_reader_is_told_once_until_it_has_read_all);
     tcase_add_test(streams, the_end_is_the_last_event);
+    tcase_add_test(streams, a_stream_whose_end_comes_after_the_deadline_ends_with_that);
     tcase_add_test(streams, a_job_that_runs_has_not_told_all);
     tcase_add_test(streams, a_job_that_ends_without_a_word_is_mute);
     tcase_add_test(streams, a_second_reader_cuts_the_first_off);
