@@ -229,7 +229,7 @@ void deferral_start(struct exchange *exchange, struct call *call, const struct d
         give_up_waiting(deferral);
         return;
     }
-    list_push_back(gateway_deferrals_of(exchange), &deferral->place);
+    list_push_back(gateway_deferrals_of(gateway_of(exchange), exchange->reactor), &deferral->place);
     job_watch(job, &deferral->watcher);
 }
 

@@ -1,5 +1,8 @@
 #include "server/document.h"
 
+#include "server/media.h"
+#include "server/problem.h"
+
 static void respond(struct exchange *exchange, unsigned status, const char *content_type,
                     struct buffer *text)
 {
@@ -18,4 +21,16 @@ void document_respond(struct exchange *exchange, const char *content_type, struc
 void document_respond_json(struct exchange *exchange, unsigned status, struct buffer *text)
 {
     respond(exchange, status, "application/json", text);
+}
+
+bool document_is_json(struct exchange *exchange)
+{
+    struct bytes type = exchange_header(exchange, "content-type");
+    if (!type.len || media_is_json(type))
+        return true;
+    problem_respond(exchange, &(struct problem){.status = 415,
+                                                .code = "unsupported_media_type",
+                                                .detail = "the body must be JSON: send "
+                                                          "content-type application/json"});
+    return false;
 }

@@ -11,4 +11,7 @@ void document_respond(struct exchange *exchange, const char *content_type, struc
 /* Answers with that status and a copy of the JSON `text`, which it frees. */
 void document_respond_json(struct exchange *exchange, unsigned status, struct buffer *text);
 
+/* Whether the body may be JSON. False: its content type is another, and 415 has been answered. */
+bool document_is_json(struct exchange *exchange) __attribute__((warn_unused_result));
+
 #endif

@@ -130,8 +130,55 @@ static void refuse_memory(struct exchange *exchange, const char *executed)
 
 static size_t body_limit(const struct exchange *exchange)
 {
-    return exchange->route->body_limit ? exchange->route->body_limit
-                                       : reactor_options(exchange->reactor)->body_limit;
+    size_t limit = exchange->route->body_limit;
+    if (limit == ROUTE_NO_BODY)
+        return 0;
+    return limit ? limit : reactor_options(exchange->reactor)->body_limit;
+}
+
+/* Browsers let any page send requests to any address, if only simple ones, and say where the page
+ * is from (Fetch Metadata, W3C): what is not ours may look, and do nothing. */
+static bool is_welcome(struct exchange *exchange)
+{
+    bool looks =
+        bytes_equal(exchange->method, BYTES("GET")) || bytes_equal(exchange->method, BYTES("HEAD"));
+    if (looks && !(exchange->route->flags & ROUTE_ACTS))
+        return true;
+    struct bytes site = exchange_header(exchange, "sec-fetch-site");
+    return !bytes_equal(site, BYTES("cross-site")) && !bytes_equal(site, BYTES("same-site"));
+}
+
+static void refuse_page(struct exchange *exchange)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 403,
+                                      .code = "forbidden",
+                                      .category = "auth",
+                                      .detail = "a page of another site may do nothing here"});
+}
+
+/* Bodies are read as they are; the list of codings may hold "identity", which is none. */
+static bool is_coded(struct exchange *exchange)
+{
+    struct bytes coding = exchange_header(exchange, "content-encoding");
+    return coding.len && !bytes_equal_nocase(coding, BYTES("identity"));
+}
+
+/* RFC 9110, 15.5.16: Accept-Encoding says that it is the coding. */
+static void refuse_coding(struct exchange *exchange)
+{
+    exchange->remark = (struct header){BYTES("accept-encoding"), BYTES("identity")};
+    refuse(exchange, 415, "unsupported_media_type",
+           "content-encoding is not supported: send the body as it is");
+}
+
+static void refuse_body(struct exchange *exchange)
+{
+    size_t limit = body_limit(exchange);
+    if (limit)
+        refuse_size(exchange, 413, "payload_too_large", limit);
+    else
+        refuse(exchange, 413, "payload_too_large", "this request must not have a body");
 }
 
 static void accept_route(struct exchange *exchange, const struct route *route)
@@ -139,8 +186,12 @@ static void accept_route(struct exchange *exchange, const struct route *route)
     exchange->route = route;
     size_t limit = body_limit(exchange);
     buffer_init(&exchange->gathered, limit);
-    if (exchange->content_length > 0 && (uint64_t)exchange->content_length > limit)
-        refuse_size(exchange, 413, "payload_too_large", limit);
+    if (!is_welcome(exchange))
+        refuse_page(exchange);
+    else if (exchange->content_length > 0 && (uint64_t)exchange->content_length > limit)
+        refuse_body(exchange);
+    else if (exchange->content_length != 0 && is_coded(exchange))
+        refuse_coding(exchange);
 }
 
 static void find_route(struct exchange *exchange)
@@ -217,7 +268,7 @@ static void append(struct exchange *exchange, struct bytes data)
     size_t size =
         exchange->gathered.len + (exchange->shared ? exchange->shared->len : 0) + data.len;
     if (size > body_limit(exchange)) {
-        refuse_size(exchange, 413, "payload_too_large", body_limit(exchange));
+        refuse_body(exchange);
         return;
     }
     choose_memory(exchange, size);

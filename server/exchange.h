@@ -106,7 +106,7 @@ struct exchange {
     const struct body_source *source; /* of the answer, as long as more may come from it */
     bool is_whole;                    /* the source has said that it has ended */
     void *handler;                    /* the route's own state */
-    struct header remark; /* set by a handler: one more header of the answer, or empty */
+    struct header remark;             /* one more header of the answer, or empty */
     void (*on_gone)(
         struct exchange *exchange); /* set by a handler that answers later, or with a source: stop
                                        the work. Once at most, not after either has ended */

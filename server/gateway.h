@@ -42,22 +42,14 @@ static inline struct gateway *gateway_of(const struct exchange *exchange)
     return reactor_context(exchange->reactor);
 }
 
-/* The streams of the exchange's reactor, and the exchanges that wait for a job there. */
-struct list *gateway_streams_of(const struct exchange *exchange);
-struct list *gateway_deferrals_of(const struct exchange *exchange);
+/* The streams of a reactor, and the exchanges that wait for a job there. */
+struct list *gateway_streams_of(struct gateway *gateway, const struct reactor *reactor);
+struct list *gateway_deferrals_of(struct gateway *gateway, const struct reactor *reactor);
 
 /* The pool of that name, or NULL. */
 struct pool *gateway_find_pool(const struct gateway *gateway, struct bytes name);
 
 /* The bridge that runs the workers of that pool, which must be one of the gateway's. */
 struct bridge *gateway_bridge_of(const struct gateway *gateway, const struct pool *pool);
-
-/* The routes, in the order of design/http-api.md. */
-extern const struct route gateway_routes[];
-extern const size_t gateway_route_count;
-
-/* The hooks of the reactors: answers of the pool arrive, frames leave at the end of a turn, and
- * sessions expire. */
-extern const struct reactor_hooks gateway_hooks;
 
 #endif

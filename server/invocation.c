@@ -2,9 +2,9 @@
 
 #include "server/arguments.h"
 #include "server/deferral.h"
+#include "server/document.h"
 #include "server/envelope.h"
 #include "server/gateway.h"
-#include "server/media.h"
 #include "server/membership.h"
 #include "server/outcome.h"
 #include "server/patience.h"
@@ -218,35 +218,13 @@ static bool apply_headers(struct exchange *exchange, struct invocation_request *
 
 bool invocation_read(struct exchange *exchange, struct invocation_request *out_request)
 {
-    struct bytes type = exchange_header(exchange, "content-type");
     struct bytes body = exchange_payload(exchange);
     struct member_fault fault;
-    if (type.len && !media_is_json(type)) {
-        problem_respond(exchange,
-                        &(struct problem){
-                            .status = 415,
-                            .code = "unsupported_media_type",
-                            .detail = "the body must be JSON: send content-type application/json"});
+    if (!document_is_json(exchange))
         return false;
-    }
     if (envelope_read(body, exchange->arena, out_request, &fault))
         return true;
     members_refuse(exchange, 400, &fault);
-    return false;
-}
-
-/* Browsers let any page send requests to any address, if only simple ones, and say where the page
- * is from (Fetch Metadata, W3C): what is not ours may not run tools. False: it has been told. */
-static bool is_welcome(struct exchange *exchange)
-{
-    struct bytes site = exchange_header(exchange, "sec-fetch-site");
-    if (!bytes_equal(site, BYTES("cross-site")) && !bytes_equal(site, BYTES("same-site")))
-        return true;
-    problem_respond(exchange,
-                    &(struct problem){.status = 403,
-                                      .code = "forbidden",
-                                      .category = "auth",
-                                      .detail = "a page of another site may not run tools"});
     return false;
 }
 
@@ -255,8 +233,7 @@ struct call *invocation_make(struct exchange *exchange, const struct invocation_
 {
     struct invocation_request whole = *request;
     struct session *session;
-    if (!is_welcome(exchange) || !apply_headers(exchange, &whole) ||
-        !membership_join(exchange, whole.session_id, &session))
+    if (!apply_headers(exchange, &whole) || !membership_join(exchange, whole.session_id, &session))
         return NULL;
     if (session && whole.pool.len == 0)
         whole.pool = bytes_of(session->pool);

@@ -1,7 +1,7 @@
 /* snakepit: the program. Wires the rooms together, and takes them apart again in order.
  *
  *   options.c      command line and environment, around config*.c: the file, and what may be set
- *   gateway.c      route table; what handlers know of the rest
+ *   routes.c       route table; gateway.c has what handlers know of the rest
  *   reactor.c      a thread: loop, listener.c (accept, sniff.c), http1*.c, http2*.c
  *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
@@ -26,6 +26,7 @@
 #include "server/gateway.h"
 #include "server/listener.h"
 #include "server/options.h"
+#include "server/routes.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -306,8 +307,8 @@ static void start_workers(struct program *program)
 static void start_reactors(struct program *program)
 {
     struct gateway *gateway = &program->gateway;
-    struct reactor_hooks hooks = gateway_hooks;
-    program->router = router_new(gateway_routes, gateway_route_count);
+    struct reactor_hooks hooks = route_hooks;
+    program->router = router_new(routes, route_count);
     hooks.context = gateway;
     gateway->ledger = ledger_new(&program->config.calls);
     gateway->streams = program->config.streams;

@@ -3,7 +3,6 @@
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
-#include "server/media.h"
 #include "server/members.h"
 #include "server/outcome.h"
 #include "server/problem.h"
@@ -157,15 +156,8 @@ static bool read_size(struct exchange *exchange, struct size_request *out_size)
 {
     uint32_t seen;
     struct member_fault fault;
-    struct bytes type = exchange_header(exchange, "content-type");
-    if (type.len && !media_is_json(type)) {
-        problem_respond(exchange,
-                        &(struct problem){
-                            .status = 415,
-                            .code = "unsupported_media_type",
-                            .detail = "the body must be JSON: send content-type application/json"});
+    if (!document_is_json(exchange))
         return false;
-    }
     if (members_read(exchange_payload(exchange), size_rows, sizeof size_rows / sizeof size_rows[0],
                      exchange->arena, out_size, &seen, &fault))
         return true;

@@ -234,7 +234,7 @@ static void add(struct exchange *exchange, const struct offers *offers, struct s
 void registration_post(struct exchange *exchange)
 {
     struct registration given = {0};
-    struct offers *offers = read_offers(exchange, &given);
+    struct offers *offers = document_is_json(exchange) ? read_offers(exchange, &given) : NULL;
     struct session *session = NULL;
     if (offers && membership_join(exchange, given.session_id, &session))
         add(exchange, offers, session);

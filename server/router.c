@@ -178,3 +178,8 @@ size_t router_index(const struct router *router, const struct route *route)
 {
     return route ? (size_t)(route - router->routes) : router->count;
 }
+
+const struct route *router_route(const struct router *router, size_t index)
+{
+    return index < router->count ? &router->routes[index] : NULL;
+}

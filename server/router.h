@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct exchange;
 
@@ -16,8 +17,14 @@ struct route {
     const char *method;  /* "GET"; a GET row answers HEAD as well */
     const char *pattern; /* "/tools/{name}"; a placeholder is one whole, non-empty segment */
     void (*handle)(struct exchange *exchange); /* called with the body complete */
-    size_t body_limit;                         /* bytes; 0 takes http_options.body_limit */
-    unsigned flags;                            /* the handlers' own; not looked at here */
+    size_t body_limit; /* bytes; 0 takes http_options.body_limit; ROUTE_NO_BODY: it has none */
+    unsigned flags;    /* of the following */
+};
+
+#define ROUTE_NO_BODY SIZE_MAX
+
+enum {
+    ROUTE_ACTS = 1, /* something happens, though it is a GET */
 };
 
 enum route_verdict {
@@ -46,6 +53,9 @@ enum route_verdict router_find(const struct router *router, struct bytes method,
 /* Rows in the table, and the row number of a route from it; NULL gives the count. For metrics. */
 size_t router_count(const struct router *router);
 size_t router_index(const struct router *router, const struct route *route);
+
+/* The route of that number, or NULL. */
+const struct route *router_route(const struct router *router, size_t index);
 
 /* The text that the placeholder number `index`, counted from 0, stands for in a path which
  * router_find() gave this route for, percent-decoded; it may hold any byte, NUL and '/' too.

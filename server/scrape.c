@@ -12,14 +12,17 @@
 #define SNAKEPIT_VERSION "unknown"
 #endif
 
-static const char *route_name(size_t index)
+static const struct router *router_of(const struct gateway *gateway)
 {
-    return index < gateway_route_count ? gateway_routes[index].pattern : "unknown";
+    return reactor_router(gateway->reactors[0]);
 }
 
-static const char *route_method(size_t index)
+/* The route of that number, or what stands for requests that found none. */
+static const struct route *route_of(const struct gateway *gateway, size_t index)
 {
-    return index < gateway_route_count ? gateway_routes[index].method : "unknown";
+    static const struct route unknown = {.method = "unknown", .pattern = "unknown"};
+    const struct route *route = router_route(router_of(gateway), index);
+    return route ? route : &unknown;
 }
 
 static uint64_t load(_Atomic uint64_t *counter)
@@ -33,7 +36,7 @@ static void add_requests(struct metrics_writer *writer, const struct gateway *ga
 {
     metrics_family(writer, "snakepit_http_requests", METRICS_COUNTER,
                    "HTTP requests that have ended.");
-    for (size_t route = 0; route <= gateway_route_count; route++) {
+    for (size_t route = 0; route <= router_count(router_of(gateway)); route++) {
         for (unsigned status = 0; status < HTTP_STATUS_END - HTTP_STATUS_FIRST; status++) {
             uint64_t sum = 0;
             for (unsigned i = 0; i < gateway->reactor_count; i++)
@@ -43,8 +46,9 @@ static void add_requests(struct metrics_writer *writer, const struct gateway *ga
             char code[8];
             snprintf(code, sizeof code, "%u", status + HTTP_STATUS_FIRST);
             metrics_sample(writer,
-                           METRICS_LABELS({"method", route_method(route)},
-                                          {"route", route_name(route)}, {"code", code}),
+                           METRICS_LABELS({"method", route_of(gateway, route)->method},
+                                          {"route", route_of(gateway, route)->pattern},
+                                          {"code", code}),
                            (double)sum);
         }
     }
@@ -66,14 +70,14 @@ static void add_durations(struct metrics_writer *writer, const struct gateway *g
 {
     metrics_family(writer, "snakepit_http_request_duration_seconds", METRICS_HISTOGRAM,
                    "From the request's head to the end of the answer.");
-    for (size_t route = 0; route <= gateway_route_count; route++) {
+    for (size_t route = 0; route <= router_count(router_of(gateway)); route++) {
         struct histogram histogram;
         sum_durations(gateway, route, &histogram);
         if (histogram_total(&histogram))
-            metrics_histogram(
-                writer,
-                METRICS_LABELS({"method", route_method(route)}, {"route", route_name(route)}),
-                &histogram);
+            metrics_histogram(writer,
+                              METRICS_LABELS({"method", route_of(gateway, route)->method},
+                                             {"route", route_of(gateway, route)->pattern}),
+                              &histogram);
     }
 }
 

@@ -3,7 +3,6 @@
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
-#include "server/media.h"
 #include "server/members.h"
 #include "server/membership.h"
 #include "server/percent.h"
@@ -113,16 +112,9 @@ static bool read_request(struct exchange *exchange, size_t row_count,
 {
     uint32_t seen;
     struct member_fault fault;
-    struct bytes type = exchange_header(exchange, "content-type");
     struct bytes body = exchange_payload(exchange);
-    if (type.len && !media_is_json(type)) {
-        problem_respond(exchange,
-                        &(struct problem){
-                            .status = 415,
-                            .code = "unsupported_media_type",
-                            .detail = "the body must be JSON: send content-type application/json"});
+    if (!document_is_json(exchange))
         return false;
-    }
     if (body.len &&
         !members_read(body, rows, row_count, exchange->arena, out_request, &seen, &fault)) {
         members_refuse(exchange, 400, &fault);

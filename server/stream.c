@@ -130,7 +130,7 @@ static struct stream *open_stream(struct exchange *exchange, struct job *job,
     stream->job = job;
     stream->format = format;
     stream->spoke_us = clock_now_us();
-    list_push_back(gateway_streams_of(exchange), &stream->place);
+    list_push_back(gateway_streams_of(gateway_of(exchange), exchange->reactor), &stream->place);
     exchange->handler = stream;
     exchange->on_gone = on_gone;
     exchange->on_end = on_end;

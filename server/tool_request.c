@@ -59,7 +59,7 @@ static struct bytes clean(struct arena *arena, const char *text)
 static bool refuse_type(struct refusal *out_why)
 {
     *out_why = (struct refusal){.type = "InvalidArguments",
-                                .code = "unsupported_content_type",
+                                .code = "unsupported_media_type",
                                 .status = 415,
                                 .message = BYTES("the tool takes JSON arguments only")};
     return false;

@@ -3,7 +3,6 @@
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
-#include "server/media.h"
 #include "server/membership.h"
 #include "server/percent.h"
 #include "server/problem.h"
@@ -134,18 +133,6 @@ static void refuse(struct exchange *exchange, const struct variables_refusal *re
     buffer_deinit(&members);
 }
 
-static bool is_json(struct exchange *exchange)
-{
-    struct bytes type = exchange_header(exchange, "content-type");
-    if (!type.len || media_is_json(type))
-        return true;
-    problem_respond(exchange, &(struct problem){.status = 415,
-                                                .code = "unsupported_media_type",
-                                                .detail = "the body must be JSON: send "
-                                                          "content-type application/json"});
-    return false;
-}
-
 /* --- one of them --- */
 
 /* The variable that the path names; or none, and the exchange has been answered. */
@@ -249,7 +236,7 @@ static void put(struct exchange *exchange, struct session *session)
 
 void variables_put(struct exchange *exchange)
 {
-    struct session *session = is_json(exchange) ? resolve(exchange) : NULL;
+    struct session *session = document_is_json(exchange) ? resolve(exchange) : NULL;
     if (session)
         put(exchange, session);
     session_unref(&session);
@@ -455,7 +442,7 @@ static void patch(struct exchange *exchange, struct session *session)
 
 void variables_patch(struct exchange *exchange)
 {
-    struct session *session = is_json(exchange) ? resolve(exchange) : NULL;
+    struct session *session = document_is_json(exchange) ? resolve(exchange) : NULL;
     if (session)
         patch(exchange, session);
     session_unref(&session);

@@ -167,7 +167,7 @@ class Parameters:
                 return self._bind_form(args, content_type)
         if not self.body:
             message = f"{self.tool} takes JSON arguments, not {content_type}"
-            raise Refused("TypeError", message, 415, "unsupported_content_type")
+            raise Refused("TypeError", message, 415, "unsupported_media_type")
         given: dict[str, Any] = {self.body: self._receivers.get(self.body, bodies.to_bytes)(args, content_type)}
         if self.content_type:
             given[self.content_type] = content_type

@@ -144,7 +144,7 @@ def test_content_type_is_passed_to_its_parameter():
 
 def test_body_without_a_parameter_for_it_is_unsupported():
     error = refusal(plain, b"x", "text/plain")
-    assert (error.code, error.status) == ("unsupported_content_type", 415)
+    assert (error.code, error.status) == ("unsupported_media_type", 415)
 
 
 def test_body_does_not_replace_other_required_arguments():

@@ -112,6 +112,7 @@ static const struct route table[] = {
     {"GET", "/later", answer_later, 0, 0},
     {"GET", "/named/{name}", answer_now, 0, 0},
     {"GET", "/bits", answer_bit_by_bit, 0, 0},
+    {"GET", "/acts", answer_now, ROUTE_NO_BODY, ROUTE_ACTS},
 };
 
 static struct router *router;
@@ -374,7 +375,7 @@ static void assert_refused(const char *method, const char *path, int64_t length,
 START_TEST(unknown_path_is_404)
 {
     assert_refused("GET", "/nowhere", 0, 50, 404, "not_found");
-    ck_assert_uint_eq(recorded(4, 404), 1);
+    ck_assert_uint_eq(recorded(5, 404), 1);
 }
 END_TEST
 
@@ -399,6 +400,56 @@ START_TEST(announced_body_above_the_limit_is_413)
     assert_refused("POST", "/now", 11, 50, 413, "payload_too_large");
     ck_assert_ptr_nonnull(strstr(body, "\"limit\":10"));
     ck_assert_ptr_nonnull(strstr(body, "\"category\":\"limit\""));
+}
+END_TEST
+
+START_TEST(a_body_where_none_is_expected_is_413_and_said_to_be_that)
+{
+    assert_refused("GET", "/acts", 1, 50, 413, "payload_too_large");
+    ck_assert_ptr_nonnull(strstr(body, "this request must not have a body"));
+    ck_assert_ptr_null(strstr(body, "\"limit\""));
+    begin("GET", "/acts", -1, 50);
+    exchange_body(now, BYTES("x"));
+    ck_assert_uint_eq(sent.status, 413);
+    exchange_end(now);
+}
+END_TEST
+
+START_TEST(a_body_with_a_content_coding_is_415_and_told_of_identity)
+{
+    headers[0] = (struct header){BYTES("Content-Encoding"), BYTES("gzip")};
+    assert_refused("POST", "/now", 5, 50, 415, "unsupported_media_type");
+    assert_header("accept-encoding", "identity");
+}
+END_TEST
+
+START_TEST(the_coding_identity_is_none_and_without_a_body_none_matters)
+{
+    headers[0] = (struct header){BYTES("Content-Encoding"), BYTES("Identity")};
+    begin("POST", "/now", 5, 50);
+    ck_assert_uint_eq(answers, 0);
+    exchange_end(now);
+    headers[0].value = BYTES("gzip");
+    begin("POST", "/now", 0, 50);
+    ck_assert_uint_eq(answers, 0);
+    exchange_end(now);
+}
+END_TEST
+
+START_TEST(a_page_of_another_site_may_look_and_not_act)
+{
+    headers[0] = (struct header){BYTES("Sec-Fetch-Site"), BYTES("cross-site")};
+    begin("GET", "/named/x", 0, 50);
+    ck_assert_uint_eq(answers, 0);
+    exchange_end(now);
+    assert_refused("POST", "/now", 5, 50, 403, "forbidden");
+    answers = 0;
+    assert_refused("GET", "/acts", 0, 50, 403, "forbidden");
+    answers = 0;
+    headers[0].value = BYTES("same-origin");
+    begin("POST", "/now", 5, 50);
+    ck_assert_uint_eq(answers, 0);
+    exchange_end(now);
 }
 END_TEST
 
@@ -566,6 +617,10 @@ int main(void)
     tcase_add_test(tests, options_is_204_with_allow);
     tcase_add_test(tests, announced_body_above_the_limit_is_413);
     tcase_add_test(tests, unannounced_body_above_the_limit_is_413);
+    tcase_add_test(tests, a_body_where_none_is_expected_is_413_and_said_to_be_that);
+    tcase_add_test(tests, a_body_with_a_content_coding_is_415_and_told_of_identity);
+    tcase_add_test(tests, the_coding_identity_is_none_and_without_a_body_none_matters);
+    tcase_add_test(tests, a_page_of_another_site_may_look_and_not_act);
     tcase_add_test(tests, long_target_is_414);
     tcase_add_test(tests, large_head_is_431);
     tcase_add_test(tests, bad_escape_in_a_name_is_400);
