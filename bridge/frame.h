@@ -17,7 +17,10 @@
 
 enum { BRIDGE_PROTOCOL_VERSION = 1, START_TOKEN_BYTES = 16 };
 
-/* Largest frame that is accepted or sent: the largest body with room to spare. Bytes. */
+/* Largest value: the arguments of a call, the body of a result. Bytes. */
+enum { VALUE_MAX_BYTES = 64 << 20 };
+
+/* Largest frame that is accepted or sent: the largest value with room to spare. Bytes. */
 enum { FRAME_MAX_BYTES = 68 << 20 };
 
 /* What a running call asks of the gateway, see ToolCall in bridge.proto. */

@@ -56,6 +56,11 @@ static struct bytes clean(struct arena *arena, const char *text)
     return copy;
 }
 
+static const struct refusal too_large = {.type = "InvalidArguments",
+                                         .code = "payload_too_large",
+                                         .status = 413,
+                                         .message = BYTES("the arguments have more than 64 MiB")};
+
 static bool refuse_type(struct refusal *out_why)
 {
     *out_why = (struct refusal){.type = "InvalidArguments",
@@ -76,6 +81,10 @@ bool tool_request_suits(struct tool_request *request, const struct schema *schem
     struct json_value value;
     struct schema_faults faults;
     struct bytes args = request->asked.args.len ? request->asked.args : BYTES("{}");
+    if (args.len > VALUE_MAX_BYTES) {
+        *out_why = too_large;
+        return false;
+    }
     if (request->asked.content_type.len)
         return !json_only || refuse_type(out_why);
     *out_why = (struct refusal){.type = "InvalidArguments",

@@ -8,7 +8,7 @@ from . import channel, failure, values
 from .chunk import unpack
 from .errors import Refused
 
-MAX_BODY = 64 << 20  # bytes of one result, or of one value of a stream
+MAX_BODY = 64 << 20  # bytes of one result, of one value of a stream, or of the arguments for a tool that is called
 
 
 class Unencodable(Exception):
@@ -52,6 +52,13 @@ def encode_chunk(value: Any) -> bytes:
         body = values.encode(unpack(value)[0])
     except Exception as error:
         raise Unencodable(error, "result_not_encodable") from None
+    if len(body) > MAX_BODY:
+        raise too_large(len(body))
+    return body
+
+
+def limited(body: bytes) -> bytes:
+    """The same, if it is not too large. Raises Unencodable."""
     if len(body) > MAX_BODY:
         raise too_large(len(body))
     return body

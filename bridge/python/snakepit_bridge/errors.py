@@ -120,6 +120,7 @@ class ConstraintViolation(VariableError, ValueError):
 
 _STATUSES = {
     "invalid_variable": 422,
+    "payload_too_large": 413,
     "session_not_found": 404,
     "session_quota_exceeded": 429,
     "variable_not_found": 404,

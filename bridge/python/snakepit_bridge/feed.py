@@ -93,7 +93,7 @@ class Feed:
 
     def tell(self, kind: int, value: Any) -> Any:
         """Emit a PROGRESS or LOG."""
-        return DONE if self.closed else self._say(kind, values.encode(value))
+        return DONE if self.closed else self._say(kind, calls.limited(values.encode(value)))
 
     def _say(self, kind: int, body: bytes) -> Any:
         if _running_loop() is not None:

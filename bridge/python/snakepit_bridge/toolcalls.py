@@ -8,12 +8,13 @@ import json
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import tags, values
+from . import calls, tags, values
 from .cache import Cache
-from .errors import Cancelled, ToolCallError, tool_call_error
+from .errors import Cancelled, ToolCallError, ToolNotFound, tool_call_error
 from .gate import Gate
 
 LIST = "$tools"  # asks for the tools that can be called
+_NAME_MAX = 256  # characters; tools have shorter ones
 
 _running_loop = asyncio._get_running_loop
 
@@ -120,6 +121,7 @@ class Caller:
     def call(self, tool: str, arguments: Any, **options: Any) -> Any:
         """Run a tool: its result or, where an event loop runs, an awaitable of it."""
         body, content_type = values.encode_result(arguments)
+        _check_size(tool, body)
         if _running_loop() is not None:
             return self._wait(tool, bytes(body), content_type, options)
         return self._block(tool, bytes(body), content_type, options)
@@ -174,6 +176,16 @@ class RemoteTool:
     def __call__(self, arguments: Any = None, /, **keywords: Any) -> Any:
         """Its result or, where an event loop runs, an awaitable of it. Raises ToolCallError."""
         return self._caller.call(self.name, _merged(arguments, keywords), **self._options)
+
+
+def _check_size(tool: str, body: Any) -> None:
+    """Raises ToolCallError for what the gateway would not take: a larger frame would cost the worker its stream."""
+    size = len(body) if type(body) is bytes else body.nbytes
+    if size > calls.MAX_BODY:
+        message = f"the arguments have {size} bytes; {calls.MAX_BODY} is the limit"
+        raise ToolCallError(tool, message, code="payload_too_large", status=413)
+    if len(tool) > _NAME_MAX:
+        raise ToolNotFound(tool[:_NAME_MAX], "no tool has so long a name", code="tool_not_found", status=404)
 
 
 def _merged(arguments: Any, keywords: dict[str, Any]) -> Any:

@@ -15,6 +15,8 @@ from . import tags
 from .channel import SHARED_MIN
 from .conversion import convert, rebuild
 
+_CONTENT_TYPE_MAX = 1024  # characters
+
 
 class Binary:
     """Bytes with a content type of their own, for a tool to return."""
@@ -105,6 +107,8 @@ def _contiguous(data: Any) -> Any:
 
 def _checked(content_type: Any) -> str:
     """It becomes a header. Raises ValueError when it cannot."""
-    if isinstance(content_type, str) and content_type.isascii() and content_type.isprintable() and content_type:
+    if not isinstance(content_type, str) or not 0 < len(content_type) <= _CONTENT_TYPE_MAX:
+        raise ValueError(f"a content type is a string of 1 to {_CONTENT_TYPE_MAX} characters")
+    if content_type.isascii() and content_type.isprintable():
         return content_type
     raise ValueError(f"{content_type!r} is not a content type")

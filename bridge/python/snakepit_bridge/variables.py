@@ -9,9 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from . import bridge_pb2 as pb
-from . import tags, values
+from . import calls, tags, values
 from .errors import VariableError, VariableNotFound, variable_error
 from .toolcalls import Waiter
+
+_NAMES_MAX = 1 << 20  # characters of all the names in one request
+_NAME_SHOWN = 80  # characters of one, in an error
 
 _running_loop = asyncio._get_running_loop
 
@@ -241,19 +244,30 @@ def _existing(name: str, found: dict[str, Variable]) -> Variable:
 
 
 def _read_request(names: list[str]) -> Any:
-    return pb.SessionOp(kind=pb.SessionOp.READ, names=names)
+    return pb.SessionOp(kind=pb.SessionOp.READ, names=_checked_names(names))
+
+
+def _checked_names(names: list[str]) -> list[str]:
+    if sum(map(len, names)) > _NAMES_MAX:
+        raise VariableError(f"the names have more than {_NAMES_MAX} characters together", "payload_too_large")
+    return names
 
 
 def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> Any:
     request = pb.SessionOp(kind=pb.SessionOp.WRITE)
+    room = calls.MAX_BODY
     for name, item in writes.items():
         write = item if isinstance(item, Write) else Write(item)
-        message = request.writes.add(name=name, value=_encode(write.value, write.type), type=write.type)
-        if write.constraints is not None:
-            message.constraints = values.encode(dict(write.constraints))
+        value = _encode(write.value, write.type)
+        constraints = b"" if write.constraints is None else values.encode(dict(write.constraints))
+        room -= len(name) + len(value) + len(write.type) + len(constraints)
+        if room < 0:
+            detail = f"the values have more than {calls.MAX_BODY} bytes"
+            raise VariableError(detail, "variable_too_large", name[:_NAME_SHOWN])
+        message = request.writes.add(name=name, value=value, type=write.type, constraints=constraints)
         if write.expected_version is not None:
             message.expects, message.expected_version = True, write.expected_version
-    for name in delete:
+    for name in _checked_names(list(delete)):
         request.writes.add(name=name, remove=True)
     return request
 
