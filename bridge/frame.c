@@ -82,7 +82,7 @@ enum {
     INVOKE_SESSION_BEGINS = 12,
     INVOKE_SHARED = 13
 };
-enum { ENDED_SESSIONS = 16 };
+enum { ENDED_SESSIONS = 16, ONLY_INVOKES = 2 };
 
 static void invoke_fields(const struct call *call, bool shared, struct wire_field *out_fields)
 {
@@ -148,6 +148,12 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
     if (shared)
         at = put_shared(at, offset, call->args.len);
     frame->len = (size_t)(at - frame->data);
+}
+
+void frame_mark_only_invokes(struct buffer *frame)
+{
+    if (buffer_reserve(frame, 1 + VARINT_MAX))
+        frame->len = (size_t)(put_number(frame->data + frame->len, ONLY_INVOKES, 1) - frame->data);
 }
 
 void frame_add_ended_session(struct buffer *frame, struct bytes id)

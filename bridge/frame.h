@@ -79,6 +79,9 @@ void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint6
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork);
 
+/* Says of a frame that nothing but invocations was added to it. Nothing may be added afterwards. */
+void frame_mark_only_invokes(struct buffer *frame);
+
 /* At most so many bytes are added by frame_add_invoke() for this call. */
 size_t frame_invoke_size(const struct call *call, bool shared);
 

@@ -23,6 +23,7 @@ struct outgoing {
     struct list place;
     struct buffer bytes;
     size_t replies; /* bytes of session replies in it */
+    bool mixed;     /* not of invocations alone */
 };
 
 struct link {
@@ -116,7 +117,7 @@ static grpc_op operation(grpc_op_type type)
 
 /* --- writing --- */
 
-static struct buffer *filling(struct link *link, size_t more)
+static struct outgoing *last_frame(struct link *link, size_t more)
 {
     struct outgoing *last = CONTAINER_OF(link->frames.prev, struct outgoing, place);
     if (list_empty(&link->frames) ||
@@ -124,7 +125,15 @@ static struct buffer *filling(struct link *link, size_t more)
         last = MEM_NEW(struct outgoing);
         list_push_back(&link->frames, &last->place);
     }
-    return &last->bytes;
+    return last;
+}
+
+/* For anything but an invocation. */
+static struct buffer *filling(struct link *link, size_t more)
+{
+    struct outgoing *frame = last_frame(link, more);
+    frame->mixed = true;
+    return &frame->bytes;
 }
 
 void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, bool shared,
@@ -132,8 +141,8 @@ void link_add_invoke(struct link *link, uint64_t call_id, const struct call *cal
 {
     pthread_mutex_lock(&link->lock);
     if (!link->over)
-        frame_add_invoke(filling(link, frame_invoke_size(call, shared)), call_id, call, shared,
-                         remaining_us, session_begins);
+        frame_add_invoke(&last_frame(link, frame_invoke_size(call, shared))->bytes, call_id, call,
+                         shared, remaining_us, session_begins);
     pthread_mutex_unlock(&link->lock);
 }
 
@@ -233,6 +242,8 @@ static struct outgoing *take_frame(struct link *link)
 /* The slice takes the frame's memory over. */
 static void write_frame(struct link *link, struct outgoing *frame)
 {
+    if (!frame->mixed)
+        frame_mark_only_invokes(&frame->bytes);
     grpc_slice slice = grpc_slice_new(frame->bytes.data, frame->bytes.len, free);
     grpc_byte_buffer *message = grpc_raw_byte_buffer_create(&slice, 1);
     grpc_slice_unref(slice);

@@ -69,7 +69,6 @@ def too_large(size: int) -> Unencodable:
     return Unencodable(ValueError(f"the result has {size} bytes; {MAX_BODY} is the limit"), "result_too_large")
 
 
-def check(invoke: Any, tool: Any) -> None:
-    """Raises Refused if there is no such tool, or it cannot be called like this."""
-    if tool is None:
-        raise Refused("ToolNotFound", f"there is no tool {invoke.tool!r}", 404, "tool_not_found")
+def unknown(invoke: Any) -> Refused:
+    """The error for a call of a tool that there is not."""
+    return Refused("ToolNotFound", f"there is no tool {invoke.tool!r}", 404, "tool_not_found")

@@ -23,7 +23,7 @@ _channel: Optional[Channel] = None
 
 
 class Parcel:
-    """The body of a result that has gone ahead; ``len()`` is its size in bytes."""
+    """The body of a result that has gone ahead; ``size`` is in bytes."""
 
     __slots__ = ("size",)
 

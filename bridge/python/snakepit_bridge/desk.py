@@ -52,11 +52,13 @@ class Desk:
         recycling.connect(self._wish_to_go)
 
         self._adapter: Any = None
-        self._loaded: list[str] = []  # what the adapter said last
+        self._has_health = False  # the adapter says something of itself
+        self._loaded: list[str] = []  # what it said last
 
     def attend(self, adapter: Any) -> None:
         """Tell this adapter which sessions have ended, and ask it what it has loaded. Before anything is read."""
         self._adapter = adapter
+        self._has_health = adapter.has_health
         self._look_loaded()
 
     # What the profiles add.
@@ -76,7 +78,7 @@ class Desk:
 
     def _look_loaded(self) -> None:
         """Ask the adapter what it has loaded."""
-        if self._adapter is not None:
+        if self._has_health:
             self._loaded = self._adapter.health()["loaded"]
 
     # Reading.
@@ -99,7 +101,8 @@ class Desk:
 
     def _take(self, frame: Any) -> None:
         calls, early, arrived = self._calls, self._early, _now()
-        for session_id in frame.ended_sessions:
+        mixed = not frame.only_invokes
+        for session_id in frame.ended_sessions if mixed else ():
             self._tool_calls.cache.forget(session_id)
             self._end_session(session_id)
         for invoke in frame.invokes:
@@ -111,6 +114,10 @@ class Desk:
                 self._answer_cancelled(invoke)
             else:
                 calls[call_id] = invoke, arrived
+        if mixed:
+            self._take_rest(frame)
+
+    def _take_rest(self, frame: Any) -> None:
         for cancel in frame.cancels:
             self._cancel(cancel.call_id)
         for credit in frame.credits:

@@ -20,13 +20,18 @@ class Health:
         self._asked: Optional[float] = None
         self._report: dict[str, Any] = {"status": "ok", "loaded": []}
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the object has a health() at all."""
+        return callable(self._hook)
+
     def report(self) -> dict[str, Any]:
         """``status`` (``ok`` or ``unhealthy``), ``loaded`` labels, ``error``, and what else the adapter told.
 
         The hook returns a dict, a list of labels, a truth value, or None for healthy; what it raises is unhealthy. It
         must not wait: it is called between calls.
         """
-        if not callable(self._hook):
+        if not self.is_asked:
             return self._report
         now = self._now()
         if self._asked is None or now - self._asked >= FRESH_SECONDS:

@@ -67,6 +67,11 @@ class Adapter:
         for ender in self._enders:
             ender.end_session(session_id)
 
+    @property
+    def has_health(self) -> bool:
+        """Whether it says anything about itself."""
+        return self._health.is_asked
+
     def health(self) -> dict[str, Any]:
         """What the worker's object says about itself (see Health). For one thread at a time."""
         return self._health.report()

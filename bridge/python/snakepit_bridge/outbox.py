@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from . import bridge_pb2 as pb
-from .channel import Parcel
+from . import wire
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
 EMISSION_COST = 64  # of credit, beside its bytes
@@ -115,41 +115,43 @@ class Outbox:
 
         Others are a Segment, ToolCall, SessionOp or State.
         """
-        frame = pb.WorkerFrame()
-        waiting, add, room = self._waiting, frame.results.add, MAX_FRAME_BYTES
+        frame: Any = None  # of what is no result
+        parts: list[bytes] = []
+        waiting, room = self._waiting, MAX_FRAME_BYTES
         while waiting and room > 0:
             answer = waiting.popleft()
             if type(answer) is tuple:
-                result = add()
-                result.call_id, body, content_type, result.run_us = answer
-                if type(body) is Parcel:
-                    result.shared.size, body = body.size, b""
-                else:
-                    result.body = body
-                if content_type:
-                    result.content_type = content_type
-                room -= len(body)
-            elif type(answer) is Segment:
-                _add_segment(frame.emissions.add(), answer)
-                room -= answer.size
-            elif type(answer) is pb.Failure:
-                frame.failures.append(answer)
-                room -= len(answer.traceback) + len(answer.details)
-            elif type(answer) is pb.ToolCall:
-                if frame.emissions:  # which came first, but would be read after it
-                    waiting.appendleft(answer)
-                    break
-                frame.tool_calls.append(answer)
-                room -= len(answer.args)
-            elif type(answer) is pb.SessionOp:
-                if frame.emissions:
-                    waiting.appendleft(answer)
-                    break
-                frame.session_ops.append(answer)
-                room -= sum(len(write.value) for write in answer.writes)
-            else:
-                frame.state.CopyFrom(answer)  # a newer State takes the place of an older one
-        return frame.SerializeToString()
+                room -= wire.add_result(parts, answer)
+                continue
+            frame = pb.WorkerFrame() if frame is None else frame
+            if type(answer) in _REQUESTS and frame.emissions:  # which came first, but would be read after it
+                waiting.appendleft(answer)
+                break
+            room -= _add(frame, answer)
+        if frame is not None:
+            parts.append(frame.SerializeToString())
+        return b"".join(parts)
+
+
+_REQUESTS = (pb.ToolCall, pb.SessionOp)
+
+
+def _add(frame: Any, message: Any) -> int:
+    """Put it into the frame, a Segment as an Emission. Returns how much room it takes."""
+    if type(message) is Segment:
+        _add_segment(frame.emissions.add(), message)
+        return message.size
+    if type(message) is pb.Failure:
+        frame.failures.append(message)
+        return len(message.traceback) + len(message.details)
+    if type(message) is pb.ToolCall:
+        frame.tool_calls.append(message)
+        return len(message.args)
+    if type(message) is pb.SessionOp:
+        frame.session_ops.append(message)
+        return sum(len(write.value) for write in message.writes)
+    frame.state.CopyFrom(message)  # a newer State takes the place of an older one
+    return 0
 
 
 def _add_segment(emission: Any, segment: Segment) -> None:

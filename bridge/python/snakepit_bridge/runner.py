@@ -67,15 +67,15 @@ class Runner:
     def is_running(self) -> bool:
         return self._invoke is not None
 
-    def run(self, invoke: Any, arrived: int) -> Any:
-        """Run a call to its end. ``arrived`` is the time.perf_counter_ns() at which it came.
+    def run(self, tool: Any, invoke: Any, arrived: int) -> Any:
+        """Run a call of a tool, None if there is no such tool, to its end. It came at ``arrived`` (perf_counter_ns).
 
         Returns a Failure, or a result as the tuple that Outbox takes.
         """
-        tool = self.tools.get(invoke.tool)
         self._invoke, self._arrived = invoke, arrived
         try:
-            calls.check(invoke, tool)
+            if tool is None:
+                raise calls.unknown(invoke)
             if self._cancelled and invoke.call_id in self._cancelled:
                 raise Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
             parameters = tool.parameters
@@ -94,23 +94,26 @@ class Runner:
             except Cancelled as error:  # it came as the tool was ending
                 answer = failure.of_exception(invoke, error, 0, "cancelled")
                 self.page.end(answer)
+        asked = self._context  # without which it has asked the gateway for nothing
         self._invoke = self._context = None
         if self._feed is not None:
             self._feeds.close(invoke, self._feed)
             self._feed = None
-        self.tool_calls.end_call(invoke.call_id)
+        if asked is not None:
+            self.tool_calls.end_call(invoke.call_id)
         if self._cancelled:
             self._cancelled = {call_id for call_id in tuple(self._cancelled) if call_id > invoke.call_id}
         return answer
 
     def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any]) -> Any:
-        self.page.start(invoke.call_id)
+        call_id = invoke.call_id
+        self.page.start(call_id)
         begun = _now()
         try:
-            self._enter(invoke.call_id)
+            self._enter(call_id)
             value = tool.function(**arguments)
             if self._feed is not None:
-                value = generators.run(value, self._feed, self, invoke.call_id)
+                value = generators.run(value, self._feed, self, call_id)
                 took = _now() - begun
                 answer = self._feed.answer(invoke, value, took // 1000)
             else:
@@ -122,7 +125,7 @@ class Runner:
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a tool ends its call, not the worker
             self._entered = 0
             took = _now() - begun
-            answer = calls.failed(invoke, error, took // 1000, invoke.call_id in self._cancelled)
+            answer = calls.failed(invoke, error, took // 1000, call_id in self._cancelled)
         self.page.end(answer)
         self.done += 1
         average = tool.average_ns

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 from . import bridge_pb2 as pb
+from . import wire
 from .channel import Parcel
 
 SLOTS_MAX = 1024
@@ -118,11 +119,9 @@ def _framed(answer: Any) -> tuple[int, bytes, int]:
     if type(answer) is not tuple:
         frame = pb.WorkerFrame(failures=[answer])
         return answer.call_id, frame.SerializeToString(), answer.run_us
-    call_id, body, content_type, run_us = answer
-    if type(body) is Parcel:
-        result = pb.Result(call_id=call_id, content_type=content_type, run_us=run_us, shared=pb.Shared(size=body.size))
-        return call_id, pb.WorkerFrame(results=[result]).SerializeToString(), run_us
-    if len(body) <= ANSWER_MAX:
-        result = pb.Result(call_id=call_id, body=body, content_type=content_type, run_us=run_us)
-        body = pb.WorkerFrame(results=[result]).SerializeToString()
+    call_id, body, _, run_us = answer
+    if type(body) is Parcel or len(body) <= ANSWER_MAX:
+        parts: list[bytes] = []
+        wire.add_result(parts, answer)
+        body = b"".join(parts)
     return call_id, body, run_us

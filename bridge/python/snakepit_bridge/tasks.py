@@ -101,7 +101,8 @@ class AsyncWorker(Crew):
         context = CallContext(invoke, arrived / 1e9, feed, self)
         running.set(context)
         try:
-            calls.check(invoke, tool)
+            if tool is None:
+                raise calls.unknown(invoke)
             arguments = tool.parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context

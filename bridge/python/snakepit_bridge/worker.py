@@ -66,7 +66,8 @@ class Worker(Desk):
         self._reading.acquire()
         _thread.start_new_thread(self._stand_in, ())
         while True:
-            self._tell_ends()
+            if self._ended_sessions:
+                self._tell_ends()
             if self._calls:
                 self._work()
             elif self._stopping and not self._outbox and not self._outbox.sending:
@@ -83,7 +84,8 @@ class Worker(Desk):
         while True:
             self._run_calls()
             self._outbox.flush()
-            self._look_loaded()
+            if self._has_health:
+                self._look_loaded()
             with self._handover:
                 if self._calls:
                     continue
@@ -133,7 +135,7 @@ class Worker(Desk):
                 for answer in runner.run_batch(batch):
                     outbox.put(answer)
             else:
-                outbox.put(runner.run(invoke, arrived))
+                outbox.put(runner.run(tool, invoke, arrived))
             unsent_since = unsent_since or _now()
 
     def _claim_batch(self, first: Any, arrived: int, tool: Any) -> Optional[list[tuple[Any, int]]]:

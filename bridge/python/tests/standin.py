@@ -178,7 +178,7 @@ class Stream:
         return self.pb.Invoke(call_id=self._next_id, tool=tool, args=args, **members)
 
     def invoke(self, *invocations: Any) -> None:
-        self.send(self.pb.GatewayFrame(invokes=invocations))
+        self.send(self.pb.GatewayFrame(invokes=invocations, only_invokes=True))
 
     def cancel(self, call_id: int) -> None:
         self.send(self.pb.GatewayFrame(cancels=[self.pb.Cancel(call_id=call_id)]))

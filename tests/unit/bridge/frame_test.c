@@ -195,6 +195,19 @@ START_TEST(a_stream_begins_with_credit_and_gets_more)
 }
 END_TEST
 
+START_TEST(a_frame_of_invocations_alone_says_so)
+{
+    const struct call call = {.tool = &tool};
+    frame_add_invoke(&frame, 256, &call, false, 1000, false);
+    frame_add_invoke(&frame, 257, &call, false, 1000, false);
+    frame_mark_only_invokes(&frame);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert(message->only_invokes);
+    ck_assert_uint_eq(message->n_invokes, 2);
+    release(message);
+}
+END_TEST
+
 START_TEST(a_tool_call_is_read)
 {
     uint8_t bytes[256];
@@ -464,6 +477,7 @@ int main(void)
     tcase_add_test(tests, emissions_are_read);
     tcase_add_test(tests, an_emission_of_unknown_kind_is_refused);
     tcase_add_test(tests, a_stream_begins_with_credit_and_gets_more);
+    tcase_add_test(tests, a_frame_of_invocations_alone_says_so);
     tcase_add_test(tests, a_tool_call_is_read);
     tcase_add_test(tests, a_reply_arrives_with_its_value);
     tcase_add_test(tests, a_reply_arrives_with_its_failure);
