@@ -40,7 +40,7 @@ static const struct config_row top[] = {
     {"insecure", CONFIG_SWITCH, TOP(insecure),
      .help = "allow to listen beyond this machine, without authentication"},
     {"drain_timeout", CONFIG_DURATION, TOP(drain_timeout_us), US(0, DAY),
-     .help = "for running calls to finish after SIGTERM"},
+     .help = "for running calls to finish after SIGTERM; then they are cancelled"},
 
     {"http.connection_limit", CONFIG_NUMBER, TOP(http.connection_limit), .min = 1, .max = 1000000,
      .help = "connections; one too many is closed at once"},

@@ -1,5 +1,6 @@
 /* The pool from its start to its end: starting, dispatch, the queue, leaving. */
 #include "fake.h"
+#include "pool/effects.h"
 
 #include "../base/run.h"
 
@@ -15,6 +16,11 @@ static void set_up_ready(void)
     fake_init(&fake, NULL);
     fake_ready(&fake, 0, 1);
     fake_ready(&fake, 1, 1);
+}
+
+static void room_for_all(struct pool_options *options)
+{
+    options->min_workers = options->max_workers = 1;
 }
 
 static void tear_down(void)
@@ -266,6 +272,40 @@ START_TEST(stopping_answers_everything_and_tells_all_workers)
 }
 END_TEST
 
+START_TEST(stopping_tells_workers_of_each_call_that_it_is_over)
+{
+    struct call *calls[2];
+    fake_occupy(&fake, calls);
+    pool_stop(fake.pool, 1000);
+    ck_assert_uint_eq(fake.cancel_count, 2);
+    ck_assert_uint_ge(fake.flush_count, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(fake.cancels[i], fake.invokes[i].call_id);
+        ck_assert_ptr_nonnull(fake_posted(&fake));
+        call_unref(&calls[i]);
+    }
+}
+END_TEST
+
+START_TEST(stopping_ends_more_calls_than_one_set_of_effects_holds)
+{
+    enum { CALLS = 3 * EFFECTS_MAX };
+    struct call *calls[CALLS];
+    static struct fake many;
+    fake_init(&many, room_for_all);
+    fake_ready(&many, 0, CALLS);
+    for (unsigned i = 0; i < CALLS; i++)
+        calls[i] = fake_submit(&many, many.tool);
+    ck_assert_uint_eq(many.invoke_count, CALLS);
+    pool_stop(many.pool, 1000);
+    ck_assert_uint_eq(many.cancel_count, CALLS);
+    ck_assert_uint_eq(many.stop_count, 1);
+    for (unsigned i = 0; i < CALLS; i++)
+        fake_expect(&many, calls[i], CALL_END_SHUTDOWN, EXECUTED_MAYBE);
+    fake_deinit(&many);
+}
+END_TEST
+
 START_TEST(a_worker_that_leaves_when_told_is_neither_replaced_nor_a_crash)
 {
     pool_stop(fake.pool, 1000);
@@ -302,6 +342,8 @@ int main(void)
     tcase_add_test(running, slow_calls_are_not_sent_ahead);
     tcase_add_test(running, a_draining_pool_refuses_new_calls_and_finishes_old_ones);
     tcase_add_test(running, stopping_answers_everything_and_tells_all_workers);
+    tcase_add_test(running, stopping_tells_workers_of_each_call_that_it_is_over);
+    tcase_add_test(running, stopping_ends_more_calls_than_one_set_of_effects_holds);
     tcase_add_test(running, a_worker_that_leaves_when_told_is_neither_replaced_nor_a_crash);
     suite_add_tcase(suite, running);
 
