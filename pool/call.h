@@ -176,6 +176,7 @@ struct call {
     struct list place;       /* in the queue */
     struct worker *awaits;   /* in the queue for this worker alone */
     uint64_t content;        /* hash of the affinity key, or 0 */
+    uint64_t fingerprint;    /* of tool and arguments, see poison.h; 0: not taken yet */
     struct list known;       /* in the pool's list of live calls */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;

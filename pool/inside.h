@@ -44,8 +44,8 @@ struct pool {
     uint64_t next_number;
     bool cold;               /* a warm worker is wanted, to fork others from */
     uint64_t reload_number;  /* workers up to this one are replaced by the last reload */
-    unsigned early_deaths;   /* in a row: processes that died, or were to be replaced, before they
-                                did anything */
+    unsigned early_deaths;   /* in a row: processes that died before they answered anything, or were
+                                to be replaced before they were given a call */
     uint64_t start_after_us; /* no process is started before */
     uint64_t complain_after_us; /* nor is it said before that workers are replaced too early */
     struct pool_timer review;
@@ -174,6 +174,9 @@ void nested_abandon(struct call *parent, struct effects *effects);
 
 /* --- staff.c: the workers' seats --- */
 
+/* The longest wait before another process is started; one that has lived so long was of use. */
+enum { STAFF_BACKOFF_MAX_US = 5000000 };
+
 /* Begins to look after the number of workers. */
 void staff_open(struct pool *pool, uint64_t now_us);
 
@@ -198,13 +201,19 @@ void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us,
 void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
                     struct effects *effects);
 
-/* The process has gone: deals with its calls, vacates the seat. Returns how many calls were lost.
- */
-unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
-                    const struct started_calls *started, uint64_t now_us, struct effects *effects);
+/* A process has ended, or is to, before it did anything: the next one is not started at once. */
+void staff_slow_down(struct pool *pool, uint64_t now_us);
 
 /* READY workers; and of these, those that are to last. */
 unsigned staff_able_count(const struct pool *pool);
 unsigned staff_ready_count(const struct pool *pool);
+
+/* --- death.c: workers that are gone --- */
+
+/* The process has gone: deals with its calls, vacates the seat. Returns how many calls were lost.
+ */
+unsigned death_settle(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
+                      const struct started_calls *started, uint64_t now_us,
+                      struct effects *effects);
 
 #endif

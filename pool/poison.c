@@ -15,12 +15,14 @@ void poison_init(struct poison *poison, unsigned after, uint64_t ttl_us)
         abort();
 }
 
-/* Never 0. */
-static uint64_t fingerprint(const struct poison *poison, const struct call *call)
+static uint64_t fingerprint(const struct poison *poison, struct call *call)
 {
     struct siphash_key key = poison->key;
-    key.first ^= siphash(&poison->key, call->tool->spec.name);
-    return siphash(&key, call->args) | 1;
+    if (call->fingerprint == 0) {
+        key.first ^= siphash(&poison->key, call->tool->spec.name);
+        call->fingerprint = siphash(&key, call->args) | 1;
+    }
+    return call->fingerprint;
 }
 
 static struct poison_entry *find(const struct poison *poison, uint64_t wanted)
@@ -32,19 +34,27 @@ static struct poison_entry *find(const struct poison *poison, uint64_t wanted)
     return NULL;
 }
 
+/* One that is known to kill outlives any number of those that were only there. */
+static bool is_worth_less(const struct poison_entry *entry, const struct poison_entry *other)
+{
+    return entry->kills != other->kills ? entry->kills < other->kills
+                                        : entry->last_us < other->last_us;
+}
+
 static struct poison_entry *make_room(struct poison *poison)
 {
     if (poison->count < POISON_MAX)
         return &poison->entries[poison->count++];
-    struct poison_entry *oldest = &poison->entries[0];
+    struct poison_entry *least = &poison->entries[0];
     for (unsigned i = 1; i < poison->count; i++) {
-        if (poison->entries[i].last_us < oldest->last_us)
-            oldest = &poison->entries[i];
+        if (is_worth_less(&poison->entries[i], least))
+            least = &poison->entries[i];
     }
-    return oldest;
+    return least;
 }
 
-void poison_note(struct poison *poison, const struct call *call, uint64_t now_us)
+void poison_note(struct poison *poison, struct call *call, uint64_t worker, bool alone,
+                 uint64_t now_us)
 {
     if (!poison->after)
         return;
@@ -54,16 +64,30 @@ void poison_note(struct poison *poison, const struct call *call, uint64_t now_us
         entry = make_room(poison);
         *entry = (struct poison_entry){.fingerprint = wanted, .tool = call->tool};
     }
+    if (entry->worker == worker)
+        return;
+    entry->worker = worker;
     entry->kills++;
+    entry->alone += alone;
     entry->last_us = now_us;
 }
 
-bool poison_blocks(const struct poison *poison, const struct call *call)
+bool poison_blocks(const struct poison *poison, struct call *call)
 {
     if (poison->count == 0)
         return false;
     const struct poison_entry *entry = find(poison, fingerprint(poison, call));
     return entry && entry->kills >= poison->after;
+}
+
+void poison_acquit(struct poison *poison, struct call *call)
+{
+    struct poison_entry *entry = poison->count ? find(poison, fingerprint(poison, call)) : NULL;
+    if (!entry)
+        return;
+    entry->kills = entry->alone;
+    if (entry->kills == 0)
+        *entry = poison->entries[--poison->count];
 }
 
 unsigned poison_count(const struct poison *poison)

@@ -305,7 +305,10 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     struct inflight *entry = worker_find(worker, from->call_id);
     struct call *call = entry ? entry->call : NULL;
     enum call_executed executed = from->failed && !from->started ? EXECUTED_NO : EXECUTED_YES;
-    if (call && !call->window && (!from->failed || from->started))
+    bool ran = call && executed == EXECUTED_YES;
+    if (ran)
+        poison_acquit(&pool->poison, call);
+    if (ran && !call->window)
         schedule_measure(pool, call->tool, from->run_us);
     if (call && now_us >= call->deadline_us) { /* its timer fires soon, but it is too late now */
         call->outcome.run_us = from->run_us;
@@ -427,7 +430,7 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         cause.expected = exit->expected || worker->leaving;
         cause.why = worker->killed_for;
         recover(pool, worker, started, now_us, &effects);
-        lost = staff_gone(pool, worker, &cause, started, now_us, &effects);
+        lost = death_settle(pool, worker, &cause, started, now_us, &effects);
         if (pool->state == POOL_FAILED)
             schedule_end_queued(pool, CALL_END_NO_WORKERS, &effects);
     }

@@ -9,6 +9,7 @@
  *   stream.c     what calls say before they end, and how much they may
  *   nested.c     what calls wait for that they have asked for themselves
  *   staff.c      how many workers there are, and which one has to go
+ *   death.c      what becomes of the calls of those that are gone
  *   leave.c      the end of it
  *   view.c       looking in
  */
@@ -210,8 +211,8 @@ unsigned pool_forgive(struct pool *pool, uint64_t fingerprint);
 /* Refuses new calls from now on; those that are in go on, and get workers, but no second try. */
 void pool_drain(struct pool *pool);
 
-/* Ends every call that is left (CALL_END_SHUTDOWN): workers are told to stop what they run, and then
- * to leave within `grace_us`. */
+/* Ends every call that is left (CALL_END_SHUTDOWN): workers are told to stop what they run, and
+ * then to leave within `grace_us`. */
 void pool_stop(struct pool *pool, uint64_t grace_us);
 
 /* --- looking in --- */

@@ -443,12 +443,13 @@ static bool comes_too_late(const struct pool *pool, const struct call *call, uin
            now_us + call->tool->run_median_us > call->deadline_us;
 }
 
-static void end_too_late(struct pool *pool, struct call *call, uint64_t now_us,
-                         struct effects *effects)
+/* Its turn has come, and it is not given to anybody after all. */
+static void end_in_turn(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
+                        struct effects *effects)
 {
     call->outcome.queue_us += now_us - call->enqueued_us;
     call->outcome.retry_after_s = schedule_retry_after(pool);
-    schedule_end(pool, call, CALL_END_UNREACHABLE, EXECUTED_NO, effects);
+    schedule_end(pool, call, end, EXECUTED_NO, effects);
 }
 
 /* The call whose turn it is: of those that any worker may run, or that only one may which can be
@@ -465,16 +466,18 @@ static struct call *first_in_turn(struct pool *pool)
     return first;
 }
 
-/* False: no worker can take the call. The session of a call may have got its worker, or lost it,
- * while the call waited. */
+/* False: no worker can take the call. While the call waited, others of the same request may have
+ * killed their workers, and its session may have got its worker, or lost it. */
 static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct effects *effects)
 {
     struct worker *only;
     enum affinity_verdict verdict = affinity_judge(pool, call, &only);
-    if (verdict == AFFINITY_LOST) {
+    if (poison_blocks(&pool->poison, call)) {
+        end_in_turn(pool, call, CALL_END_POISON, now_us, effects);
+    } else if (verdict == AFFINITY_LOST) {
         schedule_lose(pool, call, 0, effects);
     } else if (verdict == AFFINITY_BUSY) {
-        schedule_end(pool, call, CALL_END_WORKER_BUSY, EXECUTED_NO, effects);
+        end_in_turn(pool, call, CALL_END_WORKER_BUSY, now_us, effects);
     } else if (only && !can_have(pool, only, call)) {
         leave_queue(pool, call);
         await_worker(pool, call, only, true);
@@ -483,7 +486,7 @@ static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct e
         if (!worker)
             return false;
         if (comes_too_late(pool, call, now_us))
-            end_too_late(pool, call, now_us, effects);
+            end_in_turn(pool, call, CALL_END_UNREACHABLE, now_us, effects);
         else
             dispatch(pool, call, worker, now_us, effects);
     }

@@ -1,17 +1,11 @@
 #include "pool/inside.h"
 
-#include <stdio.h>
-
 /* A process that dies before it did anything, or is to be replaced before, is not simply followed
- * by another: each further one waits longer. */
-enum { BACKOFF_FIRST_US = 50000, BACKOFF_MAX_US = 5000000 };
+ * by another: each further one waits longer, up to STAFF_BACKOFF_MAX_US. */
+enum { BACKOFF_FIRST_US = 50000 };
 
-/* After so many of them in a row, and with no worker left, calls are refused until one is ready. */
-enum { EARLY_DEATHS_MAX = 3 };
-
-/* A call that never started goes elsewhere, but not for ever: it may be what kills them before it
- * starts. */
-enum { ATTEMPTS_MAX = 5 };
+/* After so many that are to be replaced before they did anything, in a row, it is said. */
+enum { EARLY_MAX = 3 };
 
 /* How often a pool says that its workers are replaced before they did anything. */
 enum { COMPLAIN_US = 60000000 };
@@ -123,14 +117,15 @@ void staff_retire(struct worker *worker, const char *why)
         worker->outdated = why;
 }
 
-/* The next process is not started at once. */
-static void slow_down(struct pool *pool, uint64_t now_us)
+void staff_slow_down(struct pool *pool, uint64_t now_us)
 {
     if (++pool->early_deaths < 2)
         return;
     unsigned doublings = pool->early_deaths - 2;
-    uint64_t delay_us = doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : BACKOFF_MAX_US;
-    pool->start_after_us = now_us + (delay_us < BACKOFF_MAX_US ? delay_us : BACKOFF_MAX_US);
+    uint64_t delay_us =
+        doublings < 8 ? (uint64_t)BACKOFF_FIRST_US << doublings : STAFF_BACKOFF_MAX_US;
+    pool->start_after_us =
+        now_us + (delay_us < STAFF_BACKOFF_MAX_US ? delay_us : STAFF_BACKOFF_MAX_US);
 }
 
 bool staff_retire_early(struct pool *pool, struct worker *worker, const char *why, uint64_t now_us)
@@ -141,8 +136,8 @@ bool staff_retire_early(struct pool *pool, struct worker *worker, const char *wh
     if (worker->next_sequence > 1)
         return false;
     worker->premature = true;
-    slow_down(pool, now_us);
-    bool due = pool->early_deaths >= EARLY_DEATHS_MAX && now_us >= pool->complain_after_us;
+    staff_slow_down(pool, now_us);
+    bool due = pool->early_deaths >= EARLY_MAX && now_us >= pool->complain_after_us;
     if (due)
         pool->complain_after_us = now_us + COMPLAIN_US;
     return due;
@@ -414,148 +409,4 @@ void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us, stru
     worker->idle_since_us = now_us;
     schedule_reconsider(pool, worker);
     staff_balance(pool, now_us, effects);
-}
-
-/* --- gone --- */
-
-static bool contains(const uint64_t *ids, unsigned count, uint64_t id)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (ids[i] == id)
-            return true;
-    }
-    return false;
-}
-
-/* MAYBE: it was running. YES: it had finished, but its answer was lost. NO: it never started. */
-static enum call_executed how_far(const struct started_calls *started, uint64_t id)
-{
-    if (!started->known || contains(started->running, started->running_count, id))
-        return EXECUTED_MAYBE;
-    return contains(started->started, started->started_count, id) ? EXECUTED_YES : EXECUTED_NO;
-}
-
-static bool may_retry(const struct pool *pool, const struct call *call, uint64_t now_us)
-{
-    enum retry_policy policy = pool->options.retry;
-    bool wanted = policy == RETRY_ALWAYS || (policy == RETRY_IDEMPOTENT && call->idempotent);
-    return wanted && call->state != CALL_STREAMING && pool->state != POOL_LEAVING &&
-           pool->state != POOL_FAILED && call->retries < pool->options.max_retries &&
-           now_us < call->deadline_us && !poison_blocks(&pool->poison, call) &&
-           !affinity_binds(pool, call, call->inflight->worker);
-}
-
-/* The worker died while it ran the call, or before its answer was out. */
-static bool lose(struct pool *pool, struct call *call, enum call_executed executed,
-                 const struct worker_exit *exit, uint64_t now_us, struct effects *effects)
-{
-    if (executed == EXECUTED_MAYBE && !worker_exit_is_nobodys(exit))
-        poison_note(&pool->poison, call, now_us);
-    if (call->state == CALL_DISPATCHED)
-        call_move(call, CALL_RUNNING);
-    call->outcome.crash = *exit;
-    if (may_retry(pool, call, now_us)) {
-        nested_abandon(call, effects);
-        call->outcome.executed = executed;
-        schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
-        return false;
-    }
-    call->outcome.run_us = now_us - call->inflight->sent_us;
-    schedule_end(pool, call, CALL_END_CRASH, executed, effects);
-    return true;
-}
-
-/* What had not started goes back to the front of the queue, in its old order: hence newest first.
- */
-static unsigned settle_calls(struct pool *pool, struct worker *worker,
-                             const struct worker_exit *exit, const struct started_calls *started,
-                             uint64_t now_us, struct effects *effects)
-{
-    unsigned lost = 0;
-    while (!list_empty(&worker->sent)) {
-        struct inflight *entry = CONTAINER_OF(worker->sent.prev, struct inflight, order);
-        struct call *call = entry->call;
-        enum call_executed executed = how_far(started, entry->id);
-        bool again = call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
-                     call->outcome.attempts < ATTEMPTS_MAX;
-        if (again && affinity_binds(pool, call, worker)) {
-            schedule_lose(pool, call, worker->ref.number, effects);
-        } else if (again) {
-            nested_abandon(call, effects);
-            call->inflight = NULL;
-            schedule_enqueue(pool, call, true, now_us);
-            pool->requeued++;
-        } else if (call) {
-            lost += lose(pool, call, executed, exit, now_us, effects);
-        }
-        heap_remove(&pool->timers, &entry->grace.node);
-        worker_release(worker, entry);
-    }
-    return lost;
-}
-
-/* Has served a call, or at least lived for some time. */
-static bool was_useful(const struct worker *worker, uint64_t now_us)
-{
-    return worker->proven || worker->next_sequence > 1 ||
-           (worker->ready_us && now_us - worker->ready_us >= BACKOFF_MAX_US);
-}
-
-/* Whether it is to be feared that the next process dies as soon: not when a worker that could take
- * calls was killed from outside. */
-static bool died_early(const struct worker *worker, const struct worker_exit *exit)
-{
-    return !exit->expected && !(exit->outside && worker->ready_us);
-}
-
-/* The next worker will not be there soon, or not for long: nobody is to wait for it. */
-static void despair(struct pool *pool, const struct worker_exit *exit)
-{
-    if (pool->early_deaths < EARLY_DEATHS_MAX || staff_able_count(pool) > 0 ||
-        pool->state == POOL_LEAVING)
-        return;
-    pool->state = POOL_FAILED;
-    if (!pool->reason[0])
-        snprintf(pool->reason, sizeof pool->reason,
-                 "workers end before they have done anything (%s %d)", exit->cause,
-                 exit->signal ? exit->signal : exit->code);
-}
-
-static void on_taint_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
-                          struct effects *effects)
-{
-    (void)now_us;
-    (void)effects;
-    schedule_reconsider(pool, CONTAINER_OF(timer, struct worker, taint));
-}
-
-/* What made the worker crash may be there still: others are preferred to its replacement. */
-static void taint(struct pool *pool, struct worker *worker, uint64_t now_us)
-{
-    if (pool->options.taint_us == 0)
-        return;
-    worker->taint.fire = on_taint_over;
-    heap_set(&pool->timers, &worker->taint.node, now_us + pool->options.taint_us);
-}
-
-unsigned staff_gone(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
-                    const struct started_calls *started, uint64_t now_us, struct effects *effects)
-{
-    schedule_desert(pool, worker, effects);
-    unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
-    pool->cold |= worker->is_template && !worker->leaving; /* another one, then */
-    pool->crashes += !exit->expected;
-    if (!worker_exit_is_nobodys(exit))
-        taint(pool, worker, now_us);
-    worker_end(worker);
-    schedule_reconsider(pool, worker);
-    if (was_useful(worker, now_us)) {
-        if (!worker->premature)
-            pool->early_deaths = 0;
-    } else if (died_early(worker, exit)) {
-        slow_down(pool, now_us);
-        despair(pool, exit);
-    }
-    staff_balance(pool, now_us, effects);
-    return lost;
 }

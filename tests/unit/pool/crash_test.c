@@ -212,6 +212,114 @@ START_TEST(a_request_that_kills_again_is_refused)
 }
 END_TEST
 
+/* Copies of one request: all the same arguments, none to be repeated. */
+static void submit_copies(struct call *out_calls[], unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        out_calls[i] = fake_make(&fake, fake.tool);
+        out_calls[i]->args = BYTES("bad");
+        fake_send(&fake, out_calls[i]);
+    }
+}
+
+START_TEST(queued_copies_of_a_killer_stop_at_poison_after)
+{
+    struct call *copies[4];
+    begin(poison_after_two);
+    submit_copies(copies, 4);
+    struct call *good = fake_submit(&fake, fake.tool);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_now_us += 1000;
+        crash();
+        fake_expect(&fake, copies[i], CALL_END_CRASH, EXECUTED_MAYBE);
+    }
+    ck_assert_uint_eq(copies[3]->outcome.queue_us, 2000);
+    for (unsigned i = 2; i < 4; i++)
+        fake_expect(&fake, copies[i], CALL_END_POISON, EXECUTED_NO);
+    ck_assert_int_eq(good->state, CALL_DISPATCHED);
+}
+END_TEST
+
+START_TEST(copies_of_a_killer_that_were_sent_ahead_come_back_and_stop_too)
+{
+    struct call *copies[4];
+    begin(poison_after_two);
+    fake_measure(&fake, fake.tool, 10);
+    submit_copies(copies, 4);
+    ck_assert_int_eq(copies[3]->state, CALL_DISPATCHED);
+    fake_crash(&fake, 1);
+    fake_expect(&fake, copies[0], CALL_END_CRASH, EXECUTED_MAYBE);
+    fake_ready(&fake, 1, 1);
+    fake_crash(&fake, 5);
+    fake_expect(&fake, copies[1], CALL_END_CRASH, EXECUTED_MAYBE);
+    for (unsigned i = 2; i < 4; i++)
+        fake_expect(&fake, copies[i], CALL_END_POISON, EXECUTED_NO);
+}
+END_TEST
+
+static void crowded(struct pool_options *options)
+{
+    poison_after_two(options);
+    options->max_retries = 0;
+}
+
+/* A worker with four slots dies of `bad` among three calls with these arguments. */
+static void crash_among(const char *others)
+{
+    struct call *calls[4];
+    unsigned start = fake.start_count - 1, first = fake.invoke_count;
+    struct started_calls started = {.known = true, .running_count = 4};
+    while (fake_look(&fake).workers[WORKER_READY] == 0) {
+        fake_pass(&fake, 10000);
+        start = fake.start_count - 1;
+        if (fake_look(&fake).workers[WORKER_STARTING])
+            fake_ready(&fake, start, 4);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        calls[i] = submit_idempotent(i < 3 ? others : "bad");
+        started.running[i] = fake.invokes[first + i].call_id;
+    }
+    fake_die(&fake, start, SIGSEGV, &started);
+    for (unsigned i = 4; i-- > 0;)
+        fake_expect(&fake, calls[i], CALL_END_CRASH, EXECUTED_MAYBE);
+}
+
+/* It is run, and answered. */
+static void expect_answered(const char *args)
+{
+    while (fake_look(&fake).workers[WORKER_STARTING] == 0)
+        fake_pass(&fake, 10000);
+    fake_ready(&fake, fake.start_count - 1, 4);
+    struct call *call = submit_idempotent(args);
+    fake_answer(&fake, fake.invoke_count - 1, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+
+START_TEST(a_killer_among_others_is_refused_in_the_end_and_what_was_answered_between_is_not)
+{
+    fake_init(&fake, crowded);
+    crash_among("innocent");
+    expect_answered("innocent");
+    crash_among("another");
+    fake_expect(&fake, submit_idempotent("bad"), CALL_END_POISON, EXECUTED_NO);
+    expect_answered("innocent");
+}
+END_TEST
+
+START_TEST(what_killed_while_it_ran_alone_is_not_forgotten_when_it_is_answered)
+{
+    begin(crowded);
+    struct call *call = submit_idempotent("bad");
+    fake_crash(&fake, 0);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    expect_answered("bad");
+    call = submit_idempotent("bad");
+    fake_crash(&fake, fake.invoke_count - 1);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    fake_expect(&fake, submit_idempotent("bad"), CALL_END_POISON, EXECUTED_NO);
+}
+END_TEST
+
 START_TEST(another_request_of_the_tool_is_not_refused)
 {
     kill_twice();
@@ -253,13 +361,41 @@ START_TEST(the_list_of_poison_is_bounded_and_forgets_the_oldest)
     for (unsigned i = 0; i <= POISON_MAX; i++) {
         snprintf(text, sizeof text, "%u", i);
         call->args = bytes_of(text);
-        poison_note(&poison, call, i);
+        call->fingerprint = 0;
+        poison_note(&poison, call, i + 1, true, i);
     }
     ck_assert_uint_eq(poison.count, POISON_MAX);
     ck_assert(poison_blocks(&poison, call));
     call->args = BYTES("0");
+    call->fingerprint = 0;
     ck_assert(!poison_blocks(&poison, call));
     ck_assert_uint_eq(poison_clear(&poison, 0), POISON_MAX);
+    call_unref(&call);
+    arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(what_has_killed_twice_outlives_any_number_of_suspects)
+{
+    static struct poison poison;
+    struct arena *arena = arena_new(0);
+    struct call *call = call_new(arena);
+    char text[16];
+    fake_init(&fake, alone);
+    call->tool = fake.tool;
+    poison_init(&poison, 2, 0);
+    call->args = BYTES("bad");
+    poison_note(&poison, call, 1, false, 0);
+    poison_note(&poison, call, 2, false, 1);
+    for (unsigned i = 0; i < 2 * POISON_MAX; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        call->args = bytes_of(text);
+        call->fingerprint = 0;
+        poison_note(&poison, call, 3 + i, false, 2 + i);
+    }
+    call->args = BYTES("bad");
+    call->fingerprint = 0;
+    ck_assert(poison_blocks(&poison, call));
     call_unref(&call);
     arena_unref(&arena);
 }
@@ -286,7 +422,7 @@ START_TEST(poison_can_last_for_ever)
     fake_init(&fake, alone);
     call->tool = fake.tool;
     poison_init(&poison, 1, 0);
-    poison_note(&poison, call, 1);
+    poison_note(&poison, call, 1, true, 1);
     poison_expire(&poison, UINT64_MAX);
     ck_assert(poison_blocks(&poison, call));
     call_unref(&call);
@@ -501,6 +637,67 @@ START_TEST(workers_killed_from_outside_before_they_are_ready_are_replaced_later_
 }
 END_TEST
 
+/* So many workers in a row die of their first call, each with arguments of its own; what comes
+ * later is seen by the caller. */
+static void flap_with_calls(unsigned times)
+{
+    static char args[16][8];
+    begin(alone);
+    for (unsigned i = 0; i < times; i++) {
+        while (fake_look(&fake).workers[WORKER_STARTING] + fake_look(&fake).workers[WORKER_READY] ==
+               0)
+            fake_pass(&fake, 10000);
+        if (i > 0)
+            fake_ready(&fake, i, 1);
+        snprintf(args[i], sizeof args[i], "%u", i);
+        struct call *call = submit_idempotent(args[i]);
+        call->idempotent = false;
+        fake_crash(&fake, i);
+        fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+    }
+}
+
+/* Snakepit 69. */
+START_TEST(workers_that_die_of_their_first_call_are_replaced_later_each_time)
+{
+    flap_with_calls(2);
+    ck_assert_uint_eq(fake.start_count, 2);
+    fake_pass(&fake, 49999);
+    ck_assert_uint_eq(fake.start_count, 2);
+    fake_pass(&fake, 1);
+    ck_assert_uint_eq(fake.start_count, 3);
+}
+END_TEST
+
+START_TEST(a_pool_fails_whose_workers_all_die_of_their_first_call)
+{
+    flap_with_calls(3);
+    ck_assert_int_eq(fake_look(&fake).state, POOL_FAILED);
+    fake_expect(&fake, fake_submit(&fake, fake.tool), CALL_END_NO_WORKERS, EXECUTED_NO);
+}
+END_TEST
+
+static void fresh_and_poisoned(struct pool_options *options)
+{
+    alone(options);
+    options->poison_after = 3;
+}
+
+START_TEST(one_request_alone_does_not_fail_a_pool_of_new_workers)
+{
+    struct call *copies[4];
+    begin(fresh_and_poisoned);
+    submit_copies(copies, 3);
+    copies[3] = fake_submit(&fake, fake.tool);
+    for (unsigned i = 0; i < 3; i++) {
+        crash();
+        fake_expect(&fake, copies[i], CALL_END_CRASH, EXECUTED_MAYBE);
+    }
+    ck_assert_int_eq(fake_look(&fake).state, POOL_RUNNING);
+    ck_assert_int_eq(copies[3]->state, CALL_DISPATCHED);
+}
+END_TEST
+
 /* So many workers in a row become ready and die before they have had a call. */
 static void flap(unsigned times)
 {
@@ -528,7 +725,7 @@ START_TEST(calls_are_refused_at_once_when_workers_die_as_soon_as_they_are_ready)
     flap(9);
     struct pool_view view = fake_look(&fake);
     ck_assert_int_eq(view.state, POOL_FAILED);
-    ck_assert_str_eq(view.reason, "workers end before they have done anything (segfault 11)");
+    ck_assert_str_eq(view.reason, "workers end before they have answered anything (segfault 11)");
     struct call *call = fake_submit(&fake, fake.tool);
     ck_assert_uint_eq(call->outcome.retry_after_s, 5);
     fake_expect(&fake, call, CALL_END_NO_WORKERS, EXECUTED_NO);
@@ -640,6 +837,15 @@ int main(void)
     tcase_add_test(tests, a_call_that_waits_for_its_retry_takes_room_in_the_queue);
     tcase_add_test(tests, a_call_that_went_elsewhere_unstarted_has_not_run);
     tcase_add_test(tests, a_request_that_kills_again_is_refused);
+    tcase_add_test(tests, queued_copies_of_a_killer_stop_at_poison_after);
+    tcase_add_test(tests, copies_of_a_killer_that_were_sent_ahead_come_back_and_stop_too);
+    tcase_add_test(
+        tests, a_killer_among_others_is_refused_in_the_end_and_what_was_answered_between_is_not);
+    tcase_add_test(tests, what_killed_while_it_ran_alone_is_not_forgotten_when_it_is_answered);
+    tcase_add_test(tests, what_has_killed_twice_outlives_any_number_of_suspects);
+    tcase_add_test(tests, workers_that_die_of_their_first_call_are_replaced_later_each_time);
+    tcase_add_test(tests, a_pool_fails_whose_workers_all_die_of_their_first_call);
+    tcase_add_test(tests, one_request_alone_does_not_fail_a_pool_of_new_workers);
     tcase_add_test(tests, another_request_of_the_tool_is_not_refused);
     tcase_add_test(tests, the_same_arguments_for_another_tool_are_not_refused);
     tcase_add_test(tests, poison_is_listed_and_forgiven);

@@ -202,6 +202,7 @@ START_TEST(a_worker_that_dies_while_the_pool_drains_is_replaced_for_what_waits)
     ck_assert_uint_eq(fake.start_count, 3);
     fake_ready(&fake, 2, 1);
     fake_die(&fake, 1, SIGKILL, NULL);
+    fake_pass(&fake, 50000);
     fake_ready(&fake, 3, 1);
     ck_assert_uint_eq(fake.invoke_count, 4);
     for (unsigned i = 2; i < 4; i++)
