@@ -203,6 +203,12 @@ struct call *call_ref(struct call *call);
  * and the outcome. */
 void call_unref(struct call **call);
 
+/* What the call is part of, for who reads logs: its correlation id or, if it has none, its own. */
+static inline struct bytes call_correlation(const struct call *call)
+{
+    return call->correlation_id.len ? call->correlation_id : call->request_id;
+}
+
 /* Moves the call on. Aborts on a move that the picture above does not have. Under the pool's lock.
  */
 void call_move(struct call *call, enum call_state next);

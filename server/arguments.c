@@ -1,6 +1,5 @@
 #include "server/arguments.h"
 
-#include "pool/pool.h"
 #include "server/problem.h"
 
 #include <stdio.h>
@@ -40,12 +39,14 @@ struct bytes arguments_errors(struct arena *arena, const char *prefix,
     return copy;
 }
 
-static void refuse(struct exchange *exchange, const struct tool *tool, const char *prefix,
-                   const struct schema_faults *faults)
+static void refuse(struct exchange *exchange, struct bytes tool, const char *pool,
+                   const char *prefix, const struct schema_faults *faults)
 {
     struct buffer members = {0};
-    buffer_printf(&members, "\"tool\":\"%s\",\"pool\":\"%s\",\"errors\":", tool->spec.name.data,
-                  pool_name(tool->pool));
+    buffer_printf(&members, "\"tool\":\"%.*s\",", (int)tool.len, tool.data);
+    if (pool)
+        buffer_printf(&members, "\"pool\":\"%s\",", pool);
+    buffer_add_string(&members, "\"errors\":");
     buffer_add(&members, arguments_errors(exchange->arena, prefix, faults));
     problem_respond(exchange,
                     &(struct problem){.status = 422,
@@ -55,13 +56,13 @@ static void refuse(struct exchange *exchange, const struct tool *tool, const cha
     buffer_deinit(&members);
 }
 
-bool arguments_fit(struct exchange *exchange, const struct tool *tool,
-                   const struct invocation_request *request, enum result_shape shape)
+bool arguments_fit(struct exchange *exchange, const struct schema *schema, struct bytes tool,
+                   const char *pool, const struct invocation_request *request,
+                   enum result_shape shape)
 {
     struct schema_faults faults;
-    if (!tool->schema || request->content_type.len ||
-        schema_check(tool->schema, request->args, &faults))
+    if (!schema || request->content_type.len || schema_check(schema, request->args, &faults))
         return true;
-    refuse(exchange, tool, shape == RESULT_ENVELOPE ? "/args" : "", &faults);
+    refuse(exchange, tool, pool, shape == RESULT_ENVELOPE ? "/args" : "", &faults);
     return false;
 }

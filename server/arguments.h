@@ -5,11 +5,12 @@
 #include "base/schema.h"
 #include "server/invocation.h"
 
-/* True when JSON arguments fit, or are bytes of another type, or the tool has no schema that can be
- * checked. False: the exchange has been answered, with pointers into its body. */
-bool arguments_fit(struct exchange *exchange, const struct tool *tool,
-                   const struct invocation_request *request, enum result_shape shape)
-    __attribute__((warn_unused_result));
+/* True when JSON arguments fit, or are bytes of another type, or `schema`, that of the tool, is
+ * NULL. False: the exchange has been answered, with pointers into its body. `pool`: of the tool, or
+ * NULL. */
+bool arguments_fit(struct exchange *exchange, const struct schema *schema, struct bytes tool,
+                   const char *pool, const struct invocation_request *request,
+                   enum result_shape shape) __attribute__((warn_unused_result));
 
 /* The first fault in a sentence; `prefix` goes before its pointer. In the arena. */
 const char *arguments_sentence(struct arena *arena, const char *prefix,

@@ -1,5 +1,7 @@
 #include "server/callbacks.h"
 
+#include "base/clock.h"
+#include "base/heap.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "server/media.h"
@@ -19,16 +21,23 @@ struct callbacks {
     struct mailbox inbox;
     pthread_t thread;
     atomic_bool leaving;
-    unsigned running;
+    unsigned running;   /* the thread's own */
+    struct heap timers; /* of transfers that have a limit; likewise */
+    _Atomic uint64_t ends[CALLBACK_ASKERS][CALLBACK_ENDS];
+
+    pthread_mutex_t lock; /* guards the following */
+    struct list asked;    /* runs that clients wait for, the oldest first */
+    unsigned asked_count;
 };
 
 /* One that is under way; the thread's own. */
 struct transfer {
     struct callbacks *callbacks;
-    struct tool_request *request; /* a reference */
+    struct callback_run *run; /* a reference */
     CURL *easy;
     struct curl_slist *headers;
     struct buffer sent, received;
+    struct heap_node timer;
     bool too_large;
 };
 
@@ -132,39 +141,39 @@ static void add_member(struct buffer *text, const char *name, struct bytes value
 
 static void write_body(struct transfer *transfer)
 {
-    const struct tool_request *request = transfer->request;
-    const struct call *parent = request->parent;
+    const struct callback_run *run = transfer->run;
     struct buffer *text = &transfer->sent;
-    struct bytes args = request->asked.args;
     buffer_add_string(text, "{\"tool\":");
-    buffer_add_json_string(text, request->asked.tool);
+    buffer_add_json_string(text, run->tool->offer.name);
     buffer_add_string(text, ",\"args\":");
-    buffer_add(text, args.len ? args : BYTES("{}"));
-    add_member(text, "session_id", parent->session_id);
-    add_member(text, "request_id", parent->request_id);
-    add_member(text, "correlation_id", parent->correlation_id);
+    buffer_add(text, run->args.len ? run->args : BYTES("{}"));
+    add_member(text, "session_id", run->session_id);
+    add_member(text, "request_id", run->request_id);
+    add_member(text, "correlation_id", run->correlation_id);
     buffer_add_string(text, "}");
 }
 
 static void write_headers(struct transfer *transfer)
 {
-    const struct callback_tool *tool = transfer->request->tool;
-    const struct call *parent = transfer->request->parent;
-    char bearer[HEADER_MAX];
+    const struct callback_run *run = transfer->run;
+    char text[HEADER_MAX];
     add_header(transfer, "Content-Type", BYTES("application/json"));
-    add_header(transfer, "X-Request-Id", parent->request_id);
-    add_header(transfer, "Traceparent", parent->traceparent);
-    add_header(transfer, "Tracestate", parent->tracestate);
-    if (tool->secret.len) {
-        snprintf(bearer, sizeof bearer, "Bearer %s", tool->secret.data);
-        add_header(transfer, "Authorization", bytes_of(bearer));
+    add_header(transfer, "X-Request-Id", run->request_id);
+    add_header(transfer, "X-Correlation-Id", run->correlation_id);
+    add_header(transfer, "Traceparent", run->traceparent);
+    add_header(transfer, "Tracestate", run->tracestate);
+    snprintf(text, sizeof text, "%u", run->depth + 1);
+    add_header(transfer, "X-Snakepit-Depth", bytes_of(text));
+    if (run->tool->secret.len) {
+        snprintf(text, sizeof text, "Bearer %s", run->tool->secret.data);
+        add_header(transfer, "Authorization", bytes_of(text));
     }
 }
 
 static void configure(struct transfer *transfer)
 {
     CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, transfer->request->tool->url.data);
+    curl_easy_setopt(easy, CURLOPT_URL, transfer->run->tool->url.data);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -179,37 +188,63 @@ static void configure(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 }
 
-/* Its request has been dealt with. */
+/* Its run has been dealt with. */
 static void end(struct transfer *transfer)
 {
     struct callbacks *callbacks = transfer->callbacks;
-    struct tool_request *request = transfer->request;
+    struct callback_run *run = transfer->run;
     curl_multi_remove_handle(callbacks->multi, transfer->easy);
     curl_easy_cleanup(transfer->easy);
     curl_slist_free_all(transfer->headers);
     buffer_deinit(&transfer->sent);
     buffer_deinit(&transfer->received);
+    heap_remove(&callbacks->timers, &transfer->timer);
     free(transfer);
     callbacks->running--;
-    request->transfer = NULL;
-    tool_request_unref(request);
+    run->transfer = NULL;
+    run->ops->unref(run);
 }
 
 /* --- what came of it --- */
 
-static struct refusal failed(const char *code, unsigned status, const char *message)
+/* Of a run that may have no transfer yet. */
+static void tell(struct callback_run *run, struct callback_answer *answer)
 {
-    return (struct refusal){
-        .type = "ToolError", .code = code, .status = status, .message = bytes_of(message)};
+    struct callbacks *callbacks = run->callbacks;
+    struct buffer nothing = {0};
+    if (!answer->received)
+        answer->received = &nothing;
+    answer->run_us = clock_now_us() - run->started_us;
+    atomic_fetch_add_explicit(&callbacks->ends[run->asker][answer->end], 1, memory_order_relaxed);
+    if (run->asker == CALLBACK_OF_CLIENT) {
+        pthread_mutex_lock(&callbacks->lock);
+        list_remove(&run->place);
+        callbacks->asked_count--;
+        pthread_mutex_unlock(&callbacks->lock);
+    }
+    run->ops->on_done(run, answer);
 }
 
-static void answer_error(struct transfer *transfer, CURLcode code)
+static struct callback_answer failed(const char *code, unsigned status, const char *message)
 {
-    struct refusal why = failed("callback_unreachable", 502, curl_easy_strerror(code));
+    return (struct callback_answer){.end = CALLBACK_FAILURE,
+                                    .code = code,
+                                    .status = status,
+                                    .message = bytes_of(message),
+                                    .executed = EXECUTED_YES};
+}
+
+static struct callback_answer unreachable(const struct transfer *transfer, CURLcode code)
+{
     if (transfer->too_large)
-        why = failed("callback_too_large", 502,
-                     "the callback's answer is larger than callbacks.response_limit");
-    tool_request_refuse(transfer->request, &why);
+        return failed("callback_too_large", 502,
+                      "the callback's answer is larger than callbacks.response_limit");
+    struct callback_answer answer = failed("callback_unreachable", 502, curl_easy_strerror(code));
+    curl_off_t sent = 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    answer.end = CALLBACK_UNREACHABLE;
+    answer.executed = sent ? EXECUTED_MAYBE : EXECUTED_NO;
+    return answer;
 }
 
 static const char *text_in(json_t *document, const char *name, const char *otherwise)
@@ -219,94 +254,128 @@ static const char *text_in(json_t *document, const char *name, const char *other
 }
 
 /* A problem document says more than its status. */
-static void answer_problem(struct transfer *transfer, long status)
+static void tell_problem(struct transfer *transfer, long status)
 {
     char plain[64];
     struct bytes body = buffer_bytes(&transfer->received);
     json_t *document = json_loadb(body.data ? body.data : "", body.len, 0, NULL);
     snprintf(plain, sizeof plain, "the callback answered %ld", status);
-    struct refusal why = failed("callback_failed", (unsigned)status, plain);
+    struct callback_answer answer = failed("callback_failed", (unsigned)status, plain);
     if (json_is_object(document)) {
-        const char *code = text_in(document, "code", why.code);
-        why.code = strlen(code) <= CODE_MAX ? code : why.code;
-        why.message = bytes_of(text_in(document, "detail", text_in(document, "title", plain)));
-        why.details = body;
+        const char *code = text_in(document, "code", answer.code);
+        answer.code = strlen(code) <= CODE_MAX ? code : answer.code;
+        answer.message = bytes_of(text_in(document, "detail", text_in(document, "title", plain)));
+        answer.details = body;
     }
-    tool_request_refuse(transfer->request, &why);
+    answer.received = &transfer->received;
+    tell(transfer->run, &answer);
     json_decref(document);
 }
 
-static void answer_result(struct transfer *transfer)
+static struct callback_answer result_of(struct transfer *transfer)
 {
     struct bytes body = buffer_bytes(&transfer->received);
+    struct callback_answer answer = {.end = CALLBACK_RESULT, .received = &transfer->received};
     const char *type = NULL;
     curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
     struct bytes content_type = bytes_of(type);
-    if (body.len == 0)
-        tool_request_succeed(transfer->request, BYTES("null"), (struct bytes){0});
-    else if (type && media_is_plain(content_type) && !media_is_json(content_type))
-        tool_request_succeed(transfer->request, body, content_type);
-    else if (json_check(body, JSON_MAX_DEPTH, NULL, NULL))
-        tool_request_succeed(transfer->request, body, (struct bytes){0});
-    else
-        tool_request_refuse(transfer->request,
-                            &(struct refusal){"ToolError",
-                                              "invalid_result",
-                                              502,
-                                              BYTES("the callback's answer is not JSON"),
-                                              {0}});
+    answer.body = body.len ? body : BYTES("null");
+    if (body.len && type && media_is_plain(content_type) && !media_is_json(content_type))
+        answer.content_type = content_type;
+    else if (body.len && !json_check(body, JSON_MAX_DEPTH, NULL, NULL))
+        return failed("invalid_result", 502, "the callback's answer is not JSON");
+    return answer;
 }
 
 static void finish(struct transfer *transfer, CURLcode code)
 {
     long status = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (tool_request_end(transfer->request)) {
-        struct refusal redirected = failed("callback_redirected", 502,
-                                           "the callback answered with a redirect, which is not "
-                                           "followed");
-        if (code != CURLE_OK)
-            answer_error(transfer, code);
-        else if (status >= 400)
-            answer_problem(transfer, status);
-        else if (status >= 300)
-            tool_request_refuse(transfer->request, &redirected);
-        else
-            answer_result(transfer);
+    if (code == CURLE_OK && status >= 400) {
+        tell_problem(transfer, status);
+    } else {
+        struct callback_answer answer =
+            code != CURLE_OK ? unreachable(transfer, code)
+            : status >= 300  ? failed("callback_redirected", 502,
+                                      "the callback answered with a redirect, which is not followed")
+                             : result_of(transfer);
+        tell(transfer->run, &answer);
     }
     end(transfer);
 }
 
 /* --- the thread --- */
 
-/* The mail came with the reference of who runs it. */
+/* It has not ended, and ends now for another reason than what the callback says. */
+static void stop(struct callback_run *run, struct callback_answer answer)
+{
+    struct transfer *transfer = run->transfer;
+    tell(run, &answer);
+    if (transfer)
+        end(transfer);
+    else
+        run->ops->unref(run);
+}
+
+static struct callback_answer cancelled(const struct callback_run *run)
+{
+    struct callback_answer answer = failed("cancelled", 499, "the call was cancelled");
+    answer.end = CALLBACK_CANCELLED;
+    answer.executed = run->transfer ? EXECUTED_MAYBE : EXECUTED_NO;
+    return answer;
+}
+
+/* The mail came with a reference. */
 static void on_start(struct mail *mail)
 {
-    struct tool_request *request = CONTAINER_OF(mail, struct tool_request, start);
-    struct callbacks *callbacks = request->callbacks;
-    if (atomic_load(&request->given_up)) {
-        tool_request_unref(request);
+    struct callback_run *run = CONTAINER_OF(mail, struct callback_run, start);
+    struct callbacks *callbacks = run->callbacks;
+    if (atomic_load(&run->unwanted)) {
+        stop(run, cancelled(run));
         return;
     }
     struct transfer *transfer = MEM_NEW(struct transfer);
-    *transfer =
-        (struct transfer){.callbacks = callbacks, .request = request, .easy = curl_easy_init()};
-    request->transfer = transfer;
+    *transfer = (struct transfer){.callbacks = callbacks, .run = run, .easy = curl_easy_init()};
+    run->transfer = transfer;
     callbacks->running++;
     write_body(transfer);
     write_headers(transfer);
     configure(transfer);
+    if (run->timeout_us)
+        heap_set(&callbacks->timers, &transfer->timer, run->started_us + run->timeout_us);
     curl_multi_add_handle(callbacks->multi, transfer->easy);
 }
 
-/* The mail came with the reference of nested_begin(). */
+/* Likewise, with one of its own. What was not started yet will not be. */
 static void on_cancel(struct mail *mail)
 {
-    struct tool_request *request = CONTAINER_OF(mail, struct tool_request, cancel);
-    atomic_store(&request->given_up, true); /* it may not have been started yet */
-    if (request->transfer)
-        end(request->transfer);
-    tool_request_unref(request);
+    struct callback_run *run = CONTAINER_OF(mail, struct callback_run, cancel);
+    if (run->transfer)
+        stop(run, cancelled(run));
+    run->ops->unref(run);
+}
+
+static void expire(struct callbacks *callbacks)
+{
+    uint64_t now_us = clock_now_us();
+    struct heap_node *first;
+    while ((first = heap_first(&callbacks->timers)) && first->key <= now_us) {
+        struct callback_answer answer =
+            failed("callback_timeout", 504, "the callback did not answer in time");
+        answer.end = CALLBACK_TIMEOUT;
+        answer.executed = EXECUTED_MAYBE;
+        stop(CONTAINER_OF(first, struct transfer, timer)->run, answer);
+    }
+}
+
+/* Until something is due, milliseconds. */
+static int patience(const struct callbacks *callbacks)
+{
+    const struct heap_node *first = heap_first(&callbacks->timers);
+    uint64_t now_us = clock_now_us();
+    if (!first || first->key > now_us + IDLE_MS * UINT64_C(1000))
+        return IDLE_MS;
+    return first->key > now_us ? (int)((first->key - now_us) / 1000) + 1 : 0;
 }
 
 static void open_mail(struct callbacks *callbacks)
@@ -335,7 +404,8 @@ static void *run(void *context)
             curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
             finish((struct transfer *)(void *)transfer, code);
         }
-        curl_multi_poll(callbacks->multi, NULL, 0, IDLE_MS, NULL);
+        expire(callbacks);
+        curl_multi_poll(callbacks->multi, NULL, 0, patience(callbacks), NULL);
     }
     open_mail(callbacks);
     return NULL;
@@ -351,6 +421,8 @@ struct callbacks *callbacks_start(const struct callback_options *options)
 {
     struct callbacks *callbacks = MEM_NEW(struct callbacks);
     callbacks->options = *options;
+    pthread_mutex_init(&callbacks->lock, NULL);
+    list_init(&callbacks->asked);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || !(callbacks->multi = curl_multi_init()))
         abort();
     curl_multi_setopt(callbacks->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS);
@@ -371,54 +443,115 @@ void callbacks_stop(struct callbacks **callbacks)
     pthread_join(gone->thread, NULL);
     curl_multi_cleanup(gone->multi);
     curl_global_cleanup();
+    heap_deinit(&gone->timers);
+    pthread_mutex_destroy(&gone->lock);
     free(gone);
 }
 
 /* --- from other threads --- */
 
-static const struct refusal too_late = {.type = "TimeoutError",
-                                        .code = "deadline_exceeded",
-                                        .status = 504,
-                                        .message = BYTES("the callback did not answer in time")};
-
-static void on_give_up(struct nested *nested)
+/* False: there is no room. */
+static bool enlist(struct callbacks *callbacks, struct callback_run *run)
 {
-    struct tool_request *request = CONTAINER_OF(nested, struct tool_request, nested);
-    if (nested->timed_out)
-        tool_request_refuse(request, &too_late);
-    mailbox_post(&request->callbacks->inbox, &request->cancel);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a && a < b ? a : b;
-}
-
-static const struct refusal *begin(struct tool_request *request)
-{
-    uint64_t left_us, number, limit_us = request->callbacks->options.timeout_us;
-    if (request->tool->timeout_us)
-        limit_us = request->tool->timeout_us;
-    request->start.open = on_start;
-    request->cancel.open = on_cancel;
-    request->nested.give_up = on_give_up;
-    request->nested.timeout_us = least(request->asked.timeout_us, limit_us);
-    return tool_request_begin(request, &left_us, &number);
-}
-
-void callbacks_run(struct callbacks *callbacks, struct tool_request *request,
-                   struct callback_tool *tool)
-{
-    struct refusal unfit;
-    const struct refusal *why = &unfit;
-    request->callbacks = callbacks;
-    request->tool = tool;
-    if (tool_request_suits(request, tool->offer.schema, true, &unfit))
-        why = begin(request);
-    if (!why) {
-        mailbox_post(&callbacks->inbox, &request->start);
-        return;
+    pthread_mutex_lock(&callbacks->lock);
+    bool room = callbacks->asked_count < callbacks->options.pending;
+    if (room) {
+        list_push_back(&callbacks->asked, &run->place);
+        callbacks->asked_count++;
     }
-    tool_request_refuse(request, why);
-    tool_request_unref(request);
+    pthread_mutex_unlock(&callbacks->lock);
+    return room;
+}
+
+bool callbacks_run(struct callback_run *run)
+{
+    struct callbacks *callbacks = run->callbacks;
+    run->start.open = on_start;
+    run->started_us = clock_now_us();
+    list_init(&run->place);
+    if (run->asker == CALLBACK_OF_CLIENT && !enlist(callbacks, run))
+        return false;
+    run->ops->ref(run);
+    mailbox_post(&callbacks->inbox, &run->start);
+    return true;
+}
+
+void callbacks_cancel(struct callback_run *run)
+{
+    if (atomic_exchange(&run->unwanted, true))
+        return;
+    run->cancel.open = on_cancel;
+    run->ops->ref(run);
+    mailbox_post(&run->callbacks->inbox, &run->cancel);
+}
+
+/* With the lock. */
+static struct callback_run *find(struct callbacks *callbacks, struct bytes request_id)
+{
+    LIST_FOREACH (&callbacks->asked, node, next) {
+        struct callback_run *run = CONTAINER_OF(node, struct callback_run, place);
+        if (bytes_equal(run->request_id, request_id))
+            return run;
+    }
+    return NULL;
+}
+
+bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_id)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    struct callback_run *run = find(callbacks, request_id);
+    if (run)
+        callbacks_cancel(run);
+    pthread_mutex_unlock(&callbacks->lock);
+    return run;
+}
+
+static void view(const struct callback_run *run, struct call_view *out_view)
+{
+    struct bytes tool = run->tool->offer.name;
+    *out_view = (struct call_view){.state = CALL_RUNNING,
+                                   .priority = CALL_DEFAULT_PRIORITY,
+                                   .attempts = 1,
+                                   .age_us = clock_now_us() - run->started_us};
+    snprintf(out_view->request_id, sizeof out_view->request_id, "%.*s", (int)run->request_id.len,
+             run->request_id.data);
+    snprintf(out_view->tool, sizeof out_view->tool, "%.*s", (int)tool.len, tool.data);
+}
+
+unsigned callbacks_look(struct callbacks *callbacks, struct call_view *out_views, unsigned max)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&callbacks->lock);
+    LIST_FOREACH (&callbacks->asked, node, next) {
+        if (count == max)
+            break;
+        view(CONTAINER_OF(node, struct callback_run, place), &out_views[count++]);
+    }
+    pthread_mutex_unlock(&callbacks->lock);
+    return count;
+}
+
+bool callbacks_look_at(struct callbacks *callbacks, struct bytes request_id,
+                       struct call_view *out_view)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    const struct callback_run *run = find(callbacks, request_id);
+    if (run)
+        view(run, out_view);
+    pthread_mutex_unlock(&callbacks->lock);
+    return run;
+}
+
+unsigned callbacks_running(struct callbacks *callbacks)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    unsigned count = callbacks->asked_count;
+    pthread_mutex_unlock(&callbacks->lock);
+    return count;
+}
+
+uint64_t callbacks_count(const struct callbacks *callbacks, enum callback_asker asker,
+                         enum callback_end end)
+{
+    return atomic_load_explicit(&callbacks->ends[asker][end], memory_order_relaxed);
 }

@@ -26,13 +26,18 @@ static const char *state_name(enum call_state state)
     return names[state];
 }
 
+/* `pool`: NULL if the tool was registered. */
 static void add_call(struct buffer *text, const char *pool, const struct call_view *view)
 {
     buffer_add_string(text, "{\"request_id\":");
     buffer_add_json_string(text, bytes_of(view->request_id));
     buffer_add_string(text, ",\"tool\":");
     buffer_add_json_string(text, bytes_of(view->tool));
-    buffer_printf(text, ",\"pool\":\"%s\",\"state\":\"%s\"", pool, state_name(view->state));
+    if (pool)
+        buffer_printf(text, ",\"pool\":\"%s\"", pool);
+    else
+        buffer_add_string(text, ",\"callback\":true");
+    buffer_printf(text, ",\"state\":\"%s\"", state_name(view->state));
     if (view->worker[0])
         buffer_printf(text, ",\"worker\":\"%s\"", view->worker);
     buffer_printf(text, ",\"priority\":%u,\"attempts\":%u,\"age_ms\":%llu}", view->priority,
@@ -71,6 +76,18 @@ static bool add_kept(struct buffer *text, struct ledger *ledger, bool first)
     return count > LISTED_MAX;
 }
 
+/* As many of `views` as are listed; returns whether there are more. */
+static bool add_calls(struct buffer *text, const char *pool, const struct call_view *views,
+                      unsigned count, bool *first)
+{
+    for (unsigned i = 0; i < count && i < LISTED_MAX; i++) {
+        buffer_add_string(text, *first ? "" : ",");
+        add_call(text, pool, &views[i]);
+        *first = false;
+    }
+    return count > LISTED_MAX;
+}
+
 void calls_list(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -80,13 +97,10 @@ void calls_list(struct exchange *exchange)
     buffer_add_string(&text, "{\"calls\":[");
     for (unsigned i = 0; i < gateway->pool_count; i++) {
         unsigned count = pool_look_at_calls(gateway->pools[i], views, LISTED_MAX + 1);
-        more |= count > LISTED_MAX;
-        for (unsigned j = 0; j < count && j < LISTED_MAX; j++) {
-            buffer_add_string(&text, first ? "" : ",");
-            add_call(&text, pool_name(gateway->pools[i]), &views[j]);
-            first = false;
-        }
+        more |= add_calls(&text, pool_name(gateway->pools[i]), views, count, &first);
     }
+    unsigned count = callbacks_look(gateway->callbacks, views, LISTED_MAX + 1);
+    more |= add_calls(&text, NULL, views, count, &first);
     free(views);
     more |= add_kept(&text, gateway->ledger, first);
     buffer_printf(&text, "],\"more\":%s}", more ? "true" : "false");
@@ -118,6 +132,16 @@ static bool add_call_named(struct buffer *text, struct pool *pool, struct bytes 
     return true;
 }
 
+/* The same of a tool that was registered. */
+static bool add_callback_named(struct buffer *text, struct callbacks *callbacks, struct bytes id)
+{
+    struct call_view view;
+    if (!callbacks_look_at(callbacks, id, &view))
+        return false;
+    add_call(text, NULL, &view);
+    return true;
+}
+
 /* The same of one that is done and kept. */
 static bool add_job_named(struct buffer *text, struct ledger *ledger, struct bytes id)
 {
@@ -137,7 +161,8 @@ void calls_get(struct exchange *exchange)
     bool found = false;
     for (unsigned i = 0; i < gateway->pool_count && !found; i++)
         found = add_call_named(&text, gateway->pools[i], id);
-    if (found || add_job_named(&text, gateway->ledger, id))
+    if (found || add_callback_named(&text, gateway->callbacks, id) ||
+        add_job_named(&text, gateway->ledger, id))
         document_respond_json(exchange, 200, &text);
     else
         refuse_unknown(exchange);
@@ -172,7 +197,7 @@ void calls_cancel(struct exchange *exchange)
     bool found = false;
     for (unsigned i = 0; i < gateway->pool_count && !found; i++)
         found = pool_cancel_request(gateway->pools[i], id);
-    if (found || forget(gateway->ledger, id))
+    if (found || callbacks_cancel_request(gateway->callbacks, id) || forget(gateway->ledger, id))
         exchange_respond(exchange, &(struct response){.status = 204});
     else
         refuse_unknown(exchange);

@@ -1,16 +1,16 @@
 #include "server/invocation.h"
 
 #include "server/arguments.h"
+#include "server/callout.h"
 #include "server/deferral.h"
 #include "server/document.h"
 #include "server/envelope.h"
 #include "server/gateway.h"
 #include "server/membership.h"
+#include "server/origin.h"
 #include "server/outcome.h"
 #include "server/patience.h"
 #include "server/problem.h"
-
-enum { TRACE_HEADER_MAX = 512, CORRELATION_MAX = 256 };
 
 /* In the exchange's arena; holds the caller's reference to the call until the exchange ends. */
 struct invocation {
@@ -31,19 +31,6 @@ static void on_end(struct exchange *exchange)
     struct invocation *invocation = exchange->handler;
     invocation->call->context = NULL;
     call_unref(&invocation->call);
-}
-
-/* A header's value if it is short and plain, else empty: it is handed on to Python. */
-static struct bytes plain_header(struct exchange *exchange, const char *name, size_t max)
-{
-    struct bytes value = exchange_header(exchange, name);
-    if (value.len > max)
-        return (struct bytes){0};
-    for (size_t i = 0; i < value.len; i++) {
-        if (value.data[i] < ' ' || value.data[i] > '~')
-            return (struct bytes){0};
-    }
-    return value.len ? arena_copy(exchange->arena, value) : value;
 }
 
 /* The call has ended. The mail came with a reference. */
@@ -70,7 +57,8 @@ static void join_session(struct call *call, struct session *session)
 
 /* Takes the session's reference. */
 static struct call *make_call(struct exchange *exchange, const struct invocation_request *request,
-                              struct tool *tool, struct session *session)
+                              const struct origin *origin, struct tool *tool,
+                              struct session *session)
 {
     struct call *call = call_new(exchange->arena);
     call->tool = tool;
@@ -82,12 +70,11 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     join_session(call, session);
     call->affinity = (enum affinity)request->affinity;
     call->affinity_key = request->affinity_key;
-    call->correlation_id = request->correlation_id.len
-                               ? request->correlation_id
-                               : plain_header(exchange, "x-correlation-id", CORRELATION_MAX);
     call->request_id = arena_copy(exchange->arena, exchange->request_id);
-    call->traceparent = plain_header(exchange, "traceparent", TRACE_HEADER_MAX);
-    call->tracestate = plain_header(exchange, "tracestate", TRACE_HEADER_MAX);
+    call->correlation_id = origin->correlation_id;
+    call->traceparent = origin->traceparent;
+    call->tracestate = origin->tracestate;
+    call->depth = origin->depth;
     call->timeout_us = request->timeout_us;
     call->queue_timeout_us = request->queue_timeout_us;
     call->run_timeout_us = request->run_timeout_us;
@@ -155,22 +142,41 @@ static void refuse_unknown_tool(struct exchange *exchange, struct bytes name,
     problem_respond(exchange, &problem);
 }
 
-/* The tool to run, or NULL when the exchange has been answered. */
-static struct tool *resolve(struct exchange *exchange, const struct invocation_request *request)
+static void refuse_unknown_pool(struct exchange *exchange)
+{
+    problem_respond(exchange, &(struct problem){.status = 404,
+                                                .code = "pool_not_found",
+                                                .category = "pool",
+                                                .detail = "there is no pool of that name"});
+}
+
+/* Finds what is to be run: the session's own tool, or Python's, or a registered one; the registered
+ * ones with a reference, and only when no pool is named. False: there is none, and the exchange has
+ * been answered. */
+static bool resolve(struct exchange *exchange, const struct invocation_request *request,
+                    struct session *session, struct tool **out_tool,
+                    struct callback_tool **out_callback)
 {
     const struct gateway *gateway = gateway_of(exchange);
-    const struct pool *pool = request->pool.len ? gateway_find_pool(gateway, request->pool) : NULL;
-    if (request->pool.len && !pool) {
-        problem_respond(exchange, &(struct problem){.status = 404,
-                                                    .code = "pool_not_found",
-                                                    .category = "pool",
-                                                    .detail = "there is no pool of that name"});
-        return NULL;
+    bool named = request->pool.len > 0;
+    struct bytes wanted = named || !session ? request->pool : bytes_of(session->pool);
+    const struct pool *pool = wanted.len ? gateway_find_pool(gateway, wanted) : NULL;
+    *out_tool = NULL;
+    *out_callback =
+        named || !session ? NULL : toolbox_find(gateway->toolbox, session, request->tool);
+    if (*out_callback)
+        return true;
+    if (wanted.len && !pool) {
+        refuse_unknown_pool(exchange);
+        return false;
     }
-    struct tool *tool = registry_find(gateway->registry, request->tool, pool);
-    if (!tool)
-        refuse_unknown_tool(exchange, request->tool, pool);
-    return tool;
+    *out_tool = registry_find(gateway->registry, request->tool, pool);
+    if (!*out_tool && !named)
+        *out_callback = toolbox_find(gateway->toolbox, NULL, request->tool);
+    if (*out_tool || *out_callback)
+        return true;
+    refuse_unknown_tool(exchange, request->tool, pool);
+    return false;
 }
 
 /* --- time limits and urgency --- */
@@ -228,20 +234,52 @@ bool invocation_read(struct exchange *exchange, struct invocation_request *out_r
     return false;
 }
 
+static void refuse_stream(struct exchange *exchange)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 501,
+                                      .code = "streaming_not_supported",
+                                      .category = "validation",
+                                      .detail = "the tool was registered, and does not stream: "
+                                                "POST /execute runs it"});
+}
+
+/* Makes the call or, for a tool that was registered, runs the callout if that is wanted. NULL:
+ * there is no call, and the exchange has been or will be answered. */
+static struct call *make(struct exchange *exchange, const struct invocation_request *request,
+                         enum result_shape shape, bool is_stream)
+{
+    struct invocation_request whole = *request;
+    struct callback_tool *callback = NULL;
+    struct session *session = NULL;
+    struct call *call = NULL;
+    struct tool *tool;
+    struct origin origin;
+    if (!apply_headers(exchange, &whole) ||
+        !origin_read(exchange, whole.correlation_id, &origin) ||
+        !membership_join(exchange, whole.session_id, &session))
+        return NULL;
+    if (!resolve(exchange, &whole, session, &tool, &callback)) {
+        session_unref(&session);
+    } else if (callback && !is_stream) {
+        callout_start(exchange, &whole, &origin, callback, session, shape);
+    } else if (callback) {
+        refuse_stream(exchange);
+        callback_tool_unref(&callback);
+        session_unref(&session);
+    } else if (arguments_fit(exchange, tool->schema, tool->spec.name, pool_name(tool->pool), &whole,
+                             shape)) {
+        call = make_call(exchange, &whole, &origin, tool, session);
+    } else {
+        session_unref(&session);
+    }
+    return call;
+}
+
 struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
                              enum result_shape shape)
 {
-    struct invocation_request whole = *request;
-    struct session *session;
-    if (!apply_headers(exchange, &whole) || !membership_join(exchange, whole.session_id, &session))
-        return NULL;
-    if (session && whole.pool.len == 0)
-        whole.pool = bytes_of(session->pool);
-    struct tool *tool = resolve(exchange, &whole);
-    if (tool && arguments_fit(exchange, tool, &whole, shape))
-        return make_call(exchange, &whole, tool, session);
-    session_unref(&session);
-    return NULL;
+    return make(exchange, request, shape, true);
 }
 
 static void run(struct exchange *exchange, struct call *call, enum result_shape shape)
@@ -268,7 +306,7 @@ void invocation_start(struct exchange *exchange, const struct invocation_request
             exchange, &(struct problem){.status = 400, .code = "invalid_request", .detail = wrong});
         return;
     }
-    struct call *call = invocation_make(exchange, request, shape);
+    struct call *call = make(exchange, request, shape, false);
     if (call && deferred)
         deferral_start(exchange, call, &wish, shape);
     else if (call)

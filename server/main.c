@@ -388,7 +388,7 @@ static bool is_idle(const struct gateway *gateway)
         if (view.queue_depth || view.inflight)
             return false;
     }
-    return true;
+    return callbacks_running(gateway->callbacks) == 0;
 }
 
 /* New calls are refused and probes say so, while what runs goes on; a second signal cuts it short.

@@ -84,3 +84,11 @@ bool media_prefers(struct bytes accept, const char *type, const char *other)
     int wanted = quality_of(accept, type);
     return wanted > 0 && wanted >= quality_of(accept, other);
 }
+
+struct bytes media_safe(struct bytes type)
+{
+    if (type.len == 0)
+        return BYTES("application/json");
+    bool good = media_is_plain(type) && memchr(type.data, '/', type.len);
+    return good ? type : BYTES("application/octet-stream");
+}

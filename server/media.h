@@ -23,4 +23,8 @@ bool media_prefers(struct bytes accept, const char *type, const char *other);
  * the white space around it. */
 struct bytes media_cut(struct bytes *rest, char separator);
 
+/* What may stand in a header of ours for a type that came from somewhere else: application/json if
+ * it is empty, and application/octet-stream if it is none. */
+struct bytes media_safe(struct bytes type);
+
 #endif

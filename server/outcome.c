@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RESULT_MAX_DEPTH = JSON_MAX_DEPTH, CODE_MAX = 64 };
+enum { RESULT_MAX_DEPTH = JSON_MAX_DEPTH };
 
 static const char *executed_name(enum call_executed executed)
 {
@@ -78,22 +78,12 @@ static void add_timing(struct exchange *exchange, struct response *response,
     response_header(response, "server-timing", arena_copy(exchange->arena, bytes_of(text)));
 }
 
-/* A content type comes from Python and goes into a header: only what cannot end the line is let
- * through. */
-static struct bytes safe_content_type(struct bytes type)
-{
-    if (type.len == 0)
-        return BYTES("application/json");
-    bool good = media_is_plain(type) && memchr(type.data, '/', type.len);
-    return good ? type : BYTES("application/octet-stream");
-}
-
 static void respond_result(struct exchange *exchange, const struct call *call,
                            enum result_shape shape)
 {
     const struct call_outcome *outcome = &call->outcome;
     struct response response = {.status = 200};
-    response_header(&response, "content-type", safe_content_type(outcome->content_type));
+    response_header(&response, "content-type", media_safe(outcome->content_type));
     add_timing(exchange, &response, outcome);
     response_header(&response, "x-snakepit-worker", bytes_of(outcome->worker));
     if (shape == RESULT_ENVELOPE && outcome->content_type.len == 0) {
@@ -158,12 +148,7 @@ static void add_python(struct buffer *members, const struct call_failure *failur
 /* A code that the tool chose, if it looks like one. */
 static const char *tool_code(struct arena *arena, struct bytes code)
 {
-    bool good = code.len > 0 && code.len <= CODE_MAX && code.data[0] >= 'a' && code.data[0] <= 'z';
-    for (size_t i = 0; good && i < code.len; i++) {
-        char c = code.data[i];
-        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-    }
-    return good ? arena_string(arena, code) : "python_error";
+    return problem_code(code) ? arena_string(arena, code) : "python_error";
 }
 
 /* What the SDK refused before the tool's code was entered is the caller's fault; the rest is

@@ -4,7 +4,17 @@
 
 #include <microhttpd.h>
 
-enum { INSTANCE_MAX = 2048 };
+enum { INSTANCE_MAX = 2048, CODE_MAX = 64 };
+
+bool problem_code(struct bytes code)
+{
+    bool good = code.len > 0 && code.len <= CODE_MAX && code.data[0] >= 'a' && code.data[0] <= 'z';
+    for (size_t i = 0; good && i < code.len; i++) {
+        char c = code.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    }
+    return good;
+}
 
 static const char *title_of(const struct problem *problem)
 {

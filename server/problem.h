@@ -28,6 +28,10 @@ struct problem {
         members; /* further members as JSON, without braces: "\"tool\":\"x\",\"pool\":\"y\"" */
 };
 
+/* Whether a code that came from somewhere else looks like one: lower case, digits and underscores.
+ */
+bool problem_code(struct bytes code);
+
 /* Adds the document. `instance`: the path it is about, or empty. */
 void problem_write(const struct problem *problem, struct bytes instance, struct bytes request_id,
                    struct buffer *out_text);

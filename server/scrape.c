@@ -332,6 +332,27 @@ static void add_tool_calls(struct metrics_writer *writer, const struct gateway *
                        (double)switchboard_count(gateway->switchboard, i));
 }
 
+static void add_callbacks(struct metrics_writer *writer, const struct gateway *gateway)
+{
+    static const char *const askers[CALLBACK_ASKERS] = {
+        [CALLBACK_OF_CLIENT] = "client", [CALLBACK_OF_TOOL] = "tool"};
+    static const char *const ends[CALLBACK_ENDS] = {
+        [CALLBACK_RESULT] = "result",           [CALLBACK_FAILURE] = "failure",
+        [CALLBACK_UNREACHABLE] = "unreachable", [CALLBACK_TIMEOUT] = "timeout",
+        [CALLBACK_CANCELLED] = "cancelled",
+    };
+    metrics_family(writer, "snakepit_callbacks", METRICS_COUNTER,
+                   "Runs of registered tools, by who asked and how they ended.");
+    for (unsigned asker = 0; asker < CALLBACK_ASKERS; asker++) {
+        for (unsigned end = 0; end < CALLBACK_ENDS; end++)
+            metrics_sample(writer, METRICS_LABELS({"asker", askers[asker]}, {"end", ends[end]}),
+                           (double)callbacks_count(gateway->callbacks, asker, end));
+    }
+    add_number(writer, "snakepit_callbacks_in_flight", METRICS_GAUGE,
+               "Runs of registered tools that clients wait for.",
+               callbacks_running(gateway->callbacks));
+}
+
 void scrape_get(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -357,6 +378,7 @@ void scrape_get(struct exchange *exchange)
     add_pool_times(&writer, &pools);
     add_sessions(&writer, gateway);
     add_tool_calls(&writer, gateway);
+    add_callbacks(&writer, gateway);
     metrics_end(&writer);
     document_respond(exchange,
                      open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"

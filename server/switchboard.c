@@ -98,12 +98,10 @@ static struct bytes name_call(struct arena *arena, struct bytes parent, uint64_t
 /* What goes over from the call that asks, which may be gone before this one is sent. */
 static void inherit(struct call *call, struct call *parent)
 {
-    struct bytes correlation =
-        parent->correlation_id.len ? parent->correlation_id : parent->request_id;
     call->depth = parent->depth + 1;
     call->root = call_ref(parent->root ? parent->root : parent);
     call->session_id = arena_copy(call->arena, parent->session_id);
-    call->correlation_id = arena_copy(call->arena, correlation);
+    call->correlation_id = arena_copy(call->arena, call_correlation(parent));
     call->traceparent = arena_copy(call->arena, parent->traceparent);
     call->tracestate = arena_copy(call->arena, parent->tracestate);
     call->priority = parent->priority;
@@ -172,6 +170,103 @@ static bool run(struct tool_request *request, struct tool *tool, struct refusal 
     return !tool_request_end(request); /* given up meanwhile: nobody is told */
 }
 
+/* --- a tool that was registered --- */
+
+static struct tool_request *request_of(struct callback_run *run)
+{
+    return CONTAINER_OF(run, struct tool_request, run);
+}
+
+static void ref_run(struct callback_run *run)
+{
+    tool_request_ref(request_of(run));
+}
+
+static void unref_run(struct callback_run *run)
+{
+    tool_request_unref(request_of(run));
+}
+
+static void on_callback(struct callback_run *run, const struct callback_answer *answer)
+{
+    struct tool_request *request = request_of(run);
+    if (!tool_request_end(request))
+        return;
+    if (answer->end == CALLBACK_RESULT)
+        tool_request_succeed(request, answer->body, answer->content_type);
+    else
+        tool_request_refuse(request, &(struct refusal){.type = "ToolError",
+                                                       .code = answer->code,
+                                                       .status = answer->status,
+                                                       .message = answer->message,
+                                                       .details = answer->details});
+}
+
+static const struct callback_run_ops callback_ops = {
+    .on_done = on_callback, .ref = ref_run, .unref = unref_run};
+
+static const struct refusal too_late = {.type = "TimeoutError",
+                                        .code = "deadline_exceeded",
+                                        .status = 504,
+                                        .message = BYTES("the callback did not answer in time")};
+
+/* The parent has ended first, or it has taken too long. */
+static void on_callback_given_up(struct nested *nested)
+{
+    struct tool_request *request = CONTAINER_OF(nested, struct tool_request, nested);
+    if (nested->timed_out)
+        tool_request_refuse(request, &too_late);
+    callbacks_cancel(&request->run);
+    tool_request_unref(request);
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a && a < b ? a : b;
+}
+
+static void describe_run(struct tool_request *request)
+{
+    const struct call *parent = request->parent;
+    struct callback_run *run = &request->run;
+    run->ops = &callback_ops;
+    run->callbacks = request->switchboard->gateway->callbacks;
+    run->asker = CALLBACK_OF_TOOL;
+    run->args = request->asked.args;
+    run->session_id = parent->session_id;
+    run->request_id = parent->request_id;
+    run->correlation_id = call_correlation(parent);
+    run->traceparent = parent->traceparent;
+    run->tracestate = parent->tracestate;
+    run->depth = parent->depth;
+}
+
+static const struct refusal *begin_callback(struct tool_request *request)
+{
+    const struct gateway *gateway = request->switchboard->gateway;
+    const struct callback_tool *tool = request->run.tool;
+    uint64_t left_us, number,
+        limit_us = tool->timeout_us ? tool->timeout_us : gateway->callback_options.timeout_us;
+    describe_run(request);
+    request->nested.give_up = on_callback_given_up;
+    request->nested.timeout_us = least(request->asked.timeout_us, limit_us);
+    return tool_request_begin(request, &left_us, &number);
+}
+
+/* Takes the reference to the tool. */
+static void run_callback(struct tool_request *request, struct callback_tool *tool)
+{
+    struct refusal unfit;
+    const struct refusal *why = &unfit;
+    request->run.tool = tool;
+    if (tool_request_suits(request, tool->offer.schema, true, &unfit))
+        why = begin_callback(request);
+    if (why)
+        tool_request_refuse(request, why);
+    else if (!callbacks_run(&request->run))
+        abort(); /* only those of clients are counted */
+}
+
 /* --- what is asked for --- */
 
 static const struct refusal too_deep = {
@@ -211,8 +306,7 @@ static bool call_back(struct tool_request *request, struct session *session, boo
         toolbox_find(gateway->toolbox, of_session ? session : NULL, request->asked.tool);
     if (!tool)
         return false;
-    tool_request_ref(request);
-    callbacks_run(gateway->callbacks, request, tool);
+    run_callback(request, tool);
     return true;
 }
 
@@ -224,12 +318,13 @@ static bool serve(struct tool_request *request, struct session *session, struct 
         *out_why = too_deep;
         return false;
     }
-    if (call_back(request, session, true) || ask_caller(request) ||
-        call_back(request, session, false))
+    if (call_back(request, session, true) || ask_caller(request))
         return true;
     struct tool *tool = registry_find(switchboard->gateway->registry, request->asked.tool, NULL);
     if (tool)
         return run(request, tool, out_why);
+    if (call_back(request, session, false))
+        return true;
     *out_why = (struct refusal){
         .type = "ToolNotFound",
         .code = "tool_not_found",
@@ -280,11 +375,11 @@ static void list_tools(struct tool_request *request, struct session *session)
     const struct tool_table *table = registry_table(request->switchboard->gateway->registry);
     struct buffer text = {0};
     buffer_add_string(&text, "[");
+    add_callbacks(&text, request, NULL);
     for (size_t i = 0, same; i < table->count; i += same) {
         const struct tool *tool = tool_table_find(table, table->sorted[i]->spec.name, &same)[0];
         add_tool(&text, tool->spec.name, tool->spec.description, tool->spec.schema);
     }
-    add_callbacks(&text, request, NULL);
     add_offers(&text, request);
     if (session)
         add_callbacks(&text, request, session);

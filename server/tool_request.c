@@ -36,7 +36,7 @@ void tool_request_unref(struct tool_request *request)
     call_unref(&request->parent);
     call_unref(&request->call);
     job_unref(&request->job);
-    callback_tool_unref(&request->tool);
+    callback_tool_unref(&request->run.tool);
     arena_unref(&memory);
 }
 

@@ -5,6 +5,7 @@
 #include "base/schema.h"
 #include "bridge/bridge.h"
 #include "pool/nested.h"
+#include "server/callbacks.h"
 #include "server/switchboard.h"
 
 #include <stdatomic.h>
@@ -25,14 +26,11 @@ struct tool_request {
 
     /* Of who serves it: */
     atomic_bool given_up;
-    struct call *call;   /* a nested one */
-    struct job *job;     /* whose reader is asked, a reference */
-    struct list waiting; /* among the questions of that job, under its lock */
-    uint64_t number;     /* of these */
-    struct callbacks *callbacks;
-    struct callback_tool *tool; /* that runs elsewhere, a reference */
-    struct transfer *transfer;  /* while that is under way */
-    struct mail start, cancel;  /* to the thread of the callbacks */
+    struct call *call;       /* a nested one */
+    struct job *job;         /* whose reader is asked, a reference */
+    struct list waiting;     /* among the questions of that job, under its lock */
+    uint64_t number;         /* of these */
+    struct callback_run run; /* of a tool that is elsewhere, with a reference to that */
 };
 
 /* Why a request is refused, or fails; texts that live until it is answered. */

@@ -78,12 +78,13 @@ static struct bytes name_of(struct exchange *exchange)
     return route_param(exchange->route, exchange->path, 0, exchange->arena);
 }
 
-/* The registered one of that name, which goes before Python's: the session's, or that for all. */
+/* The registered one of that name that is run: the session's, or that for all if Python has none.
+ */
 static struct callback_tool *find_callback(const struct gateway *gateway, struct session *session,
-                                           struct bytes name)
+                                           struct bytes name, bool python_has)
 {
     struct callback_tool *own = session ? toolbox_find(gateway->toolbox, session, name) : NULL;
-    return own ? own : toolbox_find(gateway->toolbox, NULL, name);
+    return own || python_has ? own : toolbox_find(gateway->toolbox, NULL, name);
 }
 
 void tools_get(struct exchange *exchange)
@@ -96,7 +97,7 @@ void tools_get(struct exchange *exchange)
     if (!registration_session(exchange, &session))
         return;
     struct tool **tools = tool_table_find(registry_table(gateway->registry), name, &count);
-    struct callback_tool *callback = find_callback(gateway, session, name);
+    struct callback_tool *callback = find_callback(gateway, session, name, tools);
     if (callback)
         registration_write(callback, &text);
     else if (tools)

@@ -47,7 +47,8 @@ class CallContext:
 
     @property
     def correlation_id(self) -> str:
-        return self._invoke.correlation_id
+        """What the call is part of; without one of its own, the call itself: its request id."""
+        return self._invoke.correlation_id or self._invoke.request_id
 
     @property
     def traceparent(self) -> str:

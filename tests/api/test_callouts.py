@@ -1,0 +1,355 @@
+"""Registered tools that a client of the gateway runs itself: POST /execute, POST /tools/{name}."""
+
+import json
+import threading
+import time
+from typing import Any, Callable, Dict, Iterator
+
+import httpx
+import pytest
+from callback_server import Callback, Client
+from test_openapi import check
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(scope="module")
+def callback() -> Iterator[Callback]:
+    server = Callback()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def gateway(callback: Callback, tmp_path_factory: Any) -> Iterator[Any]:
+    from conftest import Gateway
+
+    path = tmp_path_factory.mktemp("callouts") / "snakepit.yaml"
+    path.write_text(
+        f"callbacks: {{allow: ['127.0.0.1:{callback.port}', 'localhost'], timeout: 1s, pending: 4, "
+        "response_limit: 64KiB}\n"
+        "tool_calls: {depth: 3}\n"
+        "pools: [{name: default, adapter: calling.Agents, workers: 1}]\n"
+    )
+    made = Gateway("--config", str(path))
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def client(gateway: Any, callback: Callback) -> Iterator[Client]:
+    made = Client(gateway.url, callback)
+    callback.seen.clear()
+    callback.answers.clear()
+    yield made
+    for tool in made.http.get("/tools").json()["tools"]:
+        if tool.get("callback"):
+            assert made.http.delete(f"/tools/{tool['name']}").status_code == 204
+
+
+def execute(client: Client, tool: str = "look_up", headers: Any = None, **more: Any) -> httpx.Response:
+    return client.http.post("/execute", json={"tool": tool, **more}, headers=headers)
+
+
+def metric(client: Client, name: str) -> float:
+    lines = client.http.get("/metrics").text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_execute_runs_a_registered_tool(client: Client) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = 200, {}, b'{"found": [1, 2]}'
+    answer = execute(client, args={"i": 1}, headers={"x-request-id": "mine", "traceparent": TRACE})
+    assert answer.status_code == 200, answer.text
+    check(answer, "/execute", "post")
+    body = answer.json()
+    assert body["result"] == {"found": [1, 2]}
+    assert body["meta"].pop("run_ms") > 0
+    assert body["meta"] == {"request_id": "mine", "callback": True, "attempts": 1, "queue_ms": 0}
+    assert answer.headers["server-timing"].startswith("queue;dur=0, run;dur=")
+    seen = client.server.seen[0]
+    assert seen["body"] == {"tool": "look_up", "args": {"i": 1}, "request_id": "mine", "correlation_id": "mine"}
+    assert (seen["headers"]["traceparent"], seen["headers"]["x-request-id"]) == (TRACE, "mine")
+
+
+def test_its_path_runs_it_and_answers_bare(client: Client) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = 200, {}, b"[1]"
+    answer = client.http.post("/tools/look_up", json={"i": 2})
+    assert (answer.status_code, answer.content) == (200, b"[1]")
+    assert client.server.seen[0]["body"]["args"] == {"i": 2}
+    assert client.http.post("/tools/look_up").json() == [1]
+
+
+def test_bytes_of_a_callback_are_passed_on(client: Client) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = 200, {"content-type": "image/png"}, b"\x89PNG"
+    for answer in (execute(client), client.http.post("/tools/look_up")):
+        assert (answer.headers["content-type"], answer.content) == ("image/png", b"\x89PNG")
+
+
+def test_a_large_body_arrives_whole(client: Client) -> None:
+    client.register("look_up")
+    answer = execute(client, args={"text": "x" * 300_000})
+    assert answer.status_code == 200, answer.text
+    assert client.server.seen[0]["body"]["args"] == {"text": "x" * 300_000}
+
+
+def test_the_correlation_id_goes_along(client: Client) -> None:
+    client.register("look_up")
+    execute(client, correlation_id="member")
+    execute(client, headers={"x-correlation-id": "usual"})
+    execute(client, headers={"x-snakepit-correlation-id": "own"})
+    seen = client.server.seen
+    assert [each["body"]["correlation_id"] for each in seen] == ["member", "usual", "own"]
+    assert [each["headers"]["x-correlation-id"] for each in seen] == ["member", "usual", "own"]
+
+
+def test_arguments_are_held_against_the_schema(client: Client) -> None:
+    client.register("look_up")
+    for answer, pointer in ((execute(client, args={"i": "x"}), "/args/i"),
+                            (client.http.post("/tools/look_up", json={"i": "x"}), "/i")):  # fmt: skip
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_arguments")
+        assert answer.json()["errors"][0]["pointer"] == pointer
+    assert client.server.seen == []
+
+
+def test_bytes_are_no_arguments_for_it(client: Client) -> None:
+    client.register("look_up")
+    answer = client.http.post("/tools/look_up", content=b"x", headers={"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert client.server.seen == []
+
+
+def test_a_slow_callback_times_out_at_the_least_limit(client: Client) -> None:
+    client.register("own", "/slow", timeout_ms=200)
+    client.register("other", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
+    cases = [("own", {}, 0.2), ("other", {"timeout_ms": 300}, 0.3), ("other", {"run_timeout_ms": 300}, 0.3),
+             ("other", {}, 1.0), ("own", {"timeout_ms": 3000}, 0.2)]  # fmt: skip
+    for tool, limits, expected in cases:
+        begun = time.monotonic()
+        problem = execute(client, tool, **limits).json()
+        assert expected - 0.01 < time.monotonic() - begun < expected + 0.5, (tool, limits)
+        assert (problem["status"], problem["code"], problem["category"]) == (504, "callback_timeout", "timeout")
+        assert (problem["executed"], problem["tool"]) == ("maybe", tool)
+
+
+def test_a_time_limit_may_come_as_a_header(client: Client) -> None:
+    client.register("look_up", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
+    begun = time.monotonic()
+    assert execute(client, headers={"request-timeout": "0.2"}).status_code == 504
+    assert time.monotonic() - begun < 0.7
+
+
+def test_a_client_that_leaves_ends_it(client: Client) -> None:
+    released = threading.Event()
+    client.register("look_up", "/slow", timeout_ms=30000)
+    client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
+    before = metric(client, 'snakepit_callbacks_total{asker="client",end="cancelled"}')
+    try:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{client.http.base_url}/execute", json={"tool": "look_up"}, timeout=0.3, trust_env=False)
+        name = 'snakepit_callbacks_total{asker="client",end="cancelled"}'
+        wait_until(lambda: metric(client, name) == before + 1)
+        assert metric(client, "snakepit_callbacks_in_flight") == 0
+    finally:
+        released.set()
+
+
+def test_it_is_a_call_that_can_be_seen_and_cancelled(client: Client) -> None:
+    released = threading.Event()
+    client.register("look_up", "/slow", timeout_ms=30000)
+    client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
+    got: Dict[str, Any] = {}
+    thread = threading.Thread(
+        target=lambda: got.update(answer=execute(client, headers={"x-request-id": "seen"}).json())
+    )
+    thread.start()
+    try:
+        wait_until(lambda: client.http.get("/calls/seen").status_code == 200)
+        check(client.http.get("/calls"), "/calls", "get")
+        shown = client.http.get("/calls/seen").json()
+        assert (shown["tool"], shown["callback"], shown["state"]) == ("look_up", True, "running")
+        assert "seen" in [call["request_id"] for call in client.http.get("/calls").json()["calls"]]
+        assert metric(client, "snakepit_callbacks_in_flight") == 1
+        assert client.http.delete("/calls/seen").status_code == 204
+        thread.join(5)
+        assert (got["answer"]["status"], got["answer"]["code"]) == (499, "cancelled")
+        assert client.http.get("/calls/seen").status_code == 404
+    finally:
+        released.set()
+        thread.join()
+
+
+def test_there_may_be_so_many_at_once(client: Client) -> None:
+    released = threading.Event()
+    client.register("look_up", "/slow", timeout_ms=30000)
+    client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
+    threads = [threading.Thread(target=execute, args=(client,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: metric(client, "snakepit_callbacks_in_flight") == 4)
+        answer = execute(client)
+        problem = answer.json()
+        assert (problem["status"], problem["code"], problem["limit"]) == (503, "callbacks_saturated", 4)
+        assert int(answer.headers["retry-after"]) >= 1
+    finally:
+        released.set()
+        for thread in threads:
+            thread.join()
+    assert execute(client).status_code == 200
+
+
+def test_what_a_callback_says_of_an_error_is_the_answer(client: Client) -> None:
+    told = {"title": "No page", "detail": "there is no such page", "code": "no_such_page", "n": 1}
+    client.register("look_up")
+    client.server.answers["/"] = 404, {"content-type": "application/problem+json"}, json.dumps(told).encode()
+    answer = execute(client, session_id="one")
+    problem = answer.json()
+    check(answer, "/execute", "post")
+    assert answer.status_code == 404
+    assert (problem["code"], problem["detail"], problem["details"]) == ("no_such_page", "there is no such page", told)
+    assert (problem["tool"], problem["session_id"], problem["executed"]) == ("look_up", "one", "yes")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "code"),
+    [(500, {}, b"<html>", "callback_failed"), (404, {}, b"", "callback_failed"), (200, {}, b"{", "invalid_result"),
+     (302, {"location": "/x"}, b"", "callback_redirected"), (200, {}, b'"' + b"x" * 70000 + b'"', "callback_too_large"),
+     (400, {}, b'{"code": "No\\",\\"x"}', "callback_failed")],
+)  # fmt: skip
+def test_other_errors_are_the_callbacks_own(client: Client, status: int, headers: Any, body: bytes, code: str) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = status, headers, body
+    answer = execute(client)
+    assert answer.json()["code"] == code
+    assert answer.status_code == (400 if status == 400 else 502)
+    assert (answer.json()["retryable"], answer.json()["executed"]) == (False, "yes")
+    assert [seen["path"] for seen in client.server.seen] == ["/"]
+
+
+def test_a_callback_that_is_not_there_has_run_nothing(client: Client) -> None:
+    client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": "http://localhost:9/"}})
+    problem = execute(client).json()
+    assert (problem["status"], problem["code"]) == (502, "callback_unreachable")
+    assert (problem["executed"], problem["retryable"]) == ("no", True)
+
+
+def test_a_sessions_tool_is_run_for_the_session_alone(client: Client) -> None:
+    client.register("look_up", "/mine", session="one")
+    client.register("ask", "/ask", session="one")
+    assert execute(client, session_id="one").json()["result"] == "done"
+    assert client.server.seen[0]["body"]["session_id"] == "one"
+    assert execute(client, session_id="two").json()["code"] == "tool_not_found"
+    assert execute(client).json()["code"] == "tool_not_found"
+    execute(client, "ask", session_id="one")
+    assert [seen["path"] for seen in client.server.seen] == ["/mine", "/ask"]
+    assert client.http.get("/sessions/one").json()["calls"] >= 2
+    client.http.delete("/sessions/one")
+
+
+def test_a_pool_that_is_named_has_no_registered_tools(client: Client) -> None:
+    client.register("look_up")
+    assert execute(client, pool="default").json()["code"] == "tool_not_found"
+
+
+def test_it_does_not_stream(client: Client) -> None:
+    client.register("look_up")
+    answer = client.http.post("/stream", json={"tool": "look_up"})
+    assert (answer.status_code, answer.json()["code"]) == (501, "streaming_not_supported")
+    assert client.server.seen == []
+
+
+def test_an_idempotency_key_is_refused_for_it(client: Client) -> None:
+    client.register("look_up")
+    answer = execute(client, headers={"idempotency-key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert client.server.seen == []
+
+
+def test_its_runs_are_counted(client: Client) -> None:
+    name = 'snakepit_callbacks_total{asker="client",end="%s"}'
+    tools = 'snakepit_callbacks_total{asker="tool",end="result"}'
+    before = [metric(client, name % "result"), metric(client, name % "failure"), metric(client, tools)]
+    client.register("look_up")
+    execute(client)
+    client.ask("look_up")
+    client.server.answers["/"] = 500, {}, b""
+    execute(client)
+    after = [metric(client, name % "result"), metric(client, name % "failure"), metric(client, tools)]
+    assert [now - then for now, then in zip(after, before)] == [1, 1, 1]
+
+
+# --- depth ---
+
+
+def test_callbacks_are_told_how_deep_they_are(client: Client) -> None:
+    client.register("look_up")
+    execute(client)
+    client.ask("look_up")
+    assert [seen["headers"]["x-snakepit-depth"] for seen in client.server.seen] == ["1", "1"]
+
+
+def test_a_circle_through_the_world_outside_ends(client: Client) -> None:
+
+    def again() -> Any:
+        depth = client.server.seen[-1]["headers"]["x-snakepit-depth"]
+        inner = httpx.post(f"{client.http.base_url}/execute", json={"tool": "ask", "args": {"name": "look_up"}},
+                           headers={"x-snakepit-depth": depth}, trust_env=False, timeout=10)  # fmt: skip
+        return 200, {}, inner.content
+
+    client.register("look_up", "/again")
+    client.server.answers["/again"] = again
+    got = execute(client, headers={"x-snakepit-depth": "2"})
+    assert got.status_code == 200, got.text
+    assert got.json()["result"]["result"]["code"] == "tool_call_depth"
+    assert len(client.server.seen) == 1
+
+
+@pytest.mark.parametrize("tool", ["look_up", "deep"])
+def test_what_is_too_deep_is_refused(client: Client, tool: str) -> None:
+    client.register("look_up")
+    assert execute(client, tool, args={"n": 0}, headers={"x-snakepit-depth": "3"}).status_code == 200
+    for path, body in (("/execute", {"tool": tool}), (f"/tools/{tool}", {}), ("/stream", {"tool": tool})):
+        answer = client.http.post(path, json=body, headers={"x-snakepit-depth": "4"})
+        check(answer, path.replace(tool, "{name}"), "post")
+        problem = answer.json()
+        assert (problem["status"], problem["code"], problem["limit"]) == (508, "tool_call_depth", 3)
+
+
+@pytest.mark.parametrize("depth", ["x", "-1", "99999", "1,1"])
+def test_a_depth_that_is_none_is_refused(client: Client, depth: str) -> None:
+    assert execute(client, "names", headers={"x-snakepit-depth": depth}).json()["code"] == "invalid_request"
+
+
+# --- the end ---
+
+
+def test_one_that_runs_is_waited_for_when_the_gateway_leaves(
+    start_gateway: Callable[..., Any], callback: Callback, tmp_path: Any
+) -> None:
+    path = tmp_path / "snakepit.yaml"
+    path.write_text(
+        f"callbacks: {{allow: ['127.0.0.1:{callback.port}']}}\npools: [{{adapter: calling.Agents, workers: 1}}]\n"
+    )
+    gateway = start_gateway("--config", str(path))
+    client = Client(gateway.url, callback)
+    client.register("look_up", "/slow")
+    callback.answers["/slow"] = lambda: time.sleep(1) or (200, {}, b'"late"')
+    got: Dict[str, Any] = {}
+    thread = threading.Thread(target=lambda: got.update(answer=execute(client).json()))
+    thread.start()
+    wait_until(lambda: metric(client, "snakepit_callbacks_in_flight") == 1)
+    gateway.stop()
+    thread.join()
+    assert got["answer"]["result"] == "late"
