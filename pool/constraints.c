@@ -128,7 +128,7 @@ bool constraints_check(struct bytes *constraints, enum variable_type type, struc
         return variable_fault(out_fault, "constraints", "must be an object");
     bool good = translate(whole.raw, type, &schema, out_fault);
     *constraints = schema.len ? whole.raw : (struct bytes){0};
-    if (good && type == VARIABLE_CHOICE && !has(*constraints, "choices"))
+    if (good && type == VARIABLE_CHOICE && !has(whole.raw, "choices"))
         good = variable_fault(out_fault, "constraints", "must have the choices of a choice");
     if (good && schema.len)
         good = check(buffer_bytes(&schema), *constraints, value, special, out_fault);
