@@ -10,9 +10,7 @@ static struct fake fake;
 
 static void set_up_ready(void)
 {
-    fake_init(&fake, NULL);
-    fake_ready(&fake, 0, 1);
-    fake_ready(&fake, 1, 1);
+    fake_begin(&fake, NULL);
 }
 
 static void tear_down(void)

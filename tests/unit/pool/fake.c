@@ -131,6 +131,29 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
     pool_start(fake->pool);
 }
 
+void fake_begin(struct fake *fake, void (*adjust)(struct pool_options *options))
+{
+    fake_init(fake, adjust);
+    fake_attach(fake);
+}
+
+void fake_alone(struct pool_options *options)
+{
+    options->min_workers = options->max_workers = 1;
+    options->breaker_threshold = 0;
+    options->poison_after = 0;
+}
+
+void fake_set_size(struct pool_options *options, unsigned min, unsigned max)
+{
+    options->min_workers = min;
+    options->max_workers = max;
+    options->recycle_jitter = 0;
+    options->ahead_budget_us = 0;
+    options->queue_limit = 1000;
+    options->queue_timeout_us = options->timeout_us;
+}
+
 void fake_deinit(struct fake *fake)
 {
     pool_stop(fake->pool, 0);
@@ -171,6 +194,14 @@ struct call *fake_send(struct fake *fake, struct call *call)
 struct call *fake_submit(struct fake *fake, struct tool *tool)
 {
     return fake_send(fake, fake_make(fake, tool));
+}
+
+struct call *fake_submit_idempotent(struct fake *fake, const char *args)
+{
+    struct call *call = fake_make(fake, fake->tool);
+    call->idempotent = true;
+    call->args = bytes_of(args);
+    return fake_send(fake, call);
 }
 
 void fake_expect(struct fake *fake, struct call *call, enum call_end end,
@@ -215,6 +246,11 @@ void fake_measure(struct fake *fake, struct tool *tool, uint64_t us)
     fake_expect(fake, call, CALL_END_RESULT, EXECUTED_YES);
 }
 
+void fake_run_one(struct fake *fake)
+{
+    fake_measure(fake, fake->tool, 10);
+}
+
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started)
 {
     const struct worker_exit exit = {.signal = signal, .cause = "segfault"};
@@ -241,6 +277,20 @@ void fake_crash(struct fake *fake, unsigned invoke)
     const struct started_calls started = {
         .known = true, .started_count = 1, .running_count = 1, .started = {id}, .running = {id}};
     pool_worker_gone(fake->pool, fake->invokes[invoke].worker, &exit, &started);
+}
+
+void fake_crash_newest(struct fake *fake)
+{
+    fake_crash(fake, fake->invoke_count - 1);
+    unsigned starts = fake->start_count;
+    while (fake_count(fake, WORKER_STARTING) == 0)
+        fake_pass(fake, 10000);
+    fake_ready(fake, starts == fake->start_count ? starts - 1 : starts, 1);
+}
+
+void fake_recycle(struct fake *fake, const char *id)
+{
+    ck_assert(pool_recycle(fake->pool, bytes_of(id)));
 }
 
 void fake_left(struct fake *fake, unsigned start)
@@ -280,4 +330,9 @@ struct pool_view fake_look(struct fake *fake)
     struct pool_view view;
     pool_look(fake->pool, &view);
     return view;
+}
+
+unsigned fake_count(struct fake *fake, enum worker_state state)
+{
+    return fake_look(fake).workers[state];
 }

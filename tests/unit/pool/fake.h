@@ -50,6 +50,17 @@ extern uint64_t fake_now_us;
  * of 4. */
 void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options));
 
+/* The same, and every first worker attaches. */
+void fake_begin(struct fake *fake, void (*adjust)(struct pool_options *options));
+
+/* For `adjust`: one worker, and nothing that would judge the calls it dies with: neither breaker
+ * nor poison. */
+void fake_alone(struct pool_options *options);
+
+/* For `adjust`: so many workers, and nothing else that would move their number: no sending ahead,
+ * no jitter, room for all that waits. */
+void fake_set_size(struct pool_options *options, unsigned min, unsigned max);
+
 /* Ends everything that is left and frees, with the test's references to what it did not expect. */
 void fake_deinit(struct fake *fake);
 
@@ -66,6 +77,9 @@ struct call *fake_send(struct fake *fake, struct call *call);
 /* A new call, submitted; the reference is the test's. */
 struct call *fake_submit(struct fake *fake, struct tool *tool);
 
+/* The same, of one that may be run again, with these arguments. */
+struct call *fake_submit_idempotent(struct fake *fake, const char *args);
+
 /* The next call in the mailbox is this one and ended so; drops the test's reference. */
 void fake_expect(struct fake *fake, struct call *call, enum call_end end,
                  enum call_executed executed);
@@ -81,6 +95,9 @@ void fake_release(struct fake *fake, struct call *calls[2]);
 /* Teaches the pool that the tool takes `us`. */
 void fake_measure(struct fake *fake, struct tool *tool, uint64_t us);
 
+/* One call of "echo" comes, runs and is answered. */
+void fake_run_one(struct fake *fake);
+
 /* The worker of the n-th start dies by `signal`; `started` may be NULL: nothing had started. */
 void fake_die(struct fake *fake, unsigned start, int signal, const struct started_calls *started);
 
@@ -90,6 +107,12 @@ void fake_kill(struct fake *fake, unsigned start, uint64_t running);
 
 /* The worker of the n-th invocation dies of a segfault while it runs that call. */
 void fake_crash(struct fake *fake, unsigned invoke);
+
+/* The newest invocation's worker dies so; the next one becomes ready, however long it takes. */
+void fake_crash_newest(struct fake *fake);
+
+/* The worker of that id is to be replaced. */
+void fake_recycle(struct fake *fake, const char *id);
 
 /* The worker of the n-th start has left, as it was told. */
 void fake_left(struct fake *fake, unsigned start);
@@ -101,5 +124,8 @@ struct call *fake_posted(struct fake *fake);
 void fake_pass(struct fake *fake, uint64_t us);
 
 struct pool_view fake_look(struct fake *fake);
+
+/* Workers in that state. */
+unsigned fake_count(struct fake *fake, enum worker_state state);
 
 #endif

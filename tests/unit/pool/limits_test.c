@@ -358,8 +358,9 @@ static void expect_limits(void (*adjust)(struct pool_options *options), struct t
 /* Snakepit 19. */
 START_TEST(of_caller_tool_and_pool_the_least_limit_holds)
 {
-    const struct time_limits none = {0}, much = {9000000, 9000000, 9000000};
-    const struct time_limits little = {1000000, 900000, 800000}, caps = {5000000, 4000000, 3000000};
+    const struct time_limits none = {0}, much = {9000000, 9000000, 9000000, 0};
+    const struct time_limits little = {1000000, 900000, 800000, 0};
+    const struct time_limits caps = {5000000, 4000000, 3000000, 0};
     expect_limits(capped, none, much, caps);
     fake_deinit(&fake);
     expect_limits(capped, little, much, little);
@@ -376,7 +377,7 @@ START_TEST(the_pools_limits_are_for_calls_that_bring_none)
     const struct time_limits none = {0};
     expect_limits(
         alone, none, none,
-        (struct time_limits){options.timeout_us, UINT64_C(200000000), options.run_timeout_us});
+        (struct time_limits){options.timeout_us, UINT64_C(200000000), options.run_timeout_us, 0});
 }
 END_TEST
 

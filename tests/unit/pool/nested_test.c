@@ -52,8 +52,7 @@ static void begin(void (*adjust)(struct pool_options *options))
 {
     given_up = 0;
     other = NULL;
-    fake_init(&fake, adjust);
-    fake_attach(&fake);
+    fake_begin(&fake, adjust);
 }
 
 /* One more pool, of one worker. */

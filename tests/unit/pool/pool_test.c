@@ -13,9 +13,7 @@ static void set_up(void)
 
 static void set_up_ready(void)
 {
-    fake_init(&fake, NULL);
-    fake_ready(&fake, 0, 1);
-    fake_ready(&fake, 1, 1);
+    fake_begin(&fake, NULL);
 }
 
 static void room_for_all(struct pool_options *options)

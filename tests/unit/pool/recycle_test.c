@@ -13,24 +13,14 @@ static void tear_down(void)
     fake_deinit(&fake);
 }
 
-static void set_size(struct pool_options *options, unsigned min, unsigned max)
-{
-    options->min_workers = min;
-    options->max_workers = max;
-    options->recycle_jitter = 0;
-    options->ahead_budget_us = 0;
-    options->queue_limit = 1000;
-    options->queue_timeout_us = options->timeout_us;
-}
-
 static void one(struct pool_options *options)
 {
-    set_size(options, 1, 1);
+    fake_set_size(options, 1, 1);
 }
 
 static void eight(struct pool_options *options)
 {
-    set_size(options, 8, 8);
+    fake_set_size(options, 8, 8);
 }
 
 static void three_calls(struct pool_options *options)
@@ -57,39 +47,16 @@ static void little_memory(struct pool_options *options)
     options->worker_max_resident = 1000;
 }
 
-static void begin(void (*adjust)(struct pool_options *options))
-{
-    fake_init(&fake, adjust);
-    fake_attach(&fake);
-}
-
-static unsigned count(enum worker_state state)
-{
-    return fake_look(&fake).workers[state];
-}
-
-static void run_one(void)
-{
-    struct call *call = fake_submit(&fake, fake.tool);
-    fake_answer(&fake, fake.invoke_count - 1, 10);
-    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
-}
-
-static void recycle(const char *id)
-{
-    ck_assert(pool_recycle(fake.pool, bytes_of(id)));
-}
-
 /* Snakepit 35. */
 START_TEST(a_replacement_is_ready_before_the_old_one_drains)
 {
-    begin(one);
-    recycle("default-1");
+    fake_begin(&fake, one);
+    fake_recycle(&fake, "default-1");
     ck_assert_uint_eq(fake.start_count, 2);
-    ck_assert_uint_eq(count(WORKER_READY), 1);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 1);
     ck_assert_uint_eq(fake.stop_count, 0);
     fake_attach(&fake);
-    ck_assert_uint_eq(count(WORKER_DRAINING), 1);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_DRAINING), 1);
     ck_assert_uint_eq(fake.stop_count, 1);
     ck_assert_uint_eq(fake.stops[0].number, fake.starts[0].number);
 }
@@ -97,7 +64,7 @@ END_TEST
 
 START_TEST(a_worker_that_wishes_to_go_is_replaced_first)
 {
-    begin(one);
+    fake_begin(&fake, one);
     pool_worker_wishes(fake.pool, fake.starts[0]);
     pool_worker_wishes(fake.pool, fake.starts[0]);
     ck_assert_uint_eq(fake.start_count, 2);
@@ -112,8 +79,8 @@ END_TEST
 
 START_TEST(the_old_one_takes_calls_until_its_replacement_is_ready)
 {
-    begin(one);
-    recycle("default-1");
+    fake_begin(&fake, one);
+    fake_recycle(&fake, "default-1");
     struct call *call = fake_submit(&fake, fake.tool);
     ck_assert_uint_eq(fake.invokes[0].worker.number, fake.starts[0].number);
     fake_answer(&fake, 0, 10);
@@ -123,9 +90,9 @@ END_TEST
 
 START_TEST(a_draining_worker_finishes_its_call_before_it_is_told_to_leave)
 {
-    begin(one);
+    fake_begin(&fake, one);
     struct call *call = fake_submit(&fake, fake.slow);
-    recycle("default-1");
+    fake_recycle(&fake, "default-1");
     fake_attach(&fake);
     ck_assert_uint_eq(fake.stop_count, 0);
     ck_assert_int_eq(fake_submit(&fake, fake.tool)->state, CALL_DISPATCHED);
@@ -142,9 +109,9 @@ END_TEST
 
 START_TEST(recycling_twice_starts_one_replacement)
 {
-    begin(one);
-    recycle("default-1");
-    recycle("default-1");
+    fake_begin(&fake, one);
+    fake_recycle(&fake, "default-1");
+    fake_recycle(&fake, "default-1");
     ck_assert_uint_eq(fake.start_count, 2);
 }
 END_TEST
@@ -154,45 +121,45 @@ START_TEST(several_recycles_do_not_stack)
 {
     static const char *const ids[] = {"default-1", "default-2", "default-3", "default-4",
                                       "default-5", "default-6", "default-7", "default-8"};
-    begin(eight);
+    fake_begin(&fake, eight);
     for (unsigned i = 0; i < 8; i++)
-        recycle(ids[i]);
+        fake_recycle(&fake, ids[i]);
     ck_assert_uint_eq(fake.start_count, 8 + 3);
-    ck_assert_uint_eq(count(WORKER_READY), 8);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 8);
 }
 END_TEST
 
 START_TEST(nobody_is_recycled_who_is_not_there)
 {
-    begin(one);
+    fake_begin(&fake, one);
     ck_assert(!pool_recycle(fake.pool, BYTES("default-9")));
 }
 END_TEST
 
 START_TEST(a_replacement_that_dies_leaves_the_old_one_at_work)
 {
-    begin(one);
-    recycle("default-1");
+    fake_begin(&fake, one);
+    fake_recycle(&fake, "default-1");
     fake_die(&fake, 1, 9, NULL);
-    ck_assert_uint_eq(count(WORKER_READY), 1);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 1);
     ck_assert_uint_eq(fake.start_count, 3);
 }
 END_TEST
 
 START_TEST(a_worker_is_replaced_after_so_many_calls)
 {
-    begin(three_calls);
+    fake_begin(&fake, three_calls);
     for (unsigned i = 0; i < 2; i++)
-        run_one();
+        fake_run_one(&fake);
     ck_assert_uint_eq(fake.start_count, 1);
-    run_one();
+    fake_run_one(&fake);
     ck_assert_uint_eq(fake.start_count, 2);
 }
 END_TEST
 
 START_TEST(a_worker_is_replaced_at_its_age)
 {
-    begin(a_minute);
+    fake_begin(&fake, a_minute);
     for (unsigned i = 0; i < 59; i++)
         fake_pass(&fake, 1000000);
     ck_assert_uint_eq(fake.start_count, 1);
@@ -204,7 +171,7 @@ END_TEST
 START_TEST(jitter_takes_up_to_its_percentage_off)
 {
     unsigned seconds = 0;
-    begin(a_minute_with_jitter);
+    fake_begin(&fake, a_minute_with_jitter);
     for (; fake.start_count == 1; seconds++)
         fake_pass(&fake, 1000000);
     ck_assert_uint_ge(seconds, 54);
@@ -215,7 +182,7 @@ END_TEST
 /* Snakepit 32. */
 START_TEST(a_worker_that_needs_too_much_memory_is_replaced_at_once)
 {
-    begin(little_memory);
+    fake_begin(&fake, little_memory);
     pool_worker_measured(fake.pool, fake.starts[0], 1000);
     fake_pass(&fake, 1000000);
     ck_assert_uint_eq(fake.start_count, 1);
@@ -230,28 +197,28 @@ static struct call *retire_in_a_call(void)
     struct call *call = fake_submit(&fake, fake.slow);
     char id[32];
     snprintf(id, sizeof id, "default-%u", fake.start_count);
-    recycle(id);
+    fake_recycle(&fake, id);
     fake_attach(&fake);
     return call;
 }
 
 START_TEST(a_worker_that_drains_a_long_answer_keeps_no_other_from_being_replaced)
 {
-    begin(one);
+    fake_begin(&fake, one);
     retire_in_a_call();
-    ck_assert_uint_eq(count(WORKER_DRAINING), 1);
-    recycle("default-2");
+    ck_assert_uint_eq(fake_count(&fake, WORKER_DRAINING), 1);
+    fake_recycle(&fake, "default-2");
     ck_assert_uint_eq(fake.start_count, 3);
 }
 END_TEST
 
 START_TEST(as_many_workers_as_a_pool_has_drain_and_its_replacements)
 {
-    begin(one);
+    fake_begin(&fake, one);
     struct call *call = retire_in_a_call();
     retire_in_a_call();
-    ck_assert_uint_eq(count(WORKER_DRAINING), 2);
-    recycle("default-3");
+    ck_assert_uint_eq(fake_count(&fake, WORKER_DRAINING), 2);
+    fake_recycle(&fake, "default-3");
     ck_assert_uint_eq(fake.start_count, 3);
     fake_answer(&fake, 0, 10);
     fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
@@ -272,7 +239,7 @@ static void live_short(unsigned seconds, void (*spoil)(struct worker_ref worker)
         while (spoilt < fake.attached) {
             spoil(fake.starts[spoilt++]);
             for (unsigned i = 0; i < calls; i++)
-                run_one();
+                fake_run_one(&fake);
         }
         fake_pass(&fake, 10000);
     }
@@ -290,17 +257,17 @@ static void swell(struct worker_ref worker)
 
 START_TEST(workers_that_wish_to_go_at_once_follow_each_other_ever_more_slowly)
 {
-    begin(one);
+    fake_begin(&fake, one);
     live_short(60, wish, 0);
     ck_assert_uint_ge(fake.start_count, 10);
     ck_assert_uint_le(fake.start_count, 20);
-    ck_assert_uint_ge(count(WORKER_READY), 1);
+    ck_assert_uint_ge(fake_count(&fake, WORKER_READY), 1);
 }
 END_TEST
 
 START_TEST(workers_that_need_too_much_memory_at_once_follow_each_other_ever_more_slowly)
 {
-    begin(little_memory);
+    fake_begin(&fake, little_memory);
     live_short(60, swell, 0);
     ck_assert_uint_ge(fake.start_count, 10);
     ck_assert_uint_le(fake.start_count, 20);
@@ -309,7 +276,7 @@ END_TEST
 
 START_TEST(calls_after_the_wish_do_not_make_its_successors_faster)
 {
-    begin(one);
+    fake_begin(&fake, one);
     live_short(60, wish, 2);
     ck_assert_uint_le(fake.start_count, 20);
 }
@@ -317,7 +284,7 @@ END_TEST
 
 START_TEST(workers_that_wish_to_go_in_their_first_call_are_replaced_without_delay)
 {
-    begin(one);
+    fake_begin(&fake, one);
     for (unsigned i = 0; i < 20; i++) {
         struct call *call = fake_submit(&fake, fake.tool);
         wish(fake.starts[i]);
@@ -332,9 +299,9 @@ END_TEST
 
 START_TEST(workers_that_wish_to_go_after_a_call_are_replaced_without_delay)
 {
-    begin(one);
+    fake_begin(&fake, one);
     for (unsigned i = 0; i < 20; i++) {
-        run_one();
+        fake_run_one(&fake);
         wish(fake.starts[i]);
         ck_assert_uint_eq(fake.start_count, i + 2);
         fake_attach(&fake);
@@ -345,7 +312,7 @@ END_TEST
 
 static void forked_anew(struct pool_options *options)
 {
-    set_size(options, 2, 2);
+    fake_set_size(options, 2, 2);
     options->refork_after = 3;
 }
 
@@ -360,7 +327,7 @@ static void run_calls(unsigned count)
 
 START_TEST(a_warm_worker_is_forked_from_once_its_replacement_is_ready)
 {
-    begin(forked_anew);
+    fake_begin(&fake, forked_anew);
     run_calls(2);
     ck_assert_uint_eq(fake.start_count, 2);
     run_calls(1);
@@ -374,7 +341,7 @@ END_TEST
 
 START_TEST(one_warm_worker_is_enough_until_the_pool_is_cold_again)
 {
-    begin(forked_anew);
+    fake_begin(&fake, forked_anew);
     run_calls(3);
     fake_attach(&fake);
     fake_left(&fake, (unsigned)fake.stops[0].number - 1);
@@ -390,7 +357,7 @@ END_TEST
 
 START_TEST(a_warm_worker_that_dies_too_early_is_followed_by_another)
 {
-    begin(forked_anew);
+    fake_begin(&fake, forked_anew);
     run_calls(3);
     fake_die(&fake, (unsigned)fake.invokes[0].worker.number - 1, 11, NULL);
     fake_attach(&fake);
@@ -403,12 +370,12 @@ END_TEST
 START_TEST(a_reload_replaces_all_a_quarter_at_a_time)
 {
     unsigned left = 0;
-    begin(eight);
+    fake_begin(&fake, eight);
     pool_reload(fake.pool);
     while (left < 8) {
         ck_assert_uint_le(fake.start_count - left, 8 + 3);
         fake_attach(&fake);
-        ck_assert_uint_ge(count(WORKER_READY), 8);
+        ck_assert_uint_ge(fake_count(&fake, WORKER_READY), 8);
         ck_assert_uint_gt(fake.stop_count, left);
         while (left < fake.stop_count)
             fake_left(&fake, (unsigned)fake.stops[left++].number - 1);
@@ -420,7 +387,7 @@ END_TEST
 
 START_TEST(a_reload_is_over_when_no_worker_from_before_takes_calls)
 {
-    begin(eight);
+    fake_begin(&fake, eight);
     ck_assert_uint_eq(pool_outdated(fake.pool), 0);
     pool_reload(fake.pool);
     for (unsigned left = 0; pool_outdated(fake.pool); left++) {
@@ -435,13 +402,13 @@ END_TEST
 
 START_TEST(a_reload_during_a_reload_replaces_the_newest_too)
 {
-    begin(eight);
+    fake_begin(&fake, eight);
     pool_reload(fake.pool);
     fake_attach(&fake);
     pool_reload(fake.pool);
     for (unsigned left = 0; pool_outdated(fake.pool); left++) {
         fake_attach(&fake);
-        ck_assert_uint_ge(count(WORKER_READY), 8);
+        ck_assert_uint_ge(fake_count(&fake, WORKER_READY), 8);
         ck_assert_uint_gt(fake.stop_count, left);
         fake_left(&fake, (unsigned)fake.stops[left].number - 1);
     }

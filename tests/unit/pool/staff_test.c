@@ -10,70 +10,37 @@ static void tear_down(void)
     fake_deinit(&fake);
 }
 
-static void set_size(struct pool_options *options, unsigned min, unsigned max)
-{
-    options->min_workers = min;
-    options->max_workers = max;
-    options->recycle_jitter = 0;
-    options->ahead_budget_us = 0;
-    options->queue_limit = 1000;
-    options->queue_timeout_us = options->timeout_us;
-}
-
 static void one(struct pool_options *options)
 {
-    set_size(options, 1, 1);
+    fake_set_size(options, 1, 1);
 }
 
 static void eight(struct pool_options *options)
 {
-    set_size(options, 8, 8);
+    fake_set_size(options, 8, 8);
 }
 
 static void up_to_eight(struct pool_options *options)
 {
-    set_size(options, 1, 8);
+    fake_set_size(options, 1, 8);
 }
 
 static void from_nothing(struct pool_options *options)
 {
-    set_size(options, 0, 4);
+    fake_set_size(options, 0, 4);
 }
 
 static void with_two_spare(struct pool_options *options)
 {
-    set_size(options, 1, 8);
+    fake_set_size(options, 1, 8);
     options->spare = 2;
-}
-
-static void begin(void (*adjust)(struct pool_options *options))
-{
-    fake_init(&fake, adjust);
-    fake_attach(&fake);
-}
-
-static unsigned count(enum worker_state state)
-{
-    return fake_look(&fake).workers[state];
-}
-
-static void run_one(void)
-{
-    struct call *call = fake_submit(&fake, fake.tool);
-    fake_answer(&fake, fake.invoke_count - 1, 10);
-    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
-}
-
-static void recycle(const char *id)
-{
-    ck_assert(pool_recycle(fake.pool, bytes_of(id)));
 }
 
 /* --- scaling --- */
 
 START_TEST(workers_double_while_calls_wait_too_long)
 {
-    begin(up_to_eight);
+    fake_begin(&fake, up_to_eight);
     for (unsigned i = 0; i < 100; i++)
         fake_submit(&fake, fake.slow);
     fake_pass(&fake, 100001);
@@ -89,7 +56,7 @@ END_TEST
 
 START_TEST(a_short_wait_needs_no_more_workers)
 {
-    begin(up_to_eight);
+    fake_begin(&fake, up_to_eight);
     fake_submit(&fake, fake.slow);
     fake_submit(&fake, fake.slow);
     fake_pass(&fake, 99000);
@@ -99,7 +66,7 @@ END_TEST
 
 START_TEST(idle_workers_go_after_their_time_but_not_below_min)
 {
-    begin(up_to_eight);
+    fake_begin(&fake, up_to_eight);
     ck_assert_ptr_null(pool_resize(fake.pool, 4, 8, 0));
     fake_attach(&fake);
     ck_assert_ptr_null(pool_resize(fake.pool, 2, 8, 0));
@@ -107,45 +74,45 @@ START_TEST(idle_workers_go_after_their_time_but_not_below_min)
     ck_assert_uint_eq(fake_look(&fake).workers_wanted, 4);
     fake_pass(&fake, 1000000);
     ck_assert_uint_eq(fake_look(&fake).workers_wanted, 2);
-    ck_assert_uint_eq(count(WORKER_READY), 2);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 2);
     fake_pass(&fake, 60000000);
-    ck_assert_uint_eq(count(WORKER_READY), 2);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 2);
     ck_assert_uint_eq(fake_look(&fake).recycled, 0);
 }
 END_TEST
 
 START_TEST(a_worker_that_is_used_now_and_then_stays)
 {
-    begin(up_to_eight);
+    fake_begin(&fake, up_to_eight);
     ck_assert_ptr_null(pool_resize(fake.pool, 2, 8, 0));
     fake_attach(&fake);
     ck_assert_ptr_null(pool_resize(fake.pool, 0, 8, 0));
     for (unsigned i = 0; i < 40; i++) {
-        run_one();
+        fake_run_one(&fake);
         fake_pass(&fake, 1000000);
     }
-    ck_assert_uint_eq(count(WORKER_READY), 1);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 1);
 }
 END_TEST
 
 START_TEST(spare_workers_are_kept)
 {
-    begin(with_two_spare);
+    fake_begin(&fake, with_two_spare);
     fake_pass(&fake, 1000000);
     fake_attach(&fake);
-    ck_assert_uint_eq(count(WORKER_READY), 2);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 2);
     fake_submit(&fake, fake.slow);
     fake_pass(&fake, 1000000);
     fake_attach(&fake);
-    ck_assert_uint_eq(count(WORKER_READY), 3);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 3);
     fake_pass(&fake, 60000000);
-    ck_assert_uint_eq(count(WORKER_READY), 3);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 3);
 }
 END_TEST
 
 START_TEST(a_pool_is_made_larger_while_it_runs)
 {
-    begin(one);
+    fake_begin(&fake, one);
     ck_assert_ptr_null(pool_resize(fake.pool, 3, 3, 0));
     ck_assert_uint_eq(fake.start_count, 3);
 }
@@ -154,11 +121,11 @@ END_TEST
 START_TEST(a_pool_is_made_smaller_though_all_are_busy)
 {
     struct call *calls[8];
-    begin(eight);
+    fake_begin(&fake, eight);
     for (unsigned i = 0; i < 8; i++)
         calls[i] = fake_submit(&fake, fake.slow);
     ck_assert_ptr_null(pool_resize(fake.pool, 1, 2, 0));
-    ck_assert_uint_eq(count(WORKER_DRAINING), 6);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_DRAINING), 6);
     for (unsigned i = 0; i < 8; i++) {
         fake_answer(&fake, i, 10);
         fake_expect(&fake, calls[i], CALL_END_RESULT, EXECUTED_YES);
@@ -180,7 +147,7 @@ END_TEST
 
 START_TEST(a_size_that_is_not_given_stays_as_it_is)
 {
-    begin(one);
+    fake_begin(&fake, one);
     ck_assert_ptr_null(pool_resize(fake.pool, POOL_KEEP, 5, POOL_KEEP));
     ck_assert_ptr_null(pool_resize(fake.pool, 2, POOL_KEEP, POOL_KEEP));
     ck_assert_ptr_null(pool_resize(fake.pool, POOL_KEEP, POOL_KEEP, 3));
@@ -194,7 +161,7 @@ END_TEST
 
 START_TEST(wrong_sizes_are_refused_with_a_reason)
 {
-    begin(one);
+    fake_begin(&fake, one);
     ck_assert_ptr_nonnull(pool_resize(fake.pool, 0, 0, 0));
     ck_assert_ptr_nonnull(pool_resize(fake.pool, 0, POOL_MAX_WORKERS + 1, 0));
     ck_assert_ptr_nonnull(pool_resize(fake.pool, 3, 2, 0));
@@ -206,7 +173,7 @@ END_TEST
 /* A pool that has started, has said what tools it has, and was given up again. */
 static void begin_with_none(void)
 {
-    begin(from_nothing);
+    fake_begin(&fake, from_nothing);
     fake_attach(&fake);
     fake_pass(&fake, 30000000);
     ck_assert_uint_eq(fake_look(&fake).workers_wanted, 0);
@@ -215,7 +182,7 @@ static void begin_with_none(void)
 
 START_TEST(a_pool_of_none_starts_one_to_learn_its_tools)
 {
-    begin(from_nothing);
+    fake_begin(&fake, from_nothing);
     ck_assert_uint_eq(fake.start_count, 1);
     ck_assert_uint_eq(fake.started_events, 1);
 }
@@ -225,7 +192,7 @@ START_TEST(a_pool_of_none_waits_for_its_first_worker_however_long_it_takes)
 {
     fake_init(&fake, from_nothing);
     fake_pass(&fake, UINT64_C(600000000));
-    ck_assert_uint_eq(count(WORKER_STARTING), 1);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_STARTING), 1);
     fake_attach(&fake);
     ck_assert_uint_eq(fake.started_events, 1);
 }
@@ -246,7 +213,7 @@ END_TEST
 
 START_TEST(a_pool_of_none_goes_back_to_none)
 {
-    begin(from_nothing);
+    fake_begin(&fake, from_nothing);
     struct call *call = fake_submit(&fake, fake.tool);
     fake_pass(&fake, 0);
     fake_attach(&fake);
@@ -266,13 +233,13 @@ START_TEST(a_pool_of_none_does_not_try_for_ever_to_start_a_worker_nobody_waits_f
     pool_cancel(fake.pool, call);
     fake_pass(&fake, 30000000);
     ck_assert_uint_eq(fake_look(&fake).workers_wanted, 0);
-    ck_assert_uint_eq(count(WORKER_STARTING), 0);
+    ck_assert_uint_eq(fake_count(&fake, WORKER_STARTING), 0);
 }
 END_TEST
 
 START_TEST(a_failed_pool_of_none_keeps_trying)
 {
-    begin(from_nothing);
+    fake_begin(&fake, from_nothing);
     pool_fail(fake.pool, "no such module");
     fake_pass(&fake, 1000000);
     ck_assert_uint_eq(fake.start_count, 1);
@@ -285,7 +252,7 @@ END_TEST
 
 START_TEST(a_draining_pool_still_gets_workers_for_the_calls_it_has)
 {
-    begin(from_nothing);
+    fake_begin(&fake, from_nothing);
     struct call *call = fake_submit(&fake, fake.tool);
     pool_drain(fake.pool);
     fake_pass(&fake, 0);
@@ -297,7 +264,7 @@ END_TEST
 
 START_TEST(stopping_ends_a_call_that_waits_for_its_retry)
 {
-    begin(one);
+    fake_begin(&fake, one);
     struct call *call = fake_make(&fake, fake.tool);
     call->idempotent = true;
     fake_send(&fake, call);
@@ -322,8 +289,8 @@ END_TEST
 
 START_TEST(stopping_in_the_middle_of_a_recycle_tells_old_and_new)
 {
-    begin(one);
-    recycle("default-1");
+    fake_begin(&fake, one);
+    fake_recycle(&fake, "default-1");
     pool_stop(fake.pool, 1000);
     ck_assert_uint_eq(fake.stop_count, 2);
     fake_left(&fake, 0);
@@ -344,7 +311,7 @@ END_TEST
 
 START_TEST(nothing_is_started_once_the_pool_has_stopped)
 {
-    begin(one);
+    fake_begin(&fake, one);
     pool_stop(fake.pool, 1000);
     fake_left(&fake, 0);
     ck_assert_ptr_null(pool_resize(fake.pool, 4, 4, 0));
