@@ -13,10 +13,14 @@ enum { ENVELOPE_MAX_DEPTH = MEMBERS_MAX_DEPTH };
 bool envelope_read(struct bytes body, struct arena *arena, struct invocation_request *out_request,
                    struct member_fault *out_fault) __attribute__((warn_unused_result));
 
-/* The same from a query: tool=…&args={…}&timeout_ms=…; what is a number, a flag or an object there
- * is written as in JSON. */
+/* The same from a query, see members_read_query(): tool=…&args={…}&timeout_ms=…. */
 bool envelope_read_query(struct bytes query, struct arena *arena,
                          struct invocation_request *out_request, struct member_fault *out_fault)
+    __attribute__((warn_unused_result));
+
+/* Adds what a query says of a call whose tool and arguments are known: pool=…&session_id=…. */
+bool envelope_read_options(struct bytes query, struct arena *arena,
+                           struct invocation_request *request, struct member_fault *out_fault)
     __attribute__((warn_unused_result));
 
 #endif

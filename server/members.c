@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "pool/session.h"
 #include "server/exchange.h"
+#include "server/percent.h"
 #include "server/problem.h"
 
 #include <stdlib.h>
@@ -47,13 +48,15 @@ bool members_fault(struct member_fault *out_fault, struct arena *arena, struct b
 
 /* --- one member: NULL, or what it must be --- */
 
-static const char *read_text(struct json_value value, struct arena *arena, struct bytes *out_text)
+static const char *read_text(struct json_value value, unsigned max, struct arena *arena,
+                             struct bytes *out_text)
 {
     if (value.type != JSON_TYPE_STRING)
         return "must be a string";
     struct bytes text = json_text(value.raw, arena);
-    if (text.len == 0 || text.len > MEMBERS_MAX_TEXT)
-        return "must have 1 to 256 bytes";
+    max = max ? max : MEMBERS_MAX_TEXT;
+    if (text.len == 0 || text.len > max)
+        return arena_printf(arena, "must have 1 to %u bytes", max);
     for (size_t i = 0; i < text.len; i++) {
         if ((unsigned char)text.data[i] < ' ')
             return "must have no control characters";
@@ -120,7 +123,7 @@ static const char *read_member(const struct member *member, struct json_value va
     void *place = (char *)out_struct + member->offset;
     switch (member->kind) {
     case MEMBER_TEXT:
-        return read_text(value, arena, place);
+        return read_text(value, member->max, arena, place);
     case MEMBER_OBJECT:
         return read_object(value, place);
     case MEMBER_VALUE:
@@ -140,33 +143,59 @@ static const char *read_member(const struct member *member, struct json_value va
 
 /* --- all of them --- */
 
-static bool read_all(struct bytes object, const struct member *table, size_t count,
-                     struct arena *arena, void *out_struct, uint32_t *out_seen,
-                     struct member_fault *out_fault)
+/* What is read, and where it goes. */
+struct reading {
+    const struct member *table;
+    size_t count;
+    struct arena *arena;
+    void *out_struct;
+    uint32_t *out_seen;
+    struct member_fault *out_fault;
+};
+
+/* The member of that name, which has not been given before, or NULL. `kind`: of thing it is called.
+ */
+static const struct member *claim(const struct reading *reading, const char *kind,
+                                  struct bytes name)
+{
+    const struct member *member = find_member(reading->table, reading->count, name);
+    int shown = name.len > NAME_SHOWN ? NAME_SHOWN : (int)name.len;
+    uint32_t bit = member ? UINT32_C(1) << (member - reading->table) : 0;
+    if (member && !(*reading->out_seen & bit)) {
+        *reading->out_seen |= bit;
+        return member;
+    }
+    members_fault(
+        reading->out_fault, reading->arena, name,
+        member ? arena_printf(reading->arena, "\"%.*s\" is given twice", shown, name.data)
+               : arena_printf(reading->arena, "unknown %s \"%.*s\"", kind, shown, name.data));
+    return NULL;
+}
+
+static bool fill(const struct reading *reading, const struct member *member,
+                 struct json_value value)
+{
+    bool out_of_range = false;
+    struct bytes name = member->name;
+    const char *wrong =
+        read_member(member, value, reading->arena, reading->out_struct, &out_of_range);
+    if (!wrong)
+        return true;
+    members_fault(reading->out_fault, reading->arena, name,
+                  arena_printf(reading->arena, "\"%.*s\" %s", (int)name.len, name.data, wrong));
+    reading->out_fault->out_of_range = out_of_range;
+    return false;
+}
+
+static bool read_all(const struct reading *reading, struct bytes object)
 {
     struct json_cursor cursor = {0};
     struct bytes key;
     struct json_value value;
     while (json_next(object, &cursor, &key, &value)) {
-        struct bytes name = json_text(key, arena);
-        const struct member *member = find_member(table, count, name);
-        if (!member)
-            return members_fault(out_fault, arena, name,
-                                 arena_printf(arena, "unknown member \"%.*s\"",
-                                              name.len > NAME_SHOWN ? NAME_SHOWN : (int)name.len,
-                                              name.data));
-        uint32_t bit = UINT32_C(1) << (member - table);
-        if (*out_seen & bit)
-            return members_fault(out_fault, arena, name, "given twice");
-        *out_seen |= bit;
-        bool out_of_range = false;
-        const char *wrong = read_member(member, value, arena, out_struct, &out_of_range);
-        if (wrong) {
-            members_fault(out_fault, arena, name,
-                          arena_printf(arena, "\"%.*s\" %s", (int)name.len, name.data, wrong));
-            out_fault->out_of_range = out_of_range;
+        const struct member *member = claim(reading, "member", json_text(key, reading->arena));
+        if (!member || !fill(reading, member, value))
             return false;
-        }
     }
     return true;
 }
@@ -189,8 +218,58 @@ bool members_read(struct bytes body, const struct member *table, size_t count, s
         return false;
     }
     *out_seen = 0;
-    return read_all(whole.raw, table, count, arena, out_struct, out_seen, out_fault);
+    const struct reading reading = {table, count, arena, out_struct, out_seen, out_fault};
+    return read_all(&reading, whole.raw);
 }
+
+/* --- a query --- */
+
+static struct json_value as_text(struct bytes text, struct arena *arena)
+{
+    struct buffer quoted = {0};
+    buffer_add_json_string(&quoted, text);
+    struct json_value value = {JSON_TYPE_STRING, arena_copy(arena, buffer_bytes(&quoted))};
+    buffer_deinit(&quoted);
+    return value;
+}
+
+/* What is no JSON is a text, and so no number or flag; of values that might be long it is said
+ * where they stop being JSON. */
+static bool read_value(const struct reading *reading, const struct member *member,
+                       struct bytes text)
+{
+    struct json_value value = {0};
+    struct json_error error;
+    bool plain = member->kind == MEMBER_TEXT || member->kind == MEMBER_AFFINITY;
+    if (!plain && json_check(text, MEMBERS_MAX_DEPTH, &value, &error))
+        return fill(reading, member, value);
+    if (member->kind != MEMBER_OBJECT && member->kind != MEMBER_VALUE)
+        return fill(reading, member, as_text(text, reading->arena));
+    return members_fault(reading->out_fault, reading->arena, member->name,
+                         arena_printf(reading->arena, "\"%.*s\" is not JSON at byte %zu: %s",
+                                      (int)member->name.len, member->name.data, error.offset,
+                                      error.reason));
+}
+
+bool members_read_query(struct bytes query, const struct member *table, size_t count,
+                        struct arena *arena, void *out_struct, uint32_t *out_seen,
+                        struct member_fault *out_fault)
+{
+    const struct reading reading = {table, count, arena, out_struct, out_seen, out_fault};
+    struct bytes name, text;
+    *out_seen = 0;
+    while (percent_next(&query, arena, &name, &text)) {
+        const struct member *member = claim(&reading, "parameter", name);
+        if (!member || !read_value(&reading, member, text))
+            return false;
+    }
+    if (query.len)
+        *out_fault = (struct member_fault){.code = "invalid_request",
+                                           .detail = "the query is not percent-encoded correctly"};
+    return query.len == 0;
+}
+
+/* --- telling --- */
 
 void members_refuse(struct exchange *exchange, unsigned status, const struct member_fault *fault)
 {

@@ -15,7 +15,7 @@ struct exchange;
 enum { MEMBERS_MAX_DEPTH = 128, MEMBERS_MAX_TEXT = 256, MEMBERS_MAX = 32 };
 
 enum member_kind {
-    MEMBER_TEXT,         /* struct bytes: 1 to 256 bytes without control characters */
+    MEMBER_TEXT,         /* struct bytes: 1 to `max` bytes without control characters */
     MEMBER_OBJECT,       /* struct bytes: the object as it came */
     MEMBER_VALUE,        /* struct bytes: any value as it came */
     MEMBER_MILLISECONDS, /* uint64_t, microseconds: from 1 ms to a day */
@@ -34,7 +34,7 @@ struct member {
     struct bytes name;
     enum member_kind kind;
     size_t offset;
-    unsigned max; /* of a number */
+    unsigned max; /* of a number; of a text, 0 is MEMBERS_MAX_TEXT */
 };
 
 /* What is wrong with a body. */
@@ -51,6 +51,12 @@ struct member_fault {
 bool members_read(struct bytes body, const struct member *table, size_t count, struct arena *arena,
                   void *out_struct, uint32_t *out_seen, struct member_fault *out_fault)
     __attribute__((warn_unused_result));
+
+/* The same from a query, name=value&…: texts and names of an affinity are written as they are,
+ * other values as in JSON. */
+bool members_read_query(struct bytes query, const struct member *table, size_t count,
+                        struct arena *arena, void *out_struct, uint32_t *out_seen,
+                        struct member_fault *out_fault) __attribute__((warn_unused_result));
 
 /* Writes the fault of the member `name`, "invalid_request"; returns false. `detail` in the arena or
  * static. */

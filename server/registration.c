@@ -21,7 +21,7 @@ struct registration {
 
 static const struct member rows[] = {
     {{"tools", 5}, MEMBER_VALUE, offsetof(struct registration, tools), 0},
-    {{"session_id", 10}, MEMBER_TEXT, offsetof(struct registration, session_id), 0},
+    {{"session_id", 10}, MEMBER_TEXT, offsetof(struct registration, session_id), SESSION_ID_MAX},
     {{"name", 4}, MEMBER_VALUE, offsetof(struct registration, name), 0},
     {{"description", 11}, MEMBER_VALUE, offsetof(struct registration, description), 0},
     {{"schema", 6}, MEMBER_VALUE, offsetof(struct registration, schema), 0},

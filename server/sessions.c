@@ -5,13 +5,12 @@
 #include "server/handlers.h"
 #include "server/members.h"
 #include "server/membership.h"
-#include "server/percent.h"
 #include "server/problem.h"
 
 #include <stdlib.h>
 #include <time.h>
 
-enum { LISTED = 100, LISTED_MAX = 1000, DIGITS_MAX = 4 };
+enum { LISTED = 100, LISTED_MAX = 1000 };
 
 #define MS(us) ((unsigned long long)(us) / 1000)
 
@@ -92,7 +91,10 @@ static const struct member rows[] = {
      .offset = offsetof(struct session_request, ttl_us)},
     ROW(metadata, MEMBER_OBJECT),
     ROW(affinity, MEMBER_AFFINITY),
-    ROW(id, MEMBER_TEXT),
+    {.name = {"id", 2},
+     .kind = MEMBER_TEXT,
+     .offset = offsetof(struct session_request, id),
+     .max = SESSION_ID_MAX},
     ROW(pool, MEMBER_TEXT),
 };
 enum { ROWS = sizeof rows / sizeof rows[0], CHANGEABLE_ROWS = 3 };
@@ -215,55 +217,42 @@ void sessions_delete(struct exchange *exchange)
 
 /* --- all of them --- */
 
-/* 1 to LISTED_MAX, or 0 when it is anything else. */
-static unsigned read_limit(struct bytes text)
-{
-    unsigned number = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.len > DIGITS_MAX || text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-        number = number * 10 + (unsigned)(text.data[i] - '0');
-    }
-    return number <= LISTED_MAX ? number : 0;
-}
+struct page {
+    struct member_number limit;
+    struct bytes after;
+};
 
-/* False: the query is wrong. */
-static bool read_page(struct exchange *exchange, unsigned *out_limit, struct bytes *out_after)
-{
-    struct bytes rest = exchange->query, name, value;
-    *out_limit = LISTED;
-    *out_after = (struct bytes){0};
-    while (percent_next(&rest, exchange->arena, &name, &value)) {
-        if (bytes_equal(name, BYTES("limit")) && read_limit(value))
-            *out_limit = read_limit(value);
-        else if (bytes_equal(name, BYTES("after")) && value.len)
-            *out_after = value;
-        else
-            return false;
-    }
-    return rest.len == 0;
-}
+static const struct member page_rows[] = {
+    {{"limit", 5}, MEMBER_NUMBER, offsetof(struct page, limit), LISTED_MAX},
+    {{"after", 5}, MEMBER_TEXT, offsetof(struct page, after), SESSION_ID_MAX},
+};
 
-static void refuse_page(struct exchange *exchange)
+/* False: the query is wrong, and the exchange has been answered. */
+static bool read_page(struct exchange *exchange, struct page *out_page)
 {
-    problem_respond(
-        exchange, &(struct problem){
-                      .status = 400,
-                      .code = "invalid_request",
-                      .detail = "the query may have limit, 1 to 1000, and after, a session's id"});
+    uint32_t seen;
+    struct member_fault fault;
+    *out_page = (struct page){.limit.value = LISTED};
+    bool good =
+        members_read_query(exchange->query, page_rows, sizeof page_rows / sizeof page_rows[0],
+                           exchange->arena, out_page, &seen, &fault);
+    if (good && !out_page->limit.value)
+        return refuse_member(exchange, "limit", "must be a whole number from 1 to 1000");
+    if (!good)
+        members_refuse(exchange, 400, &fault);
+    return good;
 }
 
 void sessions_list(struct exchange *exchange)
 {
-    unsigned limit, count;
-    struct bytes after;
+    unsigned count;
+    struct page page;
     struct buffer text = {0};
-    if (!read_page(exchange, &limit, &after)) {
-        refuse_page(exchange);
+    if (!read_page(exchange, &page))
         return;
-    }
+    unsigned limit = page.limit.value;
     struct session_view *views = mem_array(limit + 1, sizeof *views);
-    bool good = session_list(gateway_of(exchange)->sessions, after, views, limit + 1, &count);
+    bool good = session_list(gateway_of(exchange)->sessions, page.after, views, limit + 1, &count);
     buffer_add_string(&text, "{\"sessions\":[");
     for (unsigned i = 0; good && i < count && i < limit; i++) {
         buffer_add_string(&text, i ? "," : "");
@@ -275,6 +264,6 @@ void sessions_list(struct exchange *exchange)
     if (good)
         document_respond_json(exchange, 200, &text);
     else
-        membership_refuse_unknown(exchange, after);
+        membership_refuse_unknown(exchange, page.after);
     buffer_deinit(&text);
 }

@@ -138,12 +138,14 @@ static bool read_arguments(struct exchange *exchange, struct bytes body,
     return true;
 }
 
-/* No body: no arguments. JSON: the arguments. Anything else goes to the tool as it is. */
+/* No body: no arguments. JSON: the arguments. Anything else goes to the tool as it is. The query
+ * says the rest. */
 void tools_post(struct exchange *exchange)
 {
     struct bytes type = exchange_header(exchange, "content-type");
     struct bytes body = exchange_payload(exchange);
     struct invocation_request request = {.tool = name_of(exchange), .args = BYTES("{}")};
+    struct member_fault fault;
     bool json = type.len ? media_is_json(type) : body.len == 0;
     if (!media_is_plain(type)) {
         refuse(exchange, "invalid_request", "content-type has bytes that do not belong there");
@@ -151,6 +153,10 @@ void tools_post(struct exchange *exchange)
     }
     if (json && body.len && !read_arguments(exchange, body, &request))
         return;
+    if (!envelope_read_options(exchange->query, exchange->arena, &request, &fault)) {
+        members_refuse(exchange, 400, &fault);
+        return;
+    }
     if (!json) {
         request.args = body;
         request.content_type =

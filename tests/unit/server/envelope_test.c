@@ -175,6 +175,63 @@ START_TEST(a_query_that_makes_no_envelope_is_refused)
 }
 END_TEST
 
+static void refuse_query(const char *query, const char *pointer, const char *detail)
+{
+    ck_assert_msg(!read_query(query), "%s", query);
+    ck_assert_msg(bytes_equal(fault.pointer, bytes_of(pointer)), "%s", query);
+    ck_assert_msg(strstr(fault.detail, detail), "%s: %s", query, fault.detail);
+}
+
+START_TEST(faults_of_a_query_speak_of_the_query)
+{
+    refuse_query("tool=a&colour=1", "/colour", "unknown parameter \"colour\"");
+    refuse_query("tool=a&tool=b", "/tool", "\"tool\" is given twice");
+    refuse_query("tool=a&timeout_ms=soon", "/timeout_ms", "must be a whole number of milliseconds");
+    refuse_query("tool=a&idempotent=yes", "/idempotent", "must be true or false");
+    refuse_query("tool=a&args={x:1}", "/args", "\"args\" is not JSON at byte 1");
+    refuse_query("tool=a&args=[]", "/args", "must be an object");
+    refuse_query("tool=a&affinity=loose", "/affinity", "\"hint\"");
+}
+END_TEST
+
+START_TEST(an_affinity_in_a_query_has_no_quotes)
+{
+    ck_assert(read_query("tool=a&affinity=strict_queue"));
+    ck_assert_uint_eq(request.affinity, AFFINITY_STRICT_QUEUE);
+}
+END_TEST
+
+START_TEST(a_session_id_is_said_to_have_128_bytes_at_most)
+{
+    char body[256], id[130];
+    memset(id, 'a', sizeof(id));
+    snprintf(body, sizeof(body), "{\"tool\":\"a\",\"session_id\":\"%.*s\"}", 129, id);
+    refuse(body, "/session_id", "must have 1 to 128 bytes");
+    snprintf(body, sizeof(body), "{\"tool\":\"a\",\"session_id\":\"%.*s\"}", 128, id);
+    ck_assert(envelope_read(bytes_of(body), arena, &request, &fault));
+}
+END_TEST
+
+START_TEST(options_in_a_query_are_neither_tool_nor_arguments)
+{
+    static const char *const bad[] = {"tool=a",       "command=a", "args={}",
+                                      "tools=[]",     "colour=1",  "on_disconnect=detach",
+                                      "pool=a&pool=b"};
+    request = (struct invocation_request){.tool = BYTES("kept")};
+    ck_assert(envelope_read_options(BYTES("session_id=s&affinity=hint&affinity_key=k&pool=p&"
+                                          "timeout_ms=5&priority=1&idempotent=false"),
+                                    arena, &request, &fault));
+    ck_assert(bytes_equal(request.tool, BYTES("kept")));
+    ck_assert(bytes_equal(request.session_id, BYTES("s")));
+    ck_assert(bytes_equal(request.affinity_key, BYTES("k")));
+    ck_assert_uint_eq(request.timeout_us, 5000);
+    ck_assert(envelope_read_options(BYTES(""), arena, &request, &fault));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        ck_assert_msg(!envelope_read_options(bytes_of(bad[i]), arena, &request, &fault), "%s",
+                      bad[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("envelope");
@@ -190,5 +247,9 @@ int main(void)
     tcase_add_test(tests, what_is_no_object_is_refused);
     tcase_add_test(tests, a_query_has_the_members_of_the_envelope);
     tcase_add_test(tests, a_query_that_makes_no_envelope_is_refused);
+    tcase_add_test(tests, faults_of_a_query_speak_of_the_query);
+    tcase_add_test(tests, an_affinity_in_a_query_has_no_quotes);
+    tcase_add_test(tests, a_session_id_is_said_to_have_128_bytes_at_most);
+    tcase_add_test(tests, options_in_a_query_are_neither_tool_nor_arguments);
     return run_case(tests, "envelope");
 }
