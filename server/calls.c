@@ -45,8 +45,9 @@ static void add_call(struct buffer *text, const char *pool, const struct call_vi
 }
 
 /* A call that is done: how it ended, if it is asked for by its id. */
-static void add_done(struct buffer *text, const struct call *call, bool whole)
+static void add_done(struct buffer *text, const struct job *job, bool whole)
 {
+    const struct call *call = job->call;
     buffer_add_string(text, "{\"request_id\":");
     buffer_add_json_string(text, call->request_id);
     buffer_add_string(text, ",\"tool\":");
@@ -55,7 +56,7 @@ static void add_done(struct buffer *text, const struct call *call, bool whole)
                   pool_name(call->tool->pool), outcome_end_name(call->outcome.end));
     if (whole) {
         buffer_add_string(text, ",\"outcome\":");
-        (void)outcome_write(call, text);
+        (void)outcome_write(call, job->instance, text);
     }
     buffer_add_string(text, "}");
 }
@@ -68,7 +69,7 @@ static bool add_kept(struct buffer *text, struct ledger *ledger, bool first)
     for (unsigned i = 0; i < count; i++) {
         if (i < LISTED_MAX) {
             buffer_add_string(text, first && i == 0 ? "" : ",");
-            add_done(text, jobs[i]->call, false);
+            add_done(text, jobs[i], false);
         }
         job_unref(&jobs[i]);
     }
@@ -148,7 +149,7 @@ static bool add_job_named(struct buffer *text, struct ledger *ledger, struct byt
     struct job *job = ledger_find(ledger, id);
     const struct call *call = job ? job_outcome(job) : NULL;
     if (call)
-        add_done(text, call, true);
+        add_done(text, job, true);
     job_unref(&job);
     return call;
 }

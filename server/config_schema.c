@@ -74,7 +74,7 @@ static const struct config_row top[] = {
     {"streams.result_limit", CONFIG_SIZE, TOP(streams.result_limit), .min = KIB, .max = 64 * MIB,
      .help = "of what a tool returns at the end of its stream; what it yields has no limit"},
     {"streams.keepalive", CONFIG_DURATION, TOP(streams.keepalive_us), US(0, DAY),
-     .help = "of silence, after which a comment is sent; 0: none is"},
+     .help = "of silence, after which a comment or an empty line is sent; 0: none is"},
     {"calls.keep_for", CONFIG_DURATION, TOP(calls.keep_us), US(0, 365 * DAY),
      .help = "that outcomes are kept which are fetched later, or again"},
     {"calls.keep_size", CONFIG_SIZE, TOP(calls.keep_bytes), .min = 0, .max = UINT64_C(1) << 50,

@@ -33,11 +33,19 @@ static bool is_good_key(struct bytes key)
     return key.len > 0 && key.len <= KEY_MAX;
 }
 
+/* RFC 7240, 2: a value may stand in quotes. */
+static struct bytes without_quotes(struct bytes value)
+{
+    bool quoted = value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"';
+    return quoted ? bytes_from(value.data + 1, value.len - 2) : value;
+}
+
 /* "wait=10"; false when it is another preference. One that makes no sense is ignored. */
 static bool read_wait(struct bytes preference, uint64_t *out_us)
 {
     struct bytes name = media_cut(&preference, '=');
     uint64_t seconds = 0;
+    preference = without_quotes(media_cut(&preference, ';'));
     if (!bytes_equal_nocase(name, BYTES("wait")) || preference.len == 0)
         return false;
     for (size_t i = 0; i < preference.len; i++) {
@@ -53,7 +61,8 @@ static void read_prefer(struct bytes text, struct deferral_wish *wish)
 {
     while (text.len) {
         struct bytes preference = media_cut(&text, ',');
-        if (bytes_equal_nocase(preference, BYTES("respond-async")))
+        struct bytes parameters = preference, name = media_cut(&parameters, ';');
+        if (bytes_equal_nocase(name, BYTES("respond-async")))
             wish->is_async = true;
         else
             (void)read_wait(preference, &wish->wait_us);
@@ -66,10 +75,12 @@ bool deferral_read(struct exchange *exchange, struct deferral_wish *out_wish,
     struct bytes key = exchange_header(exchange, "idempotency-key");
     *out_wish = (struct deferral_wish){.key = key};
     *out_problem = NULL;
-    if (key.data && !is_good_key(key)) {
+    if (key.data && !is_good_key(key))
         *out_problem = "idempotency-key must have 1 to 255 visible characters";
+    else if (key.data && exchange_header_count(exchange, "idempotency-key") > 1)
+        *out_problem = "idempotency-key must be given once";
+    if (*out_problem)
         return false;
-    }
     read_prefer(exchange_header(exchange, "prefer"), out_wish);
     return out_wish->is_async || key.len;
 }
@@ -178,13 +189,17 @@ static uint64_t fingerprint_of(const struct ledger *ledger, const struct call *c
     return sum * 31 + ledger_fingerprint(ledger, call->args);
 }
 
-static struct job *make_job(struct exchange *exchange, struct call *call, struct bytes key)
+static struct job *make_job(struct exchange *exchange, struct call *call,
+                            const struct deferral_wish *wish, enum result_shape shape)
 {
     struct ledger *ledger = gateway_of(exchange)->ledger;
     struct job *job = job_new(ledger, call, 0);
     job->is_kept = true;
-    if (key.len) {
-        job->key = arena_copy(exchange->arena, key);
+    job->is_announced = wish->is_async;
+    job->shape = shape;
+    job->instance = exchange->path;
+    if (wish->key.len) {
+        job->key = arena_copy(exchange->arena, wish->key);
         job->fingerprint = fingerprint_of(ledger, call);
     }
     return job;
@@ -216,15 +231,17 @@ void deferral_start(struct exchange *exchange, struct call *call, const struct d
                     enum result_shape shape)
 {
     bool joined = false;
-    struct job *job = submit_or_join(make_job(exchange, call, wish->key), &joined);
+    struct job *job = submit_or_join(make_job(exchange, call, wish, shape), &joined);
     if (!job) {
         refuse_mismatch(exchange);
         return;
     }
     struct deferral *deferral = open_deferral(exchange, job, shape);
     deferral->is_replay = joined;
-    if (wish->is_async)
+    if (wish->is_async) {
+        ledger_announce(job->ledger, job);
         deferral->until_us = clock_now_us() + wish->wait_us;
+    }
     if (wish->is_async && wish->wait_us == 0 && !job_outcome(job)) {
         give_up_waiting(deferral);
         return;
@@ -236,7 +253,7 @@ void deferral_start(struct exchange *exchange, struct call *call, const struct d
 void deferral_fetch(struct exchange *exchange, struct job *job)
 {
     const struct call *call = job_outcome(job);
-    struct deferral *deferral = open_deferral(exchange, job, RESULT_ENVELOPE);
+    struct deferral *deferral = open_deferral(exchange, job, job->shape);
     deferral->is_answered = true;
     if (call)
         outcome_respond(exchange, call, deferral->shape);

@@ -407,6 +407,11 @@ struct bytes exchange_header(struct exchange *exchange, const char *name)
     return exchange->protocol->header(exchange, bytes_of(name));
 }
 
+unsigned exchange_header_count(struct exchange *exchange, const char *name)
+{
+    return exchange->protocol->count(exchange, bytes_of(name));
+}
+
 void response_header(struct response *response, const char *name, struct bytes value)
 {
     if (response->header_count == RESPONSE_MAX_HEADERS)

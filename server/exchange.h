@@ -71,6 +71,8 @@ struct exchange_protocol {
     /* First value of a header by name (any case), empty data NULL when absent. Valid until the
      * exchange ends. */
     struct bytes (*header)(struct exchange *exchange, struct bytes name);
+    /* How many fields of that name there are. */
+    unsigned (*count)(struct exchange *exchange, struct bytes name);
     /* Called once. The protocol copies or keeps pointers as it likes (see struct response),
      * respects the peer's flow control, and afterwards calls exchange_end(). If the request body is
      * still arriving, the rest is thrown away and, where the protocol needs it, the connection
@@ -157,6 +159,9 @@ struct bytes exchange_payload(const struct exchange *exchange);
 
 /* First value of a request header, or empty. */
 struct bytes exchange_header(struct exchange *exchange, const char *name);
+
+/* How often a request header is given. */
+unsigned exchange_header_count(struct exchange *exchange, const char *name);
 
 /* Adds a header; aborts above RESPONSE_MAX_HEADERS. `name` is lower case and static. */
 void response_header(struct response *response, const char *name, struct bytes value);

@@ -27,6 +27,30 @@ static struct bytes header(struct exchange *exchange, struct bytes name)
     return bytes_from(value ? value : "", len);
 }
 
+struct tally {
+    struct bytes name;
+    unsigned count;
+};
+
+static enum MHD_Result add_to_tally(void *cls, enum MHD_ValueKind kind, const char *key,
+                                    size_t key_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    (void)value;
+    (void)value_size;
+    struct tally *tally = cls;
+    tally->count += bytes_equal_nocase(bytes_from(key, key_size), tally->name);
+    return MHD_YES;
+}
+
+static unsigned count(struct exchange *exchange, struct bytes name)
+{
+    struct http1_exchange *request = (struct http1_exchange *)exchange;
+    struct tally tally = {.name = name};
+    MHD_get_connection_values_n(request->connection->mhd, MHD_HEADER_KIND, add_to_tally, &tally);
+    return tally.count;
+}
+
 /* The answer goes to libmicrohttpd in the first call (which closes the connection afterwards) or in
  * the last one. */
 static bool is_answered_early(const struct http1_exchange *request)
@@ -80,6 +104,7 @@ static void respond(struct exchange *exchange, const struct response *response)
 static const struct exchange_protocol protocol = {
     .version = "1.1",
     .header = header,
+    .count = count,
     .respond = respond,
     .more = http1_source_wake,
     .break_off = http1_source_wake,

@@ -72,6 +72,15 @@ static struct bytes header(struct exchange *exchange, struct bytes name)
     return value;
 }
 
+static unsigned count(struct exchange *exchange, struct bytes name)
+{
+    const struct http2_stream *stream = (const struct http2_stream *)exchange;
+    unsigned found = 0;
+    for (const struct http2_header *at = stream->headers; at; at = at->next)
+        found += bytes_equal_nocase(at->header.name, name);
+    return found;
+}
+
 /* nghttp2 has made sure that these are digits, and that the body will be as long. */
 static int64_t announced_length(struct exchange *exchange)
 {
@@ -260,6 +269,7 @@ static void break_off(struct exchange *exchange)
 static const struct exchange_protocol protocol = {
     .version = "2",
     .header = header,
+    .count = count,
     .respond = respond,
     .more = more,
     .break_off = break_off,

@@ -187,7 +187,7 @@ static void add_end(struct job *job)
 {
     struct buffer text = {0};
     add_start(job);
-    bool result = outcome_write(job->call, &text);
+    bool result = outcome_write(job->call, job->instance, &text);
     event_log_add(&job->events, result ? EVENT_DONE : EVENT_ERROR, buffer_bytes(&text));
     buffer_deinit(&text);
 }
@@ -211,6 +211,50 @@ static void on_call_ended(struct mail *mail)
     pthread_mutex_unlock(&job->lock);
     ledger_settle(job->ledger, job);
     call_unref(&call);
+}
+
+/* --- what is kept of large ones --- */
+
+static const struct call_failure too_large_to_keep = {
+    .type = BYTES("ValueError"),
+    .message = BYTES("the answer is larger than calls.keep_size and was not kept"),
+    .code = BYTES("result_too_large")};
+
+static struct call *digest_call(const struct call *call, bool whole)
+{
+    struct arena *arena = arena_new(0);
+    struct call *digest = call_new(arena);
+    digest->tool = call->tool;
+    digest->request_id = arena_copy(arena, call->request_id);
+    digest->session_id = arena_copy(arena, call->session_id);
+    digest->idempotent = call->idempotent;
+    digest->outcome = call->outcome;
+    digest->outcome.memory = NULL;
+    if (whole && call->outcome.memory) {
+        digest->outcome.memory = arena_ref(call->outcome.memory);
+    } else if (!whole) {
+        digest->outcome.end = CALL_END_FAILURE;
+        digest->outcome.body = digest->outcome.content_type = (struct bytes){0};
+        digest->outcome.failure = too_large_to_keep;
+    }
+    arena_unref(&arena);
+    return digest;
+}
+
+struct job *job_digest(struct job *job, size_t size)
+{
+    const struct call_outcome *outcome = &job->call->outcome;
+    size_t needed = JOB_OVERHEAD + outcome->body.len + outcome->failure.traceback.len;
+    bool whole = !job->is_stream && needed <= size;
+    struct job *digest = job_new(job->ledger, digest_call(job->call, whole), 0);
+    digest->is_stream = job->is_stream;
+    digest->shape = job->shape;
+    digest->instance = arena_copy(digest->call->arena, job->instance);
+    digest->is_kept = digest->done = true;
+    digest->fingerprint = job->fingerprint;
+    if (digest->is_stream)
+        add_end(digest);
+    return digest;
 }
 
 /* --- for whoever made it --- */

@@ -12,6 +12,7 @@
 #include "base/mailbox.h"
 #include "server/event_log.h"
 #include "server/offer.h"
+#include "server/outcome.h"
 
 #include "pool/call.h"
 
@@ -35,14 +36,18 @@ struct job {
     struct ledger *ledger; /* borrows */
     struct call *call;     /* the rest of this block is constant after submission */
     bool is_stream;
-    bool detached;         /* goes on when nobody listens */
-    bool is_kept;          /* its outcome is kept for a while */
-    size_t result_limit;   /* of a stream, bytes */
+    bool detached;           /* goes on when nobody listens */
+    bool is_kept;            /* its outcome is kept for a while */
+    enum result_shape shape; /* of its answer, for those who fetch it later */
+    size_t result_limit;     /* of a stream, bytes */
+    struct bytes
+        instance; /* what was asked for, a path in the call's arena: of problem documents */
     struct offers *offers; /* tools of its caller's; or NULL */
-    struct bytes key;      /* Idempotency-Key, in the call's arena, or empty */
     uint64_t fingerprint;  /* of the request, to tell one from another with the same key */
 
     /* The ledger's, under its lock. */
+    struct bytes key;  /* Idempotency-Key, in the call's arena; empty: none, or not any more */
+    bool is_announced; /* somebody has been told where it will be found */
     struct job *next_by_id, *next_by_key;
     struct list settled; /* in the ledger's list of those that are done */
     size_t kept_bytes;
@@ -80,6 +85,11 @@ struct job *job_submit(struct job *job) __attribute__((warn_unused_result));
  * so far behind that it must not be told more. */
 bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
     __attribute__((warn_unused_result));
+
+/* A job that says as much of its end as fits `size` bytes, to be kept in the place of one that is
+ * done and takes more: without its arguments, and if need be without its result. Not entered in the
+ * ledger. Returned with one reference. */
+struct job *job_digest(struct job *job, size_t size) __attribute__((returns_nonnull));
 
 /* Gives the call up. */
 void job_cancel(struct job *job);

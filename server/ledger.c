@@ -58,6 +58,18 @@ static struct job **find_place(struct ledger *ledger, const struct job *job)
     return at;
 }
 
+/* Nobody finds it by its key any more. */
+static void release_key(struct ledger *ledger, struct job *job)
+{
+    if (job->key.len == 0)
+        return;
+    struct job **at = bucket_of_key(ledger, job->key);
+    while (*at != job)
+        at = &(*at)->next_by_key;
+    *at = job->next_by_key;
+    job->key = (struct bytes){0};
+}
+
 /* Takes the job out of everything; true when it was in, and the ledger's reference is the caller's.
  */
 static bool take_out(struct ledger *ledger, struct job *job)
@@ -66,12 +78,7 @@ static bool take_out(struct ledger *ledger, struct job *job)
     if (!*at)
         return false;
     *at = job->next_by_id;
-    if (job->key.len) {
-        at = bucket_of_key(ledger, job->key);
-        while (*at != job)
-            at = &(*at)->next_by_key;
-        *at = job->next_by_key;
-    }
+    release_key(ledger, job);
     if (!list_empty(&job->settled))
         ledger->bytes -= job->kept_bytes;
     list_remove(&job->settled);
@@ -157,25 +164,62 @@ void ledger_forget(struct ledger *ledger, struct job *job)
         job_unref(&job);
 }
 
-/* A call that was refused before it ran may be tried again with the same key; what has no room by
- * itself takes it from no others. */
+void ledger_announce(struct ledger *ledger, struct job *job)
+{
+    pthread_mutex_lock(&ledger->lock);
+    job->is_announced = true;
+    pthread_mutex_unlock(&ledger->lock);
+}
+
+/* With the lock. A call that was refused before it ran may be tried again with the same key; it is
+ * kept only for who was told of it. */
+static bool is_worth_keeping(struct ledger *ledger, struct job *job)
+{
+    bool had_key = job->key.len > 0;
+    if (job->call->outcome.executed == EXECUTED_NO)
+        release_key(ledger, job);
+    return job->is_kept && (!had_key || job->key.len || job->is_announced);
+}
+
+/* With the lock. */
+static void keep(struct ledger *ledger, struct job *job, size_t bytes, uint64_t now_us)
+{
+    job->kept_bytes = bytes;
+    job->expires_us = now_us + ledger->options.keep_us;
+    ledger->bytes += bytes;
+    list_push_back(&ledger->settled, &job->settled);
+}
+
+/* With the lock: puts `other` in the place of the job, whose reference is the caller's then. */
+static void replace(struct ledger *ledger, struct job *job, struct job *other)
+{
+    if (job->key.len)
+        other->key = arena_copy(other->call->arena, job->key);
+    other->is_announced = job->is_announced;
+    take_out(ledger, job);
+    put_in(ledger, other);
+}
+
 void ledger_settle(struct ledger *ledger, struct job *job)
 {
     uint64_t now_us = clock_now_us();
-    size_t bytes = job_size(job);
-    if (!job->is_kept || (job->key.len && job->call->outcome.executed == EXECUTED_NO) ||
-        bytes > ledger->options.keep_bytes) {
-        ledger_forget(ledger, job);
-        return;
-    }
+    size_t bytes = job_size(job), room = ledger->options.keep_bytes;
+    struct job *digest = job->is_kept && bytes > room ? job_digest(job, room) : NULL;
+    struct job *kept = digest ? digest : job, *gone = NULL;
+    bytes = digest ? job_size(digest) : bytes;
     pthread_mutex_lock(&ledger->lock);
-    if (*find_place(ledger, job)) {
-        job->kept_bytes = bytes;
-        job->expires_us = now_us + ledger->options.keep_us;
-        ledger->bytes += bytes;
-        list_push_back(&ledger->settled, &job->settled);
+    bool was_in = *find_place(ledger, job);
+    if (was_in && (bytes > room || !is_worth_keeping(ledger, job))) {
+        take_out(ledger, job);
+        gone = job;
+    } else if (was_in) {
+        if (digest)
+            replace(ledger, gone = job, digest);
+        keep(ledger, kept, bytes, now_us);
     }
     pthread_mutex_unlock(&ledger->lock);
+    job_unref(&gone);
+    job_unref(&digest);
     ledger_sweep(ledger, now_us);
 }
 

@@ -28,7 +28,11 @@ void ledger_free(struct ledger **ledger);
  * the request id from an older one. */
 struct job *ledger_add(struct ledger *ledger, struct job *job) __attribute__((warn_unused_result));
 
-/* The job is done: it is kept for a while, or not at all. */
+/* Somebody will be told where the job is to be found: it is kept, whatever becomes of it. */
+void ledger_announce(struct ledger *ledger, struct job *job);
+
+/* The job is done: it is kept for a while, or not at all. One that takes more than there is room
+ * for in all is kept as job_digest() makes it. */
 void ledger_settle(struct ledger *ledger, struct job *job);
 
 /* The youngest job of that request id with a reference for the caller; NULL when there is none. */

@@ -288,12 +288,12 @@ void outcome_respond(struct exchange *exchange, const struct call *call, enum re
     buffer_deinit(&members);
 }
 
-static void write_problem(const struct call *call, struct buffer *out_text)
+static void write_problem(const struct call *call, struct bytes instance, struct buffer *out_text)
 {
     struct arena *arena = arena_new(0);
     struct buffer members = {0};
     struct problem problem = problem_of(call, arena, &members);
-    problem_write(&problem, (struct bytes){0}, call->request_id, out_text);
+    problem_write(&problem, instance, call->request_id, out_text);
     buffer_deinit(&members);
     arena_unref(&arena);
 }
@@ -313,11 +313,11 @@ struct call_failure outcome_failure(const struct call *call, struct arena *arena
     return failure;
 }
 
-bool outcome_write(const struct call *call, struct buffer *out_text)
+bool outcome_write(const struct call *call, struct bytes instance, struct buffer *out_text)
 {
     char room[META_MAX];
     if (!is_result(call)) {
-        write_problem(call, out_text);
+        write_problem(call, instance, out_text);
         return false;
     }
     buffer_add_string(out_text, "{\"result\":");

@@ -29,10 +29,12 @@ struct stream {
 
 /* --- reading --- */
 
-/* An empty comment; an empty line, which means as little, where there is no room for one. */
-static size_t write_comment(char *room, size_t size)
+/* An empty comment; an empty line, which means as little, among lines of JSON, which have no
+ * comments, and where there is no room for one. */
+static size_t write_comment(enum event_format format, char *room, size_t size)
 {
-    struct bytes comment = size < 3 ? BYTES("\n") : BYTES(":\n\n");
+    bool line = format == EVENT_NDJSON || size < 3;
+    struct bytes comment = line ? BYTES("\n") : BYTES(":\n\n");
     memcpy(room, comment.data, comment.len);
     return comment.len;
 }
@@ -41,8 +43,8 @@ static size_t read_events(struct exchange *exchange, char *room, size_t size, bo
 {
     struct stream *stream = exchange->handler;
     size_t len = job_read(stream->job, &stream->watcher, stream->format, room, size, out_end);
-    if (len == 0 && !*out_end && stream->comment_due && stream->format == EVENT_SSE)
-        len = write_comment(room, size);
+    if (len == 0 && !*out_end && stream->comment_due)
+        len = write_comment(stream->format, room, size);
     if (len > 0) {
         stream->comment_due = false;
         stream->spoke_us = clock_now_us();
@@ -58,7 +60,8 @@ static void respond(struct exchange *exchange, enum event_format format)
     response_header(&response, "content-type",
                     format == EVENT_SSE ? BYTES("text/event-stream")
                                         : BYTES("application/x-ndjson"));
-    response_header(&response, "cache-control", BYTES("no-store"));
+    /* A proxy that compresses would hold events back. */
+    response_header(&response, "cache-control", BYTES("no-cache, no-transform"));
     response_header(&response, "x-accel-buffering", BYTES("no")); /* nginx must not hold it back */
     exchange_respond(exchange, &response);
 }
@@ -195,13 +198,26 @@ static bool bring_tools(struct exchange *exchange, const struct invocation_reque
     return good;
 }
 
+/* A retry must not run the tool again without the caller's knowing. True: it has been told. */
+static bool refuse_key(struct exchange *exchange)
+{
+    if (!exchange_header(exchange, "idempotency-key").data)
+        return false;
+    problem_respond(exchange, &(struct problem){.status = 400,
+                                                .code = "invalid_request",
+                                                .detail = "a stream takes no idempotency-key: "
+                                                          "with on_disconnect: detach it goes on, "
+                                                          "and GET /calls/{id}/events has it"});
+    return true;
+}
+
 static void start(struct exchange *exchange, const struct invocation_request *request)
 {
     struct gateway *gateway = gateway_of(exchange);
     bool detached = bytes_equal(request->on_disconnect, BYTES("detach"));
     enum event_format format;
     struct offers *offers = NULL;
-    struct call *call = choose_format(exchange, &format)
+    struct call *call = !refuse_key(exchange) && choose_format(exchange, &format)
                             ? invocation_make(exchange, request, RESULT_ENVELOPE)
                             : NULL;
     if (!call)
@@ -217,6 +233,7 @@ static void start(struct exchange *exchange, const struct invocation_request *re
     call->window = gateway->streams.window;
     struct job *job = job_new(gateway->ledger, call, detached ? gateway->streams.keep : 0);
     job->is_stream = true;
+    job->instance = exchange->path;
     job->result_limit = gateway->streams.result_limit;
     job->detached = job->is_kept = detached;
     job->offers = offers;
@@ -317,8 +334,7 @@ void stream_sweep(struct list *streams, uint64_t now_us)
     LIST_FOREACH (streams, node, next) {
         struct stream *stream = CONTAINER_OF(node, struct stream, place);
         uint64_t limit_us = gateway_of(stream->exchange)->streams.keepalive_us;
-        if (limit_us == 0 || now_us - stream->spoke_us < limit_us ||
-            stream->format != EVENT_SSE) /* lines of JSON have no comments */
+        if (limit_us == 0 || now_us - stream->spoke_us < limit_us)
             continue;
         stream->comment_due = true;
         if (stream->is_answered)

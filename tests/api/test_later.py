@@ -150,3 +150,60 @@ def test_outcomes_are_kept_for_a_time_and_within_a_size(start_gateway: Callable[
         while client.get(second).status_code == 200 and time.monotonic() < end:
             time.sleep(0.1)
         assert client.get(second).status_code == 404
+
+
+def test_the_result_comes_late_as_it_would_have_come(client) -> None:
+    answer = client.post("/tools/add", json={"a": 1, "b": 2}, headers={"prefer": "respond-async"})
+    assert answer.status_code == 202
+    wait_until_done(client, answer.headers["location"])
+    late = client.get(answer.headers["location"] + "/result")
+    assert (late.status_code, late.json()) == (200, 3)
+
+
+def test_what_was_announced_and_then_refused_is_found(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1")
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
+        execute(client, "sleep", {"prefer": "respond-async"}, seconds=1)
+        body = {"tool": "echo", "queue_timeout_ms": 100}
+        headers = {"prefer": "respond-async", "idempotency-key": "announced"}
+        answer = client.post("/execute", json=body, headers=headers)
+        assert answer.status_code == 202
+        call = wait_until_done(client, answer.headers["location"])
+        assert (call["end"], call["outcome"]["instance"]) == ("queue_timeout", "/execute")
+        late = client.get(answer.headers["location"] + "/result")
+        assert (late.status_code, late.json()["code"]) == (503, "queue_timeout")
+        again = client.post("/execute", json={**body, "queue_timeout_ms": 9000}, headers=headers)
+        assert again.headers["location"] != answer.headers["location"]  # it did not run: the key was free
+
+
+def test_a_result_too_large_to_be_kept_leaves_a_problem_and_does_not_run_again(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1", "--calls-keep-size", "100k")
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
+        headers = {"prefer": "respond-async, wait=9", "idempotency-key": "large"}
+        first = execute(client, "echo", headers, message="x" * 200_000)
+        assert first.status_code == 200  # who waited has it
+        call = client.get("/calls/" + first.headers["x-request-id"]).json()
+        assert call["outcome"]["code"] == "result_too_large"
+        assert call["outcome"]["executed"] == "yes"
+        again = execute(client, "echo", headers, message="x" * 200_000)
+        assert (again.status_code, again.json()["code"]) == (500, "result_too_large")
+        assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_a_wait_may_stand_in_quotes(client) -> None:
+    answer = execute(client, "sleep", {"prefer": 'respond-async; x=y, wait="10"'}, seconds=0.1)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_an_idempotency_key_is_given_once(gateway, http2: bool) -> None:
+    with httpx.Client(base_url=gateway.url, trust_env=False, http1=not http2, http2=http2) as client:
+        headers = [("idempotency-key", "a"), ("idempotency-key", "a"), ("content-type", "application/json")]
+        answer = client.post("/execute", content=b'{"tool":"echo"}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert "once" in answer.json()["detail"]
+
+
+def test_a_stream_takes_no_idempotency_key(client) -> None:
+    answer = client.post("/stream", json={"tool": "countdown"}, headers={"idempotency-key": "k"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")

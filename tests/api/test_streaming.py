@@ -141,6 +141,13 @@ def test_an_exception_in_mid_stream_is_an_error_event(client: httpx.Client) -> N
     assert problem["status"] == 500
     assert problem["python"]["type"] == "ValueError"
     assert problem["executed"] == "yes"
+    assert problem["instance"] == "/stream"
+
+
+def test_nobody_may_keep_or_compress_a_stream(client: httpx.Client) -> None:
+    answer = client.post("/stream", json=envelope("count", {"n": 1}))
+    assert answer.headers["cache-control"] == "no-cache, no-transform"
+    assert answer.headers["x-accel-buffering"] == "no"
 
 
 def test_what_fails_before_it_said_anything_has_its_status(client: httpx.Client) -> None:
@@ -312,6 +319,20 @@ def test_silence_is_broken_by_comments(start_gateway: Callable[..., Any], tmp_pa
             lines = list(stripped(answer))
     assert 1 <= lines.count(":") <= 4
     assert chunks(list(sse(iter(lines)))) == [1, 2]
+
+
+def test_silence_among_lines_of_json_is_broken_by_empty_lines(
+    start_gateway: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = tmp_path / "snakepit.yaml"
+    config.write_text("streams: {keepalive: 1s}\npools: [{workers: 1, adapter: streams.Streams}]\n")
+    gateway = start_gateway("--config", str(config))
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30, headers=NDJSON) as client:
+        lines = client.post("/stream", json=envelope("quiet", {"seconds": 3.5})).text.split("\n")
+    assert lines.pop() == ""
+    assert 1 <= lines.count("") <= 4
+    events = [json.loads(line) for line in lines if line]
+    assert [each["data"] for each in events if each["event"] == "chunk"] == [1, 2]
 
 
 def test_a_stream_that_is_idle_for_too_long_ends(start_gateway: Callable[..., Any], tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ static struct bytes header(struct exchange *exchange, struct bytes name)
     return (struct bytes){0};
 }
 
+static unsigned count(struct exchange *exchange, struct bytes name)
+{
+    return header(exchange, name).data != NULL;
+}
+
 static void respond(struct exchange *exchange, const struct response *response)
 {
     ck_assert_ptr_eq(exchange, now);
@@ -53,6 +58,7 @@ static void note_break(struct exchange *exchange)
 
 static const struct exchange_protocol protocol = {.version = "1.1",
                                                   .header = header,
+                                                  .count = count,
                                                   .respond = respond,
                                                   .more = note_more,
                                                   .break_off = note_break};

@@ -372,11 +372,63 @@ START_TEST(a_job_that_is_too_large_displaces_no_other)
     ck_assert_ptr_null(job_submit(large));
     fake_answer(&fake, 1, 1000);
     deliver();
-    ck_assert_ptr_null(ledger_find(ledger, BYTES("large")));
-    struct job *found = ledger_find(ledger, BYTES("r"));
+    struct job *found = ledger_find(ledger, BYTES("large"));
+    ck_assert_ptr_ne(found, large);
+    ck_assert_uint_lt(job_size(found), 20000);
+    ck_assert_int_eq(job_outcome(found)->outcome.end, CALL_END_RESULT);
+    ledger_forget(ledger, found);
+    job_unref(&found);
+    found = ledger_find(ledger, BYTES("r"));
     ck_assert_ptr_eq(found, job);
     job_unref(&found);
     job_unref(&large);
+}
+END_TEST
+
+START_TEST(of_a_result_that_is_too_large_it_is_kept_that_it_was)
+{
+    ledger_free(&ledger);
+    ledger =
+        ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 20000});
+    job = make("r", "key", false);
+    ck_assert_ptr_null(job_submit(job));
+    job->call->payload.capacity = 0;
+    struct call *call = job->call;
+    fake_answer(&fake, 0, 1000);
+    call->outcome.body = bytes_from(call->outcome.body.data, 30000); /* nobody reads it */
+    deliver();
+    struct job *found = ledger_find(ledger, BYTES("r"));
+    const struct call *kept = job_outcome(found);
+    ck_assert_int_eq(call->outcome.end, CALL_END_RESULT);
+    ck_assert_int_eq(kept->outcome.end, CALL_END_FAILURE);
+    ck_assert_int_eq(kept->outcome.executed, EXECUTED_YES);
+    ck_assert(bytes_equal(kept->outcome.failure.code, BYTES("result_too_large")));
+    struct job *again = make("again", "key", false), *joined = job_submit(again);
+    ck_assert_ptr_eq(joined, found); /* it must not run twice */
+    job_unref(&again);
+    job_unref(&joined);
+    job_unref(&found);
+}
+END_TEST
+
+START_TEST(a_job_that_was_announced_is_kept_though_it_did_not_run)
+{
+    job = make("first", "", false);
+    ck_assert_ptr_null(job_submit(job));
+    struct job *filler = make("filler", "", false), *told = make("told", "key", false);
+    ck_assert_ptr_null(job_submit(filler));
+    ck_assert_ptr_null(job_submit(told));
+    ledger_announce(ledger, told);
+    job_cancel(told); /* it was queued */
+    deliver();
+    struct job *found = ledger_find(ledger, BYTES("told"));
+    ck_assert_ptr_eq(found, told);
+    struct job *again = make("again", "key", false);
+    ck_assert_ptr_null(job_submit(again)); /* and its key is free */
+    job_unref(&found);
+    job_unref(&filler);
+    job_unref(&told);
+    job_unref(&again);
 }
 END_TEST
 
@@ -414,6 +466,8 @@ static Suite *make_suite(void)
     tcase_add_test(kept, a_job_is_kept_for_its_time);
     tcase_add_test(kept, a_job_is_not_kept_beyond_the_size);
     tcase_add_test(kept, a_job_that_is_too_large_displaces_no_other);
+    tcase_add_test(kept, of_a_result_that_is_too_large_it_is_kept_that_it_was);
+    tcase_add_test(kept, a_job_that_was_announced_is_kept_though_it_did_not_run);
     tcase_add_test(kept, a_job_that_was_forgotten_while_it_ran_is_not_kept);
     suite_add_tcase(suite, streams);
     suite_add_tcase(suite, kept);
