@@ -343,6 +343,7 @@ static void on_ended(void *context, struct link *link)
     struct bridge *bridge = context;
     struct worker_ref worker = link_worker(link);
     seat_detach(&bridge->seats[worker.seat], link);
+    pool_worker_lost(bridge->pool, worker, "its stream to the gateway ended");
     send_unlinked(bridge, worker, NULL);
 }
 

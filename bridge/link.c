@@ -200,6 +200,14 @@ size_t link_unwritten_replies(struct link *link)
     return bytes;
 }
 
+bool link_is_paused(struct link *link)
+{
+    pthread_mutex_lock(&link->lock);
+    bool paused = link->paused;
+    pthread_mutex_unlock(&link->lock);
+    return paused;
+}
+
 void link_add_invalidation(struct link *link, struct bytes session_id, uint64_t revision)
 {
     pthread_mutex_lock(&link->lock);

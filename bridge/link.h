@@ -67,6 +67,9 @@ void link_add_stop(struct link *link, uint64_t grace_us, bool refork);
  * from the link until they are fewer. */
 size_t link_unwritten_replies(struct link *link);
 
+/* Whether nothing is read for that reason. */
+bool link_is_paused(struct link *link);
+
 /* Sends the frame, unless one is on the wire: then it follows by itself. */
 void link_flush(struct link *link);
 

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -126,6 +127,12 @@ static bool read_answer(const char *page, const struct entry *entry, struct aren
                                          .content_type = bytes_of(""),
                                          .run_us = entry->run_us};
     return true;
+}
+
+uint64_t page_pong(const void *page)
+{
+    const _Atomic uint64_t *word = (const void *)((const char *)page + PAGE_PONG_AT);
+    return atomic_load_explicit(word, memory_order_relaxed);
 }
 
 /* A call's mark in its slot is cleared after its entry and its bytes are written: as long as it is

@@ -8,6 +8,7 @@
 /* Its layout, in bytes from its beginning; started.py has the same numbers. */
 enum {
     PAGE_RUNNING_AT = 0,   /* a word for each slot */
+    PAGE_PONG_AT = 8192,   /* sequence of the last ping whose answer was sent, 0: none */
     PAGE_INDEX_AT = 32768, /* of the journal: four words for each of STARTED_MAX calls */
     PAGE_RING_AT = 65536,  /* the journal's answers */
     PAGE_RING_BYTES = 256 << 10,
@@ -26,6 +27,10 @@ enum page_kind {
  * worker, which the caller closes; NULL with errno when there is no memory. */
 const void *page_new(int *out_fd);
 void page_free(const void **page);
+
+/* The sequence of the last ping that the worker, which may live, has answered as far as it knows.
+ */
+uint64_t page_pong(const void *page);
 
 /* What the page says. To be called once its worker is dead; the worker may have written anything.
  * What the answers consist of is copied into the arena. */

@@ -28,8 +28,7 @@ static const unsigned char moves[] = {
     [SEAT_ALIVE] = 1u << SEAT_EMPTY,
 };
 
-/* Aborts on a move that the picture in the header does not have. */
-static void seat_move(struct seat *seat, enum seat_state next)
+void seat_move(struct seat *seat, enum seat_state next)
 {
     if (!(moves[seat->state] & 1u << next)) {
         fprintf(stderr, "snakepit: a seat cannot go from state %d to %d\n", (int)seat->state,
@@ -408,7 +407,7 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     pthread_mutex_unlock(&seat->lock);
     seat->stopping = seat->exited = seat->attached = seat->reforking = false;
     seat->failure[0] = '\0';
-    seat->ping = seat->pinged_us = 0;
+    seat->ping = seat->pinged_us = seat->sent_us = 0;
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat_move(seat, SEAT_WAITING);
     seat->page = page_new(&seat->page_fd);

@@ -28,6 +28,7 @@ enum seat_state {
     SEAT_BOOTING, /* an interpreter of its own is loading, since forking is not possible */
     SEAT_ALIVE,   /* the process is known */
 };
+enum { SEAT_STATES = SEAT_ALIVE + 1 };
 
 struct seat {
     struct bridge *bridge;
@@ -62,6 +63,7 @@ struct seat {
     struct worker_exit exit;
     uint64_t ping; /* sequence of the last ping, 0 before the first */
     uint64_t pinged_us;
+    uint64_t sent_us; /* since when it says to have answered that ping, 0: it does not */
 };
 
 /* Before there are other threads that know of it; seat_open() is the supervisor thread's part. */
@@ -84,6 +86,9 @@ bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link
 bool seat_detach(struct seat *seat, struct link *link);
 
 /* --- supervisor's thread --- */
+
+/* Moves the seat on; aborts on a move that the picture above does not have. */
+void seat_move(struct seat *seat, enum seat_state next);
 
 /* Gives the seat its timer; and takes it away, killing what is left in the seat. */
 void seat_open(struct seat *seat);

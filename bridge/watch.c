@@ -4,11 +4,17 @@
 #include "base/log.h"
 #include "bridge/inside.h"
 #include "bridge/memory.h"
+#include "bridge/page.h"
 #include "bridge/zygote.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 enum { ROUND_MS = 500, STALL_AFTER_US = 5000000 };
+
+/* How long the answer to a ping may take from the worker's socket to us. */
+enum { DEAF_AFTER_US = 2000000 };
 
 /* Between two looks at the workers' memory: when it is only shown, and when it is limited, for
  * which a leak must not get far. */
@@ -54,29 +60,61 @@ static void set_stalled(struct seat *seat, bool stalled, uint64_t for_us)
               LOG_INT("ms", for_us / 1000), LOG_END);
 }
 
+static void end(struct seat *seat, const char *event, const char *why, uint64_t waited_us)
+{
+    log_event(LOG_WARNING, event, LOG_STR("worker", seat->id), LOG_INT("pid", seat_pid(seat)),
+              LOG_INT("ms", waited_us / 1000), LOG_END);
+    pool_worker_lost(seat->bridge->pool, seat->worker, why);
+    seat_kill(seat);
+}
+
+/* The worker wrote its answer to the ping long ago, and all that it wrote is being read. gRPC does
+ * not tell: bytes that a tool put into the socket may look like frames of HTTP/2 that are to be
+ * skipped, with the worker's own in them. */
+static bool is_deaf(struct seat *seat, struct link *link, uint64_t now_us)
+{
+    if (page_pong(seat->page) != seat->ping || link_is_paused(link))
+        seat->sent_us = 0;
+    else if (seat->sent_us == 0)
+        seat->sent_us = now_us;
+    return seat->sent_us && now_us - seat->sent_us >= DEAF_AFTER_US;
+}
+
 static void wait_for_pong(struct seat *seat, uint64_t waited_us)
 {
     const struct bridge_options *options = &seat->bridge->options;
     if (waited_us >= (options->stall_after_us ? options->stall_after_us : STALL_AFTER_US))
         set_stalled(seat, true, waited_us);
-    if (options->kill_stalled_after_us && waited_us >= options->kill_stalled_after_us) {
-        log_event(LOG_WARNING, "stalled worker killed", LOG_STR("worker", seat->id),
-                  LOG_INT("ms", waited_us / 1000), LOG_END);
-        seat_kill(seat);
-    }
+    if (options->kill_stalled_after_us && waited_us >= options->kill_stalled_after_us)
+        end(seat, "stalled worker killed", "it did not answer pings for heartbeat.kill_after",
+            waited_us);
+}
+
+/* It is dead, though nobody has told us yet. gRPC, writing to it, would drop what it had written.
+ */
+static bool has_ended(const struct seat *seat)
+{
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)seat_pid(seat), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid != 0;
 }
 
 static void check(struct seat *seat, struct link *link, uint64_t now_us)
 {
     uint64_t since_us = now_us - seat->pinged_us;
     if (!has_answered(seat)) {
-        wait_for_pong(seat, since_us);
+        if (is_deaf(seat, link, now_us))
+            end(seat, "worker killed: what it sends does not arrive",
+                "its stream to the gateway is broken", since_us);
+        else
+            wait_for_pong(seat, since_us);
         return;
     }
     set_stalled(seat, false, since_us);
-    if (since_us < seat->bridge->options.heartbeat_interval_us)
+    if (since_us < seat->bridge->options.heartbeat_interval_us || has_ended(seat))
         return;
     seat->pinged_us = now_us;
+    seat->sent_us = 0;
     link_add_ping(link, ++seat->ping);
     link_flush(link);
 }

@@ -193,6 +193,9 @@ void staff_retire(struct worker *worker, const char *why);
  * yet, they come ever more slowly. Returns whether it is time to say so. */
 bool staff_retire_early(struct pool *pool, struct worker *worker, const char *why, uint64_t now_us);
 
+/* The worker takes no more calls, since nothing reaches it, and is about to end. */
+void staff_lose(struct pool *pool, struct worker *worker, const char *why, struct effects *effects);
+
 /* A worker has attached: others may go now. */
 void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us,
                  struct effects *effects);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "pool/inside.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -399,6 +400,17 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
     }
 }
 
+void pool_worker_lost(struct pool *pool, struct worker_ref ref, const char *why)
+{
+    struct effects effects;
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
+    if (worker && !worker->leaving && !worker->lost)
+        staff_lose(pool, worker, why, &effects);
+    effects.flush = true;
+    leave_pumping(pool, now_us, &effects);
+}
+
 /* What the dead worker had finished, but had not got out. Most of what it left was answered; and of
  * a stream the last values may be missing. */
 static void recover(struct pool *pool, struct worker *worker, const struct started_calls *left,
@@ -428,7 +440,7 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         memcpy(id, worker->id, sizeof id);
         pid = worker->pid;
         cause.expected = exit->expected || worker->leaving;
-        cause.why = worker->killed_for;
+        cause.why = exit->signal == SIGKILL && !exit->outside ? worker->killed_for : NULL;
         recover(pool, worker, started, now_us, &effects);
         lost = death_settle(pool, worker, &cause, started, now_us, &effects);
         if (pool->state == POOL_FAILED)

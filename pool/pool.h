@@ -166,6 +166,10 @@ void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t 
 void pool_worker_loaded(struct pool *pool, struct worker_ref worker, const struct bytes *labels,
                         size_t count);
 
+/* Nothing can be sent to the worker any more. It is given no calls from now on; those it has are
+ * settled when it is gone, be it that it ends by itself or is killed, `why` (static). */
+void pool_worker_lost(struct pool *pool, struct worker_ref worker, const char *why);
+
 /* The process is gone and nothing more will come from it but the answers that it left behind. Its
  * calls are answered or queued again; a replacement is asked for. */
 void pool_worker_gone(struct pool *pool, struct worker_ref worker, const struct worker_exit *exit,

@@ -30,11 +30,16 @@ static bool is_lasting(const struct worker *worker)
     return (worker->state == WORKER_STARTING || worker->state == WORKER_READY) && !worker->retiring;
 }
 
+/* One that is lost has its place until it is gone, which is soon: how it went says how its
+ * replacement is to be started. */
 static unsigned count_lasting(const struct pool *pool)
 {
     unsigned count = 0;
-    for (unsigned i = 0; i < pool->seats; i++)
-        count += is_lasting(&pool->workers[i]);
+    for (unsigned i = 0; i < pool->seats; i++) {
+        const struct worker *worker = &pool->workers[i];
+        bool lost = worker->lost && worker->state == WORKER_DRAINING;
+        count += is_lasting(worker) || (lost && !worker->retiring);
+    }
     return count;
 }
 
@@ -151,6 +156,12 @@ static void tell_to_leave(struct pool *pool, struct worker *worker, struct effec
     effects->stops[effects->stop_count++].grace_us = pool->options.stop_grace_us;
 }
 
+static bool has_drained(const struct worker *worker)
+{
+    return worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving &&
+           !worker->lost;
+}
+
 /* Takes no more calls; leaves once those it has are answered. */
 static void drain(struct pool *pool, struct worker *worker, struct effects *effects)
 {
@@ -188,9 +199,18 @@ void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
         worker->idle_since_us = now_us;
     if (retire_used(pool, worker))
         staff_balance(pool, now_us, effects);
-    if (worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving &&
-        !effects_full(effects))
+    if (has_drained(worker) && !effects_full(effects))
         tell_to_leave(pool, worker, effects);
+}
+
+void staff_lose(struct pool *pool, struct worker *worker, const char *why, struct effects *effects)
+{
+    worker->lost = true;
+    worker->killed_for = why;
+    if (worker->state != WORKER_DRAINING)
+        worker_move(worker, WORKER_DRAINING);
+    schedule_reconsider(pool, worker);
+    schedule_desert(pool, worker, effects);
 }
 
 /* Those who are to go do so once there are enough others that can work. */
@@ -253,7 +273,7 @@ static void dismiss_drained(struct pool *pool, struct effects *effects)
 {
     for (unsigned i = 0; i < pool->seats && !effects_full(effects); i++) {
         struct worker *worker = &pool->workers[i];
-        if (worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving)
+        if (has_drained(worker))
             tell_to_leave(pool, worker, effects);
     }
 }

@@ -71,7 +71,8 @@ struct worker {
     uint64_t resident;      /* bytes, as measured last */
     bool leaving;           /* it was told to leave */
     bool is_template;       /* workers are to be forked from its process once it has drained */
-    const char *killed_for; /* static; NULL unless it is killed though it has calls */
+    const char *killed_for; /* static; why, should it be killed though it has calls; or NULL */
+    bool lost;              /* nothing reaches it any more: it is about to end, or to be killed */
     bool loss_noted;        /* the breaker knows that it died with calls */
 
     struct call_queue waiting;          /* calls that no other worker may run */

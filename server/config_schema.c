@@ -243,7 +243,7 @@ static const struct config_row pool[] = {
      .help = "a worker that leaves a ping unanswered for so long is shown as stalled"},
     {"heartbeat.timeout_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "heartbeat.stall_after"},
     {"heartbeat.kill_after", CONFIG_DURATION, POOL(kill_stalled_us), US(0, DAY),
-     .help = "and for so long is killed; 0: never"},
+     .help = "and for so long is killed, as one that crashed; 0: never"},
     {"heartbeat.enabled", CONFIG_REFUSED, .help = "interval 0 is none"},
     {"heartbeat.max_missed", CONFIG_REFUSED, .help = "kill_after is a time"},
     {"heartbeat.max_missed_heartbeats", CONFIG_REFUSED, .help = "kill_after is a time"},

@@ -15,8 +15,8 @@ class Crew(Desk):
     A call is always either in ``_calls``, or in ``_active``, or answered.
     """
 
-    def __init__(self, tools: list[Any], stream: Any, leave: Any) -> None:
-        super().__init__(stream, leave)
+    def __init__(self, tools: list[Any], page: Any, stream: Any, leave: Any) -> None:
+        super().__init__(stream, page, leave)
         self._tools = {item.name: item for item in tools}
         self._tally = _thread.allocate_lock()  # guards the following, and the steps between its parts
         self._active: set[int] = set()

@@ -30,9 +30,10 @@ _now = time.perf_counter_ns
 class Desk:
     """The base of the workers. Its methods are for the one thread at a time that reads the stream."""
 
-    def __init__(self, stream: Any, leave: Any) -> None:
+    def __init__(self, stream: Any, page: Any, leave: Any) -> None:
         """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
         self._link = stream
+        self._page = page
         self._cleanup = leave
         self._outbox = Outbox(stream)
         self._feeds = Feeds(self._outbox)
@@ -93,6 +94,9 @@ class Desk:
             self._asked = False
             self._take(pb.GatewayFrame.FromString(content))
         elif kind == link.SENT:
+            if self._outbox.pong:
+                self._page.answered(self._outbox.pong)
+                self._outbox.pong = 0
             self._outbox.sent()
         elif kind == link.CLOSED:
             self._closed = True

@@ -41,6 +41,7 @@ class Outbox:
         self._waiting: deque[Any] = deque()  # see _next_frame()
         self.put = self._waiting.append
         self.sending = True  # Hello is on its way
+        self.pong = 0  # sequence of the ping that is answered by the frame that is being written, or 0
         os.register_at_fork(after_in_child=self._leave_child)
         self._due = 0  # when the next frame of emissions should leave though the last one may still be under way
 
@@ -129,6 +130,7 @@ class Outbox:
                 break
             room -= _add(frame, answer)
         if frame is not None:
+            self.pong = frame.state.sequence
             parts.append(frame.SerializeToString())
         return b"".join(parts)
 
@@ -150,6 +152,7 @@ def _add(frame: Any, message: Any) -> int:
     if type(message) is pb.SessionOp:
         frame.session_ops.append(message)
         return sum(len(write.value) for write in message.writes)
+    message.sequence = message.sequence or frame.state.sequence  # a wish may have come after the answer to a ping
     frame.state.CopyFrom(message)  # a newer State takes the place of an older one
     return 0
 

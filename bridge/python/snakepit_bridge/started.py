@@ -20,7 +20,8 @@ SLOTS_MAX = 1024
 ANSWER_MAX = 64 << 10  # bytes of an answer, encoded; longer ones are not kept
 RING_BYTES = 256 << 10
 
-_INDEX_AT, _RING_AT = 32768, 65536  # in bytes, after the slots; the index can be addressed by its low bits alone
+_PONG_AT = 8192  # in bytes, after the slots
+_INDEX_AT, _RING_AT = 32768, 65536  # the index can be addressed by its low bits alone
 PAGE_BYTES = _RING_AT + RING_BYTES
 _ENTRY_BYTES = 32
 _ENTRIES, _ENTRIES_MAX = 256, 1024  # as many as there can be calls without an answer, see BOOT.md
@@ -84,6 +85,10 @@ class StartedPage:
             self.full = True
         self._at = at
         self._words[slot] = 0
+
+    def answered(self, sequence: int) -> None:
+        """The answer to that ping is on its way: if it does not arrive, the stream is broken."""
+        self._words[_PONG_AT // 8] = sequence
 
     def skip(self, call_id: int, slot: int = 0) -> None:
         """The call has ended, but its answer is not kept."""

@@ -30,9 +30,8 @@ class AsyncWorker(Crew):
 
     def __init__(self, tools: list[Any], page: Any, stream: Any, leave: Any, slots: int, loop: Any) -> None:
         """``page`` is a SharedPage, ``loop`` the adapter's EventLoop; the others as for Desk."""
-        super().__init__(tools, stream, self._clean_up)
+        super().__init__(tools, page, stream, self._clean_up)
         self._hook = leave
-        self._page = page
         self._loop: asyncio.AbstractEventLoop = loop.get()
         self._free = list(reversed(range(slots)))
         self._entered: dict[int, Any] = {}  # tasks whose tool's code runs, by call id

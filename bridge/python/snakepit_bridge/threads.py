@@ -15,7 +15,7 @@ class ThreadWorker(Crew):
 
     def __init__(self, tools: list[Any], page: Any, stream: Any, leave: Any, slots: int) -> None:
         """``page`` is a SharedPage; the others as for Desk."""
-        super().__init__(tools, stream, leave)
+        super().__init__(tools, page, stream, leave)
         self._strands = [
             Strand(self._tools, page, self._cancelled, self._feeds, self._tool_calls) for _ in range(slots)
         ]

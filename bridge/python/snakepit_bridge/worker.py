@@ -39,7 +39,7 @@ class Worker(Desk):
 
     def __init__(self, runner: Any, stream: Any, leave: Any) -> None:
         """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
-        super().__init__(stream, leave)
+        super().__init__(stream, runner.page, leave)
         self._runner = runner
         runner.attach(self._feeds, self._tool_calls, self._read_until, self._set_alarm)
 

@@ -121,6 +121,10 @@ class Page:
         """Id of the call that runs in the first slot, or 0."""
         return struct.unpack_from("<Q", self._map, 0)[0]
 
+    def pong(self) -> int:
+        """Sequence of the last ping whose answer has left the worker, or 0."""
+        return struct.unpack_from("<Q", self._map, 8192)[0]
+
     def all_running(self) -> set[int]:
         """Ids of the calls that run in any slot."""
         return set(struct.unpack_from("<1024Q", self._map, 0)) - {0}

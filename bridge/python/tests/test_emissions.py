@@ -305,6 +305,16 @@ def test_ping_is_answered_while_a_stream_waits_for_credit(any_worker):
     result(stream, call)
 
 
+def test_page_shows_the_ping_whose_answer_has_left(any_worker):
+    for sequence in (1, 2, 3):
+        any_worker.stream.ping(sequence)
+        any_worker.stream.state(sequence)
+        give_up = time.monotonic() + 10
+        while any_worker.page.pong() != sequence:
+            assert time.monotonic() < give_up, any_worker.page.pong()
+            time.sleep(0.001)
+
+
 @pytest.mark.parametrize("tool", ["floods", "floods_in_loop"])
 def test_ping_is_answered_while_a_fast_stream_runs(any_worker, tool):
     stream = any_worker.stream

@@ -33,6 +33,7 @@ def test_gateway_and_worker_mean_the_same_page():
 
     theirs = dict(re.findall(r"PAGE_(\w+) = ([\d< ]+)[,\n]", (SOURCES / "page.h").read_text()))
     assert int(theirs["RUNNING_AT"]) == 0
+    assert int(theirs["PONG_AT"]) == ours._PONG_AT
     assert int(theirs["INDEX_AT"]) == ours._INDEX_AT
     assert int(theirs["RING_AT"]) == ours._RING_AT
     assert eval(theirs["RING_BYTES"]) == ours.RING_BYTES

@@ -112,6 +112,15 @@ START_TEST(a_worker_cannot_cut_the_page_short)
 }
 END_TEST
 
+START_TEST(the_last_ping_that_was_answered_is_read_at_any_time)
+{
+    const uint64_t sequence = UINT64_MAX - 1;
+    ck_assert_uint_eq(page_pong(page), 0);
+    memcpy(theirs + PAGE_PONG_AT, &sequence, sizeof sequence);
+    ck_assert_uint_eq(page_pong(page), sequence);
+}
+END_TEST
+
 START_TEST(the_calls_in_the_slots_are_running)
 {
     run(0, 11);
@@ -232,6 +241,7 @@ int main(void)
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_new_page_says_that_nothing_was_started);
     tcase_add_test(tests, a_worker_cannot_cut_the_page_short);
+    tcase_add_test(tests, the_last_ping_that_was_answered_is_read_at_any_time);
     tcase_add_test(tests, the_calls_in_the_slots_are_running);
     tcase_add_test(tests, a_result_is_read_as_from_a_frame);
     tcase_add_test(tests, a_failure_is_read_from_a_frame_of_its_own);

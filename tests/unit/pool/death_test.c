@@ -134,6 +134,72 @@ START_TEST(a_dead_worker_is_replaced_at_once)
 }
 END_TEST
 
+/* How its process ends says how the next one is to be started, and where. */
+START_TEST(a_worker_that_nothing_reaches_takes_no_calls_and_is_replaced_when_it_is_gone)
+{
+    pool_worker_lost(fake.pool, fake.starts[0], "its stream ended");
+    ck_assert_uint_eq(fake_look(&fake).workers[WORKER_DRAINING], 1);
+    struct call *calls[2];
+    for (unsigned i = 0; i < 2; i++)
+        calls[i] = fake_submit(&fake, fake.slow);
+    ck_assert_uint_eq(fake.invoke_count, 1);
+    ck_assert_uint_eq(fake.invokes[0].worker.number, fake.starts[1].number);
+    fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.start_count, 2);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    fake_die(&fake, 0, SIGKILL, NULL);
+    ck_assert_uint_eq(fake.start_count, 3);
+    ck_assert_uint_eq(fake.starts[2].seat, fake.starts[0].seat);
+    ck_assert_uint_eq(fake_look(&fake).crashes, 1);
+    fake_ready(&fake, 2, 1);
+    for (unsigned i = 0; i < 2; i++) {
+        fake_answer(&fake, i, 10);
+        fake_expect(&fake, calls[i], CALL_END_RESULT, EXECUTED_YES);
+    }
+}
+END_TEST
+
+static struct call *lose_with_a_call(struct worker_exit *exit)
+{
+    struct call *call = fake_submit(&fake, fake.tool);
+    struct started_calls started = {
+        .known = true, .running_count = 1, .running = {fake.invokes[0].call_id}};
+    pool_worker_lost(fake.pool, fake.invokes[0].worker, "its stream ended");
+    pool_worker_gone(fake.pool, fake.invokes[0].worker, exit, &started);
+    return call;
+}
+
+START_TEST(a_call_is_told_why_its_worker_was_killed)
+{
+    struct worker_exit exit = {.signal = SIGKILL, .cause = "killed"};
+    struct call *call = lose_with_a_call(&exit);
+    ck_assert_str_eq(call->outcome.crash.why, "its stream ended");
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+END_TEST
+
+/* Its stream ends a moment before it does. */
+START_TEST(no_other_reason_is_given_for_a_worker_that_ends_by_itself)
+{
+    struct worker_exit exit = {.signal = SIGSEGV, .cause = "segfault"};
+    struct call *call = lose_with_a_call(&exit);
+    ck_assert_ptr_null(call->outcome.crash.why);
+    fake_expect(&fake, call, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+END_TEST
+
+START_TEST(a_worker_that_was_told_to_leave_is_not_lost_when_its_stream_ends)
+{
+    ck_assert(pool_recycle(fake.pool, BYTES("default-1")));
+    fake_ready(&fake, 2, 1);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    pool_worker_lost(fake.pool, fake.starts[0], "its stream ended");
+    fake_left(&fake, 0);
+    ck_assert_uint_eq(fake_look(&fake).crashes, 0);
+    ck_assert_uint_eq(fake.start_count, 3);
+}
+END_TEST
+
 START_TEST(a_worker_that_dies_at_once_again_and_again_is_replaced_more_slowly)
 {
     fake_die(&fake, 0, SIGKILL, NULL);
@@ -266,6 +332,11 @@ int main(void)
     tcase_add_test(tests, an_answer_to_a_stream_that_a_dead_worker_left_behind_is_not_given);
     tcase_add_test(tests, calls_that_never_started_go_elsewhere_in_their_order);
     tcase_add_test(tests, a_dead_worker_is_replaced_at_once);
+    tcase_add_test(tests,
+                   a_worker_that_nothing_reaches_takes_no_calls_and_is_replaced_when_it_is_gone);
+    tcase_add_test(tests, a_call_is_told_why_its_worker_was_killed);
+    tcase_add_test(tests, no_other_reason_is_given_for_a_worker_that_ends_by_itself);
+    tcase_add_test(tests, a_worker_that_was_told_to_leave_is_not_lost_when_its_stream_ends);
     tcase_add_test(tests, a_worker_that_dies_at_once_again_and_again_is_replaced_more_slowly);
     tcase_add_test(tests, a_young_worker_that_has_served_is_replaced_at_once);
     tcase_add_test(tests, a_requeued_call_keeps_the_time_it_has_waited);
