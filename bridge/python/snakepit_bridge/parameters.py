@@ -222,7 +222,7 @@ def _parse_object(args: Any, raw: bool) -> dict[str, Any]:
     if not args:
         return {}
     try:
-        text = str(args, "utf-8")
+        text = args.decode() if type(args) is bytes else str(args, "utf-8")
         try:
             value, end = _scan(text, 0)  # json.loads costs five times as much for a small object
         except StopIteration:

@@ -110,7 +110,9 @@ class Runner:
         self.page.start(call_id)
         begun = _now()
         try:
-            self._enter(call_id)
+            self._entered = call_id  # from here on it may be interrupted
+            if self._cancelled and call_id in self._cancelled:  # it was given up a moment ago
+                raise Cancelled("nobody waits for this call any more")
             value = tool.function(**arguments)
             if self._feed is not None:
                 value = generators.run(value, self._feed, self, call_id)
@@ -181,12 +183,6 @@ class Runner:
         if answer is not None and not self._batch.is_wanted:
             signal.pthread_kill(self._main_thread, _INTERRUPT)
         return answer
-
-    def _enter(self, call_id: int) -> None:
-        """From here on the call may be interrupted; raises Cancelled if it was given up a moment ago."""
-        self._entered = call_id
-        if self._cancelled and call_id in self._cancelled:
-            raise Cancelled("nobody waits for this call any more")
 
     def _on_interrupt(self, number: int, frame: Any) -> None:
         """In the main thread, between two of the tool's bytecodes or out of a system call it sleeps in."""

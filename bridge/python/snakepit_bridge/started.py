@@ -21,12 +21,11 @@ ANSWER_MAX = 64 << 10  # bytes of an answer, encoded; longer ones are not kept
 RING_BYTES = 256 << 10
 
 _PONG_AT = 8192  # in bytes, after the slots
-_INDEX_AT, _RING_AT = 32768, 65536  # the index can be addressed by its low bits alone
+_INDEX_AT, _RING_AT = 32768, 65536
 PAGE_BYTES = _RING_AT + RING_BYTES
 _ENTRY_BYTES = 32
 _ENTRIES, _ENTRIES_MAX = 256, 1024  # as many as there can be calls without an answer, see BOOT.md
-_RING_MASK = RING_BYTES - 1
-_LAST_PLACE = RING_BYTES - ANSWER_MAX  # in the ring, from which any answer fits
+_LAST_PLACE = PAGE_BYTES - ANSWER_MAX  # in the ring, from which any answer fits
 _RESULT, _FRAME, _NO_ANSWER = 0, 1 << 32, 2 << 32  # kinds of an entry, above its size
 
 
@@ -44,9 +43,11 @@ class StartedPage:
             os.close(descriptor)
         self._words = memoryview(self._map).cast("Q")
         self._pack_into = struct.Struct("=4Q").pack_into
-        self._mask = (_ENTRIES if slots <= _ENTRIES else _ENTRIES_MAX) * _ENTRY_BYTES - 1
+        entries = _ENTRIES if slots <= _ENTRIES else _ENTRIES_MAX
+        self._last_entry = _INDEX_AT + (entries - 1) * _ENTRY_BYTES
         self._entry = _INDEX_AT  # where the next one goes
-        self._at = 0  # bytes of the ring used so far, of all its rounds
+        self._place = _RING_AT  # where the next answer goes
+        self._behind = -_RING_AT  # with the place: bytes of the ring used so far, of all its rounds
         self.full = False
         os.register_at_fork(after_in_child=self._leave_child)
 
@@ -64,26 +65,27 @@ class StartedPage:
         In this order: the entry, which also says what is about to be overwritten; the answer; and last the slot, for
         as long as the call is shown there the gateway does not trust the other two.
         """
-        if type(answer) is tuple and not answer[2] and type(answer[1]) is bytes:
-            call_id, body, _, run_us = answer
-            kind = _RESULT
-        else:
+        kind = _FRAME
+        if type(answer) is tuple:
+            call_id, body, content_type, run_us = answer
+            if not content_type and type(body) is bytes:
+                kind = _RESULT
+        if kind == _FRAME:
             call_id, body, run_us = _framed(answer)
-            kind = _FRAME
         size = len(body)
         if size > ANSWER_MAX:
             self.skip(call_id, slot)
             return
-        at, entry, page = self._at, self._entry, self._map
-        self._pack_into(page, entry, call_id, at, size | kind, run_us)
-        self._entry = entry + _ENTRY_BYTES & self._mask | _INDEX_AT
-        place = _RING_AT + (at & _RING_MASK)
-        page[place : place + size] = body
-        at += size
-        if at & _RING_MASK > _LAST_PLACE:
-            at = (at | _RING_MASK) + 1
+        entry, place, page = self._entry, self._place, self._map
+        self._pack_into(page, entry, call_id, self._behind + place, size | kind, run_us)
+        self._entry = entry + _ENTRY_BYTES if entry < self._last_entry else _INDEX_AT
+        after = place + size
+        page[place:after] = body
+        if after > _LAST_PLACE:
+            self._behind += RING_BYTES
             self.full = True
-        self._at = at
+            after = _RING_AT
+        self._place = after
         self._words[slot] = 0
 
     def answered(self, sequence: int) -> None:
@@ -92,8 +94,8 @@ class StartedPage:
 
     def skip(self, call_id: int, slot: int = 0) -> None:
         """The call has ended, but its answer is not kept."""
-        self._pack_into(self._map, self._entry, call_id, self._at, _NO_ANSWER, 0)
-        self._entry = self._entry + _ENTRY_BYTES & self._mask | _INDEX_AT
+        self._pack_into(self._map, self._entry, call_id, self._behind + self._place, _NO_ANSWER, 0)
+        self._entry = self._entry + _ENTRY_BYTES if self._entry < self._last_entry else _INDEX_AT
         self.full = True
         self._words[slot] = 0
 

@@ -91,6 +91,8 @@ def encode_result(value: Any) -> tuple[Any, str]:
 
     Raises what encode() does, and TypeError or ValueError for a Binary that is none.
     """
+    if type(value) is dict:  # mostly
+        return encode(value), ""
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _contiguous(value), "application/octet-stream"
     if isinstance(value, Binary):

@@ -11,7 +11,7 @@ from typing import Any
 
 from .channel import Parcel
 
-_DIGITS = [bytes((value,)) for value in range(128)]
+_SHORT = [bytes((value,)) for value in range(128)]
 
 # Each is a field's number times eight, and its kind: 0 for numbers, 2 for what has a length.
 _RESULTS = b"\x52"  # field 10 of WorkerFrame
@@ -25,7 +25,7 @@ def add_result(parts: list[bytes], answer: tuple[int, Any, str, int]) -> int:
     Returns the length of the body in the frame.
     """
     call_id, body, content_type, run_us = answer
-    tail = _RUN_US + _varint(run_us) if run_us else b""
+    tail = _RUN_US + (_SHORT[run_us] if run_us < 128 else _varint(run_us))
     if content_type:
         name = content_type.encode()
         tail += _CONTENT_TYPE + _varint(len(name)) + name
@@ -33,14 +33,15 @@ def add_result(parts: list[bytes], answer: tuple[int, Any, str, int]) -> int:
         size = _SIZE + _varint(body.size)
         tail += _SHARED + _varint(len(size)) + size
         body = b""
-    head = _CALL_ID + _varint(call_id) + _BODY + _varint(len(body))
-    parts += (_RESULTS + _varint(len(head) + len(body) + len(tail)) + head, body, tail)
-    return len(body)
+    room = len(body)
+    head = _CALL_ID + _varint(call_id) + _BODY + (_SHORT[room] if room < 128 else _varint(room))
+    parts += (_RESULTS + _varint(len(head) + room + len(tail)) + head, body, tail)
+    return room
 
 
 def _varint(value: int) -> bytes:
     if value < 128:
-        return _DIGITS[value]
+        return _SHORT[value]
     if value < 16384:
         return bytes((value & 127 | 128, value >> 7))
     return bytes((value & 127 | 128, value >> 7 & 127 | 128)) + _varint(value >> 14)

@@ -85,6 +85,17 @@ def test_ring_begins_anew_before_an_answer_might_not_fit(page, started):
     assert list(kept) == [2, 3, 4, 5] and kept[5][1] == b"new"
 
 
+def test_ring_that_is_filled_to_its_last_byte_begins_anew_too(page, started):
+    from snakepit_bridge.started import ANSWER_MAX
+
+    for call_id in range(1, 5):
+        assert not started.full
+        started.end(result(call_id, bytes(ANSWER_MAX)))
+    assert started.full
+    started.end(result(5, b"new"))
+    assert list(page.kept()) == [2, 3, 4, 5]
+
+
 def test_index_remembers_the_last_256(page, started):
     for call_id in range(1, 301):
         started.start(call_id)
