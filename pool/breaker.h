@@ -5,9 +5,10 @@
  *                                            ▲                │
  *                                            └──trial lost────┘
  *
- * A loss is a worker that died, with however many calls, or a call that was not answered in time;
- * what a tool raises is none. Calls that were let through before it opened end while it is open:
- * only the trial's end closes it. Pure, time is passed in; under the pool's lock. */
+ * A loss is a worker that died, with however many calls, or a call that ran for as long as its tool
+ * and the pool allow; what a tool raises is none, nor is the end of a shorter time that a caller
+ * chose. Calls that were let through before it opened end while it is open: only the trial's end
+ * closes it. Pure, time is passed in; under the pool's lock. */
 #ifndef SNAKEPIT_POOL_BREAKER_H
 #define SNAKEPIT_POOL_BREAKER_H
 

@@ -162,6 +162,16 @@ void affinity_release(const struct pool *pool, const struct call *call, uint64_t
 /* Of an affinity key, not 0. */
 uint64_t affinity_hash(const struct pool *pool, struct bytes key);
 
+/* --- limits.c: how long calls may take --- */
+
+/* Writes into the call which limits hold. */
+void limits_settle(const struct pool *pool, struct call *call);
+
+/* Whether the call, which has its state still, ends because its tool used up what it gets where the
+ * caller wishes nothing: the time to run, or that in all and most of it by running. A stream that
+ * has emitted something does so by silence only: it may last as long as its reader wants. */
+bool limits_used_up(const struct pool *pool, const struct call *call, enum call_end end);
+
 /* --- stream.c: what calls say before they end --- */
 
 /* A worker is given the call: with the credit of its window, if it is a stream. */

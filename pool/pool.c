@@ -177,34 +177,6 @@ void pool_start(struct pool *pool)
         tell_started(pool);
 }
 
-/* The least of those that say something, else what holds otherwise. */
-static uint64_t least(uint64_t a, uint64_t b, uint64_t c, uint64_t otherwise)
-{
-    uint64_t limit = a;
-    if (b && (limit == 0 || b < limit))
-        limit = b;
-    if (c && (limit == 0 || c < limit))
-        limit = c;
-    return limit ? limit : otherwise;
-}
-
-/* Of what the caller, the tool and the pool say the least counts. */
-static void settle_limits(const struct pool *pool, struct call *call)
-{
-    const struct pool_options *options = &pool->options;
-    const struct time_limits *tool = &call->tool->spec.limits, *caps = &options->caps;
-    bool streams = call->window;
-    call->timeout_us =
-        least(call->timeout_us, tool->total_us, streams ? options->stream_cap_us : caps->total_us,
-              streams ? options->stream_timeout_us : options->timeout_us);
-    call->queue_timeout_us =
-        least(call->queue_timeout_us, tool->queue_us, caps->queue_us, options->queue_timeout_us);
-    call->run_timeout_us =
-        least(call->run_timeout_us, tool->run_us, streams ? options->stream_cap_us : caps->run_us,
-              streams ? options->stream_timeout_us : options->run_timeout_us);
-    call->idle_timeout_us = least(call->idle_timeout_us, tool->idle_us, caps->idle_us, 0);
-}
-
 void pool_submit(struct pool *pool, struct call *call)
 {
     struct effects effects;
@@ -215,7 +187,7 @@ void pool_submit(struct pool *pool, struct call *call)
     uint64_t now_us = pool_enter(pool, &effects);
     call->submitted_us = call->enqueued_us = now_us;
     call->turn_us = now_us + call->priority * pool->options.priority_step_us;
-    settle_limits(pool, call);
+    limits_settle(pool, call);
     call->deadline_us = now_us + call->timeout_us;
     if (schedule_refuses(pool, call, now_us, &end)) {
         call->outcome.retry_after_s = schedule_retry_after(pool);

@@ -73,23 +73,35 @@ static void on_retry_due(struct pool *pool, struct pool_timer *timer, uint64_t n
     join_queue(pool, CONTAINER_OF(timer, struct call, timer), true, now_us);
 }
 
-/* A call that had finished when its worker died says nothing of why it died; and a worker that we
- * or somebody else killed says nothing of the calls it had. */
-static enum breaker_verdict verdict_of(const struct call *call, enum call_end end,
-                                       enum call_executed executed)
+/* Whether the worker was given fewer calls before this one than it runs at once. */
+static bool has_slot(const struct inflight *entry)
 {
-    const struct worker_exit *exit = &call->outcome.crash;
+    unsigned before = 0;
+    const struct list *sent = &entry->worker->sent;
+    for (const struct list *place = entry->order.prev; place != sent; place = place->prev)
+        before++;
+    return before < entry->worker->slots;
+}
+
+/* A call that had finished when its worker died says nothing of why it died; and a worker that we
+ * or somebody else killed says nothing of the calls it had. Nor do the limits that callers choose,
+ * or calls that waited behind another, say anything of the tool. */
+static enum breaker_verdict verdict_of(const struct pool *pool, const struct call *call,
+                                       enum call_end end, enum call_executed executed)
+{
     if (end == CALL_END_RESULT || end == CALL_END_FAILURE)
         return BREAKER_SUCCESS;
-    bool ran = end == CALL_END_CRASH && executed == EXECUTED_MAYBE && !worker_exit_is_nobodys(exit);
-    return ran || end == CALL_END_TIMEOUT ? BREAKER_LOSS : BREAKER_NEITHER;
+    bool lost = end == CALL_END_CRASH
+                    ? executed == EXECUTED_MAYBE && !worker_exit_is_nobodys(&call->outcome.crash)
+                    : call->inflight && limits_used_up(pool, call, end) && has_slot(call->inflight);
+    return lost ? BREAKER_LOSS : BREAKER_NEITHER;
 }
 
 /* A death is one loss, however many calls the worker was running. */
 static void tell_breaker(struct pool *pool, struct call *call, enum call_end end,
                          enum call_executed executed)
 {
-    enum breaker_verdict verdict = verdict_of(call, end, executed);
+    enum breaker_verdict verdict = verdict_of(pool, call, end, executed);
     if (end == CALL_END_CRASH && verdict == BREAKER_LOSS) {
         struct worker *worker = call->inflight->worker;
         if (worker->loss_noted && !call->trial)
@@ -233,9 +245,10 @@ static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t no
                      effects);
         return;
     }
-    enum call_end end = late                         ? CALL_END_DEADLINE
-                        : now_us >= call->run_due_us ? CALL_END_TIMEOUT
-                                                     : CALL_END_STREAM_IDLE;
+    bool ran_out = now_us >= call->run_due_us && call->run_due_us <= call->deadline_us;
+    enum call_end end = ran_out ? CALL_END_TIMEOUT
+                        : late  ? CALL_END_DEADLINE
+                                : CALL_END_STREAM_IDLE;
     schedule_give_up(pool, call, end, now_us, effects);
 }
 

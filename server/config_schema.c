@@ -210,8 +210,8 @@ static const struct config_row pool[] = {
     {"crash_barrier.taint_on_error_types", CONFIG_REFUSED, .help = "a worker lives on after an exception"},
 
     {"breaker.threshold", CONFIG_NUMBER, POOL(options.breaker_threshold), .min = 0, .max = 1000000,
-     .help = "workers lost with calls, or calls timed out, in a row, after which all are refused; "
-             "0: no breaker"},
+     .help = "workers that died with calls, or calls that ran for as long as tool and pool allow, in a "
+             "row, after which all are refused; 0: no breaker"},
     {"breaker.failure_threshold", CONFIG_SAME, .help = "breaker.threshold"},
     {"breaker.open_for", CONFIG_DURATION, POOL(options.breaker_open_us), US(MILLISECOND, DAY),
      .help = "until one call is let through to try"},

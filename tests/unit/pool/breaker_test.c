@@ -221,7 +221,7 @@ START_TEST(a_trial_that_dies_among_calls_from_before_opens_the_breaker_again)
     old = fake_submit(&fake, fake.slow);
     fake_pass(&fake, 0);
     struct call *late = fake_make(&fake, fake.tool);
-    late->run_timeout_us = 1000;
+    fake.tool->spec.limits.run_us = 1000;
     fake_send(&fake, late);
     fake_pass(&fake, 1000);
     fake_expect(&fake, late, CALL_END_TIMEOUT, EXECUTED_MAYBE);

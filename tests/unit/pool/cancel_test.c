@@ -82,7 +82,7 @@ START_TEST(a_call_whose_time_runs_out_is_answered_and_cancelled)
     struct call *call = fake_submit(&fake, fake.tool);
     fake_pass(&fake, 300000000);
     ck_assert_uint_eq(fake.cancel_count, 1);
-    fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_MAYBE);
+    fake_expect(&fake, call, CALL_END_TIMEOUT, EXECUTED_MAYBE);
     fake_answer(&fake, 0, 10);
     ck_assert_ptr_null(fake_posted(&fake));
 }

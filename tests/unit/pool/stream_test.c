@@ -189,7 +189,7 @@ START_TEST(streams_have_their_own_default_limit)
     fake_pass(&fake, UINT64_C(899000000));
     ck_assert_ptr_null(fake_posted(&fake));
     fake_pass(&fake, 2000000);
-    fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_MAYBE);
+    fake_expect(&fake, call, CALL_END_TIMEOUT, EXECUTED_MAYBE);
 }
 END_TEST
 
