@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "bridge/memory.h"
+#include "bridge/oom.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,6 +16,9 @@
  * strangers are kept. */
 enum { STRANGERS = 64 };
 
+/* How long a process may take to die once the kernel has chosen it, at least. */
+enum { OOM_LAG_MS = 5000 };
+
 struct supervisor {
     uv_loop_t loop;
     pthread_t thread;
@@ -25,7 +29,8 @@ struct supervisor {
     struct list processes;
     unsigned next_stranger;
     siginfo_t strangers[STRANGERS];
-    uint64_t oom_kills; /* of the kernel in our control group, until now */
+    struct oom oom; /* which deaths were for want of memory */
+    uv_timer_t oom_clock;
     bool leaving;
 };
 
@@ -51,16 +56,19 @@ static uint64_t count_oom_kills(void)
     return memory_oom_kills("/proc/self", "/sys/fs/cgroup");
 }
 
-/* SIGKILL says nothing of its sender. It was the kernel's, out of memory, if that has killed
- * somebody since we looked last and it was not ours. */
+static void on_oom_clock(uv_timer_t *timer)
+{
+    struct supervisor *supervisor = timer->data;
+    oom_settle(&supervisor->oom, count_oom_kills());
+}
+
+/* SIGKILL says nothing of its sender. */
 static bool was_out_of_memory(struct supervisor *supervisor, const struct process *process,
                               const siginfo_t *info)
 {
-    if (info->si_code == CLD_EXITED || info->si_status != SIGKILL)
+    if (info->si_code == CLD_EXITED || info->si_status != SIGKILL || process->killed)
         return false;
-    uint64_t before = supervisor->oom_kills;
-    supervisor->oom_kills = count_oom_kills();
-    return !process->killed && supervisor->oom_kills > before;
+    return oom_claim(&supervisor->oom, count_oom_kills());
 }
 
 static struct process *find(struct supervisor *supervisor, pid_t pid)
@@ -80,6 +88,7 @@ static void leave_if_done(struct supervisor *supervisor)
         uv_is_closing((uv_handle_t *)&supervisor->wake))
         return;
     uv_close((uv_handle_t *)&supervisor->wake, NULL);
+    uv_close((uv_handle_t *)&supervisor->oom_clock, NULL);
     uv_close((uv_handle_t *)&supervisor->children, NULL);
 }
 
@@ -200,7 +209,7 @@ struct supervisor *supervisor_start(struct warden *warden)
     struct supervisor *supervisor = MEM_NEW(struct supervisor);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     supervisor->warden = warden;
-    supervisor->oom_kills = count_oom_kills();
+    oom_init(&supervisor->oom, count_oom_kills());
     list_init(&supervisor->processes);
     mailbox_init(&supervisor->inbox, wake, supervisor);
     uv_loop_init(&supervisor->loop);
@@ -209,6 +218,9 @@ struct supervisor *supervisor_start(struct warden *warden)
     uv_signal_init(&supervisor->loop, &supervisor->children);
     supervisor->children.data = supervisor;
     uv_signal_start(&supervisor->children, on_child, SIGCHLD);
+    uv_timer_init(&supervisor->loop, &supervisor->oom_clock);
+    supervisor->oom_clock.data = supervisor;
+    uv_timer_start(&supervisor->oom_clock, on_oom_clock, OOM_LAG_MS, OOM_LAG_MS);
     pthread_create(&supervisor->thread, NULL, run, supervisor);
     pthread_setname_np(supervisor->thread, "supervisor");
     return supervisor;
