@@ -100,6 +100,7 @@ def test_a_tool_that_was_taken_out_is_not_found(client: Client) -> None:
 
 
 def test_a_name_is_taken_once(client: Client) -> None:
+    """Snakepit 55."""
     client.register("look_up")
     for name in ("look_up", "ask"):
         answer = client.http.post("/tools", json=client.describe(name))
@@ -107,6 +108,7 @@ def test_a_name_is_taken_once(client: Client) -> None:
 
 
 def test_a_batch_is_registered_whole_or_not_at_all(client: Client) -> None:
+    """Snakepit 55."""
     batch = [client.describe("one"), client.describe("two")]
     answer = client.http.post("/tools", json={"tools": batch})
     assert (answer.status_code, answer.json()) == (201, {"tools": ["one", "two"]})
@@ -298,6 +300,7 @@ def test_it_goes_before_others_of_its_name(client: Client) -> None:
 
 
 def test_it_ends_with_the_session(client: Client) -> None:
+    """Snakepit 56."""
     client.http.post("/sessions", json={"id": "short"})
     client.register("look_up", session="short")
     assert client.http.delete("/sessions/short").status_code == 204

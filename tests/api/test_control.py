@@ -118,7 +118,7 @@ def test_reloads_during_a_reload_become_one_that_follows(start_gateway, tmp_path
 
 
 def test_a_stalled_worker_is_shown_and_not_killed(start_gateway, tmp_path: Path) -> None:
-    """A C call that keeps Python's lock: pings stay unanswered until it returns."""
+    """A C call that keeps Python's lock: pings stay unanswered until it returns. Snakepit 73."""
     (tmp_path / "holding.py").write_text(
         "import ctypes\n\ndef hold(seconds: int) -> int:\n"
         "    return ctypes.PyDLL(None).sleep(seconds)\n"

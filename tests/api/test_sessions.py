@@ -54,6 +54,7 @@ def test_a_session_may_begin_without_a_body(client: httpx.Client) -> None:
 
 
 def test_making_a_session_twice_gives_the_same_one(client: httpx.Client) -> None:
+    """Snakepit 52."""
     assert client.post("/sessions", json={"id": "twice", "metadata": {"n": 1}}).status_code == 201
     again = client.post("/sessions", json={"id": "twice", "metadata": {"n": 2}})
     assert again.status_code == 200
@@ -81,6 +82,7 @@ def test_a_session_that_cannot_be_is_refused(client: httpx.Client, body: Dict[st
 
 
 def test_a_call_in_a_session_knows_it_and_is_counted(start_gateway) -> None:
+    """Snakepit 14."""
     gateway = start_gateway("--workers", "1", "--adapter", "session_tools.Shared")
     with httpx.Client(base_url=gateway.url, timeout=30) as client:
         made = client.post("/sessions").json()["id"]
@@ -97,6 +99,7 @@ def test_an_unknown_id_of_the_callers_own_begins_a_session(client: httpx.Client)
 
 
 def test_an_unknown_id_of_the_gateways_is_not_found(client: httpx.Client) -> None:
+    """Snakepit 54."""
     told = problem(execute(client, "echo", "s-AAAAAAAAAAAAAAAAAAAAAA"), 404, "session_not_found")
     assert told["session_id"] == "s-AAAAAAAAAAAAAAAAAAAAAA"
     assert told["executed"] == "no"
@@ -108,6 +111,7 @@ def test_a_malformed_id_is_refused(client: httpx.Client) -> None:
 
 
 def test_idle_sessions_expire_and_touched_ones_stay(start_gateway) -> None:
+    """Snakepit 53."""
     gateway = start_gateway("--workers", "1", "--sessions-ttl", "1s")
     with httpx.Client(base_url=gateway.url, timeout=30) as client:
         client.post("/sessions", json={"id": "idle"})
@@ -124,6 +128,7 @@ def test_idle_sessions_expire_and_touched_ones_stay(start_gateway) -> None:
 
 
 def test_one_session_too_many_is_refused_everywhere_and_ending_one_makes_room(start_gateway) -> None:
+    """Snakepit 53."""
     gateway = start_gateway("--workers", "1", "--sessions-limit", "2")
     with httpx.Client(base_url=gateway.url, timeout=30) as client:
         for name in ("a", "b"):
@@ -199,6 +204,7 @@ def occupy(client: httpx.Client, session: str, seconds: float) -> "Future[httpx.
 
 
 def test_calls_of_a_session_come_to_the_same_worker(shared: httpx.Client) -> None:
+    """Snakepit 15."""
     first = count(shared, "mine")
     for number in range(2, 10):
         assert execute(shared, "nap", args={"seconds": 0}).status_code == 200
@@ -209,6 +215,7 @@ def test_calls_of_a_session_come_to_the_same_worker(shared: httpx.Client) -> Non
 
 
 def test_a_hint_falls_back_when_the_worker_is_busy(shared: httpx.Client) -> None:
+    """Snakepit 15."""
     first = count(shared, "mine")
     busy = occupy(shared, "mine", 1.5)
     begin = time.monotonic()
@@ -220,6 +227,7 @@ def test_a_hint_falls_back_when_the_worker_is_busy(shared: httpx.Client) -> None
 
 
 def test_a_strict_call_waits_for_its_worker_while_another_is_idle(shared: httpx.Client) -> None:
+    """Snakepit 16."""
     shared.post("/sessions", json={"id": "mine", "affinity": "strict_queue"})
     first = count(shared, "mine")
     busy = occupy(shared, "mine", 1)
@@ -233,6 +241,7 @@ def test_a_strict_call_waits_for_its_worker_while_another_is_idle(shared: httpx.
 
 
 def test_a_call_that_does_not_want_to_wait_is_refused_at_once(shared: httpx.Client) -> None:
+    """Snakepit 16."""
     first = count(shared, "mine")
     busy = occupy(shared, "mine", 1)
     answer = execute(shared, "count", "mine", affinity="strict_fail_fast")

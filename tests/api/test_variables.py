@@ -69,6 +69,7 @@ def test_a_type_holds_until_another_is_given(client: httpx.Client, path: str) ->
     ],
 )
 def test_what_cannot_be_is_refused(client: httpx.Client, path: str, body: Dict[str, Any], pointer: str) -> None:
+    """Snakepit 76."""
     told = problem(client.put(f"{path}/x", json=body), 422, "invalid_variable")
     assert told["errors"][0]["pointer"] == pointer
 

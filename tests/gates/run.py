@@ -23,6 +23,7 @@ GATES = (
     structure.header_comments,
     structure.exported_unused,
     structure.module_names,
+    structure.checklist,
     tools.python_style,
     tools.shell_style,
 )

@@ -41,6 +41,24 @@ def module_names(tree: Tree) -> Iterator[Finding]:
         seen[path.name] = place
 
 
+# `a_test` (unit/pool/a_test.c)
+_NAMED_TEST = re.compile(r"`(\w+)` \(([\w/]+\.(?:c|py))\)")
+
+
+def checklist(tree: Tree) -> Iterator[Finding]:
+    """Each test that the table in tests/README.md names stands in the file that it names."""
+    table = tree.root / "tests/README.md"
+    if not table.exists():
+        return
+    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), 1):
+        for name, place in _NAMED_TEST.findall(line):
+            folder = "bridge/python/tests" if place.startswith("P/") else "tests"
+            path = tree.root / folder / place.removeprefix("P/")
+            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            if not re.search(rf"START_TEST\({name}\)|WITH_CLIENT\({name}\)|^def {name}\(", text, re.M):
+                yield Finding(table.relative_to(tree.root), number, f"{place} has no {name}")
+
+
 def _explained(lines: list[str], line: int) -> bool:
     """Whether a comment stands above the paragraph of `line` (from 1), or in it."""
     for above in reversed(lines[: line - 1]):

@@ -55,6 +55,15 @@ BAD: list[tuple[Gate, dict[str, str], list[str]]] = [
         ["base/a.h:7"],
     ),
     (
+        structure.checklist,
+        {
+            "tests__README_md": "`a_test` (a.c)\n`test_b` (b.py), `test_c` (b.py)\n",
+            "tests__a_c": "START_TEST(a_test)\n",
+            "tests__b_py": "def test_b():\n",
+        },
+        ["tests/README.md:2"],
+    ),
+    (
         structure.exported_unused,
         {
             "base__a_h": "void f(void);\nvoid g(void);\n",

@@ -235,6 +235,7 @@ sys.stdin.read()
 
 
 def test_zygote_and_busy_worker_die_with_the_gateway(package_root, adapters_path, tmp_path):
+    """snakepit 74"""
     here = os.path.dirname(__file__)
     parent = subprocess.Popen(
         [PYTHON, "-c", PARENT, str(tmp_path), package_root, adapters_path],

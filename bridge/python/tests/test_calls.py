@@ -26,6 +26,7 @@ def test_tool_may_fork(worker):
 
 
 def test_tools_run_in_the_main_thread(worker):
+    """snakepit 65"""
     assert worker.stream.value("threads") is True
 
 

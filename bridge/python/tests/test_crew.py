@@ -39,6 +39,7 @@ def test_a_thousand_tasks_run_at_once(_shared, gateway):
 
 @pytest.mark.parametrize("tool", ["sometimes_slow", "sleeps"])
 def test_calls_run_side_by_side(crew, tool):
+    """snakepit 65"""
     begun = time.monotonic()
     calls = invoked(crew, 8, tool, {"seconds": 0.5})
     running(crew, *calls)
@@ -120,6 +121,7 @@ def test_cancellations_at_any_moment_hit_their_own_call_alone(crew):
 
 
 def test_ping_is_answered_while_all_slots_compute(crew):
+    """snakepit 73"""
     calls = invoked(crew, 8, "busy", {"seconds": 30.0})
     running(crew, *calls)
     crew.stream.ping(5)

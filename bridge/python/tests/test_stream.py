@@ -57,6 +57,7 @@ def test_usually_slow_tool_does_not_hold_back_finished_results(worker):
 
 @pytest.mark.parametrize("tool", ["sometimes_slow", "busy"])
 def test_ping_is_answered_while_a_tool_runs(worker, tool):
+    """snakepit 73"""
     stream = worker.stream
     call = slow(stream, 1.5, tool)
     stream.invoke(call)
@@ -203,6 +204,7 @@ def test_stop_ends_within_its_grace(worker):
 
 
 def test_end_of_the_stream_ends_the_worker(zygotes, gateway, tmp_path):
+    """snakepit 74"""
     cleaned = tmp_path / "cleaned"
     worker = start(zygotes, gateway, CLEANUP_FILE=str(cleaned))
     worker.stream.value("later")
@@ -212,6 +214,7 @@ def test_end_of_the_stream_ends_the_worker(zygotes, gateway, tmp_path):
 
 
 def test_end_of_the_stream_ends_a_busy_worker(worker):
+    """snakepit 74"""
     call = slow(worker.stream, 60)
     worker.stream.invoke(call)
     running(worker, call.call_id)

@@ -112,6 +112,7 @@ static unsigned occupy(uint64_t number, struct call **out_call)
 
 /* --- hint --- */
 
+/* Snakepit 15. */
 START_TEST(calls_of_a_session_go_to_the_worker_of_the_last_one)
 {
     uint64_t first = run(AFFINITY_HINT);
@@ -123,6 +124,7 @@ START_TEST(calls_of_a_session_go_to_the_worker_of_the_last_one)
 }
 END_TEST
 
+/* Snakepit 15. */
 START_TEST(a_hint_falls_back_to_any_worker_and_stays_there)
 {
     struct call *busy;
@@ -145,6 +147,7 @@ END_TEST
 
 /* --- strict --- */
 
+/* Snakepit 16. */
 START_TEST(a_strict_call_waits_for_its_worker_while_another_is_free)
 {
     struct call *busy;
@@ -161,6 +164,7 @@ START_TEST(a_strict_call_waits_for_its_worker_while_another_is_free)
 }
 END_TEST
 
+/* Snakepit 17. */
 START_TEST(calls_that_wait_for_one_worker_do_not_hold_up_others)
 {
     struct call *busy;
@@ -175,6 +179,7 @@ START_TEST(calls_that_wait_for_one_worker_do_not_hold_up_others)
 }
 END_TEST
 
+/* Snakepit 17. */
 START_TEST(a_worker_takes_in_turn_what_waits_for_it_and_for_any)
 {
     struct call *busy[2];
@@ -214,6 +219,7 @@ START_TEST(a_session_gets_its_worker_while_calls_of_it_wait)
 }
 END_TEST
 
+/* Snakepit 16. */
 START_TEST(a_call_that_does_not_want_to_wait_is_refused_when_its_worker_is_busy)
 {
     struct call *busy;

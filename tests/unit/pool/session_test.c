@@ -71,6 +71,7 @@ START_TEST(a_session_without_an_id_gets_one_that_nobody_else_has)
 }
 END_TEST
 
+/* Snakepit 52. */
 START_TEST(opening_a_session_again_gives_the_same_one_as_it_is)
 {
     struct session *one, *again;
@@ -114,6 +115,7 @@ END_TEST
 
 /* --- limits --- */
 
+/* Snakepit 53. */
 START_TEST(one_session_too_many_is_refused_until_another_ends)
 {
     ck_assert_int_eq(open_as("a"), SESSION_MADE);
@@ -171,6 +173,7 @@ END_TEST
 
 /* --- lifetimes --- */
 
+/* Snakepit 53. */
 START_TEST(a_session_that_nobody_uses_expires)
 {
     open_as("a");
@@ -194,6 +197,7 @@ START_TEST(an_expired_session_is_not_found_before_the_sweep_either)
 }
 END_TEST
 
+/* Snakepit 53. */
 START_TEST(a_use_prolongs_a_session)
 {
     open_as("a");

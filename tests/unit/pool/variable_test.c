@@ -106,6 +106,7 @@ static const struct {
     {"", "1 2", "! value"},
 };
 
+/* Snakepit 75, 76. */
 START_TEST(a_value_takes_the_form_of_its_type_or_is_refused)
 {
     ck_assert_str_eq(kept_as(values[_i].type, "", values[_i].value), values[_i].kept);
@@ -136,6 +137,7 @@ static const struct {
     {"any", " {} ", "null", ""},
 };
 
+/* Snakepit 76. */
 START_TEST(a_constraint_lets_good_values_pass_and_no_others)
 {
     const char *type = constraints[_i].type, *rules = constraints[_i].constraints;

@@ -50,6 +50,7 @@ static void expect_fault(const char *text, unsigned line, unsigned column, const
 
 /* --- reading --- */
 
+/* Snakepit 93. */
 START_TEST(an_empty_file_gives_the_defaults)
 {
     static const char *const empty[] = {"", "# nothing\n", "---\n", "~\n", "http:\npools:\n"};
@@ -68,6 +69,7 @@ START_TEST(an_empty_file_gives_the_defaults)
 }
 END_TEST
 
+/* Snakepit 93. */
 START_TEST(every_kind_of_value_is_read)
 {
     expect_good("listen: \"[::1]:0\"\n"
@@ -115,6 +117,7 @@ START_TEST(every_kind_of_value_is_read)
 }
 END_TEST
 
+/* Snakepit 93. */
 START_TEST(both_spellings_of_the_crash_barrier_are_read)
 {
     static const char *const spellings[] = {"{max_retries: 3, taint_ms: 5, backoff: 50}",
@@ -131,6 +134,7 @@ START_TEST(both_spellings_of_the_crash_barrier_are_read)
 }
 END_TEST
 
+/* Snakepit 93. */
 START_TEST(snakepits_names_of_pool_keys_are_read)
 {
     expect_good(
@@ -228,6 +232,7 @@ END_TEST
 
 /* --- faults --- */
 
+/* Snakepit 93. */
 START_TEST(an_unknown_key_is_named_with_its_place_and_the_nearest_one)
 {
     expect_fault("http:\n  body_limt: 1k\n", 2, 3,
@@ -266,6 +271,7 @@ START_TEST(a_wrong_value_says_what_was_expected)
 }
 END_TEST
 
+/* Snakepit 93. */
 START_TEST(nothing_may_be_there_twice)
 {
     expect_fault("listen: a:1\nlisten: b:2\n", 2, 1, "twice, first in line 1");
@@ -361,6 +367,7 @@ START_TEST(every_key_has_a_name_in_the_environment)
 }
 END_TEST
 
+/* Snakepit 93. */
 START_TEST(later_sources_win)
 {
     struct config_target target;

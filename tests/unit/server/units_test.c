@@ -18,6 +18,7 @@ static void expect_size(const char *text, uint64_t size)
     ck_assert_msg(got == size, "%s: %llu", text, (unsigned long long)got);
 }
 
+/* Snakepit 93. */
 START_TEST(durations_are_read_with_their_unit)
 {
     expect_us("250ms", 1000, 250000);
