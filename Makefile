@@ -13,7 +13,7 @@ ROOMS := base pool bridge server
 INSTALL_PACKAGES := docker/install-packages
 C_FILES = $(wildcard $(ROOMS:%=%/*.[ch])) \
           $(wildcard tests/*/*.[ch] tests/*/*/*.[ch])
-PYTEST_DIRS = $(wildcard bridge/python/tests tests/api tests/chaos tests/gates)
+PYTEST_DIRS = $(wildcard bridge/python/tests tests/api tests/chaos tests/fuzz tests/gates)
 
 # $(call configure,PRESET[,OPTIONS]), when that was never done or the presets have changed.
 build_dir = build$(if $(filter-out release,$(1)),-$(1))

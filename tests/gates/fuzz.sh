@@ -1,6 +1,7 @@
 #!/bin/sh
-# fuzz.sh BUILD_DIR SECONDS   runs each fuzz target that long, from its seeds in tests/fuzz/seeds/NAME.
-# What it finds stays in BUILD_DIR/corpus/NAME for the next run; a crash fails and leaves BUILD_DIR/crash-*.
+# fuzz.sh BUILD_DIR SECONDS   runs each fuzz target that long, from its seeds in tests/fuzz/seeds/NAME, and those in Python.
+# What it finds stays in BUILD_DIR/corpus/NAME for the next run; a crash fails and leaves BUILD_DIR/crash-*. A round in
+# Python that fails says the seed that repeats it.
 set -eu
 build=$1
 seconds=$2
@@ -27,5 +28,9 @@ for target in "$build"/tests/fuzz_*; do
     fi
 done
 [ "$count" -gt 0 ] || { echo "no fuzz target in $build/tests"; exit 1; }
+for script in tests/fuzz/*_fuzz.py; do
+    count=$((count + 1))
+    /usr/bin/python3 -B "$script" "$seconds" 2>&1 || failed=$((failed + 1))
+done
 echo "fuzz: $((count - failed)) passed, $failed failed"
 [ "$failed" = 0 ]
