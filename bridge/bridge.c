@@ -284,6 +284,13 @@ static void on_tool_calls(void *context, struct link *link, const struct tool_ca
     port->tool_calls(port->context, bridge->pool, link_worker(link), calls, count, memory);
 }
 
+static void on_telemetry(void *context, struct link *link, const struct telemetry_batch *batch)
+{
+    const struct bridge *bridge = context;
+    (void)link;
+    bridge->options.port.telemetry(bridge->options.port.context, bridge->pool, batch);
+}
+
 /* A worker that has gone needs no telling. */
 static void on_variables_changed(const struct variables_reader *reader, struct bytes session_id,
                                  uint64_t revision)
@@ -384,6 +391,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->supervisor = supervisor;
     bridge->registry = registry;
     bridge->handler = (struct link_handler){.hello = on_hello,
+                                            .telemetry = on_telemetry,
                                             .tool_calls = on_tool_calls,
                                             .session_ops = on_session_ops,
                                             .emissions = on_emissions,

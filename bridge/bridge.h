@@ -20,6 +20,9 @@ struct bridge_port {
      * bridge_reply(), on any thread, at once or later; or not at all, if the call has ended. */
     void (*tool_calls)(void *context, struct pool *pool, struct worker_ref worker,
                        const struct tool_call *calls, size_t count, struct arena *memory);
+    /* Tools of that pool have told of themselves; all is borrowed. On a bridge thread, which it
+     * must not block. */
+    void (*telemetry)(void *context, const struct pool *pool, const struct telemetry_batch *batch);
     void *context;
 };
 

@@ -513,6 +513,16 @@ static bool read_session_ops(const Snakepit__Bridge__V1__WorkerFrame *from, stru
     return good;
 }
 
+static struct telemetry_batch *read_telemetry(const Snakepit__Bridge__V1__WorkerFrame *from,
+                                              struct arena *arena)
+{
+    if (from->n_events + from->n_spans + from->telemetry_dropped == 0)
+        return NULL;
+    struct telemetry_batch *batch = arena_alloc(arena, sizeof *batch);
+    telemetry_read(from, arena, batch);
+    return batch;
+}
+
 bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
 {
     ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
@@ -542,6 +552,7 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
         .emission_count = frame->n_emissions,
         .answers = answers,
         .answer_count = count,
+        .telemetry = read_telemetry(frame, arena),
     };
     read_tool_calls(frame, arena, out_frame);
     return read_session_ops(frame, arena, out_frame);

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "bridge/telemetry.h"
 #include "pool/runtime.h"
 #include "pool/tool.h"
 #include "pool/variables.h"
@@ -109,6 +110,7 @@ struct worker_frame {
     size_t emission_count;
     struct worker_answer *answers;
     size_t answer_count;
+    struct telemetry_batch *telemetry; /* NULL when absent */
 };
 
 /* Reads a frame. False: it is not one, and the worker that sent it cannot be trusted any more. */

@@ -361,6 +361,8 @@ static bool greet(struct link *link, const struct frame_hello *hello)
 static void pass_on(struct link *link, const struct worker_frame *frame, struct arena *arena)
 {
     const struct link_handler *handler = link->handler;
+    if (frame->telemetry)
+        handler->telemetry(handler->context, link, frame->telemetry);
     if (frame->tool_call_count)
         handler->tool_calls(handler->context, link, frame->tool_calls, frame->tool_call_count,
                             arena);

@@ -16,6 +16,8 @@ struct link_handler {
     /* The first frame. Returns whether the worker is welcome; if not, the link is closed and
      * nothing else is called. */
     bool (*hello)(void *context, struct link *link, const struct frame_hello *hello);
+    /* Tools have told of themselves; all is borrowed. */
+    void (*telemetry)(void *context, struct link *link, const struct telemetry_batch *batch);
     /* Running calls ask for tools; the bytes lie in `memory`, of which references may be taken. */
     void (*tool_calls)(void *context, struct link *link, const struct tool_call *calls,
                        size_t count, struct arena *memory);

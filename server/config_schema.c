@@ -106,6 +106,8 @@ static const struct config_row top[] = {
      .help = "for an answer, if the tool has no limit of its own"},
     {"callbacks.response_limit", CONFIG_SIZE, TOP(callbacks.response_limit), .min = 1, .max = 64 * MIB,
      .help = "of an answer; more is an error"},
+    {"telemetry.names", CONFIG_NUMBER, TOP(telemetry_names), .min = 0, .max = 10000,
+     .help = "of tools' events and spans that /metrics tells apart; the others are \"other\""},
     {"max_sessions", CONFIG_SAME, .help = "sessions.limit"},
 
     {"pooling_enabled", CONFIG_REFUSED, .help = "there is always at least one pool"},

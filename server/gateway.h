@@ -12,6 +12,7 @@
 #include "server/reactor.h"
 #include "server/stream.h"
 #include "server/switchboard.h"
+#include "server/telemetry.h"
 
 #include <stdatomic.h>
 
@@ -30,6 +31,7 @@ struct gateway {
     struct ledger *ledger;
     struct switchboard *switchboard;
     struct toolbox *toolbox;
+    struct telemetry *telemetry;
     struct callbacks *callbacks;
     struct callback_options callback_options;
     struct stream_options streams;

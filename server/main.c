@@ -290,6 +290,7 @@ static void start_workers(struct program *program)
     program->supervisor = supervisor_start(program->warden);
     program->gateway.registry = registry_new();
     program->gateway.callback_options = program->config.callbacks;
+    program->gateway.telemetry = telemetry_new(program->config.telemetry_names);
     program->gateway.toolbox = toolbox_new(program->config.callbacks.limit);
     program->gateway.callbacks = callbacks_start(&program->config.callbacks);
     program->gateway.switchboard = switchboard_new(&program->gateway, &program->config.tool_calls);
@@ -453,6 +454,7 @@ static void stop(struct program *program)
     ledger_free(&gateway->ledger);
     session_store_free(&gateway->sessions);
     toolbox_free(&gateway->toolbox);
+    telemetry_free(&gateway->telemetry);
     switchboard_free(&gateway->switchboard);
     registry_free(&gateway->registry);
     router_free(&program->router);

@@ -5,6 +5,7 @@
 #include "server/handlers.h"
 #include "server/media.h"
 #include "server/outcome.h"
+#include "server/tally.h"
 
 #include <stdio.h>
 
@@ -380,6 +381,7 @@ void scrape_get(struct exchange *exchange)
     add_sessions(&writer, gateway);
     add_tool_calls(&writer, gateway);
     add_callbacks(&writer, gateway);
+    tally_write(telemetry_tally(gateway->telemetry), &writer);
     metrics_end(&writer);
     document_respond(exchange,
                      open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"

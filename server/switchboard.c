@@ -425,6 +425,13 @@ static void on_tool_calls(void *context, struct pool *pool, struct worker_ref wo
     }
 }
 
+static void on_telemetry(void *context, const struct pool *pool,
+                         const struct telemetry_batch *batch)
+{
+    const struct switchboard *switchboard = context;
+    telemetry_take(switchboard->gateway->telemetry, pool_name(pool), batch);
+}
+
 /* --- life --- */
 
 struct switchboard *switchboard_new(struct gateway *gateway,
@@ -450,7 +457,8 @@ const struct switchboard_options *switchboard_options(const struct switchboard *
 
 struct bridge_port switchboard_port(struct switchboard *switchboard)
 {
-    return (struct bridge_port){.tool_calls = on_tool_calls, .context = switchboard};
+    return (struct bridge_port){
+        .tool_calls = on_tool_calls, .telemetry = on_telemetry, .context = switchboard};
 }
 
 uint64_t switchboard_count(const struct switchboard *switchboard, enum switchboard_end end)

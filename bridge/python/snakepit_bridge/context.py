@@ -77,6 +77,15 @@ class CallContext:
         """Lines for the reader of a stream: ``log("text")``, ``log.warning("%d of %d", 1, 2)``. Others go to stderr."""
         return Log(self._feed, self._invoke.request_id)
 
+    def span(self, name: str, /, **attributes: Any) -> Any:
+        """Measure a block as a span of the call's trace: ``with context.span("load", rows=3) as span``.
+
+        ``span.set_attribute(name, value)`` adds what is known only later. See telemetry.span().
+        """
+        from . import telemetry  # few tools measure themselves
+
+        return telemetry.span(name, attributes)
+
     def call_tool(self, name: str, arguments: Any = None, /, **keywords: Any) -> Any:
         """Run a tool, of any pool or of the caller's, and return its result: with a dict, by keywords, or with bytes.
 

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
-from . import failure, link, recycling
+from . import dispatch, failure, link, recycling
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
@@ -36,6 +36,7 @@ class Desk:
         self._page = page
         self._cleanup = leave
         self._outbox = Outbox(stream)
+        dispatch.current = self._outbox.telemetry
         self._feeds = Feeds(self._outbox)
         self._tool_calls = ToolCalls(self._outbox)
 
@@ -193,6 +194,8 @@ class Desk:
 
     def _close_if_finished(self) -> None:
         """Having been told to stop, and with nothing left to send, say so to the gateway. Once."""
+        if self._stopping and self._outbox.telemetry.waiting and not self._outbox:
+            self._put_state(0)  # takes it along
         if self._stopping and not self._closing and not self._outbox and not self._outbox.sending:
             self._closing = True
             self._link.close()

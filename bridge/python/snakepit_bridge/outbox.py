@@ -10,6 +10,7 @@ from typing import Any
 
 from . import bridge_pb2 as pb
 from . import wire
+from .dispatch import Dispatch
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
 EMISSION_COST = 64  # of credit, beside its bytes
@@ -43,6 +44,7 @@ class Outbox:
         self.sending = True  # Hello is on its way
         self.pong = 0  # sequence of the ping that is answered by the frame that is being written, or 0
         os.register_at_fork(after_in_child=self._leave_child)
+        self.telemetry = Dispatch()
         self._due = 0  # when the next frame of emissions should leave though the last one may still be under way
 
     def _leave_child(self) -> None:
@@ -129,6 +131,9 @@ class Outbox:
                 waiting.appendleft(answer)
                 break
             room -= _add(frame, answer)
+        if self.telemetry.waiting:
+            frame = pb.WorkerFrame() if frame is None else frame
+            self.telemetry.fill(frame)
         if frame is not None:
             self.pong = frame.state.sequence
             parts.append(frame.SerializeToString())

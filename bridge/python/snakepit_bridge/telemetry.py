@@ -1,7 +1,7 @@
 """Events and spans of a tool's own: ``emit()`` and ``span()``.
 
-An event is a dotted name, numbers and a few words about them. Events wait in a bounded buffer for whoever carries them
-away; an adapter that wants them elsewhere sets a backend.
+An event is a dotted name, numbers and a few words about them. In a worker events and spans go to the gateway; elsewhere
+they wait in a bounded buffer for whoever carries them away; an adapter that wants them elsewhere sets a backend.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Optional
 
-from . import context
+from . import context, dispatch, spans
 
 BUFFERED = 1024  # events
 CORRELATION_HEADER = "x-snakepit-correlation-id"
@@ -108,10 +108,29 @@ class StderrBackend(TelemetryBackend):
         sys.stderr.write(f"TELEMETRY:{json.dumps(event, default=str)}\n")
 
 
+class GatewayBackend(TelemetryBackend):
+    """Sends events to the gateway; outside of a worker ``buffer`` keeps them."""
+
+    def emit(
+        self,
+        event_name: str,
+        measurements: dict[str, Any],
+        metadata: Optional[dict[str, Any]] = None,
+        correlation_id: Optional[str] = None,
+    ) -> None:
+        if dispatch.current is None:
+            buffer.emit(event_name, measurements, metadata, correlation_id)
+        else:
+            dispatch.current.put(
+                event=spans.event_message(event_name, measurements, metadata or {}, correlation_id or "")
+            )
+
+
 buffer = Buffer()
+gateway = GatewayBackend()
 """What is used unless another backend is set."""
 
-_backend: Optional[TelemetryBackend] = buffer
+_backend: Optional[TelemetryBackend] = gateway
 
 
 def set_backend(backend: Optional[TelemetryBackend]) -> None:
@@ -146,17 +165,44 @@ def emit(
 @contextmanager
 def span(
     operation: str, metadata: Optional[Mapping[str, Any]] = None, correlation_id: Optional[str] = None
-) -> Iterator[None]:
-    """Events ``<operation>.start``, then ``.stop`` or ``.exception`` with the ``duration`` in nanoseconds."""
-    begun = time.perf_counter_ns()
-    emit(f"{operation}.start", {"system_time": time.time_ns()}, metadata, correlation_id)
+) -> Iterator[spans.Span]:
+    """Measure a piece of work; ``set_attribute()`` of what it gives adds to the metadata.
+
+    The gateway gets it as a span when it has ended. A backend gets events, ``<operation>.start``, then ``.stop`` or
+    ``.exception`` with the ``duration`` in nanoseconds.
+    """
+    made = spans.Span(operation, metadata, correlation_id or get_correlation_id() or "")
+    whole = _backend is gateway and dispatch.current is not None
+    if not whole:
+        emit(f"{operation}.start", {"system_time": made.start_ns}, made.attributes, made.correlation_id)
+    made.open()
     try:
-        yield
+        yield made
     except BaseException as error:  # a cancelled one has ended too
-        told = {**(metadata or {}), "error_type": type(error).__name__, "error_message": str(error)}
-        emit(f"{operation}.exception", {"duration": time.perf_counter_ns() - begun}, told, correlation_id)
+        _end(made, made.close(), whole, error)
         raise
-    emit(f"{operation}.stop", {"duration": time.perf_counter_ns() - begun}, metadata, correlation_id)
+    _end(made, made.close(), whole, None)
+
+
+def _end(made: spans.Span, duration: int, whole: bool, error: Optional[BaseException]) -> None:
+    if whole:
+        _send(made, duration, error)
+    elif error is None:
+        emit(f"{made.name}.stop", {"duration": duration}, made.attributes, made.correlation_id)
+    else:
+        told = {**made.attributes, "error_type": type(error).__name__, "error_message": str(error)}
+        emit(f"{made.name}.exception", {"duration": duration}, told, made.correlation_id)
+
+
+def _send(made: spans.Span, duration: int, error: Optional[BaseException]) -> None:
+    sender = dispatch.current
+    if sender is None:
+        return
+    try:
+        sender.put(span=spans.span_message(made, duration, error))
+    except Exception as failure:
+        sender.drop()
+        print(f"snakepit_bridge: a span was lost: {failure!r}", file=sys.stderr)
 
 
 otel_span = span

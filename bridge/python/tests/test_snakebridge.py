@@ -308,7 +308,7 @@ def test_callback_is_called_through_the_gateway(bridge, monkeypatch):
     asked = []
 
     class Call:
-        session_id = correlation_id = ""
+        session_id = correlation_id = request_id = traceparent = ""
         call_id = 1
 
         def call_tool(self, name, arguments):

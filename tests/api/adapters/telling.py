@@ -1,0 +1,47 @@
+"""Tools that tell of themselves, for the tests."""
+
+from typing import Any, Dict
+
+from snakepit_bridge import BaseAdapter, CallContext, telemetry, tool
+
+
+class Telling(BaseAdapter):
+    @tool
+    def tell(self, name: str = "model.loaded", times: int = 1, metadata: Dict[str, Any] = {}) -> int:
+        """Tell of events."""
+        for number in range(times):
+            telemetry.emit(name, {"number": number}, metadata)
+        return times
+
+    @tool
+    def tell_many(self, count: int) -> int:
+        """Tell of events with different names."""
+        for number in range(count):
+            telemetry.emit(f"many.{number}", {"number": number})
+        return count
+
+    @tool
+    def measure(self, ctx: CallContext, fail: bool = False) -> str:
+        """Measure two pieces of work, one within the other."""
+        with ctx.span("outer", size=3) as outer:
+            with telemetry.span("inner", {"layer": 1}):
+                telemetry.emit("inside", {"n": 1})
+                if fail:
+                    raise ValueError("bad input")
+            outer.set_attribute("rows", 2)
+        return ctx.correlation_id
+
+    @tool
+    async def ameasure(self, ctx: CallContext) -> str:
+        """Measure in a coroutine."""
+        with ctx.span("async"):
+            pass
+        return ctx.request_id
+
+    @tool
+    def odd(self) -> str:
+        """Tell of what cannot be told as it is."""
+        telemetry.emit("n" * 1000, {"nan": float("nan")}, {"object": object(), "text": "\ud800"})
+        telemetry.emit("large", {}, {"text": "x" * 10000})
+        telemetry.emit("", {})
+        return "told"
