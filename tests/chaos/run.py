@@ -21,6 +21,7 @@ from typing import Callable, Dict, List
 from stage import ROOT, Failure, Row, Stage
 
 import gateway_kill
+import killers
 import kills
 import leaving
 import overload
@@ -32,6 +33,8 @@ WHOLE_SECONDS = 60
 ROWS: Dict[str, Callable[[Stage], List[Row]]] = {
     "kills": kills.idempotent,
     "kills_once": kills.not_idempotent,
+    "killers": killers.beside,
+    "killers_alone": killers.alone,
     "renewal": renewal.recycles_and_reloads,
     "overload": overload.overload,
     "leaving": leaving.leaving,

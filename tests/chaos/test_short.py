@@ -7,6 +7,7 @@ from typing import Dict
 import pytest
 
 import gateway_kill
+import killers
 import kills
 import leaving
 import renewal
@@ -27,6 +28,18 @@ def test_no_call_that_may_not_be_repeated_runs_twice_or_is_answered_untruly() ->
     row = values(kills.not_idempotent(STAGE))
     assert (row["twice"], row["untrue"]) == (0, 0)
     assert all(name.split()[-1] in "nmy" for name in row["failed"])
+
+
+def test_calls_that_kill_their_worker_cost_no_other_call_anything() -> None:
+    beside, copies = killers.beside(STAGE)
+    assert (beside.values["failed"], beside.values["twice"], beside.values["opened"]) == ({}, 0, 0)
+    assert copies.values["deaths"] <= copies.values["most"]
+
+
+def test_nothing_but_calls_that_kill_does_not_kill_workers_without_end() -> None:
+    for row in killers.alone(Stage(STAGE.build, share=0.15)):
+        assert row.values["deaths"] <= row.values["most"]
+        assert row.values["refused"] > 0
 
 
 def test_recycles_and_reloads_lose_and_refuse_nothing() -> None:
