@@ -92,6 +92,8 @@ static void add_start(struct job *job)
     buffer_printf(&text, ",\"pool\":\"%s\"", pool_name(call->tool->pool));
     if (call->outcome.worker[0])
         buffer_printf(&text, ",\"worker\":\"%s\"", call->outcome.worker);
+    if (job->offers)
+        offers_write_problems(job->offers, &text);
     buffer_add_string(&text, "}");
     event_log_add(&job->events, EVENT_START, buffer_bytes(&text));
     buffer_deinit(&text);

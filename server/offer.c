@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "pool/tool.h"
+#include "server/arguments.h"
 
 struct offer_members {
     struct bytes name;
@@ -57,14 +58,21 @@ static bool read_one(struct bytes text, bool callbacks, struct arena *arena,
         return false;
     }
     struct bytes schema = members.schema.len ? members.schema : BYTES("{\"type\":\"object\"}");
+    struct schema *compiled = schema_compile(schema, &problems);
+    if (!compiled)
+        return members_fault(out_fault, arena, BYTES("schema"),
+                             arena_printf(arena, "nothing of \"schema\" can be checked: %s",
+                                          problems.list[0].detail));
     *out_offer = (struct offer){
         .name = members.name,
         .description =
             members.description.len ? json_text(members.description, arena) : members.description,
         .schema_text = schema,
         .callback = members.callback,
-        .schema = schema_compile(schema, &problems),
+        .schema = compiled,
     };
+    if (problems.count)
+        out_offer->problems = arguments_errors(arena, "", &problems);
     return true;
 }
 
@@ -75,6 +83,23 @@ const struct offer *offers_find(const struct offers *offers, struct bytes name)
             return &offers->list[i];
     }
     return NULL;
+}
+
+void offers_write_problems(const struct offers *offers, struct buffer *out_text)
+{
+    const char *before = ",\"schema_problems\":{";
+    for (size_t i = 0; i < offers->count; i++) {
+        const struct offer *offer = &offers->list[i];
+        if (!offer->problems.len)
+            continue;
+        buffer_add_string(out_text, before);
+        buffer_add_json_string(out_text, offer->name);
+        buffer_add_string(out_text, ":");
+        buffer_add(out_text, offer->problems);
+        before = ",";
+    }
+    if (before[1] == '\0')
+        buffer_add_string(out_text, "}");
 }
 
 void offers_free(struct offers **offers)

@@ -3,6 +3,7 @@
 #define SNAKEPIT_SERVER_OFFER_H
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/schema.h"
 #include "server/members.h"
@@ -15,7 +16,8 @@ struct offer {
     struct bytes name;
     struct bytes description;
     struct bytes schema_text; /* a JSON object */
-    struct schema *schema;    /* owned; NULL: arguments cannot be checked */
+    struct schema *schema;    /* owned */
+    struct bytes problems;    /* what of it cannot be checked, a JSON array; empty: nothing */
     struct bytes callback;    /* where it runs, a JSON object; empty: with the caller of a stream */
 };
 
@@ -34,6 +36,9 @@ bool offers_read(struct bytes array, const char *member, bool callbacks, struct 
 
 /* Frees the schemas; the rest is the arena's. Clears the pointer, accepts NULL inside. */
 void offers_free(struct offers **offers);
+
+/* Adds ,"schema_problems":{name: its problems, …} of those that have some, if there are any. */
+void offers_write_problems(const struct offers *offers, struct buffer *out_text);
 
 /* The one of that name, or NULL. */
 const struct offer *offers_find(const struct offers *offers, struct bytes name);

@@ -50,6 +50,10 @@ void registration_write(const struct callback_tool *tool, struct buffer *out_tex
     buffer_add_json_string(out_text, tool->offer.description);
     buffer_add_string(out_text, ",\"schema\":");
     buffer_add(out_text, tool->offer.schema_text);
+    if (tool->offer.problems.len) {
+        buffer_add_string(out_text, ",\"schema_problems\":");
+        buffer_add(out_text, tool->offer.problems);
+    }
     if (tool->session.len) {
         buffer_add_string(out_text, ",\"session_id\":");
         buffer_add_json_string(out_text, tool->session);
@@ -196,7 +200,9 @@ static void answer_added(struct exchange *exchange, const struct offers *offers)
         buffer_add_string(&text, i ? "," : "");
         buffer_add_json_string(&text, offers->list[i].name);
     }
-    buffer_add_string(&text, "]}");
+    buffer_add_string(&text, "]");
+    offers_write_problems(offers, &text);
+    buffer_add_string(&text, "}");
     document_respond_json(exchange, 201, &text);
 }
 

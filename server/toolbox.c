@@ -61,6 +61,7 @@ struct callback_tool *callback_tool_new(struct toolbox *toolbox, const struct of
     tool->offer.description = arena_copy(arena, offer->description);
     tool->offer.schema_text = arena_copy(arena, offer->schema_text);
     tool->offer.schema = schema_compile(tool->offer.schema_text, &problems);
+    tool->offer.problems = arena_copy(arena, offer->problems);
     tool->url = arena_copy(arena, url);
     tool->secret = arena_copy(arena, secret);
     tool->timeout_us = timeout_us;

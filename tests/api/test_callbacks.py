@@ -117,6 +117,16 @@ def test_a_batch_is_registered_whole_or_not_at_all(client: Client) -> None:
     assert client.http.get("/tools/three").status_code == 404
 
 
+def test_what_of_a_schema_cannot_be_checked_is_said(client: Client) -> None:
+    schema = {"type": "object", "properties": {"x": {"unevaluatedItems": False}}}
+    tool = {**client.describe("loose"), "schema": schema}
+    answer = client.http.post("/tools", json=tool)
+    assert answer.status_code == 201, answer.text
+    problems = answer.json()["schema_problems"]["loose"]
+    assert [each["pointer"] for each in problems] == ["/properties/x/unevaluatedItems"]
+    assert client.http.get("/tools/loose").json()["schema_problems"] == problems
+
+
 def test_the_number_of_tools_is_limited(client: Client) -> None:
     batch = [client.describe(f"t{i}") for i in range(20)]
     assert client.http.post("/tools", json={"tools": batch}).status_code == 201
@@ -137,6 +147,7 @@ def test_the_number_of_tools_is_limited(client: Client) -> None:
         ({"callback": {"url": "nonsense\u0000"}}, None),
         ({"callback": {"url": "http://127.0.0.1/" + "x" * 3000}}, None),
         ({"description": "x" * 5000}, None),
+        ({"schema": {"$schema": "http://json-schema.org/draft-04/schema#"}}, "/schema"),
     ],
 )  # fmt: skip
 def test_wrong_descriptions_are_refused(client: Client, change: Dict[str, Any], pointer: Any) -> None:

@@ -82,6 +82,23 @@ def test_the_caller_is_asked_and_answers(talk: Talk) -> None:
     assert talk.last["event"] == "done"
 
 
+def test_what_of_a_schema_cannot_be_checked_is_said_at_the_start(url: str) -> None:
+    tools = [{"name": "loose", "schema": {"type": "object", "if": {}}}, {"name": "add"}]
+    body = {"tool": "converse_names", "args": {}, "tools": tools}
+    with httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
+        text = client.post("/stream", json=body, headers={"accept": "application/x-ndjson"}).text
+    start = json.loads(text.split("\n")[0])["data"]
+    assert [each["pointer"] for each in start["schema_problems"].pop("loose")] == ["/if"]
+    assert start["schema_problems"] == {}
+
+
+def test_a_schema_of_which_nothing_can_be_checked_is_refused(url: str) -> None:
+    tools = [{"name": "old", "schema": {"$schema": "http://json-schema.org/draft-04/schema#"}}]
+    answer = httpx.post(url + "/stream", json={"tool": "converse_names", "args": {}, "tools": tools})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "/tools/0/schema"
+
+
 def test_questions_are_numbered(talk: Talk) -> None:
     chunks = talk.run("converse", {"name": "look_up", "times": 3}, lambda asked: {"result": asked["id"]})
     assert chunks == ["before", 1, 2, 3, "after"]
