@@ -145,7 +145,7 @@ static inline enum step pass_key(struct scan *scan, const char *at)
 static inline enum step open_container(struct scan *scan, const char *at)
 {
     if (scan->depth == scan->max_depth)
-        return fault(scan, at, "nested deeper than allowed");
+        return fault(scan, at, JSON_TOO_DEEP);
     bool object = *at == '{';
     unsigned level = scan->depth++;
     uint64_t bit = (uint64_t)1 << (level % 64);

@@ -23,6 +23,9 @@ enum json_type {
     JSON_TYPE_OBJECT,
 };
 
+/* The reason of a text that may be JSON, but is nested too deep. */
+#define JSON_TOO_DEEP "nested deeper than allowed"
+
 /* Most levels any caller may ask for. */
 enum { JSON_MAX_DEPTH = 1024 };
 

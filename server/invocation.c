@@ -255,8 +255,7 @@ static struct call *make(struct exchange *exchange, const struct invocation_requ
     struct call *call = NULL;
     struct tool *tool;
     struct origin origin;
-    if (!apply_headers(exchange, &whole) ||
-        !origin_read(exchange, whole.correlation_id, &origin) ||
+    if (!apply_headers(exchange, &whole) || !origin_read(exchange, whole.correlation_id, &origin) ||
         !membership_join(exchange, whole.session_id, &session))
         return NULL;
     if (!resolve(exchange, &whole, session, &tool, &callback)) {

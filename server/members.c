@@ -1,6 +1,5 @@
 #include "server/members.h"
 
-#include "base/json.h"
 #include "pool/session.h"
 #include "server/exchange.h"
 #include "server/percent.h"
@@ -44,6 +43,14 @@ bool members_fault(struct member_fault *out_fault, struct arena *arena, struct b
     *out_fault = (struct member_fault){
         .code = "invalid_request", .detail = detail, .pointer = pointer_to(arena, name)};
     return false;
+}
+
+const char *members_not_json(struct arena *arena, const struct json_error *error)
+{
+    if (strcmp(error->reason, JSON_TOO_DEEP) == 0)
+        return arena_printf(arena, "nested deeper than %d levels, at byte %zu", MEMBERS_MAX_DEPTH,
+                            error->offset);
+    return arena_printf(arena, "not JSON at byte %zu: %s", error->offset, error->reason);
 }
 
 /* --- one member: NULL, or what it must be --- */
@@ -206,9 +213,8 @@ bool members_read(struct bytes body, const struct member *table, size_t count, s
     struct json_value whole;
     struct json_error error;
     if (!json_check(body, MEMBERS_MAX_DEPTH, &whole, &error)) {
-        *out_fault = (struct member_fault){
-            .code = "invalid_json",
-            .detail = arena_printf(arena, "not JSON at byte %zu: %s", error.offset, error.reason)};
+        *out_fault = (struct member_fault){.code = "invalid_json",
+                                           .detail = members_not_json(arena, &error)};
         return false;
     }
     if (whole.type != JSON_TYPE_OBJECT) {
@@ -246,9 +252,8 @@ static bool read_value(const struct reading *reading, const struct member *membe
     if (member->kind != MEMBER_OBJECT && member->kind != MEMBER_VALUE)
         return fill(reading, member, as_text(text, reading->arena));
     return members_fault(reading->out_fault, reading->arena, member->name,
-                         arena_printf(reading->arena, "\"%.*s\" is not JSON at byte %zu: %s",
-                                      (int)member->name.len, member->name.data, error.offset,
-                                      error.reason));
+                         arena_printf(reading->arena, "\"%.*s\" is %s", (int)member->name.len,
+                                      member->name.data, members_not_json(reading->arena, &error)));
 }
 
 bool members_read_query(struct bytes query, const struct member *table, size_t count,

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/json.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,6 +58,9 @@ bool members_read(struct bytes body, const struct member *table, size_t count, s
 bool members_read_query(struct bytes query, const struct member *table, size_t count,
                         struct arena *arena, void *out_struct, uint32_t *out_seen,
                         struct member_fault *out_fault) __attribute__((warn_unused_result));
+
+/* Why a text that json_check() has refused at MEMBERS_MAX_DEPTH is no JSON. In the arena. */
+const char *members_not_json(struct arena *arena, const struct json_error *error);
 
 /* Writes the fault of the member `name`, "invalid_request"; returns false. `detail` in the arena or
  * static. */

@@ -145,6 +145,17 @@ static void add_python(struct buffer *members, const struct call_failure *failur
     }
 }
 
+/* What was wrong with arguments that only the worker could read. */
+static void add_errors(struct buffer *members, struct bytes details)
+{
+    struct json_value value;
+    if (!details.len || !json_check(details, JSON_MAX_DEPTH, &value, NULL) ||
+        value.type != JSON_TYPE_ARRAY)
+        return;
+    buffer_add_string(members, ",\"errors\":");
+    buffer_add(members, details);
+}
+
 /* A code that the tool chose, if it looks like one. */
 static const char *tool_code(struct arena *arena, struct bytes code)
 {
@@ -164,6 +175,8 @@ static struct problem of_failure(const struct call *call, struct arena *arena,
                                                                        : 500;
     if (started)
         add_python(members, failure);
+    else
+        add_errors(members, failure->details);
     return (struct problem){
         .status = status,
         .code = tool_code(arena, failure->code),

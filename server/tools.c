@@ -125,9 +125,7 @@ static bool read_arguments(struct exchange *exchange, struct bytes body,
     struct json_value value;
     struct json_error error;
     if (!json_check(body, ENVELOPE_MAX_DEPTH, &value, &error)) {
-        refuse(
-            exchange, "invalid_json",
-            arena_printf(exchange->arena, "not JSON at byte %zu: %s", error.offset, error.reason));
+        refuse(exchange, "invalid_json", members_not_json(exchange->arena, &error));
         return false;
     }
     if (value.type != JSON_TYPE_OBJECT) {

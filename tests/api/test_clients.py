@@ -377,3 +377,18 @@ def test_a_form_is_the_arguments_by_name(start_gateway: Callable[..., Any], tmp_
     assert httpx.post(url, data=data, files=files).json() == expected
     refused = httpx.post(url, data={"n": "x"}, files=files)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_arguments")
+    assert [each["pointer"] for each in refused.json()["errors"]] == ["/n"]
+    refused = httpx.post(url, files={**files, "n": ("n.bin", b"\x01")})
+    assert (refused.status_code, refused.json()["executed"]) == (422, "no")
+    assert refused.json()["errors"] == [{"pointer": "/n", "detail": "expected integer, found a file"}]
+
+
+def test_numbers_that_python_cannot_read_are_refused(start_gateway: Callable[..., Any]) -> None:
+    gateway = start_gateway("--adapter", "forms", "--workers", "1")
+    for number, told in (("1e400", "too large"), ("9" * 5000, "4300 digits")):
+        body = {"content": f'{{"image": "x", "n": {number}}}', "headers": {"content-type": "application/json"}}
+        refused = httpx.post(gateway.url + "/tools/form", **body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_arguments"), refused.text
+        assert told in refused.json()["detail"]
+    whole = httpx.post(gateway.url + "/tools/form", content='{"image": "x", "n": 1e2}', headers=body["headers"])
+    assert whole.text == '{"bytes":1,"lang":"en","n":100}'

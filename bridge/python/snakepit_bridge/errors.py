@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Optional
 
 
 class ToolError(Exception):
@@ -153,8 +153,12 @@ class LoadError(Exception):
 class Refused(Exception):
     """A call that is answered before the tool's code is entered."""
 
-    def __init__(self, kind: str, message: str, status: int, code: str) -> None:
+    def __init__(
+        self, kind: str, message: str, status: int, code: str, errors: Optional[list[dict[str, str]]] = None
+    ) -> None:
+        """``errors``: what is wrong where, each a JSON ``pointer`` and a ``detail``."""
         super().__init__(message)
+        self.errors = errors
         self.kind = kind
         self.status = status
         self.code = code

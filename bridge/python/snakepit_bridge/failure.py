@@ -54,7 +54,7 @@ def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "")
 def of_refusal(invoke: Any, error: Refused) -> Any:
     """The Failure for a call whose tool was not entered."""
     channel.drop(invoke)
-    return pb.Failure(
+    failure = pb.Failure(
         call_id=invoke.call_id,
         type=error.kind,
         message=_text(str(error)),
@@ -62,6 +62,9 @@ def of_refusal(invoke: Any, error: Refused) -> Any:
         status=error.status,
         code=error.code,
     )
+    if error.errors:
+        failure.details = values.encode(error.errors)
+    return failure
 
 
 def _choose(failure: Any, error: ToolError) -> None:

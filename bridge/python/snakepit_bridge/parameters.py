@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
+import sys
 import typing
 from json import decoder as _json_decoder
 from json import scanner as _json_scanner
@@ -15,6 +17,7 @@ from .stream import Stream
 
 CONTEXT_NAMES = ("ctx", "context")
 BODY_NAMES = ("body", "data")
+ERRORS_MAX = 16  # that are told of one call
 _scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
 
 
@@ -54,6 +57,7 @@ class Parameters:
         self._receivers = {n: receive or bodies.to_bytes for n, receive in receivers.items()}
         self.content_type = "content_type" if "content_type" in named else ""
         self._named = named
+        self._integers = tuple(n for n in named if _is_integer(self._hints.get(n)))
         self._exact = not (self.whole or self.binary or self.extra)
         self._reserved = frozenset((self.context, self.stream, self._owner) if self.extra else ())
 
@@ -112,6 +116,9 @@ class Parameters:
         if content_type and not _is_json(content_type):
             return self._bind_body(args, content_type)
         given = _parse_object(args, self._raw)
+        for name in self._integers:
+            if given.get(name).__class__ is float:
+                given[name] = _whole(name, given[name])
         if self._exact and self.required <= given.keys() <= self.allowed:
             return given
         if self.whole:
@@ -126,37 +133,58 @@ class Parameters:
         """The parts of a form by their names; several of one name are a list."""
         from . import multipart  # few tools get one
 
-        given: dict[str, Any] = {}
+        found: dict[str, list[Any]] = {}
+        faults: dict[str, str] = {}
         try:
             for part in multipart.parse(bytes(args), content_type):
-                value = self._form_value(part)
-                if part.name not in given:
-                    given[part.name] = value
-                elif isinstance(given[part.name], list):
-                    given[part.name].append(value)
+                try:
+                    value = self._form_value(part)
+                except (ValueError, RecursionError, Refused) as error:
+                    faults.setdefault(part.name, f"is not what the parameter wants: {error}")
                 else:
-                    given[part.name] = [given[part.name], value]
+                    found.setdefault(part.name, []).append(value)
         except ValueError as error:
-            raise _invalid(f"the form cannot be read: {error}") from error
-        if self.whole:
-            return {self.whole: given}
-        self._check(given)
-        return given
+            message = f"the form cannot be read: {error}"
+            raise _invalid(message, {"": message}) from error
+        given = {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+        if not self.whole:
+            self._check_parts(given, faults)
+        if faults:
+            name, detail = next(iter(faults.items()))
+            raise _invalid(f"the part {name!r}: {detail}", faults)
+        for name in self._integers:
+            if given.get(name).__class__ is float:
+                given[name] = _whole(name, given[name])
+        return {self.whole: given} if self.whole else given
+
+    def _check_parts(self, given: dict[str, Any], faults: dict[str, str]) -> None:
+        """Adds what is wrong with the parts, by name. One where the type is a list becomes a list."""
+        from . import fitting
+
+        for name in self.required - given.keys() - faults.keys():
+            faults[name] = "is missing"
+        for name, value in list(given.items()):
+            if name in self._reserved or (name not in self.allowed and not self.extra):
+                faults[name] = "there is no argument of that name"
+                continue
+            hint = self._hints.get(name)
+            wanted = self._property(name, "") if name in self._named else {}
+            if fitting.is_list(wanted) and not isinstance(value, list):
+                given[name] = value = [value]
+            detail = fitting.fault(wanted, fitting.takes_files(hint), value)
+            if detail:
+                faults[name] = detail
 
     def _form_value(self, part: Any) -> Any:
         """Bytes for files and where bytes are wanted, else text, or JSON where a type says so. Raises ValueError."""
-        hint = self._hints.get(part.name)
+        from . import fitting
+
         if _is_json(part.content_type):
             return json.loads(part.content)
         if part.filename or part.name in self.binary or (part.content_type and not _is_text(part.content_type)):
             return self._receivers.get(part.name, bodies.to_bytes)(part.content, part.content_type)
         text = part.content.decode()
-        if hint is None or hint is Any or hint is str or str in typing.get_args(hint):
-            return text
-        try:
-            return json.loads(text)
-        except ValueError:
-            raise ValueError(f"the part {part.name!r} is not what the parameter wants") from None
+        return text if fitting.takes_text(schema.of_type(self._hints.get(part.name, Any))) else json.loads(text)
 
     def _bind_body(self, args: Any, content_type: str) -> dict[str, Any]:
         whole = self.content_type or self.body in BODY_NAMES  # it wants the form as it is
@@ -229,8 +257,15 @@ def _parse_object(args: Any, raw: bool) -> dict[str, Any]:
             end = -1
         if end != len(text):
             value = json.loads(text)  # spaces around the object, or an error with its place
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise _invalid("the arguments are nested too deep for Python") from error
+    except json.JSONDecodeError as error:
         raise _invalid(f"the arguments are not JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise _invalid("the arguments are not UTF-8") from error
+    except ValueError as error:
+        limit = sys.get_int_max_str_digits()
+        raise _invalid(f"the arguments have a whole number of more than {limit} digits") from error
     if type(value) is not dict:
         raise _invalid("the arguments must be a JSON object")
     if not raw and '"__type__"' in text:
@@ -245,8 +280,28 @@ def _text_bytes(name: str, text: str) -> bytes:
         raise _invalid(f"the argument {name!r} holds a lone surrogate") from error
 
 
-def _invalid(message: str) -> Refused:
-    return Refused("TypeError", message, 422, "invalid_arguments")
+def _is_integer(hint: Any) -> bool:
+    """Whether of the numbers only whole ones will do."""
+    kinds = (hint, *typing.get_args(hint)) if typing.get_origin(hint) in (None, typing.Union) else ()
+    return int in kinds and float not in kinds
+
+
+def _whole(name: str, value: float) -> int:
+    """JSON writes whole numbers as 1e2, too, and Python reads these as floats."""
+    if math.isinf(value):
+        detail = "is too large: write a whole number without an exponent"
+        raise _invalid(f"the argument {name!r} {detail}", {name: detail})
+    return int(value) if value.is_integer() else value  # type: ignore[return-value]
+
+
+def _invalid(message: str, faults: Optional[dict[str, str]] = None) -> Refused:
+    """``faults``: what is wrong with which argument, or with all of them where the name is empty."""
+    errors = [{"pointer": _pointer(name), "detail": detail} for name, detail in (faults or {}).items()]
+    return Refused("TypeError", message, 422, "invalid_arguments", errors[:ERRORS_MAX])
+
+
+def _pointer(name: str) -> str:
+    return "/" + name.replace("~", "~0").replace("/", "~1") if name else ""
 
 
 def _names(names: Any) -> str:

@@ -1,7 +1,7 @@
 """Forms: how their parts become arguments, and that nothing a caller can send does harm."""
 
 import random
-from typing import Any, List, Optional
+from typing import Any, List, Literal, Optional
 
 import pytest
 import requests
@@ -122,6 +122,68 @@ def test_parts_that_do_not_fit_are_refused() -> None:
         with pytest.raises(Refused) as refused:
             bind(tool, files)
         assert refused.value.status == 422
+
+
+def faults_of(function: Any, files: Any) -> dict:
+    with pytest.raises(Refused) as refused:
+        bind(function, files)
+    assert (refused.value.status, refused.value.code) == (422, "invalid_arguments")
+    return {each["pointer"]: each["detail"] for each in refused.value.errors}
+
+
+def test_every_fault_of_a_form_is_told_with_its_place() -> None:
+    def tool(n: int, lang: str, box: Optional[List[int]] = None, image: bytes = b"") -> None:
+        """Several."""
+
+    files = {"n": (None, "x"), "box": (None, '["a"]'), "a/b": (None, "1")}
+    assert set(faults_of(tool, files)) == {"/n", "/box", "/a~1b", "/lang"}
+
+
+@pytest.mark.parametrize("hint", [int, str, float, bool, dict, List[int], Optional[int], Literal["a", "b"]])
+def test_a_file_for_what_takes_none_is_refused(hint: Any) -> None:
+    def tool(x) -> None:
+        """One."""
+
+    tool.__annotations__ = {"x": hint}
+    assert "found a file" in faults_of(tool, {"x": ("a.bin", b"\xff", "application/octet-stream")})["/x"]
+
+
+@pytest.mark.parametrize("hint,text", [(int, '"1"'), (int, "[1]"), (int, "1.5"), (bool, "1"), (List[int], "{}"),
+                                       (Optional[int], '"x"'), (Literal[1, 2], "3"), (dict, "[]")])  # fmt: skip
+def test_a_part_of_another_type_is_refused(hint: Any, text: str) -> None:
+    def tool(x) -> None:
+        """One."""
+
+    tool.__annotations__ = {"x": hint}
+    assert faults_of(tool, {"x": (None, text)})["/x"].startswith("expected ")
+
+
+@pytest.mark.parametrize("hint,text,value", [(int, "1e2", 100), (Optional[int], "null", None), (float, "1", 1),
+                                             (List[int], "[]", []), (Literal["a", "b"], "b", "b")])  # fmt: skip
+def test_a_part_that_fits_is_taken(hint: Any, text: str, value: Any) -> None:
+    def tool(x) -> None:
+        """One."""
+
+    tool.__annotations__ = {"x": hint}
+    assert bind(tool, {"x": (None, text)}) == {"x": value}
+    assert type(bind(tool, {"x": (None, text)})["x"]) is type(value)
+
+
+def test_one_file_for_a_list_of_files_is_a_list() -> None:
+    def tool(files: List[bytes]) -> None:
+        """Many."""
+
+    assert bind(tool, [("files", ("a", b"1"))]) == {"files": [b"1"]}
+    assert bind(tool, [("files", ("a", b"1")), ("files", ("b", b"2"))]) == {"files": [b"1", b"2"]}
+
+
+def test_a_file_that_cannot_be_read_is_told_with_its_place() -> None:
+    numpy = pytest.importorskip("numpy")
+
+    def tool(x: numpy.ndarray) -> None:
+        """An array."""
+
+    assert "npy" in faults_of(tool, {"x": ("a.npy", b"no", "application/x-npy")})["/x"]
 
 
 def test_a_tool_that_takes_a_body_gets_the_form_as_it_is() -> None:

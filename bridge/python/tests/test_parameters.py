@@ -171,3 +171,36 @@ def test_lone_surrogate_for_bytes_is_refused():
 def test_positional_only_parameter_cannot_be_a_tool():
     with pytest.raises(LoadError, match="it.*positional-only"):
         bind(eval("lambda x, /: x"), {})
+
+
+def test_a_whole_number_with_an_exponent_is_one() -> None:
+    def tool(n: int, m: Optional[int] = None, x: float = 0.0) -> None:
+        """Numbers."""
+
+    bound = Parameters("tool", tool, False).bind(b'{"n": 1e2, "m": 2.0, "x": 3.0}', "")
+    assert bound == {"n": 100, "m": 2, "x": 3.0}
+    assert [type(value) for value in bound.values()] == [int, int, float]
+
+
+@pytest.mark.parametrize("text", ["1e400", "-1e400"])
+def test_a_whole_number_that_python_cannot_read_is_refused(text: str) -> None:
+    def tool(n: int) -> None:
+        """One."""
+
+    with pytest.raises(Refused) as refused:
+        Parameters("tool", tool, False).bind(b'{"n": %s}' % text.encode(), "")
+    assert (refused.value.status, refused.value.errors[0]["pointer"]) == (422, "/n")
+
+
+def test_texts_of_what_python_cannot_read_are_for_callers() -> None:
+    def tool(n: Any) -> None:
+        """One."""
+
+    parameters = Parameters("tool", tool, False)
+    for text, expected in (
+        (b'{"n": ' + b"9" * 5000 + b"}", "a whole number of more than 4300 digits"),
+        (b'{"n": ' + b"[" * 100000 + b"]" * 100000 + b"}", "nested too deep for Python"),
+    ):
+        with pytest.raises(Refused, match=expected) as refused:
+            parameters.bind(text, "")
+        assert refused.value.status == 422

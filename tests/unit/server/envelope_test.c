@@ -134,6 +134,17 @@ START_TEST(what_is_no_object_is_refused)
 }
 END_TEST
 
+START_TEST(what_is_nested_too_deep_is_said_to_be_that)
+{
+    char body[400] = "{\"tool\":\"a\",\"args\":{\"x\":";
+    size_t len = strlen(body);
+    memset(body + len, '[', 200);
+    ck_assert(!envelope_read(bytes_of(body), arena, &request, &fault));
+    ck_assert_str_eq(fault.code, "invalid_json");
+    ck_assert_ptr_nonnull(strstr(fault.detail, "nested deeper than 128 levels, at byte "));
+}
+END_TEST
+
 static bool read_query(const char *query)
 {
     return envelope_read_query(bytes_of(query), arena, &request, &fault);
@@ -245,6 +256,7 @@ int main(void)
     tcase_add_test(tests, unknown_members_are_named_and_escaped);
     tcase_add_test(tests, members_are_given_once);
     tcase_add_test(tests, what_is_no_object_is_refused);
+    tcase_add_test(tests, what_is_nested_too_deep_is_said_to_be_that);
     tcase_add_test(tests, a_query_has_the_members_of_the_envelope);
     tcase_add_test(tests, a_query_that_makes_no_envelope_is_refused);
     tcase_add_test(tests, faults_of_a_query_speak_of_the_query);
