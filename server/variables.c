@@ -188,15 +188,17 @@ static bool read_conditions(struct exchange *exchange, struct variable_write *wr
 {
     struct bytes match = exchange_header(exchange, "if-match");
     struct bytes none = exchange_header(exchange, "if-none-match");
-    *out_conditional = match.len || none.len;
+    unsigned matches = exchange_header_count(exchange, "if-match");
+    unsigned nones = exchange_header_count(exchange, "if-none-match");
+    *out_conditional = matches || nones;
     if (!*out_conditional)
         return true;
-    if (write->expects || (match.len && none.len))
+    if (write->expects || matches + nones > 1)
         return refuse_condition(exchange, "a version may be expected only once: by if-match, by "
                                           "if-none-match or by expected_version");
-    if (none.len && !bytes_equal(none, BYTES("*")))
+    if (nones && !bytes_equal(none, BYTES("*")))
         return refuse_condition(exchange, "if-none-match must be *");
-    if (match.len && !read_etag(match, &write->expected_version))
+    if (matches && !read_etag(match, &write->expected_version))
         return refuse_condition(exchange, "if-match must be one etag of a variable");
     write->expects = true;
     return true;

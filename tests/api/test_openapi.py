@@ -345,6 +345,11 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("get", "/sessions/alice/variables/nothing", {}, 404),
     ("delete", "/sessions/alice/variables/nothing", {}, 404),
     ("delete", "/sessions/alice/variables/n", {"headers": {"if-match": '"9"'}}, 412),
+    ("delete", "/sessions/alice/variables/n", {"headers": {"if-match": ""}}, 400),
+    ("put", "/sessions/alice/variables/n", {"json": {"value": 1}, "headers": {"if-match": ""}}, 400),
+    ("put", "/sessions/alice/variables/n", {"json": {"value": 1}, "headers": {"if-none-match": ""}}, 400),
+    ("put", "/sessions/alice/variables/n",
+     {"json": {"value": 1}, "headers": [("if-match", '"1"'), ("if-match", '"2"')]}, 400),
     ("put", "/sessions/alice/variables/n", {"json": {}}, 400),
     ("put", "/sessions/alice/variables/n", {"json": {"value": 1, "expected_version": 9}}, 409),
     ("put", "/sessions/alice/variables/n", {"json": {"value": 1}, "headers": {"if-match": '"9"'}}, 412),
@@ -529,3 +534,18 @@ def test_every_route_in_the_metrics_is_described(client: httpx.Client) -> None:
     routes = set(re.findall(r'route="(/[^"]*)"', client.get("/metrics").text))
     assert "/execute" in routes
     assert routes <= set(DOCUMENT["paths"]), "served but not described"
+
+
+@pytest.mark.parametrize("name", ["request-timeout", "grpc-timeout"])
+@pytest.mark.parametrize(
+    "value",
+    ["1", "0", "0.0", "0.000", "0.5", "00.5", "5.", ".5", "86400", "86400.0", "86400.1", "86399.9", "79999", "80000", "85999",
+     "86000", "86401", "90000", "99999", "100000", "1e3", "-1", "1 ", "01", "00001", "1S", "0S", "100m", "00000001H",
+     "99999999H", "123456789S", "S", "1h", "1n"],
+)  # fmt: skip
+def test_limits_in_headers_are_taken_as_their_patterns_have_them(client: httpx.Client, name: str, value: str) -> None:
+    parameters = DOCUMENT["components"]["parameters"].values()
+    pattern = next(each["schema"]["pattern"] for each in parameters if each["name"] == name)
+    answer = client.post("/execute", json={"tool": "echo"}, headers={name: value.strip()})
+    refused = answer.status_code == 400 and answer.json()["code"] == "invalid_request"
+    assert refused != bool(re.search(pattern, value.strip())), answer.text
