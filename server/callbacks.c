@@ -4,9 +4,9 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "server/libcurl.h"
 #include "server/media.h"
 
-#include <curl/curl.h>
 #include <jansson.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,7 +17,8 @@ enum { CONNECT_MS = 5000, CONNECTIONS = 100, IDLE_MS = 1000, CODE_MAX = 64, HEAD
 
 struct callbacks {
     struct callback_options options;
-    CURLM *multi;
+    struct libcurl curl;
+    CURLM *multi; /* NULL: nothing may be called, or libcurl is not there */
     struct mailbox inbox;
     pthread_t thread;
     atomic_bool leaving;
@@ -70,39 +71,46 @@ static bool is_allowed(const char *allow, const char *host, const char *port)
     return false;
 }
 
-static const char *fault_of(const struct callback_options *options, CURLU *url, unsigned *status)
+static const char not_allowed[] = "callbacks.allow does not have that host and port";
+
+static const char *fault_of(const struct callbacks *callbacks, CURLU *url, unsigned *status)
 {
+    const struct libcurl *curl = &callbacks->curl;
     char *scheme = NULL, *host = NULL, *port = NULL, *user = NULL;
     const char *fault = NULL;
     *status = 400;
-    if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+    if (curl->url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
         (strcasecmp(scheme, "http") != 0 && strcasecmp(scheme, "https") != 0))
         fault = "the URL must begin with http:// or https://";
-    else if (curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
+    else if (curl->url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK)
         fault = "the URL must not have a user in it: give a secret";
-    else if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
-             curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
+    else if (curl->url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
+             curl->url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
         fault = "the URL has no host";
-    if (!fault && !is_allowed(options->allow, host, port)) {
+    if (!fault && !is_allowed(callbacks->options.allow, host, port)) {
         *status = 403;
-        fault = "callbacks.allow does not have that host and port";
+        fault = not_allowed;
     }
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_free(user);
+    curl->free(scheme);
+    curl->free(host);
+    curl->free(port);
+    curl->free(user);
     return fault;
 }
 
-const char *callbacks_fault(const struct callback_options *options, const char *url,
+const char *callbacks_fault(const struct callbacks *callbacks, const char *url,
                             unsigned *out_status)
 {
-    CURLU *parsed = curl_url();
+    const struct libcurl *curl = &callbacks->curl;
     const char *fault = "the URL is none";
+    *out_status = 403;
+    if (!callbacks->multi)
+        return not_allowed;
+    CURLU *parsed = curl->url();
     *out_status = 400;
-    if (curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK)
-        fault = fault_of(options, parsed, out_status);
-    curl_url_cleanup(parsed);
+    if (curl->url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK)
+        fault = fault_of(callbacks, parsed, out_status);
+    curl->url_cleanup(parsed);
     return fault;
 }
 
@@ -126,7 +134,7 @@ static void add_header(struct transfer *transfer, const char *name, struct bytes
     if (value.len == 0)
         return;
     snprintf(line, sizeof line, "%s: %.*s", name, (int)value.len, value.data);
-    struct curl_slist *longer = curl_slist_append(transfer->headers, line);
+    struct curl_slist *longer = transfer->callbacks->curl.slist_append(transfer->headers, line);
     if (longer)
         transfer->headers = longer;
 }
@@ -172,20 +180,21 @@ static void write_headers(struct transfer *transfer)
 
 static void configure(struct transfer *transfer)
 {
+    const struct libcurl *curl = &transfer->callbacks->curl;
     CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, transfer->run->tool->url.data);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "snakepit");
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->sent.data);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->sent.len);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    curl->easy_setopt(easy, CURLOPT_URL, transfer->run->tool->url.data);
+    curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    curl->easy_setopt(easy, CURLOPT_PROXY, "");
+    curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    curl->easy_setopt(easy, CURLOPT_USERAGENT, "snakepit");
+    curl->easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, transfer->sent.data);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)transfer->sent.len);
+    curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
+    curl->easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl->easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 }
 
 /* Its run has been dealt with. */
@@ -193,9 +202,9 @@ static void end(struct transfer *transfer)
 {
     struct callbacks *callbacks = transfer->callbacks;
     struct callback_run *run = transfer->run;
-    curl_multi_remove_handle(callbacks->multi, transfer->easy);
-    curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->headers);
+    callbacks->curl.multi_remove_handle(callbacks->multi, transfer->easy);
+    callbacks->curl.easy_cleanup(transfer->easy);
+    callbacks->curl.slist_free_all(transfer->headers);
     buffer_deinit(&transfer->sent);
     buffer_deinit(&transfer->received);
     heap_remove(&callbacks->timers, &transfer->timer);
@@ -239,9 +248,10 @@ static struct callback_answer unreachable(const struct transfer *transfer, CURLc
     if (transfer->too_large)
         return failed("callback_too_large", 502,
                       "the callback's answer is larger than callbacks.response_limit");
-    struct callback_answer answer = failed("callback_unreachable", 502, curl_easy_strerror(code));
+    const struct libcurl *curl = &transfer->callbacks->curl;
+    struct callback_answer answer = failed("callback_unreachable", 502, curl->easy_strerror(code));
     curl_off_t sent = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    curl->easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     answer.end = CALLBACK_UNREACHABLE;
     answer.executed = sent ? EXECUTED_MAYBE : EXECUTED_NO;
     return answer;
@@ -277,7 +287,7 @@ static struct callback_answer result_of(struct transfer *transfer)
     struct bytes body = buffer_bytes(&transfer->received);
     struct callback_answer answer = {.end = CALLBACK_RESULT, .received = &transfer->received};
     const char *type = NULL;
-    curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
+    transfer->callbacks->curl.easy_getinfo(transfer->easy, CURLINFO_CONTENT_TYPE, &type);
     struct bytes content_type = bytes_of(type);
     answer.body = body.len ? body : BYTES("null");
     if (body.len && type && media_is_plain(content_type) && !media_is_json(content_type))
@@ -290,7 +300,7 @@ static struct callback_answer result_of(struct transfer *transfer)
 static void finish(struct transfer *transfer, CURLcode code)
 {
     long status = 0;
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    transfer->callbacks->curl.easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK && status >= 400) {
         tell_problem(transfer, status);
     } else {
@@ -335,7 +345,8 @@ static void on_start(struct mail *mail)
         return;
     }
     struct transfer *transfer = MEM_NEW(struct transfer);
-    *transfer = (struct transfer){.callbacks = callbacks, .run = run, .easy = curl_easy_init()};
+    *transfer =
+        (struct transfer){.callbacks = callbacks, .run = run, .easy = callbacks->curl.easy_init()};
     run->transfer = transfer;
     callbacks->running++;
     write_body(transfer);
@@ -343,7 +354,7 @@ static void on_start(struct mail *mail)
     configure(transfer);
     if (run->timeout_us)
         heap_set(&callbacks->timers, &transfer->timer, run->started_us + run->timeout_us);
-    curl_multi_add_handle(callbacks->multi, transfer->easy);
+    callbacks->curl.multi_add_handle(callbacks->multi, transfer->easy);
 }
 
 /* Likewise, with one of its own. What was not started yet will not be. */
@@ -391,21 +402,22 @@ static void open_mail(struct callbacks *callbacks)
 static void *run(void *context)
 {
     struct callbacks *callbacks = context;
+    const struct libcurl *curl = &callbacks->curl;
     pthread_setname_np(pthread_self(), "callbacks");
     while (!atomic_load(&callbacks->leaving) || callbacks->running) {
         int running, left;
         open_mail(callbacks);
-        curl_multi_perform(callbacks->multi, &running);
-        for (CURLMsg *message; (message = curl_multi_info_read(callbacks->multi, &left));) {
+        curl->multi_perform(callbacks->multi, &running);
+        for (CURLMsg *message; (message = curl->multi_info_read(callbacks->multi, &left));) {
             char *transfer = NULL;
             if (message->msg != CURLMSG_DONE)
                 continue;
             CURLcode code = message->data.result;
-            curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
+            curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &transfer);
             finish((struct transfer *)(void *)transfer, code);
         }
         expire(callbacks);
-        curl_multi_poll(callbacks->multi, NULL, 0, patience(callbacks), NULL);
+        curl->multi_poll(callbacks->multi, NULL, 0, patience(callbacks), NULL);
     }
     open_mail(callbacks);
     return NULL;
@@ -414,7 +426,18 @@ static void *run(void *context)
 static void wake(void *context)
 {
     struct callbacks *callbacks = context;
-    curl_multi_wakeup(callbacks->multi);
+    callbacks->curl.multi_wakeup(callbacks->multi);
+}
+
+static void begin(struct callbacks *callbacks)
+{
+    callbacks->multi = callbacks->curl.multi_init();
+    if (!callbacks->multi)
+        abort();
+    callbacks->curl.multi_setopt(callbacks->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                                 (long)CONNECTIONS);
+    if (pthread_create(&callbacks->thread, NULL, run, callbacks) != 0)
+        abort();
 }
 
 struct callbacks *callbacks_start(const struct callback_options *options)
@@ -423,13 +446,19 @@ struct callbacks *callbacks_start(const struct callback_options *options)
     callbacks->options = *options;
     pthread_mutex_init(&callbacks->lock, NULL);
     list_init(&callbacks->asked);
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 || !(callbacks->multi = curl_multi_init()))
-        abort();
-    curl_multi_setopt(callbacks->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CONNECTIONS);
     mailbox_init(&callbacks->inbox, wake, callbacks);
-    if (pthread_create(&callbacks->thread, NULL, run, callbacks) != 0)
-        abort();
+    if (options->allow && options->allow[0] && libcurl_load(&callbacks->curl))
+        begin(callbacks);
     return callbacks;
+}
+
+static void finish_all(struct callbacks *callbacks)
+{
+    atomic_store(&callbacks->leaving, true);
+    wake(callbacks);
+    pthread_join(callbacks->thread, NULL);
+    callbacks->curl.multi_cleanup(callbacks->multi);
+    callbacks->curl.global_cleanup();
 }
 
 void callbacks_stop(struct callbacks **callbacks)
@@ -438,11 +467,8 @@ void callbacks_stop(struct callbacks **callbacks)
     *callbacks = NULL;
     if (!gone)
         return;
-    atomic_store(&gone->leaving, true);
-    wake(gone);
-    pthread_join(gone->thread, NULL);
-    curl_multi_cleanup(gone->multi);
-    curl_global_cleanup();
+    if (gone->multi)
+        finish_all(gone);
     heap_deinit(&gone->timers);
     pthread_mutex_destroy(&gone->lock);
     free(gone);

@@ -27,15 +27,16 @@ struct callback_options {
     size_t response_limit; /* bytes of an answer */
 };
 
-/* Starts the thread. Before it there are no others. Borrows the options. */
+/* Starts the thread, if anything may be called. Before it there are no others. Borrows the options.
+ */
 struct callbacks *callbacks_start(const struct callback_options *options)
     __attribute__((returns_nonnull));
 
 /* Ends it, once nobody waits for any of them any more. Clears the pointer, accepts NULL. */
 void callbacks_stop(struct callbacks **callbacks);
 
-/* Why that URL may not be called, or NULL; `out_status` is then 400 or 403. A pure function. */
-const char *callbacks_fault(const struct callback_options *options, const char *url,
+/* Why that URL may not be called, or NULL; `out_status` is then 400 or 403. Any thread. */
+const char *callbacks_fault(const struct callbacks *callbacks, const char *url,
                             unsigned *out_status);
 
 /* How a run ended. */

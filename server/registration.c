@@ -90,8 +90,7 @@ static const char *read_callback(struct exchange *exchange, struct bytes text,
     const char *wrong = secret_fault(out_callback->secret);
     if (!wrong && strlen(plain) != out_callback->url.len)
         wrong = "the URL is none";
-    return wrong ? wrong
-                 : callbacks_fault(&gateway_of(exchange)->callback_options, plain, out_status);
+    return wrong ? wrong : callbacks_fault(gateway_of(exchange)->callbacks, plain, out_status);
 }
 
 static void refuse_callback(struct exchange *exchange, const char *why, unsigned status)

@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator
 
 import pytest
@@ -177,6 +178,16 @@ def test_by_default_nothing_is_allowed(start_gateway: Callable[..., Any], callba
     client = Client(start_gateway("--workers", "1").url, callback)
     answer = client.http.post("/tools", json=client.describe("look_up"))
     assert (answer.status_code, answer.json()["code"]) == (403, "callback_denied")
+
+
+def test_libcurl_is_loaded_only_where_callbacks_are_allowed(
+    start_gateway: Callable[..., Any], gateway: Any
+) -> None:
+    def has_libcurl(found: Any) -> bool:
+        return "libcurl" in Path(f"/proc/{found.process.pid}/maps").read_text()
+
+    assert not has_libcurl(start_gateway("--workers", "1"))
+    assert has_libcurl(gateway)
 
 
 def test_a_redirect_is_not_followed(client: Client) -> None:
