@@ -45,10 +45,21 @@ static bool is_strict(const struct pool *pool, const struct call *call)
     return call->session && mode_of(pool, call) != AFFINITY_HINT;
 }
 
+/* The call waits for a worker that is about to leave, and serves such calls before it does. */
+static bool is_served_still(const struct pool *pool, const struct call *call)
+{
+    const struct worker *worker = call->awaits;
+    return worker && worker->state == WORKER_DRAINING && affinity_binds(pool, call, worker);
+}
+
 enum affinity_verdict affinity_judge(const struct pool *pool, const struct call *call,
                                      struct worker **out_worker)
 {
     *out_worker = NULL;
+    if (is_served_still(pool, call)) {
+        *out_worker = call->awaits;
+        return AFFINITY_ONE;
+    }
     if (!is_strict(pool, call) || trail_of(pool, call)->worker == 0)
         return AFFINITY_ANY;
     struct worker *worker = last_of(pool, trail_of(pool, call));
@@ -103,8 +114,10 @@ bool affinity_follow(const struct pool *pool, const struct call *call, const str
     uint64_t bit = UINT64_C(1) << worker->ref.seat % 64;
     bool first = !(*word & bit);
     *word |= bit;
-    trail->worker = worker->ref.number;
-    trail->seat = worker->ref.seat;
+    if (worker->state == WORKER_READY) { /* else the session may have gone elsewhere already */
+        trail->worker = worker->ref.number;
+        trail->seat = worker->ref.seat;
+    }
     return first;
 }
 

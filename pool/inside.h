@@ -52,11 +52,7 @@ struct pool {
     uint64_t wanting_us; /* when a call last found no worker */
     uint64_t random;     /* for jitter */
 
-    uint64_t pace_since_us;   /* the last answer while calls waited, or when they began to */
-    uint64_t pace_span_us;    /* how long calls waited since answer_every_us was last moved */
-    uint64_t pace_answers;    /* and how many answers came meanwhile */
-    uint64_t answer_every_us; /* moving average of the time between answers while calls wait */
-    uint64_t wait_us;         /* moving average of the wait */
+    uint64_t wait_us; /* moving average of the wait */
     uint64_t ends[CALL_ENDS];
     uint64_t emitted[EMISSION_KINDS];
     uint64_t late_answers, recovered, requeued, retries, starts, crashes, recycled;
@@ -111,25 +107,38 @@ bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects);
  * list of free ones. */
 void schedule_reconsider(struct pool *pool, struct worker *worker);
 
-/* Notes a tool's measured run time. */
-void schedule_measure(struct pool *pool, struct tool *tool, uint64_t run_us);
-
-/* Answers have come: notes their pace, if calls wait. Before schedule_pump(). */
-void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us);
-
-/* Seconds until a caller who is refused now may find room: length of the queue by the pace of
- * answers; or until the breaker lets a trial through, or the next worker is started. 1 to 60. */
-unsigned schedule_retry_after(const struct pool *pool);
-
 /* Ends a call that has lost the worker of its session: the one of that number, or the present one
  * (0). */
 void schedule_lose(struct pool *pool, struct call *call, uint64_t number, struct effects *effects);
 
-/* The worker will take no more calls: those that wait for it alone have lost it. */
+/* The worker is gone, or is killed: those that wait for it alone have lost it. */
 void schedule_desert(struct pool *pool, struct worker *worker, struct effects *effects);
 
 /* Whether the worker can be given a call now, be it ahead. */
 bool schedule_can_give(const struct pool *pool, const struct worker *worker);
+
+/* --- forecast.c: how long things will take --- */
+
+/* Notes a tool's measured run time. */
+void forecast_measure(struct pool *pool, struct tool *tool, uint64_t run_us, uint64_t now_us);
+
+/* The call, which a worker has, is out of time: its tool takes longer than that. */
+void forecast_missed(const struct call *call, uint64_t now_us);
+
+/* Whether the call, which is to be submitted, cannot be done in its time: the wait, at the pace of
+ * now, and the tool's median are more than that. `only`: no other worker may run it; or NULL. */
+bool forecast_is_hopeless(const struct pool *pool, const struct call *call,
+                          const struct worker *only, uint64_t now_us);
+
+/* The call has waited until what is left is less than its tool takes, and others wait behind it,
+ * for whom the worker's time is not wasted. The last one tries: that is how a tool that has become
+ * faster is noticed. */
+bool forecast_comes_too_late(const struct pool *pool, const struct call *call, uint64_t now_us);
+
+/* Seconds until the caller of this call, which is refused or has waited in vain, may find room:
+ * length of the queue by the pace of answers; or until the breaker lets a trial through, or the
+ * next worker is started. 1 to 60. */
+unsigned forecast_retry_after(const struct pool *pool, const struct call *call);
 
 /* --- affinity.c: which workers a call may go to, and would rather --- */
 

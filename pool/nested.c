@@ -224,7 +224,8 @@ static bool acquit(struct pool *pool)
 
 static bool all_its_calls_wait(const struct worker *worker)
 {
-    return worker->state == WORKER_READY && worker->nesting >= worker->slots;
+    bool serves = worker->state == WORKER_READY || worker->state == WORKER_DRAINING;
+    return serves && worker->nesting >= worker->slots;
 }
 
 static void accuse(struct pool *pool)

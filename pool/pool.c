@@ -190,7 +190,7 @@ void pool_submit(struct pool *pool, struct call *call)
     limits_settle(pool, call);
     call->deadline_us = now_us + call->timeout_us;
     if (schedule_refuses(pool, call, now_us, &end)) {
-        call->outcome.retry_after_s = schedule_retry_after(pool);
+        call->outcome.retry_after_s = forecast_retry_after(pool, call);
         schedule_end(pool, call, end, EXECUTED_NO, &effects);
         pool_leave(pool, &effects);
         return;
@@ -282,7 +282,7 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     if (ran)
         poison_acquit(&pool->poison, call);
     if (ran && !call->window)
-        schedule_measure(pool, call->tool, from->run_us);
+        forecast_measure(pool, call->tool, from->run_us, now_us);
     if (call && now_us >= call->deadline_us) { /* its timer fires soon, but it is too late now */
         call->outcome.run_us = from->run_us;
         schedule_end(pool, call, CALL_END_DEADLINE, executed, effects);
@@ -328,7 +328,8 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     if (worker) {
         for (size_t i = 0; i < count; i++)
             answer(pool, worker, &answers[i], memory, now_us, &effects);
-        schedule_pace(pool, count, now_us);
+        queue_pace(&pool->queue, count, now_us);
+        queue_pace(&worker->waiting, count, now_us);
         schedule_reconsider(pool, worker);
         staff_answered(pool, worker, now_us, &effects);
     }

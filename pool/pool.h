@@ -7,6 +7,7 @@
  *   pool.c       what the others of the house call
  *   scheduler.c  which call goes to which worker; affinity.c, queue.c, breaker.c, poison.c
  *   limits.c     how long calls may take
+ *   forecast.c   how long they will take, and wait
  *   stream.c     what calls say before they end, and how much they may
  *   nested.c     what calls wait for that they have asked for themselves
  *   staff.c      how many workers there are, and which one has to go

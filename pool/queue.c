@@ -1,5 +1,8 @@
 #include "pool/queue.h"
 
+/* The pace of answers is taken over so long at least: the gaps between single ones say little. */
+enum { PACE_SPAN_US = 50000 };
+
 void queue_init(struct call_queue *queue)
 {
     *queue = (struct call_queue){.depth = 0};
@@ -12,8 +15,10 @@ static struct call *owner(struct list *place)
     return CONTAINER_OF(place, struct call, place);
 }
 
-void queue_put(struct call_queue *queue, struct call *call, bool again)
+void queue_put(struct call_queue *queue, struct call *call, bool again, uint64_t now_us)
 {
+    if (queue->depth == 0)
+        queue->pace_since_us = now_us;
     struct list *level = &queue->levels[call->priority];
     struct list *before = again ? level->next : level;
     while (before != level && owner(before)->turn_us < call->turn_us)
@@ -49,12 +54,28 @@ struct call *queue_first(const struct call_queue *queue)
     return first;
 }
 
-unsigned queue_ahead(const struct call_queue *queue, unsigned priority)
+void queue_pace(struct call_queue *queue, size_t answers, uint64_t now_us)
 {
-    unsigned count = 0;
+    if (queue->depth == 0)
+        return;
+    queue->pace_span_us += now_us - queue->pace_since_us;
+    queue->pace_answers += answers;
+    queue->pace_since_us = now_us;
+    if (queue->answer_every_us && queue->pace_span_us < PACE_SPAN_US)
+        return;
+    uint64_t every_us = queue->pace_span_us / queue->pace_answers;
+    int64_t change = ((int64_t)every_us - (int64_t)queue->answer_every_us) / 8;
+    queue->answer_every_us =
+        queue->answer_every_us ? queue->answer_every_us + (uint64_t)change : every_us;
+    queue->pace_span_us = queue->pace_answers = 0;
+}
+
+uint64_t queue_ahead_us(const struct call_queue *queue, unsigned priority)
+{
+    uint64_t count = 0;
     for (unsigned i = 0; i <= priority; i++)
         count += queue->depths[i];
-    return count;
+    return count * queue->answer_every_us;
 }
 
 /* Those in front may have lost a worker, and wait for less long than those behind them. */

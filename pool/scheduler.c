@@ -4,14 +4,6 @@
  * measured. */
 enum { OVERHEAD_US = 10, UNMEASURED_US = 1000000 };
 
-enum { RETRY_AFTER_MAX_S = 60 };
-
-/* The pace of answers is taken over so long at least: the gaps between single ones say little. */
-enum { PACE_SPAN_US = 50000 };
-
-/* The pace to come may be this part slower than that of now. */
-enum { PACE_DOUBT = 16 };
-
 static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                         struct effects *effects);
 
@@ -23,11 +15,12 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 }
 
 /* Puts the call among those that wait for this worker alone; `again` as for queue_put(). */
-static void await_worker(struct pool *pool, struct call *call, struct worker *worker, bool again)
+static void await_worker(struct pool *pool, struct call *call, struct worker *worker, bool again,
+                         uint64_t now_us)
 {
     if (worker->waiting.depth == 0)
         list_push_back(&pool->awaited, &worker->awaited_place);
-    queue_put(&worker->waiting, call, again);
+    queue_put(&worker->waiting, call, again, now_us);
     call->awaits = worker;
     pool->pinned++;
 }
@@ -50,12 +43,10 @@ static void join_queue(struct pool *pool, struct call *call, bool again, uint64_
     call->timer.fire = on_call_due;
     heap_set(&pool->timers, &call->timer.node, sooner(now_us + left_us, call->deadline_us));
     if (affinity_judge(pool, call, &only) == AFFINITY_ONE) {
-        await_worker(pool, call, only, again);
+        await_worker(pool, call, only, again, now_us);
         return;
     }
-    if (pool->queue.depth == 0)
-        pool->pace_since_us = now_us;
-    queue_put(&pool->queue, call, again);
+    queue_put(&pool->queue, call, again, now_us);
 }
 
 void schedule_enqueue(struct pool *pool, struct call *call, bool again, uint64_t now_us)
@@ -173,7 +164,7 @@ void schedule_desert(struct pool *pool, struct worker *worker, struct effects *e
             schedule_lose(pool, call, worker->ref.number, effects);
         } else { /* its session has moved on meanwhile */
             leave_queue(pool, call);
-            queue_put(&pool->queue, call, true);
+            queue_put(&pool->queue, call, true, pool->options.now_us());
         }
     }
 }
@@ -184,7 +175,7 @@ void schedule_end_queued(struct pool *pool, enum call_end end, struct effects *e
         struct call *call = CONTAINER_OF(node, struct call, known);
         if (call->state != CALL_QUEUED)
             continue;
-        call->outcome.retry_after_s = schedule_retry_after(pool);
+        call->outcome.retry_after_s = forecast_retry_after(pool, call);
         schedule_end(pool, call, end, EXECUTED_NO, effects);
     }
 }
@@ -240,11 +231,12 @@ static void on_call_due(struct pool *pool, struct pool_timer *timer, uint64_t no
     bool late = now_us >= call->deadline_us;
     if (call->state == CALL_QUEUED) {
         call->outcome.queue_us += now_us - call->enqueued_us;
-        call->outcome.retry_after_s = schedule_retry_after(pool);
+        call->outcome.retry_after_s = forecast_retry_after(pool, call);
         schedule_end(pool, call, late ? CALL_END_DEADLINE : CALL_END_QUEUE_TIMEOUT, EXECUTED_NO,
                      effects);
         return;
     }
+    forecast_missed(call, now_us);
     bool ran_out = now_us >= call->run_due_us && call->run_due_us <= call->deadline_us;
     enum call_end end = ran_out ? CALL_END_TIMEOUT
                         : late  ? CALL_END_DEADLINE
@@ -260,15 +252,6 @@ void schedule_due(struct pool *pool, struct call *call)
 }
 
 /* --- admission --- */
-
-/* Everybody is busy, and at the pace of now the call's turn would come too late, or so nearly that
- * half of its like would wait in vain. */
-static bool is_hopeless(const struct pool *pool, const struct call *call, uint64_t now_us)
-{
-    uint64_t wait_us = queue_ahead(&pool->queue, call->priority) * pool->answer_every_us;
-    wait_us += wait_us / PACE_DOUBT;
-    return wait_us && now_us + wait_us + call->tool->run_median_us > call->deadline_us;
-}
 
 static bool has_free_slot(const struct worker *worker)
 {
@@ -299,7 +282,7 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
         *out_end = CALL_END_WORKER_BUSY;
     else if (!has_room(pool, only))
         *out_end = CALL_END_SATURATED;
-    else if (!only && is_hopeless(pool, call, now_us))
+    else if (forecast_is_hopeless(pool, call, only, now_us))
         *out_end = CALL_END_UNREACHABLE;
     else if (!breaker_admit(&pool->breaker, now_us, &call->trial))
         *out_end = CALL_END_CIRCUIT_OPEN;
@@ -308,22 +291,6 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
     if (*out_end == CALL_END_SESSION_LOST)
         affinity_release(pool, call, 0);
     return true;
-}
-
-static uint64_t time_until(const struct pool *pool, uint64_t then_us)
-{
-    return then_us - sooner(then_us, pool->options.now_us());
-}
-
-unsigned schedule_retry_after(const struct pool *pool)
-{
-    uint64_t wait_us = (uint64_t)pool->queue.depth * pool->answer_every_us;
-    if (pool->state == POOL_FAILED)
-        wait_us = time_until(pool, pool->start_after_us);
-    else if (pool->breaker.state == BREAKER_OPEN)
-        wait_us = time_until(pool, pool->breaker.until_us);
-    uint64_t seconds = (wait_us + 999999) / 1000000;
-    return seconds < 1 ? 1 : seconds > RETRY_AFTER_MAX_S ? RETRY_AFTER_MAX_S : (unsigned)seconds;
 }
 
 /* --- dispatch --- */
@@ -370,9 +337,12 @@ bool schedule_can_give(const struct pool *pool, const struct worker *worker)
     return has_free_slot(worker) || (pool->options.ahead_budget_us && may_send_ahead(pool, worker));
 }
 
-/* A nested call is not sent ahead: it could wait for whoever waits for it. */
+/* A nested call is not sent ahead: it could wait for whoever waits for it. A worker that is about
+ * to leave has those calls that wait for it alone. */
 static bool can_have(const struct pool *pool, const struct worker *worker, const struct call *call)
 {
+    if (worker->state == WORKER_DRAINING)
+        return !worker->leaving && !worker->lost && worker->inflight_count < worker->slots;
     return call->depth ? has_free_slot(worker) : schedule_can_give(pool, worker);
 }
 
@@ -447,36 +417,41 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
     effects->invokes[i].remaining_us = due_us > now_us ? due_us - now_us : 1;
 }
 
-/* The call has waited until what is left is less than its tool takes, and others wait behind it,
- * for whom the worker's time is not wasted. The last one tries: that is how a tool that has become
- * faster is noticed. */
-static bool comes_too_late(const struct pool *pool, const struct call *call, uint64_t now_us)
-{
-    return pool->queue.depth > 1 && call->outcome.attempts == 0 && now_us > call->enqueued_us &&
-           now_us + call->tool->run_median_us > call->deadline_us;
-}
-
 /* Its turn has come, and it is not given to anybody after all. */
 static void end_in_turn(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,
                         struct effects *effects)
 {
     call->outcome.queue_us += now_us - call->enqueued_us;
-    call->outcome.retry_after_s = schedule_retry_after(pool);
+    call->outcome.retry_after_s = forecast_retry_after(pool, call);
     schedule_end(pool, call, end, EXECUTED_NO, effects);
 }
 
 /* The call whose turn it is: of those that any worker may run, or that only one may which can be
- * given it now. */
-static struct call *first_in_turn(struct pool *pool)
+ * given it now. `full`: there is none for the first of them, but those that are about to leave may
+ * have slots for theirs. */
+static struct call *first_in_turn(struct pool *pool, bool full)
 {
-    struct call *first = queue_first(&pool->queue);
+    struct call *first = full ? NULL : queue_first(&pool->queue);
     LIST_FOREACH (&pool->awaited, node, next) {
         const struct worker *worker = CONTAINER_OF(node, struct worker, awaited_place);
         struct call *call = queue_first(&worker->waiting);
+        if (full && worker->state != WORKER_DRAINING)
+            continue;
         if (can_have(pool, worker, call) && (!first || call->turn_us < first->turn_us))
             first = call;
     }
     return first;
+}
+
+/* No worker can take the call: it stays in the queue, or goes there if its session has left the
+ * worker that it waited for. Returns whether it has. */
+static bool give_to_nobody(struct pool *pool, struct call *call, uint64_t now_us)
+{
+    if (!call->awaits)
+        return false;
+    leave_queue(pool, call);
+    queue_put(&pool->queue, call, true, now_us);
+    return true;
 }
 
 /* False: no worker can take the call. While the call waited, others of the same request may have
@@ -493,12 +468,12 @@ static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct e
         end_in_turn(pool, call, CALL_END_WORKER_BUSY, now_us, effects);
     } else if (only && !can_have(pool, only, call)) {
         leave_queue(pool, call);
-        await_worker(pool, call, only, true);
+        await_worker(pool, call, only, true, now_us);
     } else {
         struct worker *worker = only ? only : choose(pool, call);
         if (!worker)
-            return false;
-        if (comes_too_late(pool, call, now_us))
+            return give_to_nobody(pool, call, now_us);
+        if (forecast_comes_too_late(pool, call, now_us))
             end_in_turn(pool, call, CALL_END_UNREACHABLE, now_us, effects);
         else
             dispatch(pool, call, worker, now_us, effects);
@@ -508,54 +483,17 @@ static bool give(struct pool *pool, struct call *call, uint64_t now_us, struct e
 
 bool schedule_pump(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
-    for (struct call *call = first_in_turn(pool); call; call = first_in_turn(pool)) {
+    struct call *call;
+    bool full = false;
+    while ((call = first_in_turn(pool, full))) {
         if (call->timer.node.key <= now_us) { /* its timer fires soon, but it is too late now */
             on_call_due(pool, &call->timer, now_us, effects);
         } else if (effects_full(effects)) {
             return false;
         } else if (!give(pool, call, now_us, effects)) {
             staff_hurry(pool, now_us);
-            return true;
+            full = true;
         }
     }
     return true;
-}
-
-/* --- measuring --- */
-
-/* The mean by an exponential moving average; the median by steps towards each sample, of a
- * twentieth of it (frugal streaming: Ma, Muthukrishnan and Sandler, 2013). */
-void schedule_measure(struct pool *pool, struct tool *tool, uint64_t run_us)
-{
-    uint64_t sample = run_us ? run_us : 1;
-    histogram_observe(&pool->run_seconds, (double)run_us / 1e6);
-    if (tool->run_ewma_us == 0) {
-        tool->run_ewma_us = tool->run_median_us = sample;
-        return;
-    }
-    int64_t change = ((int64_t)sample - (int64_t)tool->run_ewma_us) / 8;
-    tool->run_ewma_us += (uint64_t)change;
-    if (tool->run_ewma_us == 0)
-        tool->run_ewma_us = 1;
-    uint64_t step = tool->run_median_us / 20 + 1;
-    if (sample > tool->run_median_us)
-        tool->run_median_us += step;
-    else if (sample < tool->run_median_us)
-        tool->run_median_us -= step < tool->run_median_us ? step : 0;
-}
-
-void schedule_pace(struct pool *pool, size_t answers, uint64_t now_us)
-{
-    if (pool->queue.depth == 0)
-        return;
-    pool->pace_span_us += now_us - pool->pace_since_us;
-    pool->pace_answers += answers;
-    pool->pace_since_us = now_us;
-    if (pool->answer_every_us && pool->pace_span_us < PACE_SPAN_US)
-        return;
-    uint64_t every_us = pool->pace_span_us / pool->pace_answers;
-    int64_t change = ((int64_t)every_us - (int64_t)pool->answer_every_us) / 8;
-    pool->answer_every_us =
-        pool->answer_every_us ? pool->answer_every_us + (uint64_t)change : every_us;
-    pool->pace_span_us = pool->pace_answers = 0;
 }

@@ -158,18 +158,17 @@ static void tell_to_leave(struct pool *pool, struct worker *worker, struct effec
 
 static bool has_drained(const struct worker *worker)
 {
-    return worker->state == WORKER_DRAINING && worker->inflight_count == 0 && !worker->leaving &&
-           !worker->lost;
+    return worker->state == WORKER_DRAINING && worker->inflight_count == 0 &&
+           worker->waiting.depth == 0 && !worker->leaving && !worker->lost;
 }
 
-/* Takes no more calls; leaves once those it has are answered. */
+/* Takes no more calls; leaves once those it has, and those that wait for it alone, are answered. */
 static void drain(struct pool *pool, struct worker *worker, struct effects *effects)
 {
     bool ready = worker->state == WORKER_READY;
     worker_move(worker, WORKER_DRAINING);
     schedule_reconsider(pool, worker);
-    schedule_desert(pool, worker, effects);
-    if (worker->inflight_count == 0 || !ready)
+    if (has_drained(worker) || !ready)
         tell_to_leave(pool, worker, effects);
 }
 
@@ -267,8 +266,8 @@ static void retire_outdated(struct pool *pool)
     }
 }
 
-/* Workers that were told to leave long ago but still drain an answer that came with full effects.
- */
+/* Workers that drain though nothing is left for them: the last answer came with full effects, or
+ * what waited for them was given up. */
 static void dismiss_drained(struct pool *pool, struct effects *effects)
 {
     for (unsigned i = 0; i < pool->seats && !effects_full(effects); i++) {
@@ -348,7 +347,7 @@ static void grow(struct pool *pool, uint64_t now_us)
 {
     uint64_t oldest_us = queue_oldest_us(&pool->queue);
     uint64_t waiting_us = oldest_us < now_us ? now_us - oldest_us : 0;
-    uint64_t predicted_us = pool->queue.depth * pool->answer_every_us;
+    uint64_t predicted_us = queue_ahead_us(&pool->queue, CALL_PRIORITIES - 1);
     unsigned most = pool->options.max_workers;
     if (pool->queue.depth && pool->wanted == 0)
         pool->wanted = 1;

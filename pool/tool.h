@@ -51,8 +51,11 @@ struct tool {
     struct schema *schema; /* immutable; NULL: arguments cannot be checked */
     struct bytes problems; /* what of the schema cannot be checked, a JSON array; empty: nothing */
     struct tool *made_before; /* the registry's */
-    uint64_t run_median_us;   /* estimate, 0 before the first; guarded likewise */
-    uint64_t run_ewma_us; /* measured run time, 0 before the first; guarded by the pool's lock */
+    /* Of its measured run time, 0 before the first; guarded by the pool's lock. */
+    uint64_t run_ewma_us;
+    uint64_t run_median_us; /* estimate */
+    uint64_t run_latest_us; /* the last time, or a call that was cut off since then was as long */
+    uint64_t measured_us;   /* when that was, or a call last tried whether it still holds */
 };
 
 /* An immutable view of all tools, sorted by name, and for one name by the rank of their pools. */

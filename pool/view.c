@@ -15,6 +15,18 @@ const char *pool_state_name(enum pool_state state)
     return state_names[state];
 }
 
+/* Since when the call waits that waits longest, for any worker or for one. */
+static uint64_t oldest_of(const struct pool *pool)
+{
+    uint64_t oldest_us = queue_oldest_us(&pool->queue);
+    LIST_FOREACH (&pool->awaited, node, next) {
+        const struct worker *worker = CONTAINER_OF(node, struct worker, awaited_place);
+        uint64_t since_us = queue_oldest_us(&worker->waiting);
+        oldest_us = since_us < oldest_us ? since_us : oldest_us;
+    }
+    return oldest_us;
+}
+
 void pool_look(struct pool *pool, struct pool_view *out_view)
 {
     pthread_mutex_lock(&pool->lock);
@@ -44,7 +56,7 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         .queue_seconds = pool->queue_seconds,
         .run_seconds = pool->run_seconds,
     };
-    uint64_t oldest_us = queue_oldest_us(&pool->queue);
+    uint64_t oldest_us = oldest_of(pool);
     if (oldest_us != UINT64_MAX)
         out_view->queue_oldest_us = pool->options.now_us() - oldest_us;
     memcpy(out_view->reason, pool->reason, sizeof pool->reason);

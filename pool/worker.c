@@ -81,6 +81,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->killed_for = NULL;
     worker->nesting = 0;
     worker->latest = NULL;
+    queue_init(&worker->waiting);
 }
 
 void worker_ready(struct worker *worker, const struct worker_hello *hello, uint64_t now_us)

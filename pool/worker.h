@@ -22,7 +22,7 @@ enum worker_state {
     WORKER_VACANT,   /* no process */
     WORKER_STARTING, /* a process was asked for */
     WORKER_READY,    /* attached, takes calls */
-    WORKER_DRAINING, /* finishes what it has, takes nothing new */
+    WORKER_DRAINING, /* finishes what it has and what waits for it alone, takes nothing new */
 };
 enum { WORKER_STATES = WORKER_DRAINING + 1 };
 

@@ -240,6 +240,28 @@ def test_a_strict_call_waits_for_its_worker_while_another_is_idle(shared: httpx.
     busy.result()
 
 
+def test_a_worker_that_is_replaced_first_runs_what_waits_for_it(shared: httpx.Client) -> None:
+    shared.post("/sessions", json={"id": "mine", "affinity": "strict_queue"})
+    first = count(shared, "mine")
+    worker = shared.get("/sessions/mine").json()["workers"]["default"]
+    busy = occupy(shared, "mine", 2)
+    waiting = [later(shared, "count", "mine") for _ in range(3)]
+    while shared.get("/pools/default").json()["queue"]["depth"] < 3:
+        time.sleep(0.005)
+    assert shared.get("/pools/default").json()["queue"]["oldest_ms"] > 0
+    assert shared.post(f"/workers/{worker}/recycle").status_code == 202
+    while shared.get(f"/workers/{worker}").json()["state"] != "draining":
+        time.sleep(0.005)
+    problem(execute(shared, "count", "mine"), 410, "session_lost")
+    assert count(shared, "mine")["pid"] != first["pid"]
+    results = [each.result().json()["result"] for each in waiting]
+    assert {each["pid"] for each in results} == {first["pid"]}
+    assert sorted(each["count"] for each in results) == [2, 3, 4]
+    assert busy.result().status_code == 200
+    while shared.get(f"/workers/{worker}").status_code == 200:
+        time.sleep(0.005)
+
+
 def test_a_call_that_does_not_want_to_wait_is_refused_at_once(shared: httpx.Client) -> None:
     """Snakepit 16."""
     first = count(shared, "mine")

@@ -50,14 +50,15 @@ static void on_start(struct runtime *runtime, struct worker_ref worker, const ch
     model->starts++;
 }
 
-/* Those that wait for another worker alone have no turn here. */
+/* Those that wait for another worker alone have no turn here; and one that is about to leave has
+ * none for those that wait for any. */
 static void check_turn(const struct model *model, const struct call *call,
                        const struct worker *worker)
 {
     for (unsigned i = 0; i < model->promise_count; i++) {
         const struct call *other = model->promises[i]->call;
         if (other->state == CALL_QUEUED && !list_empty(&other->place) &&
-            (!other->awaits || other->awaits == worker))
+            (other->awaits ? other->awaits == worker : worker->state == WORKER_READY))
             COMPARE(call->turn_us, <=, other->turn_us);
     }
 }
@@ -74,10 +75,12 @@ static void check_session(struct model *model, const struct call *call, struct p
     }
     struct bond *bond = &model->bonds[promise->session];
     const struct worker *last = &model->pool->workers[bond->worker.seat];
-    if (promise->strict && bond->instance == promise->instance &&
+    bool ready = model->pool->workers[process->ref.seat].state == WORKER_READY;
+    if (ready && promise->strict && bond->instance == promise->instance &&
         last->ref.number == bond->worker.number && last->state == WORKER_READY)
         COMPARE(process->ref.number, ==, bond->worker.number);
-    *bond = (struct bond){promise->instance, process->ref};
+    if (ready) /* else the session may have gone elsewhere */
+        *bond = (struct bond){promise->instance, process->ref};
     uint64_t *visited = &process->visited[promise->session];
     if (*visited <= promise->instance) /* else a call of one that has ended already */
         COMPARE(session_begins, ==, *visited < promise->instance);
@@ -96,7 +99,8 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
                         .promise = promise,
                         .given_us = model_now_us};
     HOLDS(process->ready && !process->told);
-    COMPARE(model->pool->workers[worker.seat].state, ==, WORKER_READY);
+    enum worker_state state = model->pool->workers[worker.seat].state;
+    HOLDS(state == WORKER_READY || (state == WORKER_DRAINING && promise->strict));
     COMPARE(call->state, ==, CALL_DISPATCHED);
     HOLDS(!promise->job);
     HOLDS(!promise->abandoned);
@@ -364,7 +368,10 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
     COMPARE(worker->inflight_count, ==, process->job_count);
     if (!process->alive)
         return;
-    HOLDS(worker->waiting.depth == 0 || worker->state == WORKER_READY);
+    HOLDS(worker->waiting.depth == 0 || worker->state == WORKER_READY ||
+          (worker->state == WORKER_DRAINING && !worker->leaving));
+    HOLDS(worker->waiting.depth == 0 || worker->inflight_count >= worker->slots ||
+          worker->state == WORKER_READY);
     COMPARE(worker->waiting.depth > 0, ==, !list_empty(&worker->awaited_place));
     HOLDS(worker->waiting.depth == 0 || !schedule_can_give(model->pool, worker));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));

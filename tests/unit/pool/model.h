@@ -48,7 +48,7 @@ struct job {
 };
 
 struct process {
-    bool alive, ready, draining, told; /* told: to leave */
+    bool alive, ready, told; /* told: to leave */
     struct worker_ref ref;
     char id[WORKER_ID_MAX];
     uint64_t visited[MODEL_SESSIONS + 1]; /* by which instance of a session, the last one */

@@ -21,7 +21,7 @@ static struct call *put(unsigned i, unsigned priority, uint64_t at_us)
     calls[i].priority = priority;
     calls[i].submitted_us = calls[i].enqueued_us = at_us;
     calls[i].turn_us = at_us + priority * STEP_US;
-    queue_put(&queue, &calls[i], false);
+    queue_put(&queue, &calls[i], false, at_us);
     return &calls[i];
 }
 
@@ -29,7 +29,7 @@ static void put_back(unsigned i, uint64_t at_us)
 {
     calls[i].enqueued_us = at_us;
     calls[i].outcome.attempts++;
-    queue_put(&queue, &calls[i], true);
+    queue_put(&queue, &calls[i], true, at_us);
 }
 
 static void expect_next(unsigned i)
@@ -132,9 +132,10 @@ START_TEST(ahead_of_a_call_are_those_of_its_priority_and_more_urgent)
     put(0, 0, 1);
     put(1, 3, 2);
     put(2, 7, 3);
-    ck_assert_uint_eq(queue_ahead(&queue, 0), 1);
-    ck_assert_uint_eq(queue_ahead(&queue, 3), 2);
-    ck_assert_uint_eq(queue_ahead(&queue, 7), 3);
+    queue.answer_every_us = 10;
+    ck_assert_uint_eq(queue_ahead_us(&queue, 0), 10);
+    ck_assert_uint_eq(queue_ahead_us(&queue, 3), 20);
+    ck_assert_uint_eq(queue_ahead_us(&queue, 7), 30);
 }
 END_TEST
 

@@ -1,0 +1,228 @@
+/* Calls that no worker but one may run: what is told of them while they wait, and that a worker
+ * which is to go serves them first. */
+#include "fake.h"
+
+#include "../base/run.h"
+
+static struct fake fake;
+static struct session_store *store;
+
+static uint64_t now(void)
+{
+    return fake_now_us;
+}
+
+static void never_ahead(struct pool_options *options)
+{
+    options->ahead_budget_us = 0;
+    options->queue_limit = 3;
+    options->queue_timeout_us = options->timeout_us;
+    options->min_workers = options->max_workers = 1;
+}
+
+static void set_up(void)
+{
+    struct session_options options = session_defaults();
+    options.now_us = now;
+    fake_init(&fake, never_ahead);
+    fake_attach(&fake);
+    store = session_store_new(&options);
+    session_store_add(store, fake.pool);
+}
+
+static void tear_down(void)
+{
+    session_store_stop(store);
+    fake_deinit(&fake);
+    session_store_free(&store);
+}
+
+static struct call *make(enum affinity affinity)
+{
+    struct call *call = fake_make(&fake, fake.slow);
+    session_open(store, &(struct session_wish){.id = BYTES("a")}, &call->session);
+    call->affinity = affinity;
+    return call;
+}
+
+static struct call *submit(void)
+{
+    return fake_send(&fake, make(AFFINITY_STRICT_QUEUE));
+}
+
+/* The n-th invocation is answered, and this call with it. */
+static void finish(unsigned invoke, struct call *call)
+{
+    ck_assert_ptr_eq(fake.invokes[invoke].call, call);
+    fake_answer(&fake, invoke, 100);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+}
+
+/* The first worker is to go: it drains, for its replacement is there. */
+static void replace(void)
+{
+    ck_assert(pool_recycle(fake.pool, BYTES("default-1")));
+    fake_attach(&fake);
+    ck_assert_uint_eq(fake_look(&fake).workers[WORKER_DRAINING], 1);
+}
+
+/* --- while they wait --- */
+
+START_TEST(the_oldest_is_looked_for_among_them_too)
+{
+    submit();
+    submit();
+    fake_now_us += 5000;
+    submit();
+    fake_now_us += 2000;
+    ck_assert_uint_eq(fake_look(&fake).queue_oldest_us, 7000);
+}
+END_TEST
+
+START_TEST(retry_after_counts_them_by_the_pace_of_their_worker)
+{
+    struct call *first = submit();
+    submit();
+    submit();
+    fake_now_us += 1200000;
+    finish(0, first);
+    submit();
+    submit(); /* three wait, 1.2 s each: 3.6 s */
+    struct call *refused = submit();
+    ck_assert_int_eq(refused->outcome.end, CALL_END_SATURATED);
+    ck_assert_uint_eq(refused->outcome.retry_after_s, 4);
+    fake_expect(&fake, refused, CALL_END_SATURATED, EXECUTED_NO);
+}
+END_TEST
+
+START_TEST(a_deadline_that_cannot_be_met_behind_them_is_refused_at_once)
+{
+    struct call *first = submit();
+    submit();
+    submit();
+    fake_now_us += 1000000;
+    finish(0, first); /* one waits, 1 s, and the tool takes 100 us */
+    struct call *hopeless = make(AFFINITY_STRICT_QUEUE), *tight = make(AFFINITY_STRICT_QUEUE);
+    hopeless->timeout_us = 1000000;
+    tight->timeout_us = 1000200;
+    fake_expect(&fake, fake_send(&fake, hopeless), CALL_END_UNREACHABLE, EXECUTED_NO);
+    ck_assert_int_eq(fake_send(&fake, tight)->state, CALL_QUEUED);
+}
+END_TEST
+
+/* --- their worker is to go --- */
+
+START_TEST(a_worker_serves_those_that_wait_for_it_before_it_leaves)
+{
+    struct call *calls[] = {submit(), submit(), submit()};
+    replace();
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_uint_eq(fake.stop_count, 0);
+        finish(i, calls[i]);
+        ck_assert_uint_eq(fake.invokes[i].worker.number, fake.starts[0].number);
+    }
+    ck_assert_uint_eq(fake.stop_count, 1);
+    ck_assert_uint_eq(fake.stops[0].number, fake.starts[0].number);
+}
+END_TEST
+
+START_TEST(it_serves_them_while_others_wait_for_any_worker)
+{
+    struct call *first = submit(), *pinned = submit();
+    replace();
+    struct call *busy = fake_submit(&fake, fake.slow), *other = fake_submit(&fake, fake.slow);
+    ck_assert_uint_eq(fake.invokes[1].worker.number, fake.starts[1].number);
+    finish(0, first);
+    ck_assert_int_eq(other->state, CALL_QUEUED);
+    finish(2, pinned);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    finish(1, busy);
+    finish(3, other);
+}
+END_TEST
+
+START_TEST(a_new_call_of_the_session_is_not_for_it)
+{
+    struct call *first = submit(), *pinned = submit();
+    replace();
+    fake_expect(&fake, submit(), CALL_END_SESSION_LOST, EXECUTED_NO);
+    finish(0, first);
+    finish(1, pinned);
+}
+END_TEST
+
+START_TEST(the_session_that_has_gone_elsewhere_stays_there)
+{
+    struct call *first = submit(), *pinned = submit();
+    replace();
+    fake_expect(&fake, submit(), CALL_END_SESSION_LOST, EXECUTED_NO);
+    struct call *anew = submit();
+    ck_assert_uint_eq(fake.invokes[1].worker.number, fake.starts[1].number);
+    finish(0, first);
+    finish(1, anew);
+    finish(2, pinned);
+    struct call *next = submit();
+    ck_assert_uint_eq(fake.invokes[3].worker.number, fake.starts[1].number);
+    finish(3, next);
+}
+END_TEST
+
+START_TEST(a_call_whose_session_went_elsewhere_holds_up_nobody)
+{
+    struct call *first = submit(), *stray = submit();
+    fake_now_us++;
+    struct call *pinned = submit();
+    session_delete(store, BYTES("a")); /* who is in keeps it */
+    replace();
+    struct call *hint = fake_make(&fake, fake.slow);
+    hint->session = session_ref(stray->session);
+    hint->affinity = AFFINITY_HINT;
+    fake_send(&fake, hint); /* to the other worker, and the session with it */
+    ck_assert_uint_eq(fake.invokes[1].worker.number, fake.starts[1].number);
+    finish(0, first);
+    fake_pass(&fake, 1000000); /* the next review */
+    ck_assert_uint_eq(fake.stop_count, 1);
+    finish(1, hint);
+    finish(2, stray);
+    finish(3, pinned);
+    ck_assert_uint_eq(fake.invokes[2].worker.number, fake.starts[1].number);
+}
+END_TEST
+
+START_TEST(it_leaves_when_those_that_wait_for_it_give_up)
+{
+    struct call *first = submit(), *pinned = submit();
+    replace();
+    pool_cancel(fake.pool, pinned);
+    fake_expect(&fake, pinned, CALL_END_CANCELLED, EXECUTED_NO);
+    finish(0, first);
+    ck_assert_uint_eq(fake.stop_count, 1);
+}
+END_TEST
+
+START_TEST(when_it_dies_they_are_lost_after_all)
+{
+    struct call *first = submit(), *pinned = submit();
+    replace();
+    fake_crash(&fake, 0);
+    fake_expect(&fake, pinned, CALL_END_SESSION_LOST, EXECUTED_NO);
+    fake_expect(&fake, first, CALL_END_CRASH, EXECUTED_MAYBE);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tests = tcase_create("pinned");
+    tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_test(tests, the_oldest_is_looked_for_among_them_too);
+    tcase_add_test(tests, retry_after_counts_them_by_the_pace_of_their_worker);
+    tcase_add_test(tests, a_deadline_that_cannot_be_met_behind_them_is_refused_at_once);
+    tcase_add_test(tests, a_worker_serves_those_that_wait_for_it_before_it_leaves);
+    tcase_add_test(tests, it_serves_them_while_others_wait_for_any_worker);
+    tcase_add_test(tests, a_new_call_of_the_session_is_not_for_it);
+    tcase_add_test(tests, the_session_that_has_gone_elsewhere_stays_there);
+    tcase_add_test(tests, a_call_whose_session_went_elsewhere_holds_up_nobody);
+    tcase_add_test(tests, it_leaves_when_those_that_wait_for_it_give_up);
+    tcase_add_test(tests, when_it_dies_they_are_lost_after_all);
+    return run_case(tests, "pinned");
+}
