@@ -219,6 +219,11 @@ static void runtime_flush(struct runtime *runtime)
     }
 }
 
+static bool runtime_runs(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    return seat_runs(&of(runtime)->seats[worker.seat], worker, call_id);
+}
+
 static const struct runtime_ops runtime_ops = {
     .start = runtime_start,
     .invoke = runtime_invoke,
@@ -228,6 +233,7 @@ static const struct runtime_ops runtime_ops = {
     .stop = runtime_stop,
     .refork = runtime_refork,
     .flush = runtime_flush,
+    .runs = runtime_runs,
     .alarm = runtime_alarm,
 };
 

@@ -90,10 +90,6 @@ void bridge_look_at_refork(struct bridge *bridge, struct reload_view *out_view);
 /* Writes down how the last reload went. Any thread. */
 void bridge_look_at_reload(struct bridge *bridge, struct reload_view *out_view);
 
-/* Whether the worker with that id has stopped to answer pings: a long call holds the interpreter's
- * lock, most likely. Any thread. */
-bool bridge_worker_stalled(struct bridge *bridge, const char *id);
-
 /* Waits until no worker is left, at most `timeout_us`; after pool_stop(). */
 void bridge_wait(struct bridge *bridge, uint64_t timeout_us);
 

@@ -92,6 +92,16 @@ static void read_running(const char *page, struct started_calls *out_started)
     }
 }
 
+bool page_shows_running(const void *page, uint64_t call_id)
+{
+    const volatile uint64_t *words = (const void *)((const char *)page + PAGE_RUNNING_AT);
+    for (unsigned i = 0; i < RUNNING_MAX; i++) {
+        if (words[i] == call_id)
+            return true;
+    }
+    return false;
+}
+
 static bool is_running(const struct started_calls *started, uint64_t call_id)
 {
     for (unsigned i = 0; i < started->running_count; i++) {

@@ -32,6 +32,9 @@ void page_free(const void **page);
  */
 uint64_t page_pong(const void *page);
 
+/* Whether the worker is in the code of that call's tool, as far as it says at this moment. */
+bool page_shows_running(const void *page, uint64_t call_id);
+
 /* What the page says. To be called once its worker is dead; the worker may have written anything.
  * What the answers consist of is copied into the arena. */
 void page_read(const void *page, struct arena *arena, struct started_calls *out_started);

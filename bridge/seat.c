@@ -91,6 +91,15 @@ static bool token_matches(const struct seat *seat, struct bytes token)
     return difference == 0;
 }
 
+bool seat_runs(struct seat *seat, struct worker_ref worker, uint64_t call_id)
+{
+    pthread_mutex_lock(&seat->lock);
+    bool runs = seat->page && seat->worker.number == worker.number &&
+                page_shows_running(seat->page, call_id);
+    pthread_mutex_unlock(&seat->lock);
+    return runs;
+}
+
 bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link,
                  struct worker_ref *out_worker)
 {
@@ -149,7 +158,9 @@ static void read_legacy(struct seat *seat, struct started_calls *started)
         page_read(seat->page, started->memory, started);
     for (unsigned i = 0; i < started->finished_count; i++)
         channel_bring(seat->channel, &started->finished[i], started->memory);
+    pthread_mutex_lock(&seat->lock);
     page_free(&seat->page);
+    pthread_mutex_unlock(&seat->lock);
 }
 
 static void vacate(struct seat *seat)
@@ -170,8 +181,8 @@ static void vacate(struct seat *seat)
     seat->link = NULL;
     seat->channel = NULL;
     seat->id[0] = '\0';
-    seat->stalled = false;
     pthread_mutex_unlock(&seat->lock);
+    seat->stalled = false;
     link_unref(&link);
     channel_unref(&channel);
     seat_move(seat, SEAT_EMPTY);
@@ -404,13 +415,13 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     snprintf(seat->id, sizeof seat->id, "%s", id);
     bool random = getrandom(seat->token, sizeof seat->token, 0) == sizeof seat->token;
     seat->pong = 0;
+    seat->page = page_new(&seat->page_fd);
     pthread_mutex_unlock(&seat->lock);
     seat->stopping = seat->exited = seat->attached = seat->reforking = false;
     seat->failure[0] = '\0';
     seat->ping = seat->pinged_us = seat->sent_us = 0;
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat_move(seat, SEAT_WAITING);
-    seat->page = page_new(&seat->page_fd);
     seat->tail = tail_open(supervisor_loop(seat->bridge->supervisor), &seat->error_fd);
     if (seat->bridge->options.refork && !seat->bridge->spawn_only &&
         !control_pair(&seat->control, &seat->template_fd))

@@ -40,22 +40,22 @@ struct seat {
     struct link *link;       /* a reference; NULL while not attached */
     struct channel *channel; /* a reference; NULL while EMPTY */
     uint64_t pong;           /* sequence of the last ping it answered */
-    bool stalled;            /* it has left a ping unanswered for too long */
+    const void *page;        /* the supervisor's thread alone makes and frees it */
 
     /* The supervisor's thread alone. */
     enum seat_state state;
     struct process process;
     struct interpreter *interpreter; /* BOOTING, and ALIVE after it became the worker */
     struct interpreter *mother;      /* FORKING: the zygote that was asked */
-    const void *page;
-    struct tail *tail;     /* of its standard error */
-    int page_fd, error_fd; /* until they have been handed over */
-    int channel_fd;        /* the worker's end of the channel, likewise */
-    int template_fd;       /* of a control socket, likewise, or -1 */
-    int control;           /* our end of it, or -1 */
-    unsigned generation;   /* of the process that it was forked from */
-    bool reforking;        /* stopping, but workers are to be forked from its process */
+    struct tail *tail;               /* of its standard error */
+    int page_fd, error_fd;           /* until they have been handed over */
+    int channel_fd;                  /* the worker's end of the channel, likewise */
+    int template_fd;                 /* of a control socket, likewise, or -1 */
+    int control;                     /* our end of it, or -1 */
+    unsigned generation;             /* of the process that it was forked from */
+    bool reforking;                  /* stopping, but workers are to be forked from its process */
     uv_timer_t timer;
+    bool stalled; /* it has left a ping unanswered for too long */
     bool stopping;
     bool exited;
     bool attached;     /* it was, at some time */
@@ -76,6 +76,9 @@ struct link *seat_link_of(struct seat *seat, struct worker_ref worker);
 
 /* The same for the descriptor channel. */
 struct channel *seat_channel_of(struct seat *seat, struct worker_ref worker);
+
+/* Whether this worker is in the code of that call's tool at this moment. Any thread. */
+bool seat_runs(struct seat *seat, struct worker_ref worker, uint64_t call_id);
 
 /* The worker that a hello claims to be, if it is expected and has the right token; notes its link.
  * Any thread. */

@@ -28,18 +28,6 @@ void watch_pong(struct seat *seat, struct worker_ref worker, uint64_t sequence)
     pthread_mutex_unlock(&seat->lock);
 }
 
-bool bridge_worker_stalled(struct bridge *bridge, const char *id)
-{
-    bool stalled = false;
-    for (unsigned i = 0; i < POOL_MAX_SEATS && !stalled; i++) {
-        struct seat *seat = &bridge->seats[i];
-        pthread_mutex_lock(&seat->lock);
-        stalled = seat->stalled && strcmp(seat->id, id) == 0;
-        pthread_mutex_unlock(&seat->lock);
-    }
-    return stalled;
-}
-
 static bool has_answered(struct seat *seat)
 {
     pthread_mutex_lock(&seat->lock);
@@ -50,11 +38,10 @@ static bool has_answered(struct seat *seat)
 
 static void set_stalled(struct seat *seat, bool stalled, uint64_t for_us)
 {
-    if (seat->stalled == stalled) /* only this thread writes it */
+    if (seat->stalled == stalled)
         return;
-    pthread_mutex_lock(&seat->lock);
     seat->stalled = stalled;
-    pthread_mutex_unlock(&seat->lock);
+    pool_worker_stalled(seat->bridge->pool, seat->worker, stalled);
     log_event(LOG_WARNING, stalled ? "worker stalled: it does not answer" : "worker answers again",
               LOG_STR("worker", seat->id), LOG_INT("pid", seat_pid(seat)),
               LOG_INT("ms", for_us / 1000), LOG_END);

@@ -13,8 +13,7 @@ _Static_assert(SESSION_SEAT_WORDS * 64 >= (int)POOL_MAX_SEATS, "a bit for each s
 
 static bool can_take(const struct pool *pool, const struct worker *worker, bool free)
 {
-    return free ? worker->state == WORKER_READY && worker->inflight_count < worker->slots
-                : schedule_can_give(pool, worker);
+    return free ? worker_has_free_slot(worker) : schedule_can_give(pool, worker);
 }
 
 /* --- by session --- */
@@ -65,8 +64,7 @@ enum affinity_verdict affinity_judge(const struct pool *pool, const struct call 
     struct worker *worker = last_of(pool, trail_of(pool, call));
     if (!worker)
         return AFFINITY_LOST;
-    bool busy = worker->inflight_count >= worker->slots;
-    if (busy && mode_of(pool, call) == AFFINITY_STRICT_FAIL_FAST)
+    if (!worker_has_free_slot(worker) && mode_of(pool, call) == AFFINITY_STRICT_FAIL_FAST)
         return AFFINITY_BUSY;
     *out_worker = worker;
     return AFFINITY_ONE;

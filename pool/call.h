@@ -34,8 +34,8 @@ enum call_state {
     CALL_NEW,        /* being filled in by its caller */
     CALL_QUEUED,     /* waits for a worker */
     CALL_DISPATCHED, /* given to a worker, not known to have started */
-    CALL_RUNNING,    /* the worker has entered the tool's code, which is learnt when it dies: a call
-                        that lives is shown as DISPATCHED until it emits something */
+    CALL_RUNNING,    /* the worker has entered the tool's code, which is learnt when it dies; who
+                        looks in is told by the runtime, see pool_look_at_call() */
     CALL_STREAMING,  /* it has emitted something */
     CALL_DONE,       /* the outcome is final and posted to the caller */
 };

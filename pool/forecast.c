@@ -14,13 +14,21 @@ enum { PACE_DOUBT = 16 };
 
 /* --- tools --- */
 
+/* Follows shorter times at once, and longer ones by a twentieth. */
+static void note_least(struct tool *tool, uint64_t run_us)
+{
+    uint64_t least_us = tool->run_least_us;
+    uint64_t more_us = least_us + least_us / 20 + 1;
+    tool->run_least_us = least_us && more_us < run_us ? more_us : run_us;
+}
+
 /* The mean by an exponential moving average; the median by steps towards each sample, of a
  * twentieth of it (frugal streaming: Ma, Muthukrishnan and Sandler, 2013). */
 void forecast_measure(struct pool *pool, struct tool *tool, uint64_t run_us, uint64_t now_us)
 {
     uint64_t sample = run_us ? run_us : 1;
     histogram_observe(&pool->run_seconds, (double)run_us / 1e6);
-    tool->run_latest_us = sample;
+    note_least(tool, sample);
     tool->measured_us = now_us;
     if (tool->run_ewma_us == 0) {
         tool->run_ewma_us = tool->run_median_us = sample;
@@ -43,20 +51,20 @@ void forecast_missed(const struct call *call, uint64_t now_us)
     uint64_t ran_us = now_us - call->inflight->sent_us;
     if (call->window)
         return;
-    if (ran_us > tool->run_latest_us)
-        tool->run_latest_us = ran_us;
+    if (tool->run_least_us && ran_us > tool->run_least_us)
+        note_least(tool, ran_us);
     tool->measured_us = now_us;
 }
 
 /* --- calls --- */
 
-/* Its tool takes longer than there is time: mostly, and the last time as well. Streams last as long
- * as their readers want. */
+/* Its tool takes longer than there is time: mostly, and whatever the arguments were of late.
+ * Streams last as long as their readers want. */
 static bool is_too_slow(const struct call *call, uint64_t now_us)
 {
     const struct tool *tool = call->tool;
     uint64_t median_us = tool->run_median_us;
-    uint64_t takes_us = median_us < tool->run_latest_us ? median_us : tool->run_latest_us;
+    uint64_t takes_us = median_us < tool->run_least_us ? median_us : tool->run_least_us;
     return !call->window && now_us + takes_us > call->deadline_us;
 }
 

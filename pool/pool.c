@@ -384,6 +384,19 @@ void pool_worker_lost(struct pool *pool, struct worker_ref ref, const char *why)
     leave_pumping(pool, now_us, &effects);
 }
 
+void pool_worker_stalled(struct pool *pool, struct worker_ref ref, bool stalled)
+{
+    struct effects effects;
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
+    if (worker) {
+        worker->stalled = stalled;
+        schedule_reconsider(pool, worker);
+    }
+    effects.flush = true;
+    leave_pumping(pool, now_us, &effects);
+}
+
 /* What the dead worker had finished, but had not got out. Most of what it left was answered; and of
  * a stream the last values may be missing. */
 static void recover(struct pool *pool, struct worker *worker, const struct started_calls *left,

@@ -163,6 +163,9 @@ void pool_worker_wishes(struct pool *pool, struct worker_ref worker);
  * replaced. */
 void pool_worker_measured(struct pool *pool, struct worker_ref worker, uint64_t resident);
 
+/* The worker does not answer pings any more, or does again: one that does not is given no calls. */
+void pool_worker_stalled(struct pool *pool, struct worker_ref worker, bool stalled);
+
 /* What the worker says it has loaded, instead of what it said before; WORKER_LABELS_MAX labels
  * count. */
 void pool_worker_loaded(struct pool *pool, struct worker_ref worker, const struct bytes *labels,
@@ -236,6 +239,7 @@ struct pool_view {
     unsigned min_workers, max_workers, spare;
     unsigned workers_wanted;
     unsigned workers[WORKER_STATES];
+    unsigned stalled;     /* of those that are READY */
     unsigned queue_depth; /* calls that wait */
     unsigned retrying;    /* of these, how many wait for another try after their worker died */
     unsigned pinned;      /* of these, how many wait for the worker of their session */
@@ -273,6 +277,7 @@ struct worker_view {
     unsigned inflight;
     bool retiring;
     bool tainted; /* chosen last, since it replaces one that crashed */
+    bool stalled; /* does not answer pings: a long call holds the interpreter's lock, most likely */
     uint64_t calls_done;
     uint64_t resident;   /* bytes; 0 when not measured yet */
     uint64_t age_us;     /* since it was asked for */
@@ -289,7 +294,9 @@ struct call_view {
     char request_id[129];
     char tool[TOOL_NAME_MAX + 1];
     char worker[WORKER_ID_MAX]; /* empty while it waits */
-    enum call_state state;
+    enum call_state state;      /* RUNNING if the runtime says so, a moment later */
+    struct worker_ref ref;      /* of the worker that has it */
+    uint64_t call_id;           /* there; 0 while it waits */
     unsigned priority;
     unsigned attempts;
     uint64_t age_us;

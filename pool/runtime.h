@@ -52,6 +52,9 @@ struct runtime_ops {
     /* As stop(), but the process is to stay: workers are to be forked from it from then on.
      * Answered by pool_worker_gone() when it has let go of its stream. */
     void (*refork)(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us);
+    /* Whether the worker is in the code of that call's tool at this moment. For whoever looks in.
+     */
+    bool (*runs)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id);
 };
 
 /* Embedded by the implementation. */

@@ -253,15 +253,10 @@ void schedule_due(struct pool *pool, struct call *call)
 
 /* --- admission --- */
 
-static bool has_free_slot(const struct worker *worker)
-{
-    return worker->state == WORKER_READY && worker->inflight_count < worker->slots;
-}
-
 /* A pool without a queue takes what a worker is free for. `only`: no other will do; or NULL. */
 static bool has_room(const struct pool *pool, const struct worker *only)
 {
-    if (only ? has_free_slot(only) : pool->queue.depth == 0 && !list_empty(&pool->free))
+    if (only ? worker_has_free_slot(only) : pool->queue.depth == 0 && !list_empty(&pool->free))
         return true;
     return pool->queue.depth + pool->pinned + pool->retrying < pool->options.queue_limit;
 }
@@ -309,7 +304,7 @@ static bool is_chosen_before(const struct worker *latest, const struct worker *o
 void schedule_reconsider(struct pool *pool, struct worker *worker)
 {
     list_remove(&worker->free_place);
-    if (worker->state != WORKER_READY || worker->inflight_count >= worker->slots)
+    if (!worker_has_free_slot(worker))
         return;
     struct list *place = pool->free.next;
     while (place != &pool->free &&
@@ -327,14 +322,15 @@ static uint64_t cost(const struct call *call)
 
 static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
 {
-    return worker->state == WORKER_READY && worker->inflight_count < worker->room &&
-           worker->nesting == 0 &&
+    return worker->state == WORKER_READY && !worker->stalled &&
+           worker->inflight_count < worker->room && worker->nesting == 0 &&
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }
 
 bool schedule_can_give(const struct pool *pool, const struct worker *worker)
 {
-    return has_free_slot(worker) || (pool->options.ahead_budget_us && may_send_ahead(pool, worker));
+    return worker_has_free_slot(worker) ||
+           (pool->options.ahead_budget_us && may_send_ahead(pool, worker));
 }
 
 /* A nested call is not sent ahead: it could wait for whoever waits for it. A worker that is about
@@ -342,8 +338,9 @@ bool schedule_can_give(const struct pool *pool, const struct worker *worker)
 static bool can_have(const struct pool *pool, const struct worker *worker, const struct call *call)
 {
     if (worker->state == WORKER_DRAINING)
-        return !worker->leaving && !worker->lost && worker->inflight_count < worker->slots;
-    return call->depth ? has_free_slot(worker) : schedule_can_give(pool, worker);
+        return !worker->leaving && !worker->lost && !worker->stalled &&
+               worker->inflight_count < worker->slots;
+    return call->depth ? worker_has_free_slot(worker) : schedule_can_give(pool, worker);
 }
 
 /* It has calls of the same tool, which runs many at once: as many as it runs, and as many again
@@ -351,8 +348,8 @@ static bool can_have(const struct pool *pool, const struct worker *worker, const
 static bool is_batching(const struct worker *worker, const struct tool *tool)
 {
     return tool->spec.batch > 1 && worker->latest == tool && worker->state == WORKER_READY &&
-           worker->nesting == 0 && worker->inflight_count / 2 < tool->spec.batch &&
-           worker->inflight_count < worker->room;
+           !worker->stalled && worker->nesting == 0 &&
+           worker->inflight_count / 2 < tool->spec.batch && worker->inflight_count < worker->room;
 }
 
 static bool is_better_ahead(const struct worker *worker, const struct worker *other)

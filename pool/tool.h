@@ -54,7 +54,7 @@ struct tool {
     /* Of its measured run time, 0 before the first; guarded by the pool's lock. */
     uint64_t run_ewma_us;
     uint64_t run_median_us; /* estimate */
-    uint64_t run_latest_us; /* the last time, or a call that was cut off since then was as long */
+    uint64_t run_least_us;  /* the least of late */
     uint64_t measured_us;   /* when that was, or a call last tried whether it still holds */
 };
 

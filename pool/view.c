@@ -63,8 +63,10 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
     memcpy(out_view->ends, pool->ends, sizeof pool->ends);
     memcpy(out_view->emitted, pool->emitted, sizeof pool->emitted);
     for (unsigned i = 0; i < pool->seats; i++) {
-        out_view->workers[pool->workers[i].state]++;
-        out_view->inflight += pool->workers[i].inflight_count;
+        const struct worker *worker = &pool->workers[i];
+        out_view->workers[worker->state]++;
+        out_view->stalled += worker->state == WORKER_READY && worker->stalled;
+        out_view->inflight += worker->inflight_count;
     }
     pthread_mutex_unlock(&pool->lock);
 }
@@ -85,6 +87,7 @@ unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, 
             .slots = worker->slots,
             .inflight = worker->inflight_count,
             .tainted = worker_is_tainted(worker),
+            .stalled = worker->stalled,
             .retiring = worker->retiring || worker->outdated,
             .resident = worker->resident,
             .calls_done = worker->calls_done,
@@ -131,8 +134,23 @@ static void describe(const struct call *call, uint64_t now_us, struct call_view 
              call->request_id.data);
     snprintf(out_view->tool, sizeof out_view->tool, "%.*s", (int)call->tool->spec.name.len,
              call->tool->spec.name.data);
-    if (call->state != CALL_QUEUED)
+    if (call->inflight) {
         memcpy(out_view->worker, call->outcome.worker, sizeof out_view->worker);
+        out_view->ref = call->inflight->worker->ref;
+        out_view->call_id = call->inflight->id;
+    }
+}
+
+/* A worker may have calls that it has not begun with. Without the lock: what has ended meanwhile
+ * stays as it was. */
+static void ask_runtime(struct pool *pool, struct call_view *views, unsigned count)
+{
+    struct runtime *runtime = pool->runtime;
+    for (unsigned i = 0; i < count; i++) {
+        struct call_view *view = &views[i];
+        if (view->state == CALL_DISPATCHED && runtime->ops->runs(runtime, view->ref, view->call_id))
+            view->state = CALL_RUNNING;
+    }
 }
 
 unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max)
@@ -146,6 +164,7 @@ unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsi
         describe(CONTAINER_OF(node, struct call, known), now_us, &out_views[count++]);
     }
     pthread_mutex_unlock(&pool->lock);
+    ask_runtime(pool, out_views, count);
     return count;
 }
 
@@ -162,5 +181,6 @@ bool pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_v
         }
     }
     pthread_mutex_unlock(&pool->lock);
+    ask_runtime(pool, out_view, found);
     return found;
 }

@@ -77,7 +77,8 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->proven = worker->premature = false;
     worker->loaded_count = 0;
     worker->resident = 0;
-    worker->leaving = worker->is_template = worker->lost = worker->loss_noted = false;
+    worker->leaving = worker->lost = worker->stalled = false;
+    worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;
     worker->nesting = 0;
     worker->latest = NULL;

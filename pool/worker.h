@@ -70,6 +70,7 @@ struct worker {
     uint64_t max_age_us;
     uint64_t resident;      /* bytes, as measured last */
     bool leaving;           /* it was told to leave */
+    bool stalled;           /* does not answer pings: it is given no calls until it does */
     bool is_template;       /* workers are to be forked from its process once it has drained */
     const char *killed_for; /* static; why, should it be killed though it has calls; or NULL */
     bool lost;              /* nothing reaches it any more: it is about to end, or to be killed */
@@ -112,6 +113,12 @@ void worker_end(struct worker *worker);
 static inline bool worker_is_tainted(const struct worker *worker)
 {
     return heap_holds(&worker->taint.node);
+}
+
+static inline bool worker_has_free_slot(const struct worker *worker)
+{
+    return worker->state == WORKER_READY && !worker->stalled &&
+           worker->inflight_count < worker->slots;
 }
 
 static inline bool worker_is(const struct worker *worker, struct worker_ref ref)

@@ -242,7 +242,7 @@ static const struct config_row pool[] = {
      .help = "between two pings to a worker; 0: none"},
     {"heartbeat.ping_interval_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "heartbeat.interval"},
     {"heartbeat.stall_after", CONFIG_DURATION, POOL(stall_after_us), US(MILLISECOND, DAY),
-     .help = "a worker that leaves a ping unanswered for so long is shown as stalled"},
+     .help = "a worker that leaves a ping unanswered for so long is stalled: it gets no calls"},
     {"heartbeat.timeout_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "heartbeat.stall_after"},
     {"heartbeat.kill_after", CONFIG_DURATION, POOL(kill_stalled_us), US(0, DAY),
      .help = "and for so long is killed, as one that crashed; 0: never"},

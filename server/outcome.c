@@ -237,7 +237,8 @@ static const struct problem plain_ends[CALL_ENDS] = {
     [CALL_END_DEADLINE] =
         PLAIN_END(504, "deadline_exceeded", "timeout", true, "the call's time in all is up"),
     [CALL_END_UNREACHABLE] = PLAIN_END(503, "deadline_unreachable", "pool", true,
-                                       "the deadline cannot be met: too many calls wait"),
+                                       "the deadline cannot be met: too many calls "
+                                       "wait, or the tool takes longer"),
     [CALL_END_CIRCUIT_OPEN] = PLAIN_END(503, "circuit_open", "pool", true,
                                         "the pool lost too many workers or calls in a row"),
     [CALL_END_POISON] = PLAIN_END(422, "poison_request", "worker", false,

@@ -21,7 +21,7 @@ static void add_workers(struct buffer *text, const struct pool_view *view)
     for (unsigned state = WORKER_STARTING; state < WORKER_STATES; state++)
         buffer_printf(text, "%s\"%s\":%u", state > WORKER_STARTING ? "," : "",
                       worker_state_name(state), view->workers[state]);
-    buffer_add_string(text, "}");
+    buffer_printf(text, ",\"stalled\":%u}", view->stalled);
 }
 
 static void add_counters(struct buffer *text, const struct pool_view *view)

@@ -22,9 +22,11 @@ static unsigned check_pools(const struct gateway *gateway,
         pool_look(gateway->pools[i], &view);
         bool good = passes(&view);
         passed += good;
-        buffer_printf(lines, "[%c] pool %s: %s, %u of %u workers ready, circuit breaker %s%s%s\n",
+        buffer_printf(lines,
+                      "[%c] pool %s: %s, %u of %u workers ready, %u of them stalled, circuit "
+                      "breaker %s%s%s\n",
                       good ? '+' : '-', pool_name(gateway->pools[i]), pool_state_name(view.state),
-                      view.workers[WORKER_READY], view.workers_wanted,
+                      view.workers[WORKER_READY], view.workers_wanted, view.stalled,
                       breaker_state_name(view.breaker), view.reason[0] ? ": " : "", view.reason);
     }
     return passed;
@@ -60,11 +62,14 @@ void probes_live(struct exchange *exchange)
 }
 
 /* An open circuit breaker does not count: it closes again only by calls, which would not come any
- * more. A pool that may have no worker starts one for the first call. */
+ * more. A pool that may have no worker starts one for the first call, and one whose workers are all
+ * stalled starts another, if it may. */
 static bool can_take_calls(const struct pool_view *view)
 {
-    bool on_demand = view->state == POOL_RUNNING && view->min_workers == 0;
-    return view->state != POOL_LEAVING && (view->workers[WORKER_READY] > 0 || on_demand);
+    unsigned ready = view->workers[WORKER_READY];
+    bool starts_more = view->state == POOL_RUNNING && ready < view->max_workers &&
+                       (view->min_workers == 0 || view->stalled);
+    return view->state != POOL_LEAVING && (ready > view->stalled || starts_more);
 }
 
 void probes_ready(struct exchange *exchange)

@@ -5,10 +5,8 @@
 #include "server/handlers.h"
 #include "server/problem.h"
 
-static void add_worker(struct buffer *text, const struct gateway *gateway, struct pool *pool,
-                       const struct worker_view *view)
+static void add_worker(struct buffer *text, const struct pool *pool, const struct worker_view *view)
 {
-    bool stalled = bridge_worker_stalled(gateway_bridge_of(gateway, pool), view->id);
     buffer_printf(text,
                   "{\"id\":\"%s\",\"pool\":\"%s\",\"state\":\"%s\",\"retiring\":%s,\"tainted\":%s,"
                   "\"stalled\":%s,"
@@ -17,7 +15,7 @@ static void add_worker(struct buffer *text, const struct gateway *gateway, struc
                   "\"startup_ms\":%llu}",
                   view->id, pool_name(pool), worker_state_name(view->state),
                   view->retiring ? "true" : "false", view->tainted ? "true" : "false",
-                  stalled ? "true" : "false", view->pid, view->slots, view->inflight,
+                  view->stalled ? "true" : "false", view->pid, view->slots, view->inflight,
                   (unsigned long long)view->calls_done, (unsigned long long)view->resident,
                   (unsigned long long)view->age_us / 1000,
                   (unsigned long long)view->startup_us / 1000);
@@ -34,7 +32,7 @@ void workers_list(struct exchange *exchange)
         unsigned count = pool_look_at_workers(gateway->pools[i], views, POOL_MAX_SEATS);
         for (unsigned j = 0; j < count; j++) {
             buffer_add_string(&text, first ? "" : ",");
-            add_worker(&text, gateway, gateway->pools[i], &views[j]);
+            add_worker(&text, gateway->pools[i], &views[j]);
             first = false;
         }
     }
@@ -56,7 +54,7 @@ static bool add_worker_named(struct buffer *text, const struct gateway *gateway,
         unsigned count = pool_look_at_workers(gateway->pools[i], views, POOL_MAX_SEATS);
         for (unsigned j = 0; j < count; j++) {
             if (bytes_equal(bytes_of(views[j].id), id)) {
-                add_worker(text, gateway, gateway->pools[i], &views[j]);
+                add_worker(text, gateway->pools[i], &views[j]);
                 text->len--; /* the brace */
                 buffer_printf(text, ",\"proportional_bytes\":%llu}",
                               (unsigned long long)memory_proportional(views[j].pid));

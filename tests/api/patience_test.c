@@ -333,7 +333,7 @@ START_TEST(a_call_that_is_cancelled_is_answered_and_its_tool_stops)
     struct pending *queued =
         hold_later(_i == 0, "queued", 0, "", (const char *const[]){"x-request-id: call-b", NULL});
     wait_for_number("queue.depth", 1);
-    expect_call("call-a", "dispatched", 2);
+    expect_call("call-a", "running", 2);
     expect_call("call-b", "queued", 2);
     ck_assert_int_eq(cancel_request("call-b"), 204);
     struct answer answer = pending_wait(&queued);

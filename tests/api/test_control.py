@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict
 
 import httpx
+import pytest
 
 CODE = """
 from snakepit_bridge import tool
@@ -140,6 +141,36 @@ def test_a_stalled_worker_is_shown_and_not_killed(start_gateway, tmp_path: Path)
     thread.join()
     assert answers[0].status_code == 200, answers[0].text
     wait_for(lambda: not get(gateway, "/workers/default-1")["stalled"])
+
+
+@pytest.mark.parametrize("workers", ["workers: 2", "min_workers: 2, max_workers: 3"])
+def test_with_nothing_but_stalled_workers_only_a_pool_that_grows_is_ready(
+    start_gateway, tmp_path: Path, workers: str
+) -> None:
+    (tmp_path / "holding.py").write_text(
+        "import ctypes\n\ndef hold(seconds: int) -> int:\n"
+        "    return ctypes.PyDLL(None).sleep(seconds)\n"
+    )
+    heartbeat = "heartbeat: {interval: 100ms, stall_after: 300ms}"
+    (tmp_path / "snakepit.yaml").write_text(f"pools: [{{adapter: holding, {workers}, {heartbeat}}}]")
+    config = str(tmp_path / "snakepit.yaml")
+    gateway = start_gateway("--config", config, env={"PYTHONPATH": str(tmp_path)})
+    body = {"tool": "hold", "args": {"seconds": 3}}
+    wait_for(lambda: get(gateway, "/pools/default")["workers"]["ready"] == 2)
+    for number in (1, 2):
+        httpx.post(gateway.url + "/execute", json=body, headers={"prefer": "respond-async"})
+        wait_for(lambda: get(gateway, "/pools/default")["workers"]["stalled"] == number)
+        grows = workers != "workers: 2"
+        expected = 200 if number == 1 or grows else 503
+        answer = httpx.get(gateway.url + "/readyz", params={"verbose": ""})
+        assert answer.status_code == expected, answer.text
+        assert f"2 of 2 workers ready, {number} of them stalled" in answer.text
+    if grows:
+        body["args"]["seconds"] = 0
+        assert httpx.post(gateway.url + "/execute", json=body).status_code == 200
+        assert get(gateway, "/pools/default")["workers"]["stalled"] == 2
+    else:
+        wait_for(lambda: httpx.get(gateway.url + "/readyz").status_code == 200)
 
 
 def test_pools_are_shown_each_for_itself(start_gateway, tmp_path: Path) -> None:

@@ -424,6 +424,7 @@ def test_failures_are_as_described(
     client: httpx.Client, method: str, path: str, request_: Dict[str, Any], status: int
 ) -> None:
     client.post("/sessions", json={"id": "alice"})
+    client.post("/tools/sleep", json={"seconds": 0})  # else it may be refused as too slow
     answer = client.request(method, path, **request_)
     assert answer.status_code == status, answer.text
     check(answer, described_path(path.partition("?")[0]), method)

@@ -14,8 +14,11 @@ import httpx
 import pytest
 
 TOOLS = """
-import ctypes, os, signal
+import asyncio, ctypes, os, signal
 from pathlib import Path
+
+async def linger(seconds: int) -> None:
+    await asyncio.sleep(seconds)
 
 def stick(seconds: int) -> int:
     "Waits in C, where no exception gets in."
@@ -199,6 +202,32 @@ def test_a_tools_own_limit_holds_for_its_callers(start_gateway, tmp_path: Path) 
     assert answer.json()["code"] == "worker_timeout"
     body["args"]["seconds"] = 0.01
     assert httpx.post(gateway.url + "/execute", json=body).status_code == 200
+
+
+def test_of_calls_sent_ahead_one_runs(start_gateway) -> None:
+    gateway = start_gateway("--workers", "1")
+    nap = {"tool": "sleep", "args": {"seconds": 0}}
+    for _ in range(40):  # so fast a tool is sent ahead
+        assert httpx.post(gateway.url + "/execute", json=nap).status_code == 200
+    later = {"prefer": "respond-async"}
+    nap["args"]["seconds"] = 2.5
+    first = httpx.post(gateway.url + "/execute", json=nap, headers=later).headers["location"]
+    wait_for(lambda: get(gateway, first)["state"] == "running")
+    nap["args"]["seconds"] = 0
+    ahead = [httpx.post(gateway.url + "/execute", json=nap, headers=later).headers["location"] for _ in range(3)]
+    states = {"/calls/" + call["request_id"]: call["state"] for call in get(gateway, "/calls")["calls"]}
+    assert [states[each] for each in (first, *ahead)] == ["running"] + 3 * ["dispatched"]
+    assert [get(gateway, each)["state"] for each in (first, *ahead)] == ["running"] + 3 * ["dispatched"]
+    wait_for(lambda: all(get(gateway, each)["state"] == "done" for each in (first, *ahead)))
+
+
+@pytest.mark.parametrize("profile", ["thread", "async"])
+def test_of_more_calls_than_slots_those_in_slots_run(start_gateway, tmp_path: Path, profile: str) -> None:
+    gateway = with_tools(start_gateway, tmp_path, f"workers: 1, profile: {profile}, slots: 2")
+    later = {"prefer": "respond-async"}
+    body = {"tool": "stick" if profile == "thread" else "linger", "args": {"seconds": 2}}
+    calls = [httpx.post(gateway.url + "/execute", json=body, headers=later).headers["location"] for _ in range(3)]
+    wait_for(lambda: [get(gateway, each)["state"] for each in calls] == ["running", "running", "queued"])
 
 
 def test_a_tool_that_takes_longer_than_there_is_time_is_not_run(start_gateway) -> None:

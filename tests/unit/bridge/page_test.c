@@ -132,6 +132,17 @@ START_TEST(the_calls_in_the_slots_are_running)
 }
 END_TEST
 
+START_TEST(a_call_is_shown_as_running_while_it_is_in_a_slot)
+{
+    ck_assert(!page_shows_running(page, 11));
+    run(RUNNING_MAX - 1, 11);
+    ck_assert(page_shows_running(page, 11));
+    ck_assert(!page_shows_running(page, 12));
+    run(RUNNING_MAX - 1, 0);
+    ck_assert(!page_shows_running(page, 11));
+}
+END_TEST
+
 START_TEST(a_result_is_read_as_from_a_frame)
 {
     keep_result(7, "[1]");
@@ -243,6 +254,7 @@ int main(void)
     tcase_add_test(tests, a_worker_cannot_cut_the_page_short);
     tcase_add_test(tests, the_last_ping_that_was_answered_is_read_at_any_time);
     tcase_add_test(tests, the_calls_in_the_slots_are_running);
+    tcase_add_test(tests, a_call_is_shown_as_running_while_it_is_in_a_slot);
     tcase_add_test(tests, a_result_is_read_as_from_a_frame);
     tcase_add_test(tests, a_failure_is_read_from_a_frame_of_its_own);
     tcase_add_test(tests, a_frame_with_the_answer_to_another_call_is_no_answer);

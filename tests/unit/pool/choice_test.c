@@ -186,6 +186,57 @@ START_TEST(a_tainted_worker_that_is_alone_gets_all_calls)
 }
 END_TEST
 
+/* The worker of the n-th start stops to answer pings, or answers again. */
+static void stall(unsigned start, bool stalled)
+{
+    pool_worker_stalled(fake.pool, fake.starts[start], stalled);
+}
+
+START_TEST(a_stalled_worker_gets_no_calls_until_it_answers_again)
+{
+    begin(two, 2);
+    stall(0, true);
+    ck_assert_uint_eq(fake_look(&fake).stalled, 1);
+    for (unsigned i = 0; i < 2; i++)
+        ck_assert_uint_eq(next_worker(), 2);
+    struct call *call = fake_submit(&fake, fake.slow);
+    ck_assert_int_eq(call->state, CALL_QUEUED);
+    stall(0, false);
+    ck_assert_int_eq(call->state, CALL_DISPATCHED);
+    ck_assert_uint_eq(fake.invokes[2].worker.number, 1);
+    ck_assert_uint_eq(fake_look(&fake).stalled, 0);
+}
+END_TEST
+
+START_TEST(no_call_is_sent_ahead_to_a_stalled_worker)
+{
+    begin(sending_ahead, 1);
+    fake_measure(&fake, fake.tool, 10);
+    next_worker();
+    ck_assert_uint_eq(next_worker(), 1);
+    stall(0, true);
+    stall(1, true);
+    struct call *call = fake_submit(&fake, fake.tool);
+    ck_assert_int_eq(call->state, CALL_QUEUED);
+}
+END_TEST
+
+static void one_to_two(struct pool_options *options)
+{
+    two(options);
+    options->min_workers = 1;
+}
+
+START_TEST(a_call_that_waits_for_stalled_workers_gets_another_one)
+{
+    begin(one_to_two, 1);
+    stall(0, true);
+    fake_submit(&fake, fake.slow);
+    fake_pass(&fake, 200000);
+    ck_assert_uint_eq(fake.start_count, 2);
+}
+END_TEST
+
 START_TEST(calls_are_sent_ahead_to_a_tainted_worker_last)
 {
     begin(sending_ahead, 1);
@@ -280,6 +331,9 @@ int main(void)
     tcase_add_test(tests, without_a_taint_the_replacement_is_like_any_other);
     tcase_add_test(tests, the_replacement_sits_where_the_crashed_worker_sat);
     tcase_add_test(tests, a_tainted_worker_that_is_alone_gets_all_calls);
+    tcase_add_test(tests, a_stalled_worker_gets_no_calls_until_it_answers_again);
+    tcase_add_test(tests, no_call_is_sent_ahead_to_a_stalled_worker);
+    tcase_add_test(tests, a_call_that_waits_for_stalled_workers_gets_another_one);
     tcase_add_test(tests, calls_are_sent_ahead_to_a_tainted_worker_last);
     tcase_add_test(tests, calls_of_a_batch_tool_go_ahead_for_the_batch_after_this_one);
     tcase_add_test(tests, calls_of_a_batch_tool_do_not_go_ahead_behind_another_tool);

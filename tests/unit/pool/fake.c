@@ -72,8 +72,14 @@ static void on_refork(struct runtime *runtime, struct worker_ref worker, uint64_
     on_stop(runtime, worker, grace_us);
 }
 
+static bool on_runs(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    const struct fake *fake = of(runtime);
+    return worker.number == fake->runs.worker.number && call_id == fake->runs.call_id;
+}
+
 static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_session, on_cancel,
-                                       on_stop,  on_flush,  on_alarm,  on_refork};
+                                       on_stop,  on_flush,  on_alarm,  on_refork,      on_runs};
 
 static void on_ready(void *context, const char *id, int pid, uint64_t start_us)
 {

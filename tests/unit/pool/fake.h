@@ -38,7 +38,8 @@ struct fake {
     struct worker_ref stops[FAKE_LOG];
     struct worker_ref ends[FAKE_LOG]; /* of sessions */
     uint64_t alarm_us;
-    unsigned attached; /* by fake_attach() */
+    struct fake_invoke runs; /* what a worker says that it is in */
+    unsigned attached;       /* by fake_attach() */
 
     unsigned ready_events, gone_events, started_events, failed_events;
 };

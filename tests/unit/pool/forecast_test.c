@@ -85,13 +85,24 @@ START_TEST(a_call_that_was_fast_lets_others_through)
 }
 END_TEST
 
-START_TEST(a_call_that_was_cut_off_shows_that_it_is_slow_again)
+START_TEST(a_tool_that_is_fast_with_some_arguments_is_run)
 {
     expect_tried(6000000, 1000);
-    struct call *call = submit_with(100000);
-    fake_pass(&fake, 100000);
-    fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_MAYBE);
-    fake_answer(&fake, fake.invoke_count - 1, 100000);
+    for (unsigned i = 0; i < 50; i++)
+        expect_tried(6000000, 5000000);
+    expect_tried(100000, 5000);
+}
+END_TEST
+
+START_TEST(calls_that_are_cut_off_show_that_it_is_slow_again)
+{
+    expect_tried(6000000, 1000);
+    for (unsigned i = 0; i < 100; i++) {
+        struct call *call = submit_with(100000);
+        fake_pass(&fake, 100000);
+        fake_expect(&fake, call, CALL_END_DEADLINE, EXECUTED_MAYBE);
+        fake_answer(&fake, fake.invoke_count - 1, 100000);
+    }
     expect_refused(99999);
 }
 END_TEST
@@ -113,7 +124,8 @@ int main(void)
     tcase_add_test(tests, a_tool_that_was_never_measured_is_run);
     tcase_add_test(tests, after_as_long_as_it_takes_one_call_tries_whether_that_still_holds);
     tcase_add_test(tests, a_call_that_was_fast_lets_others_through);
-    tcase_add_test(tests, a_call_that_was_cut_off_shows_that_it_is_slow_again);
+    tcase_add_test(tests, a_tool_that_is_fast_with_some_arguments_is_run);
+    tcase_add_test(tests, calls_that_are_cut_off_show_that_it_is_slow_again);
     tcase_add_test(tests, a_stream_may_be_cut_short);
     return run_case(tests, "forecast");
 }

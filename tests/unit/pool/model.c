@@ -99,6 +99,7 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
                         .promise = promise,
                         .given_us = model_now_us};
     HOLDS(process->ready && !process->told);
+    HOLDS(!model->pool->workers[worker.seat].stalled);
     enum worker_state state = model->pool->workers[worker.seat].state;
     HOLDS(state == WORKER_READY || (state == WORKER_DRAINING && promise->strict));
     COMPARE(call->state, ==, CALL_DISPATCHED);
@@ -163,8 +164,16 @@ static void on_alarm(struct runtime *runtime, uint64_t due_us)
         of(runtime)->alarm_us = due_us;
 }
 
+static bool on_runs(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    (void)runtime;
+    (void)worker;
+    (void)call_id;
+    return false;
+}
+
 static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_session, on_cancel,
-                                       on_stop,  on_flush,  on_alarm,  on_stop};
+                                       on_stop,  on_flush,  on_alarm,  on_stop,        on_runs};
 static const struct observer_ops observer;
 
 /* --- processes --- */
@@ -371,13 +380,12 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
     HOLDS(worker->waiting.depth == 0 || worker->state == WORKER_READY ||
           (worker->state == WORKER_DRAINING && !worker->leaving));
     HOLDS(worker->waiting.depth == 0 || worker->inflight_count >= worker->slots ||
-          worker->state == WORKER_READY);
+          worker->state == WORKER_READY || worker->stalled);
     COMPARE(worker->waiting.depth > 0, ==, !list_empty(&worker->awaited_place));
     HOLDS(worker->waiting.depth == 0 || !schedule_can_give(model->pool, worker));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
     HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));
-    bool free = worker->state == WORKER_READY && worker->inflight_count < worker->slots;
-    COMPARE(free, ==, !list_empty(&worker->free_place));
+    COMPARE(worker_has_free_slot(worker), ==, !list_empty(&worker->free_place));
     unsigned sent = 0;
     LIST_FOREACH (&worker->sent, node, next) {
         const struct inflight *entry = CONTAINER_OF(node, struct inflight, order);

@@ -133,6 +133,23 @@ START_TEST(a_call_is_looked_up_by_its_request_id)
 }
 END_TEST
 
+START_TEST(a_call_is_shown_as_running_when_the_runtime_says_so)
+{
+    struct call_view views[3];
+    struct call *calls[2];
+    fake_occupy(&fake, calls);
+    struct call *waiting = fake_submit(&fake, fake.slow);
+    fake.runs = fake.invokes[1];
+    ck_assert_uint_eq(pool_look_at_calls(fake.pool, views, 3), 3);
+    ck_assert_int_eq(views[0].state, CALL_DISPATCHED);
+    ck_assert_int_eq(views[1].state, CALL_RUNNING);
+    ck_assert_int_eq(views[2].state, CALL_QUEUED);
+    fake_release(&fake, calls);
+    fake_answer(&fake, 2, 10);
+    fake_expect(&fake, waiting, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
 /* Snakepit 6. */
 START_TEST(full_queue_refuses_with_retry_after)
 {
@@ -332,6 +349,7 @@ int main(void)
     tcase_add_test(running, submitting_does_not_send_until_flushed);
     tcase_add_test(running, waiting_calls_are_served_in_order);
     tcase_add_test(running, a_call_is_looked_up_by_its_request_id);
+    tcase_add_test(running, a_call_is_shown_as_running_when_the_runtime_says_so);
     tcase_add_test(running, full_queue_refuses_with_retry_after);
     tcase_add_test(running, a_call_that_waits_too_long_never_reaches_python);
     tcase_add_test(running, the_alarm_is_set_for_the_first_thing_that_is_due);

@@ -219,6 +219,13 @@ static void measure(void)
         pool_worker_measured(model.pool, process->ref, roll(&model, 1010));
 }
 
+static void stall(void)
+{
+    struct process *process = any_process(true);
+    if (process)
+        pool_worker_stalled(model.pool, process->ref, roll(&model, 3) == 0);
+}
+
 /* --- what operators do --- */
 
 static void load(void)
@@ -294,6 +301,8 @@ static void step(unsigned dice)
         end_session();
     else if (dice < 848)
         load();
+    else if (dice < 856)
+        stall();
     else
         pass();
 }
