@@ -8,7 +8,6 @@
 #include "bridge/zygote.h"
 
 #include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 
 enum { ROUND_MS = 500, STALL_AFTER_US = 5000000 };

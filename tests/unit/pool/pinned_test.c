@@ -101,10 +101,10 @@ START_TEST(a_deadline_that_cannot_be_met_behind_them_is_refused_at_once)
     submit();
     submit();
     fake_now_us += 1000000;
-    finish(0, first); /* one waits, 1 s, and the tool takes 100 us */
+    finish(0, first); /* one waits, 1 s and a sixteenth, and the tool takes 100 us */
     struct call *hopeless = make(AFFINITY_STRICT_QUEUE), *tight = make(AFFINITY_STRICT_QUEUE);
-    hopeless->timeout_us = 1000000;
-    tight->timeout_us = 1000200;
+    hopeless->timeout_us = 1062500;
+    tight->timeout_us = 1062700;
     fake_expect(&fake, fake_send(&fake, hopeless), CALL_END_UNREACHABLE, EXECUTED_NO);
     ck_assert_int_eq(fake_send(&fake, tight)->state, CALL_QUEUED);
 }
