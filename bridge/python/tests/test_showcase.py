@@ -4,6 +4,7 @@ They are not part of this repository: SNAKEPIT_CHECKOUT names a checkout of Snak
 psutil as well.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -70,7 +71,6 @@ CALLS = [
         lambda value: value["embeddings_shape"] == [2, 3],
     ),
     ("execute_tool", {"tool_name": "ping", "arguments": {"message": "m"}}, lambda value: value["message"] == "m"),
-    ("call_elixir_demo", {"tool_name": "none"}, lambda value: value["available_tools"] == []),
 ]  # fmt: skip
 
 
@@ -78,6 +78,23 @@ def test_showcase_runs(showcase):
     for tool, arguments, is_right in CALLS:
         value = showcase.stream.value(tool, arguments, session_id="s", correlation_id="c")
         assert is_right(value), (tool, value)
+
+
+def test_showcase_sees_and_calls_the_tools_of_the_other_side(showcase):
+    """snakepit 60"""
+    stream = showcase.stream
+    listed = [{"name": "sum", "description": "", "parameters": {}}]
+    missing = stream.invocation("call_elixir_demo", {"tool_name": "none"}, session_id="s")
+    stream.invoke(missing)
+    stream.reply(stream.tool_call(), listed)
+    assert json.loads(stream.answer(missing.call_id).body)["available_tools"] == ["sum"]
+    present = stream.invocation("call_elixir_demo", {"tool_name": "sum", "a": 1}, session_id="s")
+    stream.invoke(present)
+    stream.reply(stream.tool_call(1), listed)
+    asked = stream.tool_call(2)
+    assert (asked.tool, json.loads(asked.args)) == ("sum", {"a": 1})
+    stream.reply(asked, 3)
+    assert json.loads(stream.answer(present.call_id).body)["result"] == 3
 
 
 def test_showcase_results_are_converted(showcase):
