@@ -40,7 +40,10 @@ void config_init(struct config *config)
         .sessions = session_defaults(),
         .tool_calls = {.depth = 8, .pending = 100},
         .telemetry_names = 100,
-        .callbacks = {.limit = 1000, .pending = 1000, .timeout_us = UINT64_C(30000000), .response_limit = 1 << 20},
+        .callbacks = {.limit = 1000,
+                      .pending = 1000,
+                      .timeout_us = UINT64_C(30000000),
+                      .response_limit = 1 << 20},
         .arena = arena_new(0),
     };
 }

@@ -34,6 +34,16 @@ class Modules:
             raise _refused(f"the module {name!r} is not allowed in this pool")
         return importlib.import_module(name)
 
+    def loaded(self) -> list[types.ModuleType]:
+        """Those on the list that can be imported, in its order."""
+        found = []
+        for name in self._names:
+            try:
+                found.append(importlib.import_module(name))
+            except ImportError:
+                continue
+        return found
+
     def attribute(self, owner: Any, name: Any) -> Any:
         """An attribute, by a name that may have dots in it. Raises ModuleNotAllowedError, or AttributeError."""
         self.check(owner)

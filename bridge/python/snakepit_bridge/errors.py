@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any, Optional
 
@@ -32,6 +33,8 @@ class ToolCallError(ToolError):
     ``tool`` is its name; ``kind`` the class of the exception that it raised, empty when none of its code did; ``code``,
     ``status`` and ``details`` are what another caller would have been told; ``traceback`` is the tool's.
 
+    If the tool raised one of Python's own exceptions it is one of these too: ``except ValueError`` catches it.
+
     A tool that lets it pass has failed itself: its own caller gets a ``python_error`` that tells of this one.
     """
 
@@ -40,11 +43,15 @@ class ToolCallError(ToolError):
         traceback: str = "",
     ) -> None:  # fmt: skip
         super().__init__(f"tool {tool!r}: {message}" if tool else message, 0, code, details)
+        self.args = (f"tool {tool!r}: {message}" if tool else message,)  # an OSError would keep all of them
         self.status = status
         self.tool = tool
         self.message = message
         self.kind = kind
         self.traceback = traceback
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError would show its repr
 
     def to_dict(self) -> dict[str, Any]:
         """What is told of it to the caller of a tool that let it pass."""
@@ -79,6 +86,37 @@ _BY_CODE = {
 }
 
 
+# What a called tool may raise that its caller may want to catch by the same name. Not those that mean something to the
+# interpreter (StopIteration), or cannot be made from a message (UnicodeDecodeError).
+_BUILTINS: dict[str, type[Exception]] = {
+    kind.__name__: kind
+    for kind in (
+        ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, FloatingPointError, ImportError,
+        IndexError, KeyError, LookupError, MemoryError, ModuleNotFoundError, NameError, NotImplementedError,
+        OverflowError, RecursionError, ReferenceError, RuntimeError, TypeError, UnicodeError, ValueError,
+        ZeroDivisionError,
+        OSError, BlockingIOError, BrokenPipeError, ChildProcessError, ConnectionAbortedError, ConnectionError,
+        ConnectionRefusedError, ConnectionResetError, FileExistsError, FileNotFoundError, InterruptedError,
+        IsADirectoryError, NotADirectoryError, PermissionError, ProcessLookupError, TimeoutError,
+    )
+}  # fmt: skip
+
+
+@functools.lru_cache(maxsize=256)
+def _mixed(kind: type[ToolCallError], builtin: type[Exception], name: str) -> type[ToolCallError]:
+    """A class that is both."""
+    bases = (kind,) if issubclass(kind, builtin) else (kind, builtin)
+    return type(name, bases, {"__module__": kind.__module__, "__doc__": kind.__doc__})
+
+
+def also(error: ToolCallError, builtin: type[Exception], message: str) -> ToolCallError:
+    """The same error, which is a ``builtin`` too, by name as well, and says ``message``."""
+    kind = _mixed(type(error), builtin, builtin.__name__)
+    made = kind(error.tool, error.message, error.kind, error.code, error.status, error.details, error.traceback)
+    made.args = (message,)
+    return made
+
+
 def tool_call_error(tool: str, failure: Any) -> ToolCallError:
     """The exception for a reply's Failure."""
     try:
@@ -86,6 +124,8 @@ def tool_call_error(tool: str, failure: Any) -> ToolCallError:
     except ValueError:
         details = None
     kind = _BY_CODE.get(failure.code, ToolCallError)
+    if failure.type in _BUILTINS:
+        kind = _mixed(kind, _BUILTINS[failure.type], kind.__name__)
     return kind(tool, failure.message, failure.type, failure.code, failure.status, details, failure.traceback)
 
 

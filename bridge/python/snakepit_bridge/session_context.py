@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from . import context
 from .context import CallContext
-from .errors import VariableError, VariableNotFound
+from .errors import ToolCallError, VariableError, VariableNotFound, also
 
 if TYPE_CHECKING:
     from .variables import Variables
@@ -70,11 +70,16 @@ class SessionContext:
         call = context.current()
         return dict(getattr(call, "tools", None) or {})
 
+    async def aelixir_tools(self) -> dict[str, Any]:
+        """The same for async code, where ``elixir_tools`` would have to wait, and raises RuntimeError."""
+        call = context.current()
+        return dict(await call.atools()) if call else {}
+
     def call_elixir_tool(self, tool_name: str, parameters: Optional[Mapping[str, Any]] = None, **kwargs: Any) -> Any:
         """Call a tool of the gateway's, with a dict or by keywords.
 
-        In async code it returns an awaitable. Raises ValueError if there is none of that name, and RuntimeError from
-        what else goes wrong.
+        In async code it returns an awaitable. Raises ValueError if there is none of that name, and RuntimeError when
+        something else goes wrong: a ToolCallError too, with its ``code`` and the rest, and what the tool has raised.
         """
         try:
             value = _running().call_tool(tool_name, {**(parameters or {}), **kwargs})
@@ -188,9 +193,11 @@ async def _awaited(tool_name: str, value: Any) -> Any:
 
 
 def _translated(tool_name: str, error: Exception) -> Exception:
+    kind: type[Exception] = RuntimeError
+    message = f"Failed to call Elixir tool: {error}"
     if getattr(error, "code", "") == "tool_not_found":
-        return ValueError(f"Elixir tool '{tool_name}' not found: {error}")
-    return RuntimeError(f"Failed to call Elixir tool: {error}")
+        kind, message = ValueError, f"Elixir tool '{tool_name}' not found: {error}"
+    return also(error, kind, message) if isinstance(error, ToolCallError) else kind(message)
 
 
 def _running() -> CallContext:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from . import context, references, tags, telemetry
+from . import context, helpers, references, tags, telemetry
 from .adapter import BaseAdapter
 from .allowed import Modules
 from .errors import ToolError
@@ -22,6 +22,7 @@ from .tools import tool
 
 PROTOCOL_VERSION = 1
 MIN_SUPPORTED_VERSION = 1
+_NAMES = ("function", "class", "class_name", "method", "attr", "helper")
 _PLAIN = (str, bytes, bytearray, list, tuple, dict, set, frozenset)
 
 
@@ -68,6 +69,12 @@ class SnakeBridge(BaseAdapter):
         _check_protocol(params)
         return self._references.release_session(_session(params))
 
+    @tool(name="snakebridge.helpers", idempotent=True, raw=True)
+    def helpers(self, params: dict[str, Any]) -> Any:
+        """List the helpers of the allowed modules: each with name, parameters and docstring."""
+        _check_protocol(params)
+        return tags.encode(helpers.listed(self._modules), markers.mark)
+
     def end_session(self, session_id: str) -> None:
         """That session is over."""
         self._references.release_session(session_id)
@@ -103,6 +110,9 @@ class SnakeBridge(BaseAdapter):
         if not name:
             raise ToolError("snakebridge.call requires python_module", 422, "invalid_arguments")
         return self._modules.load(name)
+
+    def _call_helper(self, params: Any, session_id: str, args: Any, kwargs: Any) -> Any:
+        return helpers.find(self._modules, params.get("helper") or params.get("function"))(*args, **kwargs)
 
     def _instance(self, params: dict[str, Any], session_id: str) -> Any:
         reference = params.get("instance") or params.get("ref")
@@ -187,6 +197,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "get_attr": SnakeBridge._get_attribute,
     "set_attr": SnakeBridge._set_attribute,
     "module_attr": SnakeBridge._module_attribute,
+    "helper": SnakeBridge._call_helper,
 }
 
 
@@ -231,7 +242,7 @@ def _session(params: Mapping[str, Any]) -> str:
 
 def _metadata(params: Mapping[str, Any], kind: str) -> dict[str, str]:
     module = params.get("python_module") or params.get("module") or params.get("module_path") or "unknown"
-    name = next((params[key] for key in ("function", "class", "class_name", "method", "attr") if params.get(key)), "")
+    name = next((params[key] for key in _NAMES if params.get(key)), "")
     library = params.get("library") or str(module).split(".")[0]
     return {
         "library": str(library),

@@ -435,7 +435,7 @@ class Loop:
         return hook()
 
 
-TOOLS = ["snakebridge.call", "snakebridge.stream", "snakebridge.release_ref", "snakebridge.release_session"]
+TOOLS = [f"snakebridge.{name}" for name in ("call", "stream", "release_ref", "release_session", "helpers")]
 
 
 def test_tools_are_there_only_if_modules_are_allowed(monkeypatch):
@@ -485,3 +485,48 @@ def test_load_order_allows_modules(zygotes, gateway):
     call = {"python_module": "math", "function": "sqrt", "args": [4]}
     assert worker.stream.value("snakebridge.call", call) == 2.0
     worker.kill()
+
+
+# Helpers.
+
+
+@pytest.fixture
+def helped(things):
+    def scale(x, by=2):
+        """Make it larger."""
+        return x * by
+
+    things.__snakebridge_helpers__ = {"scale": scale, "not_one": 5, "system": things.system}
+    return things
+
+
+def test_helper_is_called_by_its_name(bridge, helped):
+    assert bridge.call({"call_type": "helper", "helper": "scale", "args": [4], "kwargs": {"by": 3}}) == 12
+    assert bridge.call({"call_type": "helper", "function": "scale", "args": [4]}) == 8
+
+
+@pytest.mark.parametrize("name", ["not_one", "none", "", 5, "os.system", "__class__"])
+def test_helper_that_is_none_is_not_found(bridge, helped, name):
+    with pytest.raises(ToolError) as caught:
+        bridge.call({"call_type": "helper", "helper": name})
+    assert (caught.value.status, caught.value.code) == (404, "helper_not_found")
+
+
+def test_helpers_are_listed_with_their_parameters(bridge, helped):
+    listed = bridge.helpers({})
+    assert [each["name"] for each in listed] == ["scale", "system"]
+    assert listed[0] == {
+        "name": "scale",
+        "parameters": [
+            {"name": "x", "kind": "POSITIONAL_OR_KEYWORD"},
+            {"name": "by", "kind": "POSITIONAL_OR_KEYWORD", "default": 2},
+        ],
+        "docstring": "Make it larger.",
+    }
+
+
+def test_modules_that_are_not_allowed_offer_no_helpers(helped):
+    bridge = SnakeBridge(["math", "no_such_module"])
+    assert bridge.helpers({}) == []
+    with pytest.raises(ToolError):
+        bridge.call({"call_type": "helper", "helper": "scale"})

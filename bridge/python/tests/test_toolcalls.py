@@ -183,3 +183,17 @@ def test_a_round_trip_does_not_wait_for_somebody_to_read(caller, tool):
         caller.frames.clear()
         times.append(time.monotonic() - begun)
     assert min(times) < 0.05
+
+
+def test_snakepits_way_to_fail_keeps_what_is_known(caller):
+    call_id, request = begin(caller, "elixir", name="broken")
+    caller.reply(request, type="KeyError", message="'k'", code="python_error", status=500)
+    failure = caller.answer(call_id)
+    assert (failure.type, failure.message) == ("RuntimeError", "Failed to call Elixir tool: tool 'broken': 'k'")
+    assert json.loads(failure.details)["type"] == "KeyError"
+
+
+def test_snakepits_list_of_tools_in_a_coroutine(caller):
+    call_id, request = begin(caller, "elixir_names")
+    caller.reply(request, [{"name": "add", "description": "", "parameters": {}}])
+    assert value(caller, call_id) == ["add"]

@@ -79,6 +79,10 @@ class Calling(BaseAdapter):
     def elixir(self, name: str):
         return self.session_context.call_elixir_tool(name, {"a": 1}, b="x")
 
+    @tool
+    async def elixir_names(self):
+        return sorted(await self.session_context.aelixir_tools())
+
     def set_session_context(self, session_context):
         self.session_context = session_context
 

@@ -1,0 +1,43 @@
+"""What a called tool's failure is for who called it."""
+
+import pytest
+
+from snakepit_bridge.errors import ToolCallError, ToolCallTimeout, ToolNotFound, also, tool_call_error
+
+
+def error_of(pb, kind="", code="", message="m"):
+    return tool_call_error("t", pb.Failure(type=kind, message=message, code=code, status=500, traceback="tb"))
+
+
+@pytest.mark.parametrize(
+    "builtin",
+    [ValueError, TypeError, KeyError, IndexError, ZeroDivisionError, FileNotFoundError, ConnectionError, TimeoutError,
+     NotImplementedError, MemoryError, RecursionError, UnicodeError],
+)  # fmt: skip
+def test_what_a_tool_raised_is_caught_by_its_name(pb, builtin):
+    with pytest.raises(builtin) as caught:
+        raise error_of(pb, builtin.__name__, "python_error")
+    assert isinstance(caught.value, ToolCallError)
+    assert str(caught.value) == "tool 't': m"
+    assert (caught.value.kind, caught.value.code, caught.value.traceback) == (builtin.__name__, "python_error", "tb")
+    assert type(caught.value).__name__ == "ToolCallError"
+
+
+@pytest.mark.parametrize("kind", ["StopIteration", "SystemExit", "UnicodeDecodeError", "MyError", "", "Exception"])
+def test_others_are_tool_call_errors(pb, kind):
+    assert type(error_of(pb, kind)) is ToolCallError
+
+
+def test_the_code_says_more_than_the_name(pb):
+    assert isinstance(error_of(pb, "ValueError", "tool_not_found"), ToolNotFound)
+    assert isinstance(error_of(pb, "TimeoutError", "deadline_exceeded"), ToolCallTimeout)
+
+
+def test_no_class_is_made_twice(pb):
+    assert type(error_of(pb, "ValueError")) is type(error_of(pb, "ValueError"))
+
+
+def test_an_error_may_be_something_else_too(pb):
+    made = also(error_of(pb, "KeyError", "python_error"), RuntimeError, "said otherwise")
+    assert isinstance(made, RuntimeError) and isinstance(made, KeyError) and isinstance(made, ToolCallError)
+    assert (str(made), made.kind, made.message) == ("said otherwise", "KeyError", "m")
