@@ -3,7 +3,7 @@
 
 #include "../base/run.h"
 
-enum { SECOND = 1000000 };
+#define SECOND UINT64_C(1000000)
 
 static struct fake fake;
 
@@ -67,7 +67,7 @@ END_TEST
 START_TEST(a_caller_who_would_wait_longer_changes_nothing)
 {
     fake_begin(&fake, glass);
-    hang(400 * (uint64_t)SECOND, 500 * (uint64_t)SECOND, 400 * (uint64_t)SECOND, CALL_END_TIMEOUT);
+    hang(400 * SECOND, 500 * SECOND, 400 * SECOND, CALL_END_TIMEOUT);
     expect_breaker(BREAKER_OPEN);
 }
 END_TEST
@@ -84,7 +84,7 @@ END_TEST
 START_TEST(a_tool_that_hangs_with_the_limits_of_the_house_is_a_timeout_and_a_loss)
 {
     fake_begin(&fake, glass);
-    hang(0, 0, 300 * (uint64_t)SECOND, CALL_END_TIMEOUT);
+    hang(0, 0, 300 * SECOND, CALL_END_TIMEOUT);
     expect_breaker(BREAKER_OPEN);
 }
 END_TEST
@@ -124,7 +124,7 @@ START_TEST(what_was_sent_ahead_behind_a_tool_that_hangs_is_no_loss_of_its_own)
     for (unsigned i = 0; i < 2; i++)
         calls[i] = fake_submit(&fake, fake.tool);
     ck_assert_int_eq(calls[1]->state, CALL_DISPATCHED);
-    fake_pass(&fake, 300 * (uint64_t)SECOND);
+    fake_pass(&fake, 300 * SECOND);
     for (unsigned i = 0; i < 2; i++) {
         ck_assert_ptr_nonnull(fake_posted(&fake));
         ck_assert_int_eq(calls[i]->outcome.end, CALL_END_TIMEOUT);
@@ -167,7 +167,7 @@ START_TEST(a_stream_that_emits_for_as_long_as_it_may_is_no_loss)
                                        .emission = {EMISSION_CHUNK, 1, &body}};
     call->on_emission = ignore;
     pool_worker_emits(fake.pool, fake.invokes[0].worker, &emission, 1);
-    fake_pass(&fake, 900 * (uint64_t)SECOND);
+    fake_pass(&fake, 900 * SECOND);
     fake_expect(&fake, call, CALL_END_TIMEOUT, EXECUTED_MAYBE);
     expect_breaker(BREAKER_CLOSED);
 }
