@@ -106,6 +106,8 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
     HOLDS(!promise->job);
     HOLDS(!promise->abandoned);
     HOLDS(promise->runs == 0 || call->idempotent);
+    if (model->pool->options.poison_after && model->pool->options.poison_ttl_us == 0)
+        COMPARE(model->guilt[promise->text].kills, <, model->pool->options.poison_after);
     COMPARE(promise->runs, <=, model->pool->options.max_retries);
     COMPARE(promise->deadline_us, >, model_now_us);
     COMPARE(remaining_us, >=, 1);
@@ -201,21 +203,51 @@ static void write_page(const struct process *process, struct started_calls *out_
     }
 }
 
+static bool was_running(const struct job *job, bool known)
+{
+    return !known || (job->started && !job->finished);
+}
+
+/* Each text that ran is blamed once, and for good if nothing ran beside it. */
+static void blame(struct model *model, const struct process *process, bool known)
+{
+    unsigned running = 0;
+    for (unsigned i = 0; i < process->job_count; i++)
+        running += was_running(process->jobs[i], known);
+    for (unsigned i = 0; i < process->job_count; i++) {
+        const struct promise *promise = process->jobs[i]->promise;
+        if (!promise || !was_running(process->jobs[i], known))
+            continue;
+        struct guilt *guilt = &model->guilt[promise->text];
+        if (guilt->worker == process->ref.number)
+            continue;
+        guilt->worker = process->ref.number;
+        guilt->kills++;
+        guilt->alone += running == 1;
+    }
+}
+
+void model_acquit(struct model *model, unsigned text)
+{
+    model->guilt[text].kills = model->guilt[text].alone;
+    if (model->guilt[text].alone == 0)
+        model->guilt[text].worker = 0;
+}
+
 /* What the pool has to make of it. */
 static void foresee(struct model *model, struct process *process, bool known, bool blameless)
 {
+    if (!blameless)
+        blame(model, process, known);
     for (unsigned i = 0; i < process->job_count; i++) {
         struct promise *promise = process->jobs[i]->promise;
         bool started = process->jobs[i]->started || !known;
-        bool running = !known || (started && !process->jobs[i]->finished);
         bool bound = promise && affinity_binds(model->pool, promise->call,
                                                &model->pool->workers[process->ref.seat]);
         if (promise && !started && !bound)
             model->requeued++;
         if (promise && started)
             promise->runs++;
-        if (promise && running && !blameless)
-            model->kills[promise->text]++;
         if (promise)
             promise->job = NULL;
     }
@@ -250,8 +282,8 @@ static void check_refusal(const struct model *model, const struct promise *promi
     const struct call_outcome *outcome = &promise->call->outcome;
     switch (outcome->end) {
     case CALL_END_POISON:
-        COMPARE(model->kills[promise->text], >=, model->pool->options.poison_after);
-        break;
+        COMPARE(model->guilt[promise->text].kills, >=, model->pool->options.poison_after);
+        return;
     case CALL_END_SATURATED:
     case CALL_END_UNREACHABLE:
     case CALL_END_CIRCUIT_OPEN:
@@ -397,7 +429,7 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
         HOLDS(!grace || (job->told && !job->promise));
         HOLDS(!job->told || grace || worker->leaving);
         HOLDS(!job->told || !job->promise);
-        HOLDS(job->told || job->promise || model->stopped);
+        HOLDS(job->told || job->promise);
     }
     COMPARE(sent, ==, worker->inflight_count);
 }
@@ -479,7 +511,8 @@ static struct pool_options random_options(struct model *model)
     options.cancel_grace_us = 500000;
     options.max_retries = roll(model, 4);
     options.taint_us = roll(model, 3) * UINT64_C(400000);
-    options.poison_after = roll(model, 3) * 4;
+    options.poison_after = roll(model, 3) * 2;
+    options.poison_ttl_us = roll(model, 2) ? 0 : options.poison_ttl_us;
     options.breaker_threshold = roll(model, 3) * 5;
     options.breaker_open_us = 300000;
     options.worker_max_calls = roll(model, 2) * 40;

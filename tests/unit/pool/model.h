@@ -74,7 +74,11 @@ struct model {
     unsigned promise_count;
     struct promise *promises[MODEL_CALLS];
     struct process processes[MODEL_SEATS];
-    unsigned kills[MODEL_TEXTS];
+    struct guilt {
+        unsigned kills; /* as many as the pool is to have counted, unless it forgets */
+        unsigned alone;
+        uint64_t worker; /* of the last of them */
+    } guilt[MODEL_TEXTS];
     uint64_t ends[CALL_ENDS];
     uint64_t starts, crashes, late_answers, requeued, retries;
 };
@@ -92,6 +96,9 @@ void model_check(struct model *model);
 
 /* After a tick nothing that is due is left. */
 void model_check_nothing_due(const struct model *model);
+
+/* A call with these arguments was run to its end. */
+void model_acquit(struct model *model, unsigned text);
 
 /* Takes the job from its worker and frees it. */
 void model_forget_job(struct process *process, struct job *job);

@@ -168,6 +168,8 @@ static void answer(void)
         if (!job->started && !job->told)
             continue;
         answers[count++] = answer_of(memory, job);
+        if (job->promise && job->started)
+            model_acquit(&model, job->promise->text);
         model.late_answers += job->promise == NULL;
         model_forget_job(process, job);
     }
@@ -254,7 +256,7 @@ static void forgive(void)
 {
     pool_forgive(model.pool, 0);
     for (unsigned i = 0; i < MODEL_TEXTS; i++)
-        model.kills[i] = 0;
+        model.guilt[i] = (struct guilt){0};
 }
 
 /* --- time --- */
