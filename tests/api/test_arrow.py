@@ -29,12 +29,14 @@ def written(table: Any) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+def describe(arrow: Gateway, body: bytes) -> requests.Response:
+    return requests.post(arrow.url + "/tools/describe", data=body, headers={"content-type": STREAM}, timeout=30)
+
+
 @pytest.mark.parametrize("rows", [SMALL, LARGE])
 def test_a_table_is_read_where_it_lies(arrow: Gateway, rows: int) -> None:
     table = pyarrow.table({"x": range(rows), "name": [f"n{number}" for number in range(rows)]})
-    answer = requests.post(
-        arrow.url + "/tools/describe", data=written(table), headers={"content-type": STREAM}, timeout=30
-    )
+    answer = describe(arrow, written(table))
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"columns": ["x", "name"], "rows": rows, "sum": sum(range(rows)), "mapped": True}
 
@@ -49,5 +51,5 @@ def test_a_table_is_given_with_its_content_type(arrow: Gateway, rows: int) -> No
 
 
 def test_what_is_no_table_is_the_tools_own_error(arrow: Gateway) -> None:
-    answer = requests.post(arrow.url + "/tools/describe", data=b"junk" * 99, headers={"content-type": STREAM}, timeout=30)
+    answer = describe(arrow, b"junk" * 99)
     assert (answer.status_code, answer.json()["python"]["type"]) == (500, "ArrowInvalid"), answer.text
