@@ -305,8 +305,8 @@ struct call_view {
 /* Writes up to `max` live calls, oldest first; returns how many. */
 unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max);
 
-/* Writes down the oldest live call of that request id. False: there is none. */
-bool pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view);
+/* Writes down a live call of that request id, if there is one; returns how many there are. */
+unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view);
 
 const char *pool_state_name(enum pool_state state);
 

@@ -168,17 +168,14 @@ unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsi
     return count;
 }
 
-bool pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view)
+unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view)
 {
-    bool found = false;
+    unsigned found = 0;
     pthread_mutex_lock(&pool->lock);
     LIST_FOREACH (&pool->calls, node, next) {
         const struct call *call = CONTAINER_OF(node, struct call, known);
-        found = bytes_equal(call->request_id, request_id);
-        if (found) {
+        if (bytes_equal(call->request_id, request_id) && found++ == 0)
             describe(call, pool->options.now_us(), out_view);
-            break;
-        }
     }
     pthread_mutex_unlock(&pool->lock);
     ask_runtime(pool, out_view, found);

@@ -557,15 +557,18 @@ unsigned callbacks_look(struct callbacks *callbacks, struct call_view *out_views
     return count;
 }
 
-bool callbacks_look_at(struct callbacks *callbacks, struct bytes request_id,
-                       struct call_view *out_view)
+unsigned callbacks_look_at(struct callbacks *callbacks, struct bytes request_id,
+                           struct call_view *out_view)
 {
+    unsigned found = 0;
     pthread_mutex_lock(&callbacks->lock);
-    const struct callback_run *run = find(callbacks, request_id);
-    if (run)
-        view(run, out_view);
+    LIST_FOREACH (&callbacks->asked, node, next) {
+        const struct callback_run *run = CONTAINER_OF(node, struct callback_run, place);
+        if (bytes_equal(run->request_id, request_id) && found++ == 0)
+            view(run, out_view);
+    }
     pthread_mutex_unlock(&callbacks->lock);
-    return run;
+    return found;
 }
 
 unsigned callbacks_running(struct callbacks *callbacks)

@@ -108,8 +108,8 @@ bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_
 /* Writes up to `max` of those that run for clients, the oldest first; returns how many. */
 unsigned callbacks_look(struct callbacks *callbacks, struct call_view *out_views, unsigned max);
 
-/* The one of that request id; false: there is none. */
-bool callbacks_look_at(struct callbacks *callbacks, struct bytes request_id,
+/* Writes down one of that request id, if there is one; returns how many there are. */
+unsigned callbacks_look_at(struct callbacks *callbacks, struct bytes request_id,
                        struct call_view *out_view);
 
 /* How many run for clients, and how many of each asker's have ended so. */

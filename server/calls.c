@@ -5,6 +5,7 @@
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/job.h"
+#include "server/lookup.h"
 #include "server/outcome.h"
 #include "server/problem.h"
 
@@ -108,98 +109,59 @@ void calls_list(struct exchange *exchange)
     document_respond_json(exchange, 200, &text);
 }
 
-static struct bytes id_of(struct exchange *exchange)
-{
-    return route_param(exchange->route, exchange->path, 0, exchange->arena);
-}
-
-static void refuse_unknown(struct exchange *exchange)
-{
-    problem_respond(exchange,
-                    &(struct problem){.status = 404,
-                                      .code = "call_not_found",
-                                      .category = "pool",
-                                      .detail = "no call with that request id waits, runs or is "
-                                                "kept"});
-}
-
-/* Adds the oldest call of that id in the pool; false, and nothing added, when there is none. */
-static bool add_call_named(struct buffer *text, struct pool *pool, struct bytes id)
-{
-    struct call_view view;
-    if (!pool_look_at_call(pool, id, &view))
-        return false;
-    add_call(text, pool_name(pool), &view);
-    return true;
-}
-
-/* The same of a tool that was registered. */
-static bool add_callback_named(struct buffer *text, struct callbacks *callbacks, struct bytes id)
-{
-    struct call_view view;
-    if (!callbacks_look_at(callbacks, id, &view))
-        return false;
-    add_call(text, NULL, &view);
-    return true;
-}
-
-/* The same of one that is done and kept. */
-static bool add_job_named(struct buffer *text, struct ledger *ledger, struct bytes id)
-{
-    struct job *job = ledger_find(ledger, id);
-    const struct call *call = job ? job_outcome(job) : NULL;
-    if (call)
-        add_done(text, job, true);
-    job_unref(&job);
-    return call;
-}
-
 void calls_get(struct exchange *exchange)
 {
-    const struct gateway *gateway = gateway_of(exchange);
-    struct bytes id = id_of(exchange);
+    struct lookup lookup;
     struct buffer text = {0};
-    bool found = false;
-    for (unsigned i = 0; i < gateway->pool_count && !found; i++)
-        found = add_call_named(&text, gateway->pools[i], id);
-    if (found || add_callback_named(&text, gateway->callbacks, id) ||
-        add_job_named(&text, gateway->ledger, id))
+    if (!lookup_call(exchange, &lookup))
+        return;
+    if (lookup.pool || lookup.is_callback)
+        add_call(&text, lookup.pool ? pool_name(lookup.pool) : NULL, &lookup.view);
+    else if (job_outcome(lookup.job))
+        add_done(&text, lookup.job, true);
+    lookup_deinit(&lookup);
+    if (text.len)
         document_respond_json(exchange, 200, &text);
     else
-        refuse_unknown(exchange);
+        lookup_refuse_unknown(exchange); /* it is about to be done */
 }
 
 /* What the caller would have got that did not wait; 202 while there is nothing yet. */
 void calls_result(struct exchange *exchange)
 {
-    struct job *job = ledger_find(gateway_of(exchange)->ledger, id_of(exchange));
-    if (job)
-        deferral_fetch(exchange, job);
+    struct lookup lookup;
+    if (!lookup_call(exchange, &lookup))
+        return;
+    if (lookup.job)
+        deferral_fetch(exchange, job_ref(lookup.job));
     else
-        refuse_unknown(exchange);
+        lookup_refuse_unknown(exchange);
+    lookup_deinit(&lookup);
 }
 
-/* Forgets a call that is done and kept. */
-static bool forget(struct ledger *ledger, struct bytes id)
+/* Ends it, or forgets it if it is done and kept. False: it has ended meanwhile. */
+static bool end(const struct gateway *gateway, const struct lookup *lookup)
 {
-    struct job *job = ledger_find(ledger, id);
-    bool done = job && job_outcome(job);
-    if (done)
-        ledger_forget(ledger, job);
-    job_unref(&job);
-    return done;
+    struct bytes id = bytes_of(lookup->view.request_id);
+    if (lookup->pool)
+        return pool_cancel_request(lookup->pool, id);
+    if (lookup->is_callback)
+        return callbacks_cancel_request(gateway->callbacks, id);
+    if (!job_outcome(lookup->job))
+        return false;
+    ledger_forget(gateway->ledger, lookup->job);
+    return true;
 }
 
 /* The call has ended for its caller when this is answered; its tool has been told to stop. */
 void calls_cancel(struct exchange *exchange)
 {
-    const struct gateway *gateway = gateway_of(exchange);
-    struct bytes id = id_of(exchange);
-    bool found = false;
-    for (unsigned i = 0; i < gateway->pool_count && !found; i++)
-        found = pool_cancel_request(gateway->pools[i], id);
-    if (found || callbacks_cancel_request(gateway->callbacks, id) || forget(gateway->ledger, id))
+    struct lookup lookup;
+    if (!lookup_call(exchange, &lookup))
+        return;
+    if (end(gateway_of(exchange), &lookup))
         exchange_respond(exchange, &(struct response){.status = 204});
     else
-        refuse_unknown(exchange);
+        lookup_refuse_unknown(exchange);
+    lookup_deinit(&lookup);
 }

@@ -238,6 +238,8 @@ void deferral_start(struct exchange *exchange, struct call *call, const struct d
     }
     struct deferral *deferral = open_deferral(exchange, job, shape);
     deferral->is_replay = joined;
+    if (!joined)
+        exchange->request_id = job->call->request_id;
     if (wish->is_async) {
         ledger_announce(job->ledger, job);
         deferral->until_us = clock_now_us() + wish->wait_us;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { BUCKETS = 1024 };
+enum { BUCKETS = 1024, ID_MAX = 128, NUMBER_MAX = 10 };
 
 struct ledger {
     struct ledger_options options;
@@ -19,6 +19,7 @@ struct ledger {
     struct job *by_key[BUCKETS];
     struct list settled; /* oldest first */
     size_t bytes;        /* of those */
+    unsigned numbered;   /* request ids that were taken, so far */
 };
 
 struct ledger *ledger_new(const struct ledger_options *options)
@@ -131,6 +132,25 @@ static struct job *find_key(struct ledger *ledger, struct bytes key)
     return job;
 }
 
+static struct job *find_id(struct ledger *ledger, struct bytes id)
+{
+    struct job *job = *bucket_of_id(ledger, id);
+    while (job && !bytes_equal(job->call->request_id, id))
+        job = job->next_by_id;
+    return job;
+}
+
+/* Callers may choose ids, and have no part in each other's jobs. */
+static void tell_apart(struct ledger *ledger, struct call *call)
+{
+    struct bytes given = call->request_id;
+    int len = given.len < ID_MAX - NUMBER_MAX ? (int)given.len : ID_MAX - NUMBER_MAX;
+    while (find_id(ledger, call->request_id)) {
+        unsigned number = ++ledger->numbered % 1000000000;
+        call->request_id = bytes_of(arena_printf(call->arena, "%.*s~%u", len, given.data, number));
+    }
+}
+
 static void put_in(struct ledger *ledger, struct job *job)
 {
     struct job **bucket = bucket_of_id(ledger, job->call->request_id);
@@ -147,10 +167,12 @@ struct job *ledger_add(struct ledger *ledger, struct job *job)
 {
     pthread_mutex_lock(&ledger->lock);
     struct job *other = find_key(ledger, job->key);
-    if (other)
+    if (other) {
         job_ref(other);
-    else
+    } else {
+        tell_apart(ledger, job->call);
         put_in(ledger, job);
+    }
     pthread_mutex_unlock(&ledger->lock);
     return other;
 }
@@ -226,9 +248,7 @@ void ledger_settle(struct ledger *ledger, struct job *job)
 struct job *ledger_find(struct ledger *ledger, struct bytes request_id)
 {
     pthread_mutex_lock(&ledger->lock);
-    struct job *job = *bucket_of_id(ledger, request_id);
-    while (job && !bytes_equal(job->call->request_id, request_id))
-        job = job->next_by_id;
+    struct job *job = find_id(ledger, request_id);
     if (job)
         job_ref(job);
     pthread_mutex_unlock(&ledger->lock);

@@ -24,8 +24,8 @@ struct ledger *ledger_new(const struct ledger_options *options) __attribute__((r
 void ledger_free(struct ledger **ledger);
 
 /* Enters a job, with a reference of the ledger's, and returns NULL; if there is one with the same
- * key, returns that with a reference for the caller, and nothing else happens. A younger job takes
- * the request id from an older one. */
+ * key, returns that with a reference for the caller, and nothing else happens. A request id that
+ * another job has gets "~" and a number behind it: the call must not have been submitted. */
 struct job *ledger_add(struct ledger *ledger, struct job *job) __attribute__((warn_unused_result));
 
 /* Somebody will be told where the job is to be found: it is kept, whatever becomes of it. */
@@ -35,7 +35,7 @@ void ledger_announce(struct ledger *ledger, struct job *job);
  * for in all is kept as job_digest() makes it. */
 void ledger_settle(struct ledger *ledger, struct job *job);
 
-/* The youngest job of that request id with a reference for the caller; NULL when there is none. */
+/* The job of that request id with a reference for the caller; NULL when there is none. */
 struct job *ledger_find(struct ledger *ledger, struct bytes request_id);
 
 /* Takes a job out, so that nobody finds it any more. */

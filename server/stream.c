@@ -9,6 +9,7 @@
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/job.h"
+#include "server/lookup.h"
 #include "server/media.h"
 #include "server/problem.h"
 
@@ -242,6 +243,7 @@ static void start(struct exchange *exchange, const struct invocation_request *re
     job_follow(job, &stream->watcher, 0);
     if (job_submit(job))
         abort(); /* only jobs with a key meet another */
+    exchange->request_id = job->call->request_id;
 }
 
 void stream_post(struct exchange *exchange)
@@ -306,10 +308,12 @@ static void resume(struct exchange *exchange, struct job *job, uint64_t had,
 
 void stream_events(struct exchange *exchange)
 {
-    struct bytes id = route_param(exchange->route, exchange->path, 0, exchange->arena);
-    struct job *job = ledger_find(gateway_of(exchange)->ledger, id);
+    struct lookup lookup;
     enum event_format format;
     uint64_t had = 0;
+    if (!lookup_call(exchange, &lookup))
+        return;
+    struct job *job = lookup.job;
     if (!job || !job->is_stream) {
         problem_respond(exchange, &(struct problem){.status = 404,
                                                     .code = "call_not_found",
@@ -324,7 +328,7 @@ void stream_events(struct exchange *exchange)
     } else if (choose_format(exchange, &format)) {
         resume(exchange, job, had, format);
     }
-    job_unref(&job);
+    lookup_deinit(&lookup);
 }
 
 /* --- silence --- */

@@ -124,7 +124,7 @@ START_TEST(a_call_is_looked_up_by_its_request_id)
         calls[i]->request_id = i ? BYTES("second") : BYTES("first");
         fake_send(&fake, calls[i]);
     }
-    ck_assert(pool_look_at_call(fake.pool, BYTES("second"), &view));
+    ck_assert_uint_eq(pool_look_at_call(fake.pool, BYTES("second"), &view), 1);
     ck_assert_str_eq(view.request_id, "second");
     ck_assert_str_eq(view.tool, "slow");
     ck_assert(!pool_look_at_call(fake.pool, BYTES("third"), &view));

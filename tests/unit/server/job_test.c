@@ -319,20 +319,28 @@ START_TEST(a_key_whose_call_did_not_run_is_free_again)
 }
 END_TEST
 
-START_TEST(the_youngest_job_has_the_request_id)
+START_TEST(a_request_id_that_another_job_has_gets_a_number)
 {
+    char longest[129] = "";
+    memset(longest, 'x', 128);
     job = make("same", "", false);
-    struct job *younger = make("same", "", false);
+    struct job *others[] = {make("same", "", false), make(longest, "", false),
+                            make(longest, "", false)};
     ck_assert_ptr_null(job_submit(job));
-    ck_assert_ptr_null(job_submit(younger));
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_ptr_null(job_submit(others[i]));
+    ck_assert(bytes_equal(job->call->request_id, BYTES("same")));
+    ck_assert(bytes_equal(others[0]->call->request_id, BYTES("same~1")));
+    ck_assert_uint_le(others[2]->call->request_id.len, 128);
+    ck_assert(!bytes_equal(others[1]->call->request_id, others[2]->call->request_id));
     struct job *found = ledger_find(ledger, BYTES("same"));
-    ck_assert_ptr_eq(found, younger);
-    job_unref(&found);
-    ledger_forget(ledger, younger);
-    found = ledger_find(ledger, BYTES("same"));
     ck_assert_ptr_eq(found, job);
     job_unref(&found);
-    job_unref(&younger);
+    found = ledger_find(ledger, BYTES("same~1"));
+    ck_assert_ptr_eq(found, others[0]);
+    job_unref(&found);
+    for (unsigned i = 0; i < 3; i++)
+        job_unref(&others[i]);
 }
 END_TEST
 
@@ -462,7 +470,7 @@ static Suite *make_suite(void)
     tcase_add_test(streams, what_is_emitted_after_the_end_is_not_told_and_finds_the_job);
     tcase_add_test(kept, a_key_finds_the_job_that_has_it);
     tcase_add_test(kept, a_key_whose_call_did_not_run_is_free_again);
-    tcase_add_test(kept, the_youngest_job_has_the_request_id);
+    tcase_add_test(kept, a_request_id_that_another_job_has_gets_a_number);
     tcase_add_test(kept, a_job_is_kept_for_its_time);
     tcase_add_test(kept, a_job_is_not_kept_beyond_the_size);
     tcase_add_test(kept, a_job_that_is_too_large_displaces_no_other);

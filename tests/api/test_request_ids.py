@@ -1,0 +1,88 @@
+"""Request ids that callers choose: nobody's call is looked at, ended or answered in another's place."""
+
+import json
+import threading
+import time
+from typing import Any, Dict, Iterator, List
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def client(gateway) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as made:
+        yield made
+
+
+def start(client: httpx.Client, name: str, seconds: float) -> threading.Thread:
+    body = {"tool": "sleep", "args": {"seconds": seconds}}
+    url, headers = str(client.base_url.join("/execute")), {"x-request-id": name}
+    thread = threading.Thread(target=lambda: httpx.post(url, json=body, headers=headers, timeout=30))
+    thread.start()
+    return thread
+
+
+def named(client: httpx.Client, name: str) -> List[Dict[str, Any]]:
+    return [each for each in client.get("/calls").json()["calls"] if each["request_id"] == name]
+
+
+def wait_for(client: httpx.Client, name: str, count: int) -> None:
+    end = time.monotonic() + 10
+    while len(named(client, name)) != count:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_calls_of_one_id_run_and_are_told_apart_by_nobody(client: httpx.Client) -> None:
+    threads = [start(client, "twins", 1) for _ in range(2)]
+    wait_for(client, "twins", 2)
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/result"), ("GET", "/events")):
+        answer = client.request(method, "/calls/twins" + path)
+        assert (answer.status_code, answer.json()["code"]) == (409, "ambiguous_call"), answer.text
+    assert len(named(client, "twins")) == 2
+    for thread in threads:
+        thread.join()
+
+
+def test_a_call_and_a_kept_one_of_its_id_are_told_apart_by_nobody(client: httpx.Client) -> None:
+    body = {"tool": "echo", "args": {"message": "secret"}}
+    later = client.post("/execute", json=body, headers={"x-request-id": "shared", "prefer": "respond-async"})
+    assert later.headers["location"] == "/calls/shared"
+    thread = start(client, "shared", 0.5)
+    wait_for(client, "shared", 2)
+    assert client.delete("/calls/shared").status_code == 409
+    assert client.get("/calls/shared/result").status_code == 409
+    thread.join()
+    assert client.get("/calls/shared/result").json()["result"] == {"message": "secret"}
+
+
+def test_what_is_kept_gets_an_id_of_its_own(client: httpx.Client) -> None:
+    headers = {"x-request-id": "kept-id", "prefer": "respond-async"}
+    answers = [
+        client.post("/execute", json={"tool": "echo", "args": {"message": number}}, headers=headers)
+        for number in range(3)
+    ]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert ids[0] == "kept-id"
+    assert len(set(ids)) == 3
+    assert all(each.startswith("kept-id~") for each in ids[1:])
+    for number, answer in enumerate(answers):
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        late = client.get(answer.headers["location"] + "/result")
+        while late.status_code == 202:
+            late = client.get(answer.headers["location"] + "/result")
+        assert late.json()["result"] == {"message": number}
+        assert late.json()["meta"]["request_id"] == ids[number]
+
+
+def test_streams_of_one_id_are_read_by_their_own_readers(client: httpx.Client) -> None:
+    body = {"tool": "countdown", "args": {"n": 2}, "on_disconnect": "detach"}
+    headers = {"x-request-id": "stream-id", "accept": "application/x-ndjson"}
+    answers = [client.post("/stream", json={**body, "args": {"n": n}}, headers=headers) for n in (1, 2)]
+    assert answers[0].headers["x-request-id"] == "stream-id"
+    for n, answer in zip((1, 2), answers):
+        name = answer.headers["x-request-id"]
+        assert json.loads(answer.text.split("\n")[0])["data"]["request_id"] == name
+        again = client.get(f"/calls/{name}/events", headers={**headers, "last-event-id": "0"})
+        assert sum('"chunk"' in line for line in again.text.splitlines()) == n
