@@ -1,6 +1,7 @@
 #include "bridge/environment.h"
 
-#include <check.h>
+#include "../base/run.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +103,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("environment");
     TCase *tests = tcase_create("environment");
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, what_is_on_the_list_passes_and_nothing_else);
@@ -110,10 +110,5 @@ int main(void)
     tcase_add_test(tests, what_is_configured_passes_whatever_it_is_and_wins);
     tcase_add_test(tests, the_package_comes_first_on_pythons_path);
     tcase_add_test(tests, numeric_libraries_get_one_thread_unless_told_otherwise);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "environment");
 }

@@ -1,9 +1,10 @@
 #include "bridge/frame.h"
 
+#include "../base/run.h"
+
 #include "base/mem.h"
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -467,7 +468,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("frame");
     TCase *tests = tcase_create("frame");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, an_invocation_arrives_with_all_its_members);
@@ -489,10 +489,5 @@ int main(void)
     tcase_add_test(tests, a_session_reply_and_an_invalidation_arrive);
     tcase_add_test(tests, junk_is_refused);
     tcase_add_test(tests, an_empty_frame_says_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "frame");
 }

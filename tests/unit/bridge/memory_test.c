@@ -1,6 +1,7 @@
 #include "bridge/memory.h"
 
-#include <check.h>
+#include "../base/run.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -100,7 +101,6 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("memory");
     TCase *tests = tcase_create("memory");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, memory_is_known_of_what_lives_alone);
@@ -108,10 +108,5 @@ int main(void)
     tcase_add_test(tests, kills_of_a_group_of_version_1_are_counted);
     tcase_add_test(tests, a_group_that_is_mounted_as_the_root_is_found);
     tcase_add_test(tests, where_nothing_is_known_nobody_was_killed);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "memory");
 }

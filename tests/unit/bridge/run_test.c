@@ -1,6 +1,7 @@
 #include "bridge/run.h"
 
-#include <check.h>
+#include "../base/run.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -170,13 +171,7 @@ int main(int argc, char **argv)
             pause();
         return EXIT_SUCCESS;
     }
-    Suite *suite = suite_create("run");
     TCase *tests = tcase_create("run");
     add_tests(tests);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "run");
 }

@@ -1,9 +1,10 @@
 #include "bridge/frame.h"
 
+#include "../base/run.h"
+
 #include "base/mem.h"
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -177,17 +178,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("telemetry");
     TCase *tests = tcase_create("telemetry");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, an_event_is_read);
     tcase_add_test(tests, a_span_is_read);
     tcase_add_test(tests, an_event_may_come_from_nowhere);
     tcase_add_loop_test(tests, a_malformed_span_is_left_out_and_counted, 0, 9);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "telemetry");
 }

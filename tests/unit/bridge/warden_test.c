@@ -1,6 +1,7 @@
 #include "bridge/warden.h"
 
-#include <check.h>
+#include "../base/run.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,11 +128,5 @@ int main(int count, char **words)
     tcase_add_test(tests, a_process_that_was_being_started_is_killed_though_its_group_is_not_known);
     tcase_add_test(tests, without_such_a_process_none_is_looked_for);
     tcase_add_test(tests, a_forgotten_group_is_left_alone_and_its_place_is_free_again);
-    Suite *suite = suite_create("warden");
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "warden");
 }

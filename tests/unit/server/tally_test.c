@@ -1,7 +1,8 @@
 #include "base/mem.h"
 #include "server/tally.h"
 
-#include <check.h>
+#include "../base/run.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,17 +96,11 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("tally");
     TCase *tests = tcase_create("tally");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, events_are_counted_by_pool_and_name);
     tcase_add_test(tests, spans_are_counted_by_their_end_and_measured);
     tcase_add_test(tests, names_beyond_the_limit_share_one);
     tcase_add_test(tests, what_was_lost_is_counted);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return run_case(tests, "tally");
 }
