@@ -73,9 +73,9 @@ static char *put_fields(char *at, const struct wire_field *fields, unsigned coun
     return at;
 }
 
-/* Those of Invoke, in the order of their field numbers. */
+/* Those of Invoke, in any order. */
 enum {
-    INVOKE_FIELDS = 8,
+    INVOKE_FIELDS = 9,
     INVOKE_TIMEOUT = 6,
     INVOKE_CALL_ID = 1,
     INVOKE_CREDIT = 11,
@@ -91,6 +91,7 @@ static void invoke_fields(const struct call *call, bool shared, struct wire_fiel
         {4, call->content_type},    {5, call->session_id},
         {7, call->request_id},      {8, call->correlation_id},
         {9, call->traceparent},     {10, call->tracestate},
+        {14, call->metadata},
     };
     memcpy(out_fields, fields, sizeof fields);
 }

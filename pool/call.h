@@ -144,6 +144,7 @@ struct call {
     struct bytes correlation_id;
     struct bytes traceparent;
     struct bytes tracestate;
+    struct bytes metadata; /* of the request, a JSON object; or empty */
     uint64_t timeout_us; /* in all, from submission. Of this and the next three the pool writes what
                             holds: the least of it, the tool's and the pool's limit, or, if 0 is all
                             there is, the pool's default */

@@ -39,6 +39,7 @@ void config_init(struct config *config)
         .calls = {.keep_us = UINT64_C(300000000), .keep_bytes = 64 << 20},
         .sessions = session_defaults(),
         .tool_calls = {.depth = 8, .pending = 100},
+        .metadata = {.limit = 8192},
         .telemetry_names = 100,
         .callbacks = {.limit = 1000,
                       .pending = 1000,

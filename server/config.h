@@ -18,6 +18,7 @@
 #include "server/callbacks.h"
 #include "server/http_options.h"
 #include "server/ledger.h"
+#include "server/origin.h"
 #include "server/stream.h"
 #include "server/switchboard.h"
 
@@ -90,6 +91,7 @@ struct config {
     uint64_t drain_timeout_us; /* for running calls to finish after SIGTERM */
     struct http_options http;
     struct stream_options streams;
+    struct metadata_options metadata;
     struct ledger_options calls;
     struct session_options sessions;
     struct switchboard_options tool_calls;

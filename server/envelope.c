@@ -27,6 +27,7 @@ static const struct member rows[] = {
     ROW("tool", MEMBER_TEXT, tool),
     ROW("command", MEMBER_TEXT, tool),
     ROW("args", MEMBER_OBJECT, args),
+    ROW("metadata", MEMBER_OBJECT, metadata),
     ROW("idle_timeout_ms", MEMBER_MILLISECONDS, idle_timeout_us),
     ROW("on_disconnect", MEMBER_TEXT, on_disconnect),
     ROW("tools", MEMBER_VALUE, tools),

@@ -9,6 +9,7 @@
 #include "server/callbacks.h"
 #include "server/exchange.h"
 #include "server/ledger.h"
+#include "server/origin.h"
 #include "server/reactor.h"
 #include "server/stream.h"
 #include "server/switchboard.h"
@@ -35,6 +36,7 @@ struct gateway {
     struct callbacks *callbacks;
     struct callback_options callback_options;
     struct stream_options streams;
+    struct metadata_options metadata;
     uint64_t started_us;
     atomic_bool leaving; /* SIGTERM has come */
 };

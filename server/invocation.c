@@ -74,6 +74,7 @@ static struct call *make_call(struct exchange *exchange, const struct invocation
     call->correlation_id = origin->correlation_id;
     call->traceparent = origin->traceparent;
     call->tracestate = origin->tracestate;
+    call->metadata = origin->metadata;
     call->depth = origin->depth;
     call->timeout_us = request->timeout_us;
     call->queue_timeout_us = request->queue_timeout_us;
@@ -255,7 +256,8 @@ static struct call *make(struct exchange *exchange, const struct invocation_requ
     struct call *call = NULL;
     struct tool *tool;
     struct origin origin;
-    if (!apply_headers(exchange, &whole) || !origin_read(exchange, whole.correlation_id, &origin) ||
+    const struct origin_members members = {whole.correlation_id, whole.metadata};
+    if (!apply_headers(exchange, &whole) || !origin_read(exchange, &members, &origin) ||
         !membership_join(exchange, whole.session_id, &session))
         return NULL;
     if (!resolve(exchange, &whole, session, &tool, &callback)) {

@@ -18,6 +18,7 @@ struct invocation_request {
     unsigned affinity; /* enum affinity */
     struct bytes affinity_key;
     struct bytes correlation_id;
+    struct bytes metadata;      /* a JSON object */
     struct bytes on_disconnect; /* "cancel" or "detach" */
     struct bytes tools;         /* of the caller's, for the tool to call; JSON */
     uint64_t timeout_us;

@@ -1,6 +1,7 @@
 #include "server/origin.h"
 
 #include "server/gateway.h"
+#include "server/media.h"
 #include "server/problem.h"
 
 enum { TRACE_HEADER_MAX = 512, CORRELATION_MAX = 256, DEPTH_DIGITS = 4, LOOP_DETECTED = 508 };
@@ -62,11 +63,87 @@ static bool apply_depth(struct exchange *exchange, unsigned *out_depth)
     return false;
 }
 
-bool origin_read(struct exchange *exchange, struct bytes correlation_id, struct origin *out_origin)
+/* --- metadata --- */
+
+static void add_header(struct exchange *exchange, struct bytes name, size_t limit,
+                       struct buffer *text)
 {
-    if (!apply_depth(exchange, &out_origin->depth))
+    struct bytes value = plain_header(exchange, arena_string(exchange->arena, name), limit);
+    if (!value.data)
+        return;
+    buffer_add_string(text, text->len > 1 ? "," : "");
+    buffer_add_json_string(text, name);
+    buffer_add_string(text, ":");
+    buffer_add_json_string(text, value);
+}
+
+/* The members of a JSON object, without its braces and the space inside of them. */
+static struct bytes inside(struct bytes object)
+{
+    struct bytes text = {object.data + 1, object.len - 2};
+    while (text.len && strchr(" \t\r\n", text.data[0]))
+        text = bytes_skip(text, 1);
+    while (text.len && strchr(" \t\r\n", text.data[text.len - 1]))
+        text.len--;
+    return text;
+}
+
+/* Of members with one name the last counts, so what the body says comes last. */
+static void write_metadata(struct exchange *exchange, const struct metadata_options *options,
+                           struct bytes given, struct buffer *text)
+{
+    struct bytes left = bytes_of(options->headers);
+    struct bytes members = given.len ? inside(given) : given;
+    buffer_add_string(text, "{");
+    while (left.len) {
+        struct bytes name = media_cut(&left, ',');
+        if (name.len)
+            add_header(exchange, name, options->limit, text);
+    }
+    if (members.len) {
+        buffer_add_string(text, text->len > 1 ? "," : "");
+        buffer_add(text, members);
+    }
+    buffer_add_string(text, "}");
+}
+
+static void refuse_large(struct exchange *exchange, size_t limit)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 413,
+                                      .code = "payload_too_large",
+                                      .detail = "\"metadata\" and the headers that go along "
+                                                "with it are larger than metadata.limit",
+                                      .limit = (int64_t)limit});
+}
+
+static bool read_metadata(struct exchange *exchange, struct bytes given, struct bytes *out_metadata)
+{
+    const struct metadata_options *options = &gateway_of(exchange)->metadata;
+    struct buffer text = {0};
+    *out_metadata = given;
+    if (options->headers && options->headers[0]) {
+        write_metadata(exchange, options, given, &text);
+        *out_metadata =
+            text.len > 2 ? arena_copy(exchange->arena, buffer_bytes(&text)) : (struct bytes){0};
+        buffer_deinit(&text);
+    }
+    if (out_metadata->len <= options->limit)
+        return true;
+    refuse_large(exchange, options->limit);
+    return false;
+}
+
+/* --- for all --- */
+
+bool origin_read(struct exchange *exchange, const struct origin_members *members,
+                 struct origin *out_origin)
+{
+    if (!apply_depth(exchange, &out_origin->depth) ||
+        !read_metadata(exchange, members->metadata, &out_origin->metadata))
         return false;
-    out_origin->correlation_id = correlation_id.len ? correlation_id : read_correlation(exchange);
+    out_origin->correlation_id =
+        members->correlation_id.len ? members->correlation_id : read_correlation(exchange);
     out_origin->traceparent = plain_header(exchange, "traceparent", TRACE_HEADER_MAX);
     out_origin->tracestate = plain_header(exchange, "tracestate", TRACE_HEADER_MAX);
     return true;

@@ -104,6 +104,7 @@ static void inherit(struct call *call, struct call *parent)
     call->correlation_id = arena_copy(call->arena, call_correlation(parent));
     call->traceparent = arena_copy(call->arena, parent->traceparent);
     call->tracestate = arena_copy(call->arena, parent->tracestate);
+    call->metadata = arena_copy(call->arena, parent->metadata);
     call->priority = parent->priority;
 }
 

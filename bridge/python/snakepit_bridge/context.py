@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextvars import ContextVar
 from typing import Any, Callable, Optional
@@ -19,7 +20,7 @@ class CallContext:
     runs, when nobody waits for the answer any more.
     """
 
-    __slots__ = ("_caller", "_feed", "_ground", "_invoke", "cancelled", "deadline")
+    __slots__ = ("_caller", "_feed", "_ground", "_invoke", "_metadata", "cancelled", "deadline")
 
     def __init__(self, invoke: Any, received: float, feed: Any = None, ground: Any = None) -> None:
         """``invoke`` is the bridge's message; ``received`` the monotonic time, in seconds, at which it came.
@@ -29,6 +30,7 @@ class CallContext:
         self._invoke = invoke
         self._ground = ground
         self._caller: Any = None
+        self._metadata: Any = None
         self._feed = feed if feed is not None and feed.tells else None
         self.cancelled = False
         self.deadline: Optional[float] = received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
@@ -49,6 +51,13 @@ class CallContext:
     def correlation_id(self) -> str:
         """What the call is part of; without one of its own, the call itself: its request id."""
         return self._invoke.correlation_id or self._invoke.request_id
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What came with the request besides its arguments: ``metadata`` of its body, and headers that the gateway hands on."""
+        if self._metadata is None:
+            self._metadata = json.loads(self._invoke.metadata) if self._invoke.metadata else {}
+        return self._metadata
 
     @property
     def traceparent(self) -> str:

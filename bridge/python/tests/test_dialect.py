@@ -320,6 +320,7 @@ class Call:
     session_id, correlation_id, call_id = "s", "c", 1
     tools = {"sum": {"name": "sum"}}
     variables = {"x": 1}
+    metadata = {"user": "ada"}
 
     def __init__(self):
         self.asked = []
@@ -343,6 +344,7 @@ def call(monkeypatch):
 def test_session_context_speaks_of_the_running_call(call):
     kept = SessionContext()
     assert (kept.session_id, kept.elixir_tools, kept.variables) == ("s", {"sum": {"name": "sum"}}, {"x": 1})
+    assert kept.request_metadata == {"user": "ada"}
     assert SessionContext(None, "mine", {"a": 1}).session_id == "mine"
     assert SessionContext(None, "mine", {"a": 1}).request_metadata == {"a": 1}
 

@@ -32,6 +32,21 @@ class Telling(BaseAdapter):
         return ctx.correlation_id
 
     @tool
+    def metadata(self, ctx: CallContext) -> Dict[str, Any]:
+        """What came with the request."""
+        return ctx.metadata
+
+    @tool
+    def metadata_stream(self, ctx: CallContext) -> Any:
+        """The same, as a stream."""
+        yield ctx.metadata
+
+    @tool
+    def metadata_of_another(self, ctx: CallContext) -> Any:
+        """What goes along to a tool that is called."""
+        return ctx.call_tool("metadata")
+
+    @tool
     async def ameasure(self, ctx: CallContext) -> str:
         """Measure in a coroutine."""
         with ctx.span("async"):

@@ -46,7 +46,8 @@ START_TEST(an_invocation_arrives_with_all_its_members)
                               .request_id = BYTES("r"),
                               .correlation_id = BYTES("c"),
                               .traceparent = BYTES("tp"),
-                              .tracestate = BYTES("ts")};
+                              .tracestate = BYTES("ts"),
+                              .metadata = BYTES("{\"m\":1}")};
     frame_add_invoke(&frame, 0x1234567800ff, &call, false, 1501, false);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->n_invokes, 1);
@@ -59,6 +60,7 @@ START_TEST(an_invocation_arrives_with_all_its_members)
     ck_assert_str_eq(invoke->session_id, "s");
     ck_assert_str_eq(invoke->request_id, "r");
     ck_assert_str_eq(invoke->correlation_id, "c");
+    ck_assert(bytes_equal(bytes_from(invoke->metadata.data, invoke->metadata.len), call.metadata));
     ck_assert_str_eq(invoke->traceparent, "tp");
     ck_assert_str_eq(invoke->tracestate, "ts");
     release(message);

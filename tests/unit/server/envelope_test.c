@@ -49,14 +49,16 @@ END_TEST
 
 START_TEST(every_member_goes_to_its_place)
 {
-    accept("{\"command\":\"a\",\"args\":{\"x\":1},\"pool\":\"p\",\"session_id\":\"s\","
-           "\"correlation_id\":\"c\",\"timeout_ms\":1,\"queue_timeout_ms\":2,"
-           "\"run_timeout_ms\":86400000,\"idle_timeout_ms\":3,\"priority\":7,\"idempotent\":true}");
+    accept(
+        "{\"command\":\"a\",\"args\":{\"x\":1},\"pool\":\"p\",\"session_id\":\"s\","
+        "\"correlation_id\":\"c\",\"metadata\":{\"m\":1},\"timeout_ms\":1,\"queue_timeout_ms\":2,"
+        "\"run_timeout_ms\":86400000,\"idle_timeout_ms\":3,\"priority\":7,\"idempotent\":true}");
     ck_assert(bytes_equal(request.tool, BYTES("a")));
     ck_assert(bytes_equal(request.args, BYTES("{\"x\":1}")));
     ck_assert(bytes_equal(request.pool, BYTES("p")));
     ck_assert(bytes_equal(request.session_id, BYTES("s")));
     ck_assert(bytes_equal(request.correlation_id, BYTES("c")));
+    ck_assert(bytes_equal(request.metadata, BYTES("{\"m\":1}")));
     ck_assert_uint_eq(request.timeout_us, 1000);
     ck_assert_uint_eq(request.queue_timeout_us, 2000);
     ck_assert_uint_eq(request.run_timeout_us, UINT64_C(86400000000));
