@@ -91,7 +91,7 @@ def one_death(gateway: Gateway, client: Plain, number: int) -> float:
 def crash_to_answer(stage: Stage) -> List[Row]:
     """Tools that die, with other calls all the while."""
     samples = []
-    with Gateway(stage, "--workers", str(WORKERS), "--pools-default-breaker-threshold", "0") as gateway:
+    with Gateway(stage, "--workers", str(WORKERS)) as gateway:
         client = gateway.client()
         deaths = stage.times(DEATHS)
         load = Load(stage, gateway, deaths * 0.06 + 1, "hold", connections=2, args={"seconds": 0.002})
