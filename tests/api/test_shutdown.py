@@ -54,6 +54,16 @@ TOOLS = """
                 time.sleep(0.005)
         finally:
             note(path, f"{name} finally")
+
+
+    async def seep(path: str, name: str):
+        note(path, f"{name} begun")
+        try:
+            while True:
+                yield 1
+                await asyncio.sleep(0.005)
+        finally:
+            note(path, f"{name} finally")
 """
 
 PROFILES = [("process", 2, "spin"), ("thread", 1, "spin"), ("async", 1, "rest"), ("async", 1, "spin")]
@@ -115,11 +125,14 @@ def test_what_runs_when_the_gateway_goes_is_cancelled_down_to_its_frame(
         assert told == [f"{name} begun", f"{name} {cancelled}", f"{name} finally"]
 
 
-def test_a_stream_that_runs_when_the_gateway_goes_is_closed(start_gateway, tmp_path: Path) -> None:
+@pytest.mark.parametrize("profile, tool", [("process", "drip"), ("thread", "drip"), ("async", "seep")])
+def test_a_stream_that_runs_when_the_gateway_goes_is_closed(
+    start_gateway, tmp_path: Path, profile: str, tool: str
+) -> None:
     ledger = tmp_path / "ledger"
-    gateway = start(start_gateway, tmp_path, "process", 1, "300ms")
+    gateway = start(start_gateway, tmp_path, profile, 1, "300ms")
     answers: Dict[str, httpx.Response] = {}
-    thread = send(gateway.url + "/stream", "drip", ledger, "a", answers)
+    thread = send(gateway.url + "/stream", tool, ledger, "a", answers)
     wait_for(lambda: len(read(ledger)) == 1)
     gateway.process.send_signal(signal.SIGTERM)
     thread.join()
