@@ -45,7 +45,8 @@ static void send(Snakepit__Bridge__V1__Event *event, Snakepit__Bridge__V1__Span 
 
 static Snakepit__Bridge__V1__Origin good_origin(void)
 {
-    Snakepit__Bridge__V1__Origin origin = SNAKEPIT__BRIDGE__V1__ORIGIN__INIT;
+    Snakepit__Bridge__V1__Origin origin;
+    snakepit__bridge__v1__origin__init(&origin);
     origin.request_id = (char *)(size_t) "r";
     origin.correlation_id = (char *)(size_t) "c";
     origin.trace_id = data_of("0123456789abcdef");
@@ -55,7 +56,8 @@ static Snakepit__Bridge__V1__Origin good_origin(void)
 
 static Snakepit__Bridge__V1__Span good_span(Snakepit__Bridge__V1__Origin *origin)
 {
-    Snakepit__Bridge__V1__Span span = SNAKEPIT__BRIDGE__V1__SPAN__INIT;
+    Snakepit__Bridge__V1__Span span;
+    snakepit__bridge__v1__span__init(&span);
     span.origin = origin;
     span.name = (char *)(size_t) "load";
     span.start_ns = 5;
@@ -67,7 +69,8 @@ static Snakepit__Bridge__V1__Span good_span(Snakepit__Bridge__V1__Origin *origin
 START_TEST(an_event_is_read)
 {
     Snakepit__Bridge__V1__Origin origin = good_origin();
-    Snakepit__Bridge__V1__Event event = SNAKEPIT__BRIDGE__V1__EVENT__INIT;
+    Snakepit__Bridge__V1__Event event;
+    snakepit__bridge__v1__event__init(&event);
     event.origin = &origin;
     event.name = (char *)(size_t) "loaded";
     event.time_ns = 7;
@@ -104,7 +107,8 @@ END_TEST
 
 START_TEST(an_event_may_come_from_nowhere)
 {
-    Snakepit__Bridge__V1__Event event = SNAKEPIT__BRIDGE__V1__EVENT__INIT;
+    Snakepit__Bridge__V1__Event event;
+    snakepit__bridge__v1__event__init(&event);
     event.name = (char *)(size_t) "idle";
     send(&event, NULL);
     ck_assert_uint_eq(batch->event_count, 1);
