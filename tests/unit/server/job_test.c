@@ -321,7 +321,7 @@ END_TEST
 
 START_TEST(a_request_id_that_another_job_has_gets_a_number)
 {
-    char longest[129] = "";
+    static char longest[129]; /* outlives the jobs */
     memset(longest, 'x', 128);
     job = make("same", "", false);
     struct job *others[] = {make("same", "", false), make(longest, "", false),
@@ -395,6 +395,7 @@ END_TEST
 
 START_TEST(of_a_result_that_is_too_large_it_is_kept_that_it_was)
 {
+    static const char large[30000];
     ledger_free(&ledger);
     ledger =
         ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 20000});
@@ -403,7 +404,7 @@ START_TEST(of_a_result_that_is_too_large_it_is_kept_that_it_was)
     job->call->payload.capacity = 0;
     struct call *call = job->call;
     fake_answer(&fake, 0, 1000);
-    call->outcome.body = bytes_from(call->outcome.body.data, 30000); /* nobody reads it */
+    call->outcome.body = bytes_from(large, sizeof(large));
     deliver();
     struct job *found = ledger_find(ledger, BYTES("r"));
     const struct call *kept = job_outcome(found);
