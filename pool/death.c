@@ -4,8 +4,10 @@
 #include <stdio.h>
 
 /* After so many processes in a row that died before they answered anything, and with no worker
- * left, calls are refused until one is ready. */
-enum { EARLY_DEATHS_MAX = 3 };
+ * left, calls are refused until one is ready. Of processes that were given a call it takes more,
+ * since one request can be the end of as many as make it poisonous; but not more than make restarts
+ * as slow as they get. */
+enum { EARLY_DEATHS_MAX = 3, EARLY_DEATHS_WITH_CALLS_MAX = 9 };
 
 /* A call that never started goes elsewhere, but not for ever: it may be what kills them before it
  * starts. */
@@ -124,15 +126,18 @@ static bool died_early(const struct worker *worker, const struct worker_exit *ex
     return !exit->expected && !(exit->outside && worker->ready_us);
 }
 
-/* The next worker will not be there soon, or not for long: nobody is to wait for it. Of workers
- * that were given a call more must die, since one request can be the end of so many as make it
- * poisonous.
- */
-static void despair(struct pool *pool, const struct worker *worker, const struct worker_exit *exit)
+static unsigned early_deaths_limit(const struct pool *pool, const struct worker *worker)
 {
     bool had_calls = worker->next_sequence > 1;
-    unsigned most = EARLY_DEATHS_MAX + (had_calls ? pool->options.poison_after : 0);
-    if (pool->early_deaths < most || staff_able_count(pool) > 0 || pool->state == POOL_LEAVING)
+    unsigned limit = EARLY_DEATHS_MAX + (had_calls ? pool->options.poison_after : 0);
+    return limit < EARLY_DEATHS_WITH_CALLS_MAX ? limit : EARLY_DEATHS_WITH_CALLS_MAX;
+}
+
+/* The next worker will not be there soon, or not for long: nobody is to wait for it. */
+static void despair(struct pool *pool, const struct worker *worker, const struct worker_exit *exit)
+{
+    if (pool->early_deaths < early_deaths_limit(pool, worker) || staff_able_count(pool) > 0 ||
+        pool->state == POOL_LEAVING)
         return;
     pool->state = POOL_FAILED;
     if (!pool->reason[0])

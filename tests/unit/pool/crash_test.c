@@ -69,10 +69,10 @@ END_TEST
 
 /* So many workers in a row die of their first call, each with arguments of its own; what comes
  * later is seen by the caller. */
-static void flap_with_calls(unsigned times)
+static void flap_with_calls(unsigned times, void (*adjust)(struct pool_options *options))
 {
     static char args[16][8];
-    fake_begin(&fake, fake_alone);
+    fake_begin(&fake, adjust);
     for (unsigned i = 0; i < times; i++) {
         while (fake_look(&fake).workers[WORKER_STARTING] + fake_look(&fake).workers[WORKER_READY] ==
                0)
@@ -90,7 +90,7 @@ static void flap_with_calls(unsigned times)
 /* Snakepit 69. */
 START_TEST(workers_that_die_of_their_first_call_are_replaced_later_each_time)
 {
-    flap_with_calls(2);
+    flap_with_calls(2, fake_alone);
     ck_assert_uint_eq(fake.start_count, 2);
     fake_pass(&fake, 49999);
     ck_assert_uint_eq(fake.start_count, 2);
@@ -101,9 +101,22 @@ END_TEST
 
 START_TEST(a_pool_fails_whose_workers_all_die_of_their_first_call)
 {
-    flap_with_calls(3);
+    flap_with_calls(3, fake_alone);
     ck_assert_int_eq(fake_look(&fake).state, POOL_FAILED);
     fake_expect(&fake, fake_submit(&fake, fake.tool), CALL_END_NO_WORKERS, EXECUTED_NO);
+}
+END_TEST
+
+static void with_patience_for_poison(struct pool_options *options)
+{
+    fake_alone(options);
+    options->poison_after = 1000;
+}
+
+START_TEST(a_pool_whose_workers_die_of_their_first_call_fails_however_many_a_request_may_kill)
+{
+    flap_with_calls(8 + (unsigned)_i, with_patience_for_poison);
+    ck_assert_int_eq(fake_look(&fake).state, _i ? POOL_FAILED : POOL_RUNNING);
 }
 END_TEST
 
@@ -242,6 +255,9 @@ int main(void)
                    workers_killed_from_outside_before_they_are_ready_are_replaced_later_each_time);
     tcase_add_test(tests, workers_that_die_of_their_first_call_are_replaced_later_each_time);
     tcase_add_test(tests, a_pool_fails_whose_workers_all_die_of_their_first_call);
+    tcase_add_loop_test(
+        tests, a_pool_whose_workers_die_of_their_first_call_fails_however_many_a_request_may_kill,
+        0, 2);
     tcase_add_test(tests, a_call_waits_for_the_third_worker_when_two_have_died_at_once);
     tcase_add_test(tests, calls_are_refused_at_once_when_workers_die_as_soon_as_they_are_ready);
     tcase_add_test(tests, calls_that_wait_are_refused_when_the_third_worker_has_died_at_once);
