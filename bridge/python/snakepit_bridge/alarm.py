@@ -17,6 +17,10 @@ class _TimerSpec(ctypes.Structure):
     _fields_ = [("interval", _Timespec), ("value", _Timespec)]
 
 
+_libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the GIL, which is right for calls this short
+_create, _settime = _libc.timerfd_create, _libc.timerfd_settime
+
+
 class Alarm:
     """A timerfd. (Setting it costs 1 to 10 µs; waking a thread by a lock would cost more, and the GIL besides.)"""
 
@@ -25,19 +29,17 @@ class Alarm:
 
         Raises OSError when the system has no more descriptors.
         """
-        libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the GIL, which is right for calls this short
-        self._descriptor = libc.timerfd_create(_CLOCK_MONOTONIC, _CLOEXEC)
+        self._descriptor = _create(_CLOCK_MONOTONIC, _CLOEXEC)
         if self._descriptor < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
         spec = _TimerSpec(_Timespec(0, round_ms * 1_000_000), _Timespec(0, soon_ms * 1_000_000))
-        self._settime = libc.timerfd_settime
         self._arguments = (self._descriptor, 0, ctypes.byref(spec), None)
         self._spec = spec  # byref() does not keep it
         self.set()
 
     def set(self) -> None:
         """Let it ring; a second set() before that starts it anew."""
-        self._settime(*self._arguments)
+        _settime(*self._arguments)
 
     def wait(self) -> None:
         """Sleep until it rings."""

@@ -36,7 +36,7 @@ class Channel:
 
     def __init__(self, descriptor: int) -> None:
         """Takes the descriptor, and keeps it from programs that tools start."""
-        self._socket = socket.socket(fileno=descriptor)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, descriptor)
         self._socket.set_inheritable(False)
         self._socket.setblocking(False)
         self._lock = _thread.allocate_lock()  # guards who receives, and the following

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # below the enumerations of the public module, which cost a fork 0.2 ms
 import ctypes
 import os
 import resource
@@ -12,6 +13,8 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_EVENTFD, _EPOLL = "anon_inode:[eventfd]", "anon_inode:[eventpoll]"  # as /proc shows them
+_POLLERS = {_EVENTFD, _EPOLL}
 PARENT_SECONDS = 10.0  # for the intermediate process to go
 
 
@@ -22,11 +25,10 @@ def die_with_parent() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
-def wait_for_parent(parent: int) -> None:
-    """Wait until ``parent`` has become the parent of this orphan, and die with it from then on. Exits if it is gone."""
+def wait_for_parent(parent: int, intermediate: int) -> None:
+    """Wait until ``intermediate`` has left this child to ``parent``, and die with that. Exits if it is gone."""
     give_up = time.monotonic() + PARENT_SECONDS
-    first = os.getppid()
-    while os.getppid() == first and first != parent and time.monotonic() < give_up:
+    while os.getppid() == intermediate and time.monotonic() < give_up:
         time.sleep(0.0002)
     die_with_parent()
     if os.getppid() != parent:
@@ -50,12 +52,12 @@ def redirect_errors(descriptor: int) -> None:
 
 def reset_signals() -> None:
     """Forget the handlers that imported code has set. Interrupts are the gateway's business, SIGTERM ends a worker."""
-    for number in signal.valid_signals():
-        if callable(signal.getsignal(number)):
-            signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    for number in range(1, _signal.NSIG):
+        if callable(_signal.getsignal(number)):
+            _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def restrict(limits: dict[str, int], no_new_privs: bool) -> None:
@@ -110,25 +112,36 @@ class _EpollEvent(ctypes.Structure):
     _fields_ = [("events", ctypes.c_uint32), ("data", ctypes.c_uint64)]
 
 
-def renew_pollers() -> None:
-    """Give this fork pollers and wake-ups of its own in place of those that it shares with its siblings.
+def has_pollers() -> bool:
+    """Whether forks of this process would share pollers or wake-ups, its adapter's or gRPC's."""
+    return not _POLLERS.isdisjoint(_links().values())
 
-    gRPC keeps one of each when it is shut down, and uses them again: events would reach any of the forks. The
-    numbers of the descriptors, and what is registered, stay as they are.
-    """
+
+def _links() -> dict[int, str]:
+    """What the descriptors are."""
     links = {}
     for name in os.listdir("/proc/self/fd"):
         try:
             links[int(name)] = os.readlink(f"/proc/self/fd/{name}")
         except OSError:  # the listing's own
             pass
+    return links
+
+
+def renew_pollers() -> None:
+    """Give this fork pollers and wake-ups of its own in place of those that it shares with its siblings.
+
+    gRPC keeps one of each when it is shut down, and uses them again: events would reach any of the forks. The
+    numbers of the descriptors, and what is registered, stay as they are.
+    """
+    links = _links()
     for descriptor, link in links.items():
-        if link == "anon_inode:[eventfd]":
+        if link == _EVENTFD:
             blocking = os.get_blocking(descriptor)
             _put_in_place(os.eventfd(0, os.EFD_CLOEXEC), descriptor)
             os.set_blocking(descriptor, blocking)
     for descriptor, link in links.items():
-        if link == "anon_inode:[eventpoll]":
+        if link == _EPOLL:
             _renew_epoll(descriptor)
 
 

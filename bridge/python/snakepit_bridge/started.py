@@ -26,6 +26,7 @@ PAGE_BYTES = _RING_AT + RING_BYTES
 _ENTRY_BYTES = 32
 _ENTRIES, _ENTRIES_MAX = 256, 1024  # as many as there can be calls without an answer, see BOOT.md
 _LAST_PLACE = PAGE_BYTES - ANSWER_MAX  # in the ring, from which any answer fits
+_entry_words = struct.Struct("=4Q")
 _RESULT, _FRAME, _NO_ANSWER = 0, 1 << 32, 2 << 32  # kinds of an entry, above its size
 
 
@@ -42,7 +43,7 @@ class StartedPage:
         finally:
             os.close(descriptor)
         self._words = memoryview(self._map).cast("Q")
-        self._pack_into = struct.Struct("=4Q").pack_into
+        self._pack_into = _entry_words.pack_into
         entries = _ENTRIES if slots <= _ENTRIES else _ENTRIES_MAX
         self._last_entry = _INDEX_AT + (entries - 1) * _ENTRY_BYTES
         self._entry = _INDEX_AT  # where the next one goes

@@ -25,6 +25,7 @@ class Zygote:
         self._adapter = adapter
         self._pool = pool
         self._frozen = False
+        self._has_pollers = False
 
     def run(self) -> None:
         """Returns when the control socket ends."""
@@ -45,10 +46,13 @@ class Zygote:
         begun = time.perf_counter()
         self._pool = order.get("pool", "")
         _require_packages(self._control)
+        from . import startup
+
         try:
             for module in order.get("preload") or ():
                 importlib.import_module(module)
             self._adapter = loading.Adapter(order["adapter"], order.get("snakebridge_allow") or ())
+            startup.rehearse(self._adapter.tools)
         except BaseException as error:  # SystemExit of an imported module too
             _fail(self._control, "import", error)
         reason = process.why_not_forkable()
@@ -65,6 +69,7 @@ class Zygote:
         if not self._frozen:
             gc.freeze()  # so that collections in workers do not touch, and thereby copy, what all of them share
             self._frozen = True
+            self._has_pollers = process.has_pollers()
         sys.stdout.flush()  # or each worker would print it again
         try:
             intermediate = os.fork()
@@ -82,6 +87,7 @@ class Zygote:
             os._exit(1)  # never back into the loop above
 
     def _fork_again(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
+        intermediate = os.getpid()
         try:
             worker = os.fork()
         except OSError as error:
@@ -90,24 +96,34 @@ class Zygote:
         if worker:
             self._control.send("forked", worker=order["worker"], pid=worker)
             os._exit(0)
-        process.wait_for_parent(self._gateway)
         process.reseed()
-        process.renew_pollers()
-        self._become(order, descriptors)
+        if self._has_pollers:
+            process.renew_pollers()
+        _settle(descriptors)
+        process.wait_for_parent(self._gateway, intermediate)  # which takes its time to go
+        self._serve(order, descriptors)
 
     def _fork_failed(self, order: dict[str, Any], error: OSError) -> None:
         self._control.send("failed", kind="fork", worker=order["worker"], message=str(error))
 
     def _become(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
+        _settle(descriptors)
+        self._serve(order, descriptors)
+
+    def _serve(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
         from . import startup
 
         gc.enable()
-        process.become_leader()
-        process.null_stdin()
-        if len(descriptors) > 1:
-            process.redirect_errors(descriptors[1])
-        process.reset_signals()
         startup.run(self._adapter, order, self._pool, descriptors, self._control)
+
+
+def _settle(descriptors: list[int]) -> None:
+    """What this process is as a worker, whoever its parent."""
+    process.become_leader()
+    process.null_stdin()
+    if len(descriptors) > 1:
+        process.redirect_errors(descriptors[1])
+    process.reset_signals()
 
 
 def _require_packages(control: Control) -> None:
