@@ -25,6 +25,7 @@ struct registry {
     struct arena *arena;
     struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
     unsigned pool_count;
+    unsigned changes;                      /* that a pool's tools may undergo */
     size_t superseded[REGISTRY_MAX_POOLS]; /* by rank: tools, with tables for so many of them */
     struct tool *last_made; /* all there ever were, the last one first; guarded likewise */
 
@@ -33,11 +34,12 @@ struct registry {
 
 static const struct tool_table empty_table;
 
-struct registry *registry_new(void)
+struct registry *registry_new(unsigned changes)
 {
     struct registry *registry = MEM_NEW(struct registry);
     pthread_mutex_init(&registry->lock, NULL);
     registry->arena = arena_new(0);
+    registry->changes = changes;
     atomic_init(&registry->current, &empty_table);
     return registry;
 }
@@ -244,11 +246,11 @@ static bool has_room(const struct registry *registry, const struct tool_table *o
 {
     if (old->count + changes->added > REGISTRY_MAX_TOOLS)
         snprintf(out_fault, TOOL_FAULT_MAX, "too many tools: more than %d", REGISTRY_MAX_TOOLS);
-    else if (registry->superseded[rank] + changes->superseded > REGISTRY_MAX_SUPERSEDED)
+    else if (registry->superseded[rank] + changes->superseded > registry->changes)
         snprintf(out_fault, TOOL_FAULT_MAX,
-                 "tools have changed too often, perhaps with each start of a worker: more than %d "
-                 "times since the gateway started",
-                 REGISTRY_MAX_SUPERSEDED);
+                 "tools have changed too often, perhaps with each start of a worker: more than %u "
+                 "times since the gateway started (registry.changes)",
+                 registry->changes);
     else
         return true;
     return false;

@@ -19,7 +19,6 @@ enum {
     TOOL_NAME_MAX = 64,
     TOOL_FAULT_MAX = 160,
     REGISTRY_MAX_TOOLS = 10000,
-    REGISTRY_MAX_SUPERSEDED = 10000, /* of one pool, since none of them is freed */
     REGISTRY_MAX_POOLS = 16
 };
 
@@ -71,8 +70,9 @@ struct registry;
 /* [A-Za-z0-9][A-Za-z0-9_.-]*, at most TOOL_NAME_MAX bytes. */
 bool tool_name_valid(struct bytes name);
 
-/* An empty registry; and its end, with all tools. */
-struct registry *registry_new(void) __attribute__((returns_nonnull));
+/* An empty registry, in which each pool's tools may be announced otherwise than before `changes`
+ * times, since none that was is freed; and its end, with all tools. */
+struct registry *registry_new(unsigned changes) __attribute__((returns_nonnull));
 void registry_free(struct registry **registry);
 
 /* Gives the pool, of which only the address matters, its rank, which is returned: behind those that

@@ -40,6 +40,7 @@ void config_init(struct config *config)
         .sessions = session_defaults(),
         .tool_calls = {.depth = 8, .pending = 100},
         .metadata = {.limit = 8192},
+        .tool_changes = 10000,
         .telemetry_names = 100,
         .callbacks = {.limit = 1000,
                       .pending = 1000,

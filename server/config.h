@@ -96,6 +96,7 @@ struct config {
     struct session_options sessions;
     struct switchboard_options tool_calls;
     struct callback_options callbacks;
+    unsigned tool_changes;    /* of a pool, see registry_new() */
     unsigned telemetry_names; /* that are told apart, see tally.h */
     struct pool_config pools[CONFIG_POOLS_MAX];
     unsigned pool_count;

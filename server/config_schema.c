@@ -91,6 +91,8 @@ static const struct config_row top[] = {
      .help = "of a variable's value; more is 413"},
     {"sessions.variables_size", CONFIG_SIZE, TOP(sessions.variables.size), .min = 0, .max = 32 * MIB,
      .help = "of a session's variables together; more is 429"},
+    {"registry.changes", CONFIG_NUMBER, TOP(tool_changes), .min = 0, .max = 1000000,
+     .help = "of a pool's tools by workers that announce them otherwise than before, none of which is freed"},
     {"tool_calls.depth", CONFIG_NUMBER, TOP(tool_calls.depth), .min = 0, .max = 64,
      .help = "of tools that call tools that call tools; 0: none may"},
     {"tool_call_depth", CONFIG_SAME, .help = "tool_calls.depth"},

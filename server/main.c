@@ -288,7 +288,7 @@ static void make_plant(struct program *program, unsigned index)
 static void start_workers(struct program *program)
 {
     program->supervisor = supervisor_start(program->warden);
-    program->gateway.registry = registry_new();
+    program->gateway.registry = registry_new(program->config.tool_changes);
     program->gateway.callback_options = program->config.callbacks;
     program->gateway.telemetry = telemetry_new(program->config.telemetry_names);
     program->gateway.toolbox = toolbox_new(program->config.callbacks.limit);

@@ -54,7 +54,7 @@ class CallContext:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What came with the request besides its arguments: ``metadata`` of its body, and headers that the gateway hands on."""
+        """What came with the request besides its arguments: ``metadata`` of its body, and some of its headers."""
         if self._metadata is None:
             self._metadata = json.loads(self._invoke.metadata) if self._invoke.metadata else {}
         return self._metadata

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import itertools
 import sys
 import threading
 from collections import OrderedDict
@@ -42,9 +43,10 @@ class Place:
 class _Entry:
     """One object in use or kept."""
 
-    __slots__ = ("lock", "ready", "uses", "value")
+    __slots__ = ("lock", "ready", "session_id", "uses", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, session_id: str = "") -> None:
+        self.session_id = session_id
         self.lock = threading.Lock()  # held while the object is made
         self.ready = False
         self.uses = 0
@@ -160,7 +162,7 @@ class SessionPlace(CallPlace):
         with self._lock:
             entry = self._entries.get(session_id)
             if entry is None:
-                entry = self._entries[session_id] = _Entry()
+                entry = self._entries[session_id] = _Entry(session_id)
             self._entries.move_to_end(session_id)
             entry.uses += 1
             return entry
@@ -169,21 +171,27 @@ class SessionPlace(CallPlace):
         """Count a use out. Returns what is not kept any longer."""
         with self._lock:
             entry.uses -= 1
-            dropped = [] if entry.uses or entry in self._entries.values() else [entry]
-            for session_id, old in list(self._entries.items()):
-                if len(self._entries) <= self._max:
-                    break
-                if not old.uses:
-                    del self._entries[session_id]
-                    dropped.append(old)
+            dropped = [] if entry.uses or self._keeps(entry) else [entry]
+            if len(self._entries) > self._max:
+                dropped += self._give_up(len(self._entries) - self._max)
             return dropped
+
+    def _keeps(self, entry: _Entry) -> bool:
+        return self._entries.get(entry.session_id) is entry
+
+    def _give_up(self, count: int) -> list[_Entry]:
+        """The least recently used of those that are not in use, taken out."""
+        idle = itertools.islice((entry for entry in self._entries.values() if not entry.uses), count)
+        dropped = list(idle)
+        for entry in dropped:
+            del self._entries[entry.session_id]
+        return dropped
 
     def _failed(self, entry: _Entry) -> None:
         with self._lock:
             entry.uses -= 1
-            for session_id, kept in list(self._entries.items()):
-                if kept is entry and not entry.uses:
-                    del self._entries[session_id]
+            if not entry.uses and self._keeps(entry):
+                del self._entries[entry.session_id]
 
     def _begin(self, entry: _Entry, run: Callable[[Any], Any]) -> None:
         super()._begin(entry, run)
@@ -294,6 +302,15 @@ async def _await_hook(hook: Callable[[], Any]) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
+def _begun(items: Any) -> Any:
+    """An async generator that has got to its first yield, to which it needs no loop."""
+    try:
+        items.__anext__().send(None)
+    except StopIteration:
+        pass
+    return items
+
+
 def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
     """What runs a tool on an object of that place, and gives it back when the tool has ended or streamed its last."""
 
@@ -305,9 +322,11 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
             place.close(entry)
             raise
         if inspect.isgenerator(value):
-            return _drain(value, entry)
+            items = _drain(value, entry)
+            next(items)
+            return items
         if hasattr(value, "__anext__"):
-            return _drain_later(value, entry)
+            return _begun(_drain_later(value, entry))
         place.close(entry)
         return value
 
@@ -318,14 +337,19 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
         finally:
             await place.close_later(entry)
 
+    # Both yield once before the first item, and have done so when the tool's caller gets them: what was never begun
+    # would not be told that it is closed, and keep its object.
+
     def _drain(items: Any, entry: _Entry) -> Any:
         try:
+            yield
             yield from items
         finally:
             place.close(entry)
 
     async def _drain_later(items: Any, entry: _Entry) -> Any:
         try:
+            yield
             async for item in items:
                 yield item
         finally:

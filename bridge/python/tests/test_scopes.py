@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import time
+import types
 from pathlib import Path
 
 import pytest
@@ -219,3 +221,58 @@ def test_worker_told_to_stop_cleans_up_its_sessions(zygotes, gateway, tmp_path, 
     worker.stream.stop()
     assert worker.exit_status() == 0
     assert path.read_text() == "initialize later\ncleanup later after 1\n"
+
+
+def seconds_of_a_call(place, pb, sessions):
+    """The best of several, with so many sessions that have begun."""
+    for number in range(sessions):
+        token = context.running.set(context.CallContext(pb.Invoke(session_id=f"s{number}"), 0))
+        place.close(place.open())
+        context.running.reset(token)
+    token = context.running.set(context.CallContext(pb.Invoke(session_id="s0"), 0))
+    best = 1.0
+    for _ in range(50):
+        begun = time.perf_counter()
+        for _ in range(20):
+            place.close(place.open())
+        best = min(best, time.perf_counter() - begun)
+    context.running.reset(token)
+    return best / 20
+
+
+@pytest.mark.parametrize("name", ["Counting", "PerSession"])
+def test_a_call_costs_the_same_with_many_sessions(pb, name, monkeypatch):
+    import scoped
+
+    monkeypatch.setattr(scoped.PerSession, "session_objects_max", 10_000)
+    few, many = (scopes.place_for(getattr(scoped, name), Loop()) for _ in range(2))
+    assert seconds_of_a_call(many, pb, 9000) < 10 * seconds_of_a_call(few, pb, 10)
+
+
+@pytest.mark.parametrize("scope", ["session", "call"])
+@pytest.mark.parametrize("later", [False, True])
+def test_a_generator_that_was_never_begun_gives_its_object_back(scope, later):
+    cleaned = []
+
+    class Streams:
+        def cleanup(self):
+            cleaned.append(1)
+
+        def items(self):
+            yield 1
+
+        async def items_later(self):
+            yield 1
+
+    Streams.scope = scope
+    place = scopes.place_for(Streams, Loop())
+    bound = []
+    name = "items_later" if later else "items"
+    place.bind(types.SimpleNamespace(bind=bound.append, is_async=False), lambda instance: getattr(instance, name))
+    items = bound[0]()
+    if later:
+        asyncio.run(items.aclose())
+    else:
+        items.close()
+    place.end_session("")  # which leaves alone what is in use
+    assert cleaned == [1]

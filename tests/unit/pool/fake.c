@@ -127,7 +127,7 @@ void fake_init(struct fake *fake, void (*adjust)(struct pool_options *options))
     if (adjust)
         adjust(&options);
     mailbox_init(&fake->home, NULL, NULL);
-    fake->registry = registry_new();
+    fake->registry = registry_new(10000);
     fake->pool = pool_new(&options, fake->registry, &fake->runtime,
                           (struct observer){.ops = &observer, .context = fake});
     char fault[TOOL_FAULT_MAX];

@@ -534,7 +534,7 @@ void model_init(struct model *model, unsigned seed)
     model->alarm_us = UINT64_MAX;
     struct pool_options options = random_options(model);
     mailbox_init(&model->home, NULL, NULL);
-    model->registry = registry_new();
+    model->registry = registry_new(10000);
     model->pool =
         pool_new(&options, model->registry, &model->runtime, (struct observer){.ops = &observer});
     model->pool->seats = MODEL_SEATS;

@@ -17,6 +17,8 @@ static void announce(struct pool *pool, const char *name, const char *descriptio
     ck_assert(registry_announce(registry, pool, &spec, 1, fault));
 }
 
+enum { CHANGES = 1000 };
+
 static struct pool *make_pool(const char *name)
 {
     static struct runtime runtime;
@@ -28,7 +30,7 @@ static struct pool *make_pool(const char *name)
 static void set_up(void)
 {
     log_set_level(LOG_NONE);
-    registry = registry_new();
+    registry = registry_new(CHANGES);
     first = make_pool("first");
     second = make_pool("second");
 }
@@ -130,12 +132,13 @@ START_TEST(tools_that_change_at_each_start_are_refused_in_the_end)
 {
     char fault[TOOL_FAULT_MAX], description[32];
     struct tool_spec spec = {.name = BYTES("draw")};
-    for (unsigned i = 0; i <= REGISTRY_MAX_SUPERSEDED; i++) {
+    for (unsigned i = 0; i <= CHANGES; i++) {
         snprintf(description, sizeof description, "%u", i);
         announce(first, "draw", description);
     }
     ck_assert(!registry_announce(registry, first, &spec, 1, fault));
     ck_assert_ptr_nonnull(strstr(fault, "changed too often"));
+    ck_assert_ptr_nonnull(strstr(fault, "(registry.changes)"));
     announce(first, "draw", description);
     announce(second, "draw", "another pool's");
     announce(second, "draw", "changed");
