@@ -320,10 +320,18 @@ static uint64_t cost(const struct call *call)
     return run_us ? run_us + OVERHEAD_US : UNMEASURED_US;
 }
 
+/* Calls can wait at the busy worker. Not while a nested one waits for its slot, which would never
+ * be free. */
+static bool takes_ahead(const struct worker *worker)
+{
+    bool wanted = worker->waiting.depth > 0 && queue_first(&worker->waiting)->depth > 0;
+    return worker->state == WORKER_READY && !worker->stalled && worker->nesting == 0 &&
+           worker->inflight_count < worker->room && !wanted;
+}
+
 static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
 {
-    return worker->state == WORKER_READY && !worker->stalled &&
-           worker->inflight_count < worker->room && worker->nesting == 0 &&
+    return takes_ahead(worker) &&
            worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
 }
 
@@ -347,9 +355,8 @@ static bool can_have(const struct pool *pool, const struct worker *worker, const
  * that wait for the next turn. */
 static bool is_batching(const struct worker *worker, const struct tool *tool)
 {
-    return tool->spec.batch > 1 && worker->latest == tool && worker->state == WORKER_READY &&
-           !worker->stalled && worker->nesting == 0 &&
-           worker->inflight_count / 2 < tool->spec.batch && worker->inflight_count < worker->room;
+    return tool->spec.batch > 1 && worker->latest == tool && takes_ahead(worker) &&
+           worker->inflight_count / 2 < tool->spec.batch;
 }
 
 static bool is_better_ahead(const struct worker *worker, const struct worker *other)

@@ -97,7 +97,8 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
     *job = (struct job){.call_id = call_id,
                         .serial = promise->serial,
                         .promise = promise,
-                        .given_us = model_now_us};
+                        .given_us = model_now_us,
+                        .credit = (int64_t)call->window};
     HOLDS(process->ready && !process->told);
     HOLDS(!model->pool->workers[worker.seat].stalled);
     enum worker_state state = model->pool->workers[worker.seat].state;
@@ -108,17 +109,22 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
     HOLDS(promise->runs == 0 || call->idempotent);
     if (model->pool->options.poison_after && model->pool->options.poison_ttl_us == 0)
         COMPARE(model->guilt[promise->text].kills, <, model->pool->options.poison_after);
+    COMPARE(promise->heard, ==, 0);
+    COMPARE(promise->asks, ==, 0);
     COMPARE(promise->runs, <=, model->pool->options.max_retries);
     COMPARE(promise->deadline_us, >, model_now_us);
     COMPARE(remaining_us, >=, 1);
     COMPARE(remaining_us, <=, promise->deadline_us - model_now_us);
     COMPARE(process->job_count, <, INFLIGHT_MAX);
-    if (model->pool->options.ahead_budget_us == 0)
+    bool nests = model->pool->workers[worker.seat].nesting;
+    if (model->pool->options.ahead_budget_us == 0 || call->depth || nests)
         COMPARE(process->job_count, <, process->slots);
     check_turn(model, call, &model->pool->workers[worker.seat]);
     check_session(model, call, process, session_begins);
     process->jobs[process->job_count++] = job;
+    process->asked = false;
     promise->job = job;
+    promise->quiet_since_us = model_now_us;
 }
 
 static void on_end_session(struct runtime *runtime, struct worker_ref worker, struct bytes id)
@@ -128,24 +134,29 @@ static void on_end_session(struct runtime *runtime, struct worker_ref worker, st
     (void)id;
 }
 
-static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+static struct job *job_of(struct model *model, struct worker_ref worker, uint64_t call_id)
 {
-    struct process *process = process_of(of(runtime), worker);
+    struct process *process = process_of(model, worker);
     unsigned i = 0;
     while (i < process->job_count && process->jobs[i]->call_id != call_id)
         i++;
     COMPARE(i, <, process->job_count);
-    HOLDS(!process->jobs[i]->told);
-    process->jobs[i]->told = true;
+    return process->jobs[i];
+}
+
+static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    struct job *job = job_of(of(runtime), worker, call_id);
+    HOLDS(!job->told);
+    job->told = true;
 }
 
 static void on_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                       uint64_t bytes)
 {
-    (void)runtime;
-    (void)worker;
-    (void)call_id;
-    (void)bytes;
+    struct job *job = job_of(of(runtime), worker, call_id);
+    HOLDS(!job->told);
+    job->credit += (int64_t)bytes;
 }
 
 static void on_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
@@ -178,6 +189,49 @@ static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_se
                                        on_stop,  on_flush,  on_alarm,  on_stop,        on_runs};
 static const struct observer_ops observer;
 
+/* --- callers --- */
+
+struct bytes model_print(struct arena *arena, uint64_t number)
+{
+    return bytes_of(arena_printf(arena, "%llu", (unsigned long long)number));
+}
+
+static uint64_t pick_timeout(struct model *model, unsigned otherwise)
+{
+    return 1 + roll(model, roll(model, 4) ? otherwise : 2000);
+}
+
+struct promise *model_promise(struct model *model)
+{
+    struct promise *promise = MEM_NEW(struct promise);
+    struct arena *arena = arena_new(0);
+    struct call *call = promise->call = call_new(arena);
+    promise->text = roll(model, MODEL_TEXTS);
+    promise->serial = ++model->next_serial;
+    call->home = &model->home;
+    call->context = promise;
+    call->args = model_print(arena, promise->text);
+    call->request_id = model_print(arena, promise->serial);
+    call->priority = roll(model, CALL_PRIORITIES);
+    call->idempotent = roll(model, 2);
+    call->timeout_us = pick_timeout(model, 4000000);
+    call->queue_timeout_us = pick_timeout(model, 2000000);
+    call->run_timeout_us = pick_timeout(model, 3000000);
+    /* A tool's text is poisonous together with its tool: one tool for each. */
+    call->tool = model->tools[promise->text % 2];
+    arena_unref(&arena);
+    return promise;
+}
+
+void model_submit(struct model *model, struct promise *promise)
+{
+    COMPARE(model->promise_count, <, MODEL_CALLS);
+    promise->deadline_us = model_now_us + promise->call->timeout_us;
+    promise->index = model->promise_count;
+    model->promises[model->promise_count++] = promise;
+    pool_submit(model->pool, promise->call);
+}
+
 /* --- processes --- */
 
 void model_forget_job(struct process *process, struct job *job)
@@ -190,89 +244,6 @@ void model_forget_job(struct process *process, struct job *job)
     if (job->promise)
         job->promise->job = NULL;
     free(job);
-}
-
-static void write_page(const struct process *process, struct started_calls *out_page)
-{
-    for (unsigned i = 0; i < process->job_count; i++) {
-        const struct job *job = process->jobs[i];
-        if (job->started)
-            out_page->started[out_page->started_count++] = job->call_id;
-        if (job->started && !job->finished)
-            out_page->running[out_page->running_count++] = job->call_id;
-    }
-}
-
-static bool was_running(const struct job *job, bool known)
-{
-    return !known || (job->started && !job->finished);
-}
-
-/* Each text that ran is blamed once, and for good if nothing ran beside it. */
-static void blame(struct model *model, const struct process *process, bool known)
-{
-    unsigned running = 0;
-    for (unsigned i = 0; i < process->job_count; i++)
-        running += was_running(process->jobs[i], known);
-    for (unsigned i = 0; i < process->job_count; i++) {
-        const struct promise *promise = process->jobs[i]->promise;
-        if (!promise || !was_running(process->jobs[i], known))
-            continue;
-        struct guilt *guilt = &model->guilt[promise->text];
-        if (guilt->worker == process->ref.number)
-            continue;
-        guilt->worker = process->ref.number;
-        guilt->kills++;
-        guilt->alone += running == 1;
-    }
-}
-
-void model_acquit(struct model *model, unsigned text)
-{
-    model->guilt[text].kills = model->guilt[text].alone;
-    if (model->guilt[text].alone == 0)
-        model->guilt[text].worker = 0;
-}
-
-/* What the pool has to make of it. */
-static void foresee(struct model *model, struct process *process, bool known, bool blameless)
-{
-    if (!blameless)
-        blame(model, process, known);
-    for (unsigned i = 0; i < process->job_count; i++) {
-        struct promise *promise = process->jobs[i]->promise;
-        bool started = process->jobs[i]->started || !known;
-        bool bound = promise && affinity_binds(model->pool, promise->call,
-                                               &model->pool->workers[process->ref.seat]);
-        if (promise && !started && !bound)
-            model->requeued++;
-        if (promise && started)
-            promise->runs++;
-        if (promise)
-            promise->job = NULL;
-    }
-}
-
-void model_kill(struct model *model, struct process *process, bool expected)
-{
-    const struct worker_exit exit = {.expected = expected,
-                                     .outside = !expected && roll(model, 4) == 0,
-                                     .signal = 11,
-                                     .cause = "segfault"};
-    struct started_calls page = {.known = roll(model, 8) != 0};
-    for (unsigned i = 0; i < process->job_count; i++) {
-        struct job *job = process->jobs[i];
-        job->finished = job->started && (job->finished || roll(model, 4) == 0);
-    }
-    if (page.known)
-        write_page(process, &page);
-    foresee(model, process, page.known, process->told || worker_exit_is_nobodys(&exit));
-    struct worker_ref ref = process->ref;
-    while (process->job_count)
-        free(process->jobs[--process->job_count]);
-    model->crashes += !expected && !process->told;
-    process->alive = false;
-    pool_worker_gone(model->pool, ref, &exit, &page);
 }
 
 /* --- what callers are told --- */
@@ -312,6 +283,10 @@ static void check_reason(const struct model *model, const struct promise *promis
     case CALL_END_TIMEOUT:
         COMPARE(model_now_us, >=, promise->job->given_us + call->run_timeout_us);
         break;
+    case CALL_END_STREAM_IDLE:
+        COMPARE(model_now_us, >=, promise->quiet_since_us + call->idle_timeout_us);
+        COMPARE(promise->job->credit, >, 0);
+        break;
     case CALL_END_DEADLINE:
         COMPARE(model_now_us, >=, promise->deadline_us);
         break;
@@ -338,6 +313,11 @@ static void check_body(const struct promise *promise)
     struct bytes got = outcome->end == CALL_END_RESULT ? outcome->body : outcome->failure.message;
     if (outcome->end != CALL_END_RESULT && outcome->end != CALL_END_FAILURE)
         return;
+    if (promise->overdrawn) {
+        COMPARE(outcome->end, ==, CALL_END_FAILURE);
+        HOLDS(bytes_equal(outcome->failure.type, BYTES("ProtocolError")));
+        return;
+    }
     snprintf(expected, sizeof expected, "%llu", (unsigned long long)promise->serial);
     COMPARE(got.len, ==, strlen(expected));
     HOLDS(memcmp(got.data, expected, got.len) == 0);
@@ -353,6 +333,8 @@ static void keep_promise(struct model *model, struct call *call)
     COMPARE(call->retries, <=, model->pool->options.max_retries);
     check_reason(model, promise);
     check_body(promise);
+    COMPARE(promise->asks, ==, 0);
+    model_end_ask(model, promise);
     model->ends[call->outcome.end]++;
     model->retries += call->retries;
     if (promise->job)
@@ -373,9 +355,11 @@ static void check_calls(const struct model *model, unsigned *out_waiting,
         const struct promise *promise = model->promises[i];
         const struct call *call = promise->call;
         trials += call->trial;
-        HOLDS(call->state == CALL_QUEUED || call->state == CALL_DISPATCHED);
-        HOLDS((call->state == CALL_DISPATCHED) == (promise->job != NULL));
-        HOLDS((call->state == CALL_DISPATCHED) == (call->inflight != NULL));
+        bool given = call->state == CALL_DISPATCHED || call->state == CALL_STREAMING;
+        HOLDS(given || call->state == CALL_QUEUED);
+        HOLDS(given == (promise->job != NULL));
+        HOLDS(given == (call->inflight != NULL));
+        model_check_stream(promise);
         HOLDS(heap_holds(&call->timer.node));
         *out_waiting += call->state == CALL_QUEUED;
         *out_waiting_again += call->state == CALL_QUEUED && list_empty(&call->place);
@@ -400,6 +384,14 @@ static void check_order(const struct pool *pool)
     }
 }
 
+/* Calls might go ahead to it, but none goes before a nested one, which does not; or nobody has
+ * looked since its calls wait for others no more. */
+static bool is_held_up(const struct pool *pool, const struct process *process)
+{
+    const struct call *first = queue_first(&pool->queue);
+    return process->asked || (first && first->depth);
+}
+
 static void check_worker(const struct model *model, unsigned seat, unsigned *out_timers)
 {
     const struct worker *worker = &model->pool->workers[seat];
@@ -414,7 +406,9 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
     HOLDS(worker->waiting.depth == 0 || worker->inflight_count >= worker->slots ||
           worker->state == WORKER_READY || worker->stalled);
     COMPARE(worker->waiting.depth > 0, ==, !list_empty(&worker->awaited_place));
-    HOLDS(worker->waiting.depth == 0 || !schedule_can_give(model->pool, worker));
+    HOLDS(worker->waiting.depth == 0 || !worker_has_free_slot(worker));
+    HOLDS(worker->waiting.depth == 0 || !schedule_can_give(model->pool, worker) ||
+          is_held_up(model->pool, process));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
     HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));
     COMPARE(worker_has_free_slot(worker), ==, !list_empty(&worker->free_place));
@@ -462,6 +456,8 @@ static void check_view(const struct model *model, unsigned waiting, uint64_t ret
     COMPARE(view.crashes, ==, model->crashes);
     COMPARE(view.late_answers, ==, model->late_answers);
     COMPARE(view.requeued, ==, model->requeued);
+    COMPARE(view.recovered, ==, model->recovered);
+    HOLDS(memcmp(view.emitted, model->emitted, sizeof view.emitted) == 0);
     COMPARE(view.retries, ==, model->retries + retries);
     COMPARE(view.workers_wanted, <=, view.max_workers);
     COMPARE(view.workers_wanted, >=, view.min_workers);
@@ -482,6 +478,7 @@ void model_check(struct model *model)
     for (unsigned i = 0; i < MODEL_SEATS; i++)
         check_worker(model, i, &timers);
     check_order(model->pool);
+    model_check_asks(model, &timers);
     HOLDS(waiting == waiting_again + model->pool->pinned || list_empty(&model->pool->free));
     COMPARE(model->pool->retrying, ==, waiting_again);
     check_heap(model->pool, model->promise_count + timers);
@@ -532,6 +529,7 @@ void model_init(struct model *model, unsigned seed)
     model->runtime.ops = &ops;
     model->dice = seed;
     model->alarm_us = UINT64_MAX;
+    list_init(&model->asks);
     struct pool_options options = random_options(model);
     mailbox_init(&model->home, NULL, NULL);
     model->registry = registry_new(10000);
@@ -539,6 +537,7 @@ void model_init(struct model *model, unsigned seed)
         pool_new(&options, model->registry, &model->runtime, (struct observer){.ops = &observer});
     model->pool->seats = MODEL_SEATS;
     model->pool->random = seed + 1;
+    model->pool->key = (struct siphash_key){seed, seed};
     char fault[TOOL_FAULT_MAX];
     HOLDS(registry_announce(model->registry, model->pool, specs, 2, fault));
     struct session_options sessions = session_defaults();

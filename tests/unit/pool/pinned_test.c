@@ -20,14 +20,30 @@ static void never_ahead(struct pool_options *options)
     options->min_workers = options->max_workers = 1;
 }
 
-static void set_up(void)
+static void ahead(struct pool_options *options)
+{
+    never_ahead(options);
+    options->ahead_budget_us = 1000;
+}
+
+static void begin(void (*adjust)(struct pool_options *options))
 {
     struct session_options options = session_defaults();
     options.now_us = now;
-    fake_init(&fake, never_ahead);
+    fake_init(&fake, adjust);
     fake_attach(&fake);
     store = session_store_new(&options);
     session_store_add(store, fake.pool);
+}
+
+static void set_up(void)
+{
+    begin(never_ahead);
+}
+
+static void set_up_ahead(void)
+{
+    begin(ahead);
 }
 
 static void tear_down(void)
@@ -107,6 +123,21 @@ START_TEST(a_deadline_that_cannot_be_met_behind_them_is_refused_at_once)
     tight->timeout_us = 1062700;
     fake_expect(&fake, fake_send(&fake, hopeless), CALL_END_UNREACHABLE, EXECUTED_NO);
     ck_assert_int_eq(fake_send(&fake, tight)->state, CALL_QUEUED);
+}
+END_TEST
+
+START_TEST(no_call_is_sent_ahead_of_a_nested_one_that_waits_for_the_slot)
+{
+    fake_measure(&fake, fake.slow, 10);
+    struct call *running = submit(), *nested = make(AFFINITY_STRICT_QUEUE);
+    nested->depth = 1;
+    fake_send(&fake, nested);
+    fake_now_us++;
+    struct call *later = fake_submit(&fake, fake.slow);
+    ck_assert_int_eq(later->state, CALL_QUEUED);
+    finish(1, running);
+    finish(2, nested);
+    finish(3, later);
 }
 END_TEST
 
@@ -212,8 +243,13 @@ END_TEST
 
 int main(void)
 {
-    TCase *tests = tcase_create("pinned");
+    Suite *suite = suite_create("pinned");
+    TCase *tests = tcase_create("pinned"), *sent = tcase_create("ahead");
     tcase_add_checked_fixture(tests, set_up, tear_down);
+    tcase_add_checked_fixture(sent, set_up_ahead, tear_down);
+    tcase_add_test(sent, no_call_is_sent_ahead_of_a_nested_one_that_waits_for_the_slot);
+    suite_add_tcase(suite, tests);
+    suite_add_tcase(suite, sent);
     tcase_add_test(tests, the_oldest_is_looked_for_among_them_too);
     tcase_add_test(tests, retry_after_counts_them_by_the_pace_of_their_worker);
     tcase_add_test(tests, a_deadline_that_cannot_be_met_behind_them_is_refused_at_once);
@@ -224,5 +260,5 @@ int main(void)
     tcase_add_test(tests, a_call_whose_session_went_elsewhere_holds_up_nobody);
     tcase_add_test(tests, it_leaves_when_those_that_wait_for_it_give_up);
     tcase_add_test(tests, when_it_dies_they_are_lost_after_all);
-    return run_case(tests, "pinned");
+    return run_suite(suite);
 }

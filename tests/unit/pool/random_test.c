@@ -17,25 +17,18 @@ enum { SEEDS = 24, LAST_STEPS = 300 };
 
 static struct model model;
 
-static struct bytes print(struct arena *arena, uint64_t number)
-{
-    char *text = arena_alloc(arena, 24);
-    int len = snprintf(text, 24, "%llu", (unsigned long long)number);
-    return (struct bytes){.data = text, .len = (size_t)len};
-}
-
 /* --- what callers do --- */
 
 /* Some calls belong to one of a few sessions, some are about something. */
 static void choose_session(struct promise *promise, struct call *call, struct arena *arena)
 {
     if (roll(&model, 4) == 0)
-        call->affinity_key = print(arena, roll(&model, 6));
+        call->affinity_key = model_print(arena, roll(&model, 6));
     if (roll(&model, 3))
         return;
     promise->session = 1 + roll(&model, MODEL_SESSIONS);
     call->affinity = roll(&model, 4) ? AFFINITY_UNSAID : roll(&model, AFFINITIES);
-    const struct session_wish wish = {.id = print(arena, promise->session),
+    const struct session_wish wish = {.id = model_print(arena, promise->session),
                                       .affinity = roll(&model, AFFINITIES)};
     if (session_open(model.sessions, &wish, &call->session) == SESSION_MADE)
         model.instances[promise->session]++;
@@ -51,38 +44,15 @@ static void end_session(void)
     session_delete(model.sessions, bytes_of(id));
 }
 
-static uint64_t pick_timeout(uint64_t otherwise)
-{
-    return 1 + roll(&model, roll(&model, 4) ? (unsigned)otherwise : 2000);
-}
-
 static void submit(void)
 {
     if (model.promise_count == MODEL_CALLS)
         return;
-    struct promise *promise = calloc(1, sizeof *promise);
-    struct arena *arena = arena_new(0);
-    struct call *call = call_new(arena);
-    *promise = (struct promise){.call = call,
-                                .index = model.promise_count,
-                                .text = roll(&model, MODEL_TEXTS),
-                                .serial = ++model.next_serial};
-    call->home = &model.home;
-    call->context = promise;
-    call->args = print(arena, promise->text);
-    call->request_id = print(arena, promise->serial);
-    call->priority = roll(&model, CALL_PRIORITIES);
-    call->idempotent = roll(&model, 2);
-    call->timeout_us = pick_timeout(4000000);
-    call->queue_timeout_us = pick_timeout(2000000);
-    call->run_timeout_us = pick_timeout(3000000);
-    /* A tool's text is poisonous together with its tool: one tool for each. */
-    call->tool = model.tools[promise->text % 2];
-    promise->deadline_us = model_now_us + call->timeout_us;
-    choose_session(promise, call, arena);
-    model.promises[model.promise_count++] = promise;
-    arena_unref(&arena);
-    pool_submit(model.pool, call);
+    struct promise *promise = model_promise(&model);
+    choose_session(promise, promise->call, promise->call->arena);
+    if (roll(&model, 3) == 0)
+        model_make_stream(&model, promise->call);
+    model_submit(&model, promise);
 }
 
 static void cancel(void)
@@ -146,9 +116,9 @@ static struct worker_answer answer_of(struct arena *memory, const struct job *jo
     answer.failed = !job->started || roll(&model, 4) == 0;
     answer.run_us = roll(&model, 3) ? roll(&model, 100) : roll(&model, 100000);
     if (answer.failed)
-        answer.failure.message = print(memory, job->serial);
+        answer.failure.message = model_print(memory, job->serial);
     else
-        answer.body = print(memory, job->serial);
+        answer.body = model_print(memory, job->serial);
     return answer;
 }
 
@@ -180,6 +150,40 @@ static void answer(void)
     }
     pool_worker_answers(model.pool, process->ref, answers, count, memory);
     arena_unref(&memory);
+}
+
+/* Calls that a worker runs say something, or ask for something. */
+static void emit(void)
+{
+    struct process *process = any_process(true);
+    if (!process)
+        return;
+    work(process);
+    model_emit(&model, process);
+}
+
+static void ask(void)
+{
+    struct process *process = any_process(true);
+    if (!process)
+        return;
+    work(process);
+    model_ask(&model, process);
+}
+
+static void read_stream(void)
+{
+    model_read(&model);
+}
+
+static void answer_ask(void)
+{
+    model_answer_ask(&model);
+}
+
+static void drop_ask(void)
+{
+    model_drop_ask(&model);
 }
 
 static void answer_from_the_past(void)
@@ -252,6 +256,16 @@ static void resize(void)
     HOLDS(!pool_resize(model.pool, min, max, roll(&model, max + 1)));
 }
 
+static void reload(void)
+{
+    pool_reload(model.pool);
+}
+
+static void break_down(void)
+{
+    pool_fail(model.pool, "no such module");
+}
+
 static void forgive(void)
 {
     pool_forgive(model.pool, 0);
@@ -271,42 +285,24 @@ static void pass(void)
     model_check_nothing_due(&model);
 }
 
-static void step(unsigned dice)
+static const struct {
+    unsigned weight; /* of 1000 */
+    void (*take)(void);
+} steps[] = {
+    {300, submit},    {40, cancel},      {220, answer},   {80, attach},
+    {20, die},        {40, leave},       {20, measure},   {8, recycle},
+    {1, reload},      {3, resize},       {1, break_down}, {3, forgive},
+    {4, end_session}, {4, load},         {8, stall},      {4, answer_from_the_past},
+    {70, emit},       {40, read_stream}, {30, ask},       {6, answer_ask},
+    {4, drop_ask},    {94, pass},
+};
+
+static void step(void)
 {
-    if (dice < 350)
-        submit();
-    else if (dice < 390)
-        cancel();
-    else if (dice < 660)
-        answer();
-    else if (dice < 740)
-        attach();
-    else if (dice < 760)
-        die();
-    else if (dice < 800)
-        leave();
-    else if (dice < 820)
-        measure();
-    else if (dice < 828)
-        recycle();
-    else if (dice < 829)
-        pool_reload(model.pool);
-    else if (dice < 832)
-        resize();
-    else if (dice < 833)
-        pool_fail(model.pool, "no such module");
-    else if (dice < 836)
-        forgive();
-    else if (dice < 840)
-        answer_from_the_past();
-    else if (dice < 844)
-        end_session();
-    else if (dice < 848)
-        load();
-    else if (dice < 856)
-        stall();
-    else
-        pass();
+    unsigned dice = roll(&model, 1000), i = 0;
+    while (dice >= steps[i].weight)
+        dice -= steps[i++].weight;
+    steps[i].take();
 }
 
 /* In whatever state it is: first drained, then stopped, then everybody leaves. */
@@ -316,7 +312,7 @@ static void end(void)
     pool_drain(model.pool);
     model_check(&model);
     for (unsigned i = 0; i < LAST_STEPS; i++) {
-        step(roll(&model, 1000));
+        step();
         model_check(&model);
     }
     model.stopped = true;
@@ -341,13 +337,15 @@ START_TEST(whatever_happens_every_call_ends_once_and_well)
         return;
     model_init(&model, (unsigned)_i);
     for (unsigned i = 0; i < STEPS; i++) {
-        step(roll(&model, 1000));
+        step();
         model_check(&model);
     }
     end();
     if (getenv("VERBOSE")) {
         for (unsigned i = 0; i < CALL_ENDS; i++)
             printf("%llu ", (unsigned long long)model.ends[i]);
+        printf("| emitted %llu asks %llu recovered %llu ", (unsigned long long)model.emitted[0],
+               (unsigned long long)model.next_ask, (unsigned long long)model.recovered);
         printf("| starts %llu crashes %llu requeued %llu retries %llu late %llu recycled %llu\n",
                (unsigned long long)model.starts, (unsigned long long)model.crashes,
                (unsigned long long)model.requeued, (unsigned long long)model.retries,
