@@ -179,6 +179,7 @@ struct call {
     uint64_t content;        /* hash of the affinity key, or 0 */
     uint64_t fingerprint;    /* of tool and arguments, see poison.h; 0: not taken yet */
     struct list known;       /* in the pool's list of live calls */
+    uint64_t number;         /* among those there have been in it, from 1 */
     struct pool_timer timer; /* queue timeout or deadline, whichever is next */
     struct inflight *inflight;
     bool trial;            /* the breaker's */

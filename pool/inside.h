@@ -28,6 +28,7 @@ struct pool {
     bool stopped; /* LEAVING, and nothing is left to be done */
     char reason[512];
     struct list calls;       /* all live ones, oldest first */
+    uint64_t call_count;     /* there have been */
     struct call_queue queue; /* for any worker */
     struct list awaited;     /* workers that calls wait for which no other may run */
     unsigned pinned;         /* how many such calls wait */

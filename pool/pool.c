@@ -195,6 +195,7 @@ void pool_submit(struct pool *pool, struct call *call)
         pool_leave(pool, &effects);
         return;
     }
+    call->number = ++pool->call_count;
     list_push_back(&pool->calls, &call->known);
     schedule_enqueue(pool, call, false, now_us);
     leave_pumping(pool, now_us, &effects);

@@ -291,6 +291,7 @@ unsigned pool_look_at_workers(struct pool *pool, struct worker_view *out_views, 
 unsigned pool_look_at_poison(struct pool *pool, struct poison_entry *out_entries, unsigned max);
 
 struct call_view {
+    uint64_t number; /* in the order in which they came, from 1 */
     char request_id[129];
     char tool[TOOL_NAME_MAX + 1];
     char worker[WORKER_ID_MAX]; /* empty while it waits */
@@ -302,8 +303,9 @@ struct call_view {
     uint64_t age_us;
 };
 
-/* Writes up to `max` live calls, oldest first; returns how many. */
-unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max);
+/* Writes up to `max` live calls whose number is above `after`, oldest first; returns how many. */
+unsigned pool_look_at_calls(struct pool *pool, uint64_t after, struct call_view *out_views,
+                            unsigned max);
 
 /* Writes down a live call of that request id, if there is one; returns how many there are. */
 unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view);

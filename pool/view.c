@@ -125,6 +125,7 @@ unsigned pool_look_at_poison(struct pool *pool, struct poison_entry *out_entries
 static void describe(const struct call *call, uint64_t now_us, struct call_view *out_view)
 {
     *out_view = (struct call_view){
+        .number = call->number,
         .state = call->state,
         .priority = call->priority,
         .attempts = call->outcome.attempts,
@@ -153,15 +154,18 @@ static void ask_runtime(struct pool *pool, struct call_view *views, unsigned cou
     }
 }
 
-unsigned pool_look_at_calls(struct pool *pool, struct call_view *out_views, unsigned max)
+unsigned pool_look_at_calls(struct pool *pool, uint64_t after, struct call_view *out_views,
+                            unsigned max)
 {
     unsigned count = 0;
     pthread_mutex_lock(&pool->lock);
     uint64_t now_us = pool->options.now_us();
     LIST_FOREACH (&pool->calls, node, next) {
+        const struct call *call = CONTAINER_OF(node, struct call, known);
         if (count == max)
             break;
-        describe(CONTAINER_OF(node, struct call, known), now_us, &out_views[count++]);
+        if (call->number > after)
+            describe(call, now_us, &out_views[count++]);
     }
     pthread_mutex_unlock(&pool->lock);
     ask_runtime(pool, out_views, count);

@@ -29,6 +29,7 @@ struct callbacks {
     pthread_mutex_t lock; /* guards the following */
     struct list asked;    /* runs that clients wait for, the oldest first */
     unsigned asked_count;
+    uint64_t asked_total; /* there have been */
 };
 
 /* One that is under way; the thread's own. */
@@ -482,6 +483,7 @@ static bool enlist(struct callbacks *callbacks, struct callback_run *run)
     pthread_mutex_lock(&callbacks->lock);
     bool room = callbacks->asked_count < callbacks->options.pending;
     if (room) {
+        run->number = ++callbacks->asked_total;
         list_push_back(&callbacks->asked, &run->place);
         callbacks->asked_count++;
     }
@@ -535,7 +537,8 @@ bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_
 static void view(const struct callback_run *run, struct call_view *out_view)
 {
     struct bytes tool = run->tool->offer.name;
-    *out_view = (struct call_view){.state = CALL_RUNNING,
+    *out_view = (struct call_view){.number = run->number,
+                                   .state = CALL_RUNNING,
                                    .priority = CALL_DEFAULT_PRIORITY,
                                    .attempts = 1,
                                    .age_us = clock_now_us() - run->started_us};
@@ -544,14 +547,17 @@ static void view(const struct callback_run *run, struct call_view *out_view)
     snprintf(out_view->tool, sizeof out_view->tool, "%.*s", (int)tool.len, tool.data);
 }
 
-unsigned callbacks_look(struct callbacks *callbacks, struct call_view *out_views, unsigned max)
+unsigned callbacks_look(struct callbacks *callbacks, uint64_t after, struct call_view *out_views,
+                        unsigned max)
 {
     unsigned count = 0;
     pthread_mutex_lock(&callbacks->lock);
     LIST_FOREACH (&callbacks->asked, node, next) {
+        const struct callback_run *run = CONTAINER_OF(node, struct callback_run, place);
         if (count == max)
             break;
-        view(CONTAINER_OF(node, struct callback_run, place), &out_views[count++]);
+        if (run->number > after)
+            view(run, &out_views[count++]);
     }
     pthread_mutex_unlock(&callbacks->lock);
     return count;

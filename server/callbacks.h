@@ -92,6 +92,7 @@ struct callback_run {
     uint64_t started_us;
     struct transfer *transfer; /* while it is under way; the thread's own */
     struct list place;         /* of a client's, among those; under the lock */
+    uint64_t number;           /* of a client's, among those there have been */
 };
 
 /* Runs it; takes a reference until it is done. False: clients wait for as many as they may, and
@@ -105,12 +106,14 @@ void callbacks_cancel(struct callback_run *run);
 /* The same for the client's of that request id. False: there is none. */
 bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_id);
 
-/* Writes up to `max` of those that run for clients, the oldest first; returns how many. */
-unsigned callbacks_look(struct callbacks *callbacks, struct call_view *out_views, unsigned max);
+/* Writes up to `max` of those that run for clients and whose number is above `after`, the oldest
+ * first; returns how many. */
+unsigned callbacks_look(struct callbacks *callbacks, uint64_t after, struct call_view *out_views,
+                        unsigned max);
 
 /* Writes down one of that request id, if there is one; returns how many there are. */
 unsigned callbacks_look_at(struct callbacks *callbacks, struct bytes request_id,
-                       struct call_view *out_view);
+                           struct call_view *out_view);
 
 /* How many run for clients, and how many of each asker's have ended so. */
 unsigned callbacks_running(struct callbacks *callbacks);

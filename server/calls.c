@@ -1,4 +1,5 @@
 /* /calls: the calls that wait or run, and those that are done and kept; cancelling one. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "server/deferral.h"
 #include "server/document.h"
@@ -6,13 +7,14 @@
 #include "server/handlers.h"
 #include "server/job.h"
 #include "server/lookup.h"
+#include "server/media.h"
+#include "server/members.h"
 #include "server/outcome.h"
 #include "server/problem.h"
 
 #include <stdlib.h>
 
-/* Calls of a pool that are listed, the oldest. */
-enum { LISTED_MAX = 1000 };
+enum { LISTED_MAX = 1000, CURSOR_MAX = 32 };
 
 static const char *state_name(enum call_state state)
 {
@@ -62,52 +64,123 @@ static void add_done(struct buffer *text, const struct job *job, bool whole)
     buffer_add_string(text, "}");
 }
 
-/* Calls that are done and kept. Returns whether there are more. */
-static bool add_kept(struct buffer *text, struct ledger *ledger, bool first)
+/* --- all of them --- */
+
+/* A page of the list: calls of the pools, then those of callbacks, then what is kept. Calls are
+ * numbered in each of these sections, so that those that end meanwhile shift nothing. */
+struct page {
+    struct member_number limit;
+    struct bytes after; /* "section.number" of the last call of the page before */
+    unsigned section;
+    uint64_t number;
+    unsigned left; /* so many calls still fit */
+    bool more;     /* there are some that did not */
+};
+
+static const struct member page_rows[] = {
+    {{"limit", 5}, MEMBER_NUMBER, offsetof(struct page, limit), LISTED_MAX},
+    {{"after", 5}, MEMBER_TEXT, offsetof(struct page, after), CURSOR_MAX},
+};
+
+/* Whether the call is to be added, behind what stands there; notes that it was. */
+static bool turn_to(struct page *page, struct buffer *text, unsigned section, uint64_t number)
 {
-    struct job **jobs = mem_array(LISTED_MAX + 1, sizeof *jobs);
-    unsigned count = ledger_look(ledger, jobs, LISTED_MAX + 1);
+    page->more = page->left == 0;
+    if (page->more)
+        return false;
+    page->left--;
+    page->section = section;
+    page->number = number;
+    buffer_add_string(text, text->data[text->len - 1] == '[' ? "" : ",");
+    return true;
+}
+
+static void add_live(const struct gateway *gateway, struct page *page, unsigned section,
+                     uint64_t after, struct buffer *text)
+{
+    struct call_view *views = mem_array(page->left + 1, sizeof *views);
+    struct pool *pool = section < gateway->pool_count ? gateway->pools[section] : NULL;
+    unsigned count = pool ? pool_look_at_calls(pool, after, views, page->left + 1)
+                          : callbacks_look(gateway->callbacks, after, views, page->left + 1);
     for (unsigned i = 0; i < count; i++) {
-        if (i < LISTED_MAX) {
-            buffer_add_string(text, first && i == 0 ? "" : ",");
+        if (turn_to(page, text, section, views[i].number))
+            add_call(text, pool ? pool_name(pool) : NULL, &views[i]);
+    }
+    free(views);
+}
+
+static void add_kept(const struct gateway *gateway, struct page *page, unsigned section,
+                     uint64_t after, struct buffer *text)
+{
+    struct job **jobs = mem_array(page->left + 1, sizeof *jobs);
+    unsigned count = ledger_look(gateway->ledger, after, jobs, page->left + 1);
+    for (unsigned i = 0; i < count; i++) {
+        if (turn_to(page, text, section, jobs[i]->number))
             add_done(text, jobs[i], false);
-        }
         job_unref(&jobs[i]);
     }
     free(jobs);
-    return count > LISTED_MAX;
 }
 
-/* As many of `views` as are listed; returns whether there are more. */
-static bool add_calls(struct buffer *text, const char *pool, const struct call_view *views,
-                      unsigned count, bool *first)
+/* "2.17"; nothing is where the list begins. */
+static bool read_cursor(struct bytes text, struct page *page)
 {
-    for (unsigned i = 0; i < count && i < LISTED_MAX; i++) {
-        buffer_add_string(text, *first ? "" : ",");
-        add_call(text, pool, &views[i]);
-        *first = false;
-    }
-    return count > LISTED_MAX;
+    int64_t section, number;
+    struct bytes first = media_cut(&text, '.');
+    if (first.len == 0)
+        return !page->after.len;
+    if (!json_to_int(first, &section) || !json_to_int(text, &number) || section < 0 ||
+        section > GATEWAY_MAX_POOLS + 1 || number < 0)
+        return false;
+    page->section = (unsigned)section;
+    page->number = (uint64_t)number;
+    return true;
+}
+
+/* False: the query is wrong, and the exchange has been answered. */
+static bool read_page(struct exchange *exchange, struct page *out_page)
+{
+    uint32_t seen;
+    struct member_fault fault;
+    *out_page = (struct page){.limit.value = LISTED_MAX};
+    bool good =
+        members_read_query(exchange->query, page_rows, sizeof page_rows / sizeof page_rows[0],
+                           exchange->arena, out_page, &seen, &fault);
+    if (good && !out_page->limit.value)
+        good = members_fault(&fault, exchange->arena, BYTES("limit"),
+                             "\"limit\" must be a whole number from 1 to 1000");
+    if (good && !read_cursor(out_page->after, out_page))
+        good = members_fault(&fault, exchange->arena, BYTES("after"),
+                             "\"after\" must be the \"next\" of the page before");
+    out_page->left = out_page->limit.value;
+    if (!good)
+        members_refuse(exchange, 400, &fault);
+    return good;
 }
 
 void calls_list(struct exchange *exchange)
 {
     const struct gateway *gateway = gateway_of(exchange);
-    struct call_view *views = mem_array(LISTED_MAX + 1, sizeof *views);
+    struct page page;
     struct buffer text = {0};
-    bool first = true, more = false;
+    if (!read_page(exchange, &page))
+        return;
+    unsigned section = page.section, callbacks = gateway->pool_count, kept = callbacks + 1;
+    uint64_t after = page.number;
     buffer_add_string(&text, "{\"calls\":[");
-    for (unsigned i = 0; i < gateway->pool_count; i++) {
-        unsigned count = pool_look_at_calls(gateway->pools[i], views, LISTED_MAX + 1);
-        more |= add_calls(&text, pool_name(gateway->pools[i]), views, count, &first);
-    }
-    unsigned count = callbacks_look(gateway->callbacks, views, LISTED_MAX + 1);
-    more |= add_calls(&text, NULL, views, count, &first);
-    free(views);
-    more |= add_kept(&text, gateway->ledger, first);
-    buffer_printf(&text, "],\"more\":%s}", more ? "true" : "false");
+    for (; section <= callbacks && !page.more; section++, after = 0)
+        add_live(gateway, &page, section, after, &text);
+    if (!page.more && section == kept)
+        add_kept(gateway, &page, kept, after, &text);
+    buffer_printf(&text, "],\"more\":%s", page.more ? "true" : "false");
+    if (page.more)
+        buffer_printf(&text, ",\"next\":\"%u.%llu\"", page.section,
+                      (unsigned long long)page.number);
+    buffer_add_string(&text, "}");
     document_respond_json(exchange, 200, &text);
 }
+
+/* --- one of them --- */
 
 void calls_get(struct exchange *exchange)
 {

@@ -50,6 +50,7 @@ struct job {
     bool is_announced; /* somebody has been told where it will be found */
     struct job *next_by_id, *next_by_key;
     struct list settled; /* in the ledger's list of those that are done */
+    uint64_t number;     /* among those there have been in it */
     size_t kept_bytes;
     uint64_t expires_us;
 

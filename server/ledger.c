@@ -17,9 +17,10 @@ struct ledger {
     pthread_mutex_t lock; /* guards the following */
     struct job *by_id[BUCKETS];
     struct job *by_key[BUCKETS];
-    struct list settled; /* oldest first */
-    size_t bytes;        /* of those */
-    unsigned numbered;   /* request ids that were taken, so far */
+    struct list settled;    /* oldest first */
+    uint64_t settled_total; /* there have been */
+    size_t bytes;           /* of those */
+    unsigned numbered;      /* request ids that were taken, so far */
 };
 
 struct ledger *ledger_new(const struct ledger_options *options)
@@ -209,6 +210,7 @@ static void keep(struct ledger *ledger, struct job *job, size_t bytes, uint64_t 
     job->kept_bytes = bytes;
     job->expires_us = now_us + ledger->options.keep_us;
     ledger->bytes += bytes;
+    job->number = ++ledger->settled_total;
     list_push_back(&ledger->settled, &job->settled);
 }
 
@@ -255,14 +257,16 @@ struct job *ledger_find(struct ledger *ledger, struct bytes request_id)
     return job;
 }
 
-unsigned ledger_look(struct ledger *ledger, struct job **out_jobs, unsigned max)
+unsigned ledger_look(struct ledger *ledger, uint64_t after, struct job **out_jobs, unsigned max)
 {
     unsigned count = 0;
     pthread_mutex_lock(&ledger->lock);
     LIST_FOREACH (&ledger->settled, node, next) {
+        struct job *job = CONTAINER_OF(node, struct job, settled);
         if (count == max)
             break;
-        out_jobs[count++] = job_ref(CONTAINER_OF(node, struct job, settled));
+        if (job->number > after)
+            out_jobs[count++] = job_ref(job);
     }
     pthread_mutex_unlock(&ledger->lock);
     return count;

@@ -47,7 +47,8 @@ void ledger_sweep(struct ledger *ledger, uint64_t now_us);
 /* A fingerprint of bytes that callers cannot make to collide. */
 uint64_t ledger_fingerprint(const struct ledger *ledger, struct bytes data);
 
-/* Writes references to up to `max` jobs that are done, oldest first; returns how many. */
-unsigned ledger_look(struct ledger *ledger, struct job **out_jobs, unsigned max);
+/* Writes references to up to `max` jobs that are done and whose number is above `after`, oldest
+ * first; returns how many. */
+unsigned ledger_look(struct ledger *ledger, uint64_t after, struct job **out_jobs, unsigned max);
 
 #endif

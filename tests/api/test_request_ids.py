@@ -86,3 +86,29 @@ def test_streams_of_one_id_are_read_by_their_own_readers(client: httpx.Client) -
         assert json.loads(answer.text.split("\n")[0])["data"]["request_id"] == name
         again = client.get(f"/calls/{name}/events", headers={**headers, "last-event-id": "0"})
         assert sum('"chunk"' in line for line in again.text.splitlines()) == n
+
+
+def test_calls_are_listed_by_pages(client: httpx.Client) -> None:
+    kept = {
+        client.post("/execute", json={"tool": "echo"}, headers={"prefer": "respond-async"}).headers["x-request-id"]
+        for _ in range(7)
+    }
+    threads = [start(client, f"page-{number}", 1.5) for number in range(5)]
+    for number in range(5):
+        wait_for(client, f"page-{number}", 1)
+    whole = [each["request_id"] for each in client.get("/calls").json()["calls"]]
+    found: List[str] = []
+    query: Dict[str, Any] = {"limit": 2}
+    while True:
+        page = client.get("/calls", params=query).json()
+        assert len(page["calls"]) <= 2
+        found += [each["request_id"] for each in page["calls"]]
+        assert page["more"] == ("next" in page)
+        if not page["more"]:
+            break
+        query["after"] = page["next"]
+    assert found == whole
+    assert kept < set(found)
+    assert {f"page-{number}" for number in range(5)} < set(found)
+    for thread in threads:
+        thread.join()

@@ -140,10 +140,13 @@ START_TEST(a_call_is_shown_as_running_when_the_runtime_says_so)
     fake_occupy(&fake, calls);
     struct call *waiting = fake_submit(&fake, fake.slow);
     fake.runs = fake.invokes[1];
-    ck_assert_uint_eq(pool_look_at_calls(fake.pool, views, 3), 3);
+    ck_assert_uint_eq(pool_look_at_calls(fake.pool, 0, views, 3), 3);
     ck_assert_int_eq(views[0].state, CALL_DISPATCHED);
     ck_assert_int_eq(views[1].state, CALL_RUNNING);
     ck_assert_int_eq(views[2].state, CALL_QUEUED);
+    ck_assert_uint_eq(pool_look_at_calls(fake.pool, views[0].number, &views[1], 1), 1);
+    ck_assert_uint_eq(views[1].number, views[0].number + 1);
+    ck_assert_uint_eq(pool_look_at_calls(fake.pool, views[2].number, views, 3), 0);
     fake_release(&fake, calls);
     fake_answer(&fake, 2, 10);
     fake_expect(&fake, waiting, CALL_END_RESULT, EXECUTED_YES);

@@ -350,9 +350,11 @@ START_TEST(a_job_is_kept_for_its_time)
     begin(false);
     finish();
     ledger_sweep(ledger, 0);
-    ck_assert_uint_eq(ledger_look(ledger, &found, 1), 1);
+    ck_assert_uint_eq(ledger_look(ledger, 0, &found, 1), 1);
     ck_assert_ptr_eq(found, job);
     job_unref(&found);
+    struct job *later;
+    ck_assert_uint_eq(ledger_look(ledger, job->number, &later, 1), 0);
     ledger_sweep(ledger, UINT64_MAX);
     ck_assert_ptr_null(ledger_find(ledger, BYTES("r")));
 }
