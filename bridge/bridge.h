@@ -36,7 +36,7 @@ struct bridge_options {
     unsigned slots;            /* calls a worker runs at once, 1 to RUNNING_MAX; a worker of the
                                   `process` profile has one in any case */
     bool refork;               /* workers may be forked from a warm worker; only if `process` */
-    uint64_t start_timeout_us; /* from the order to start a worker until it has attached */
+    uint64_t start_timeout_us; /* from the order to fork a worker until it has attached */
     uint64_t heartbeat_interval_us; /* between two pings; 0: none are sent */
     uint64_t
         stall_after_us; /* a worker that leaves a ping unanswered for so long is stalled; 0: 5 s

@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* How often one is told that Python still loads, and when it is given up. */
-enum { IMPATIENT_MS = 10000, LOAD_TIMEOUT_MS = 300000 };
+/* How often one is told that Python still loads. */
+enum { IMPATIENT_MS = 10000 };
 
 /* For a worker's threads to end. */
 enum { ADOPT_TIMEOUT_MS = 5000 };
@@ -209,17 +209,31 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     }
 }
 
+static void on_impatient(uv_timer_t *timer);
+
+/* Sets the timer to the next word, or to the end of patience. */
+static void wait_loading(struct interpreter *interpreter, uint64_t loading_ms)
+{
+    uint64_t left_ms = interpreter->options->load_timeout_us / 1000 - loading_ms;
+    uv_timer_start(&interpreter->patience, on_impatient,
+                   left_ms < IMPATIENT_MS ? left_ms : IMPATIENT_MS, 0);
+}
+
 /* Importing models may take minutes: said aloud now and then, and not waited for without end. */
 static void on_impatient(uv_timer_t *timer)
 {
     struct interpreter *interpreter = timer->data;
     uint64_t loading_ms = (clock_now_us() - interpreter->started_us) / 1000;
-    log_event(LOG_INFO, "python is still loading", LOG_INT("pid", interpreter->process.pid),
-              LOG_INT("loading_ms", loading_ms), LOG_END);
-    if (loading_ms < LOAD_TIMEOUT_MS)
+    uint64_t limit_ms = interpreter->options->load_timeout_us / 1000;
+    if (loading_ms < limit_ms) {
+        log_event(LOG_INFO, "python is still loading", LOG_INT("pid", interpreter->process.pid),
+                  LOG_INT("loading_ms", loading_ms), LOG_END);
+        wait_loading(interpreter, loading_ms);
         return;
-    snprintf(interpreter->reason, sizeof interpreter->reason, "python did not load within %d s",
-             LOAD_TIMEOUT_MS / 1000);
+    }
+    snprintf(interpreter->reason, sizeof interpreter->reason,
+             "python did not import %s within %llu ms (start_timeout)",
+             interpreter->options->adapter, (unsigned long long)limit_ms);
     interpreter_kill(interpreter);
 }
 
@@ -279,7 +293,7 @@ static void attend(struct interpreter *interpreter, pid_t pid)
 {
     interpreter->missing = interpreter->exited = false;
     listen_to(interpreter);
-    uv_timer_start(&interpreter->patience, on_impatient, IMPATIENT_MS, IMPATIENT_MS);
+    wait_loading(interpreter, 0);
     bool told = load(interpreter);
     supervisor_watch(interpreter->supervisor, &interpreter->process, pid);
     supervisor_expect(interpreter->supervisor, false);

@@ -32,6 +32,7 @@ struct interpreter_options {
     const char *package_path;      /* directory that holds snakepit_bridge */
     const char *adapter;           /* "module.Class" or "module" */
     const char *preload;           /* "numpy,pandas", or empty */
+    uint64_t load_timeout_us;      /* for all that to be imported, at least 1 ms */
     const char *snakebridge_allow; /* likewise: modules that SnakeBridge may reach */
     const char *pool;
     const struct run *run;  /* whose mark they bear; NULL: none */

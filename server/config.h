@@ -73,7 +73,8 @@ struct pool_config {
     unsigned slots;    /* calls a worker runs at once */
     enum timeout_profile timeouts;
     bool crash_barrier;        /* false: nothing is retried, remembered or tainted */
-    uint64_t start_timeout_us; /* from the order to start a worker until it has attached */
+    uint64_t start_timeout_us; /* for Python to import all, and for a worker from there until it has
+                                  attached */
     uint64_t heartbeat_us;     /* between two pings; 0: none */
     uint64_t stall_after_us;   /* without an answer to a ping */
     uint64_t kill_stalled_us;  /* 0: never */

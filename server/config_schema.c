@@ -154,7 +154,7 @@ static const struct config_row pool[] = {
      .help = "idle processes to keep, between minimum and maximum"},
     {"spare", CONFIG_SAME, .help = "spare_workers"},
     {"start_timeout", CONFIG_DURATION, POOL(start_timeout_us), US(100 * MILLISECOND, DAY),
-     .help = "for a worker to import everything and attach"},
+     .help = "for Python to import everything, and then for a worker to attach"},
     {"worker_ready_timeout", CONFIG_SAME, .scale = MILLISECOND, .help = "start_timeout"},
 
     {"queue_limit", CONFIG_NUMBER, POOL(options.queue_limit), .min = 0, .max = 1000000,

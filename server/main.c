@@ -253,6 +253,7 @@ static void make_plant(struct program *program, unsigned index)
                         .package_path = program->package_path,
                         .adapter = config->adapter,
                         .preload = config->preload,
+                        .load_timeout_us = config->start_timeout_us,
                         .snakebridge_allow = config->snakebridge_allow,
                         .pool = config->name,
                         .run = &program->run,
