@@ -1,6 +1,7 @@
 #include "bridge/environment.h"
 
 #include "base/mem.h"
+#include "bridge/run.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,9 +42,9 @@ static const char *const secret[] = {"TOKEN", "SECRET", "PASSW", "CREDENTIAL", "
 
 /* Numeric libraries must not start a thread per core in every worker. Last, so that both the
  * gateway's environment and the configuration come before. */
-static const char *const thread_limits[] = {"OMP_NUM_THREADS=1", "OPENBLAS_NUM_THREADS=1",
-                                            "MKL_NUM_THREADS=1", "NUMEXPR_NUM_THREADS=1",
-                                            "VECLIB_MAXIMUM_THREADS=1"};
+static const char *const thread_limits[] = {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                            "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+                                            "VECLIB_MAXIMUM_THREADS"};
 
 enum { THREAD_LIMITS = sizeof thread_limits / sizeof thread_limits[0] };
 
@@ -117,11 +118,14 @@ static void add_path(char **made, const struct environment_source *source)
 char **environment_make(const struct environment_source *source)
 {
     const char *const *extra = source->extra;
-    size_t room = length(source->ours) + length(extra) + THREAD_LIMITS + 3;
-    char control[40];
+    size_t room = length(source->ours) + length(extra) + THREAD_LIMITS + 4;
+    char control[40], number[40], mark[160];
     char **made = mem_array(room, sizeof(char *));
     snprintf(control, sizeof control, "SNAKEPIT_CONTROL_FD=%d", source->control_fd);
     add(made, control);
+    snprintf(mark, sizeof mark, "%s=%s", RUN_VARIABLE, source->mark);
+    if (source->mark)
+        add(made, mark);
     add_path(made, source);
     for (; extra && *extra; extra++)
         add(made, *extra);
@@ -129,8 +133,10 @@ char **environment_make(const struct environment_source *source)
         if (is_passed_on(*ours))
             add(made, *ours);
     }
-    for (unsigned i = 0; i < THREAD_LIMITS; i++)
-        add(made, thread_limits[i]);
+    for (unsigned i = 0; i < THREAD_LIMITS; i++) {
+        snprintf(number, sizeof number, "%s=%u", thread_limits[i], source->threads);
+        add(made, number);
+    }
     return made;
 }
 

@@ -9,6 +9,8 @@ struct environment_source {
     const char *const *extra; /* NAME=VALUE, NULL-terminated: all of it, before ours; or NULL */
     const char *package_path; /* comes first in PYTHONPATH */
     int control_fd;           /* the control socket's number in the worker */
+    const char *mark;         /* of the run, or NULL */
+    unsigned threads;         /* for numeric libraries, if nobody says otherwise */
 };
 
 /* Returns a NULL-terminated array, owned with its strings. */

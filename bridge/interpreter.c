@@ -59,6 +59,8 @@ static int spawn(const struct interpreter_options *options, const char *program,
         .extra = options->env,
         .package_path = options->package_path,
         .control_fd = CHILD_FD,
+        .mark = options->run ? options->run->mark : NULL,
+        .threads = options->threads,
     });
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

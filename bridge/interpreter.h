@@ -36,6 +36,7 @@ struct interpreter_options {
     const char *snakebridge_allow; /* likewise: modules that SnakeBridge may reach */
     const char *pool;
     const struct run *run;  /* whose mark they bear; NULL: none */
+    unsigned threads;       /* of numeric libraries in a worker, at least 1 */
     const char *const *env; /* further NAME=VALUE for workers, NULL-terminated, or NULL */
     const struct worker_limit *limits; /* set in each worker before its adapter is made */
     size_t limit_count;

@@ -1,9 +1,9 @@
 #include "bridge/run.h"
 
 #include "base/log.h"
+#include "bridge/proc.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,23 +21,13 @@ static const char mark_name[] = "--snakepit-run=";
 
 enum { BASE = 36, TIME_DIGITS = 5, ID_DIGITS = 7 };
 
-static size_t read_file(const char *path, char *out_text, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, out_text, size - 1) : -1;
-    if (fd >= 0)
-        close(fd);
-    out_text[got > 0 ? got : 0] = '\0';
-    return got > 0 ? (size_t)got : 0;
-}
-
 /* When the process was started, in clock ticks since boot; 0 when there is none. Field 22, counted
  * from behind the name, which may hold anything. */
 static unsigned long long start_of(long pid)
 {
     char path[40], text[1024];
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    read_file(path, text, sizeof text);
+    proc_read(path, text, sizeof text);
     const char *at = strrchr(text, ')');
     for (unsigned field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
@@ -93,10 +83,10 @@ static const char *find_mark(const char *words, size_t size)
     return word < end ? word : NULL;
 }
 
-static bool is_in_our_namespace(const char *pid)
+static bool is_in_our_namespace(pid_t pid)
 {
-    char path[300], theirs[64] = "", ours[64] = "";
-    snprintf(path, sizeof path, "/proc/%s/ns/pid", pid);
+    char path[40], theirs[64] = "", ours[64] = "";
+    snprintf(path, sizeof path, "/proc/%ld/ns/pid", (long)pid);
     return readlink(path, theirs, sizeof theirs - 1) > 0 &&
            readlink("/proc/self/ns/pid", ours, sizeof ours - 1) > 0 && strcmp(theirs, ours) == 0;
 }
@@ -109,15 +99,17 @@ static bool is_own(const char *mark, const struct run *run)
 /* Whether a worker with this mark is to be ended. */
 typedef bool choice(const char *mark, const struct run *run);
 
-static bool is_chosen(const char *pid, const struct run *run, choice *choose)
+static bool is_chosen(pid_t pid, const struct run *run, choice *choose)
 {
-    char path[300], words[1024];
+    char path[40], words[1024], variable[sizeof run->mark];
     struct stat info;
-    snprintf(path, sizeof path, "/proc/%s", pid);
+    snprintf(path, sizeof path, "/proc/%ld", (long)pid);
     if (stat(path, &info) != 0 || info.st_uid != geteuid())
         return false;
-    snprintf(path, sizeof path, "/proc/%s/cmdline", pid);
-    const char *mark = find_mark(words, read_file(path, words, sizeof words));
+    snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
+    const char *mark = find_mark(words, proc_read(path, words, sizeof words));
+    if (!mark && proc_variable(pid, RUN_VARIABLE "=", variable, sizeof variable))
+        mark = variable;
     return mark && choose(mark, run) && is_in_our_namespace(pid);
 }
 
@@ -125,12 +117,10 @@ static bool is_chosen(const char *pid, const struct run *run, choice *choose)
  * looked at even if the number has been given away since. */
 static bool end_if_chosen(pid_t pid, const struct run *run, choice *choose)
 {
-    char name[24];
     int fd = pidfd_open(pid, 0);
     if (fd < 0)
         return false;
-    snprintf(name, sizeof name, "%ld", (long)pid);
-    bool chosen = is_chosen(name, run, choose);
+    bool chosen = is_chosen(pid, run, choose);
     if (chosen && getpgid(pid) == pid && pidfd_send_signal(fd, 0, NULL, 0) == 0)
         kill(-pid, SIGKILL);
     chosen = chosen && pidfd_send_signal(fd, SIGKILL, NULL, 0) == 0;
@@ -150,7 +140,7 @@ static unsigned sweep(const struct run *run, choice *choose, bool logs)
             continue;
         count++;
         if (logs)
-            log_event(LOG_WARNING, "killed a worker of a dead run", LOG_INT("pid", pid),
+            log_event(LOG_WARNING, "killed a process of a dead run", LOG_INT("pid", pid),
                       LOG_STR("instance", run->instance), LOG_END);
     }
     closedir(directory);

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "bridge/memory.h"
 #include "bridge/oom.h"
+#include "bridge/proc.h"
+#include "bridge/strays.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* A forked worker may be dead before its pid has been told to us: the last so many exits of
  * strangers are kept. */
@@ -71,7 +74,7 @@ static bool was_out_of_memory(struct supervisor *supervisor, const struct proces
     return oom_claim(&supervisor->oom, count_oom_kills());
 }
 
-static struct process *find(struct supervisor *supervisor, pid_t pid)
+static struct process *find(const struct supervisor *supervisor, pid_t pid)
 {
     LIST_FOREACH (&supervisor->processes, node, next) {
         struct process *process = CONTAINER_OF(node, struct process, place);
@@ -105,12 +108,39 @@ static void finish(struct supervisor *supervisor, struct process *process, const
     process->on_exit(process, &exit);
 }
 
+/* Whether the session is that of somebody we watch, or our own. */
+static bool is_session_of_ours(const struct supervisor *supervisor, pid_t session)
+{
+    if (session == getsid(0))
+        return true;
+    LIST_FOREACH (&supervisor->processes, node, next) {
+        if (getsid(CONTAINER_OF(node, struct process, place)->pid) == session)
+            return true;
+    }
+    return false;
+}
+
+/* A child that nobody watches. It may be a worker that was forked just now, which says who it is
+ * later; or a daemon that a tool of a worker has started which lives: its environment names that
+ * worker. */
+static bool is_stray(const void *context, pid_t pid)
+{
+    const struct supervisor *supervisor = context;
+    char owner[24];
+    if (find(supervisor, pid) || warden_is(supervisor->warden, pid))
+        return false;
+    if (proc_variable(pid, STRAYS_VARIABLE "=", owner, sizeof owner))
+        return !find(supervisor, (pid_t)strtol(owner, NULL, 10));
+    return !is_session_of_ours(supervisor, getsid(pid));
+}
+
 /* Looks at the dead child before burying it: as long as it is a zombie, its number can belong to no
  * other group. Strangers are reaped too: as a subreaper we inherit the orphans of our workers. */
 static void on_child(uv_signal_t *handle, int signum)
 {
     struct supervisor *supervisor = handle->data;
     siginfo_t info = {0};
+    bool buried = false;
     (void)signum;
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
         struct process *process = find(supervisor, info.si_pid);
@@ -122,7 +152,10 @@ static void on_child(uv_signal_t *handle, int signum)
         else
             supervisor->strangers[supervisor->next_stranger++ % STRANGERS] = info;
         info.si_pid = 0;
+        buried = true;
     }
+    if (buried)
+        strays_kill(is_stray, supervisor);
     leave_if_done(supervisor);
 }
 

@@ -40,12 +40,18 @@ static void wait_for_end(int fd)
     } while (got > 0 || (got < 0 && errno == EINTR));
 }
 
-/* It may not have come as far as to bear the mark. */
-static void end_expected(const struct run *run)
+/* What tools started in other groups and sessions, until there is no more of it. A worker that was
+ * being started may not have come as far as to bear the mark: then there is one at least. */
+static void end_marked(const struct run *run, bool expects)
 {
     const struct timespec pause = {.tv_nsec = LOOK_EVERY_NS};
-    for (unsigned i = 0; i < LOOKS && run_end(run) == 0; i++)
+    for (unsigned i = 0; i < LOOKS; i++) {
+        unsigned count = run_end(run);
+        if (count == 0 && !expects)
+            return;
+        expects = expects && count == 0;
         nanosleep(&pause, NULL);
+    }
 }
 
 /* In the child, the only thread. It leaves the session, so that what a
@@ -72,8 +78,7 @@ static _Noreturn void stand_guard(const struct run *run, const struct rundir *ru
         if (group > 1)
             kill(-group, SIGKILL);
     }
-    if (atomic_load(&notes->expects))
-        end_expected(run);
+    end_marked(run, atomic_load(&notes->expects));
     rundir_remove(rundir);
     _exit(0);
 }
@@ -113,6 +118,11 @@ void warden_stop(struct warden **warden)
     }
     munmap(gone->notes, sizeof *gone->notes);
     free(gone);
+}
+
+bool warden_is(const struct warden *warden, pid_t pid)
+{
+    return warden->pid == pid;
 }
 
 static bool replace(struct warden *warden, int old, int new)

@@ -1,6 +1,6 @@
 /* The warden: a small process that outlives the gateway by a moment. When the gateway is gone,
- * however it went, it kills the process groups of the workers (their own children included) and
- * removes the gateway's directory. */
+ * however it went, it kills the process groups of the workers and what else their tools have
+ * started, and removes the gateway's directory. */
 #ifndef SNAKEPIT_BRIDGE_WARDEN_H
 #define SNAKEPIT_BRIDGE_WARDEN_H
 
@@ -23,6 +23,9 @@ struct warden *warden_start(const struct run *run, const struct rundir *rundir);
 
 /* Ends the warden, lets it clean up and frees. Accepts NULL inside. */
 void warden_stop(struct warden **warden);
+
+/* Whether that is the warden's own process. Any thread. */
+bool warden_is(const struct warden *warden, pid_t pid);
 
 /* A process is being started whose group is not known yet: should the gateway end now, it is looked
  * for by the run's mark. One thread. */

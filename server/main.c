@@ -241,6 +241,15 @@ static bool open_port(struct program *program)
     return false;
 }
 
+/* Numeric libraries start as many threads as there are processors, in every worker. One call at a
+ * time, on as many workers as there are processors, needs one; of other profiles' workers each gets
+ * its share. */
+static unsigned threads_of(const struct pool_config *config)
+{
+    long share = sysconf(_SC_NPROCESSORS_ONLN) / (long)config->options.max_workers;
+    return config->profile == PROFILE_PROCESS || share < 1 ? 1 : (unsigned)share;
+}
+
 static void make_plant(struct program *program, unsigned index)
 {
     struct gateway *gateway = &program->gateway;
@@ -257,6 +266,7 @@ static void make_plant(struct program *program, unsigned index)
                         .snakebridge_allow = config->snakebridge_allow,
                         .pool = config->name,
                         .run = &program->run,
+                        .threads = threads_of(config),
                         .env = config->env,
                         .limits = config->limit_list,
                         .limit_count = config->limit_count,
@@ -516,7 +526,7 @@ int main(int count, char **arguments)
         code = prepare(program) ? serve(program) : EXIT_FAILURE;
         rundir_remove(&program->rundir);
         warden_stop(&program->warden);
-        strays_kill();
+        strays_kill(NULL, NULL);
         break;
     case OPTIONS_DONE:
         break;

@@ -3,6 +3,7 @@
 Snakepit 19.
 """
 
+import os
 import signal
 import textwrap
 import threading
@@ -269,3 +270,49 @@ def test_a_child_that_a_tool_forks_does_not_become_a_worker(start_gateway, tmp_p
         assert forked["child"] > 0
         assert httpx.post(gateway.url + "/tools/fork_and_exit", json={}).json() == "the parent"
         assert httpx.post(gateway.url + "/tools/whoami", json={}).json() == me
+
+
+LIMITS = "limits: {memory: 8GiB, core: 0, cpu_time: 1h, open_files: 333, processes: 5000}"
+
+
+@pytest.mark.parametrize("more, tells", [("", "0"), (", no_new_privs: true", "1")])
+@pytest.mark.parametrize("spawned", [False, True])
+def test_configured_limits_hold_in_workers(
+    start_gateway, tmp_path: Path, more: str, tells: str, spawned: bool
+) -> None:
+    (tmp_path / "threading_code.py").write_text(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()\n"
+    )
+    preload = ", preload: threading_code" if spawned else ""  # a thread: what was loaded cannot be forked
+    gateway = with_tools(start_gateway, tmp_path, f"workers: 1, {LIMITS}{more}{preload}")
+    worker = httpx.post(gateway.url + "/tools/whoami", json={}).json()
+    assert ("spawned one by one" in gateway.log()) is spawned
+    lines = Path(f"/proc/{worker}/limits").read_text().splitlines()[1:]
+    limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
+    assert limits["Max address space"] == [str(8 << 30)] * 2
+    assert limits["Max core file size"] == ["0", "0"]
+    assert limits["Max cpu time"] == ["3600", "3601"]
+    assert limits["Max open files"] == ["333", "333"]
+    assert limits["Max processes"] == ["5000", "5000"]
+    status = Path(f"/proc/{worker}/status").read_text()
+    assert f"NoNewPrivs:\t{tells}\n" in status
+    assert Path(f"/proc/{gateway.process.pid}/limits").read_text() != Path(f"/proc/{worker}/limits").read_text()
+
+
+@pytest.mark.parametrize(
+    "pool, threads",
+    [
+        ("workers: 1", 1),
+        ("workers: 1, worker_profile: thread", os.cpu_count()),
+        ("workers: 1, worker_profile: async", os.cpu_count()),
+        ("min_workers: 1, max_workers: 150, worker_profile: thread", 1),
+        ("workers: 1, env: {OMP_NUM_THREADS: 7}", 7),
+    ],
+)
+def test_numeric_libraries_get_their_workers_share_of_the_processors(
+    start_gateway, tmp_path: Path, pool: str, threads: int
+) -> None:
+    gateway = with_tools(start_gateway, tmp_path, pool)
+    worker = httpx.post(gateway.url + "/tools/whoami", json={}).json()
+    environment = Path(f"/proc/{worker}/environ").read_text().split("\0")
+    assert f"OMP_NUM_THREADS={threads}" in environment

@@ -35,6 +35,11 @@ def wait_for_parent(parent: int, intermediate: int) -> None:
         os._exit(1)
 
 
+def sign_children() -> None:
+    """Have what is started from here say whose it is, so that the gateway can end it when this process is dead."""
+    os.environ["_SNAKEPIT_WORKER"] = str(os.getpid())
+
+
 def become_leader() -> None:
     """A process group of its own, so that the gateway can signal a worker along with what its tools started."""
     try:

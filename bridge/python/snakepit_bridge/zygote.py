@@ -120,6 +120,7 @@ class Zygote:
 def _settle(descriptors: list[int]) -> None:
     """What this process is as a worker, whoever its parent."""
     process.become_leader()
+    process.sign_children()
     process.null_stdin()
     if len(descriptors) > 1:
         process.redirect_errors(descriptors[1])
@@ -145,6 +146,7 @@ def main() -> None:
     """The process's whole life. Its parent and SNAKEPIT_CONTROL_FD are as bridge/BOOT.md says."""
     process.die_with_parent()
     gateway = os.getppid()
+    process.sign_children()
     del sys.argv[1:]  # the mark of the gateway's run is for its next one, not for the adapter
     gc.disable()  # until there is a worker; imports make little garbage, and pages without holes are shared for longer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway

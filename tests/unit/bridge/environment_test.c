@@ -10,7 +10,7 @@ static char **made;
 static void make(const char *const *ours, const char *const *extra)
 {
     made = environment_make(&(struct environment_source){
-        .ours = ours, .extra = extra, .package_path = "/sdk", .control_fd = 3});
+        .ours = ours, .extra = extra, .package_path = "/sdk", .control_fd = 3, .threads = 1});
 }
 
 static void tear_down(void)
@@ -101,12 +101,35 @@ START_TEST(numeric_libraries_get_one_thread_unless_told_otherwise)
 }
 END_TEST
 
+/* Each of a few workers of several slots has its share of the processors. */
+START_TEST(numeric_libraries_get_as_many_threads_as_they_may_have)
+{
+    made = environment_make(&(struct environment_source){.package_path = "/sdk", .threads = 12});
+    ck_assert_str_eq(value("OMP_NUM_THREADS"), "12");
+    ck_assert_str_eq(value("VECLIB_MAXIMUM_THREADS"), "12");
+}
+END_TEST
+
+START_TEST(what_a_worker_starts_bears_the_mark_of_the_run)
+{
+    const char *ours[] = {"_SNAKEPIT_RUN=of another", NULL};
+    made = environment_make(&(struct environment_source){
+        .ours = ours, .package_path = "/sdk", .mark = "--snakepit-run=a:b:1:2", .threads = 1});
+    ck_assert_str_eq(value("_SNAKEPIT_RUN"), "--snakepit-run=a:b:1:2");
+    environment_free(&made);
+    make(ours, NULL);
+    ck_assert_ptr_null(value("_SNAKEPIT_RUN"));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("environment");
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, what_is_on_the_list_passes_and_nothing_else);
     tcase_add_test(tests, secrets_never_pass);
+    tcase_add_test(tests, numeric_libraries_get_as_many_threads_as_they_may_have);
+    tcase_add_test(tests, what_a_worker_starts_bears_the_mark_of_the_run);
     tcase_add_test(tests, what_is_configured_passes_whatever_it_is_and_wins);
     tcase_add_test(tests, the_package_comes_first_on_pythons_path);
     tcase_add_test(tests, numeric_libraries_get_one_thread_unless_told_otherwise);

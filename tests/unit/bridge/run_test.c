@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static void set_up(void)
     run_init(&run, "test-of-run");
 }
 
-static pid_t start_worker(const char *module, const char *mark)
+static pid_t start(const char *const *arguments, const char *const *environment)
 {
     int ready[2];
     ck_assert_int_eq(pipe(ready), 0);
@@ -29,7 +30,8 @@ static pid_t start_worker(const char *module, const char *mark)
     if (pid == 0) {
         setpgid(0, 0);
         dup2(ready[1], STDOUT_FILENO);
-        execl("/proc/self/exe", "python3", "-m", module, mark, NULL);
+        execve("/proc/self/exe", (char *const *)(uintptr_t)arguments,
+               (char *const *)(uintptr_t)environment);
         _exit(127);
     }
     close(ready[1]);
@@ -37,6 +39,21 @@ static pid_t start_worker(const char *module, const char *mark)
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     close(ready[0]);
     return pid;
+}
+
+static pid_t start_worker(const char *module, const char *mark)
+{
+    return start((const char *const[]){"python3", "-m", module, mark, NULL},
+                 (const char *const[]){NULL});
+}
+
+/* What a tool has started: any program, with the mark in its environment. */
+static pid_t start_grandchild(const char *mark)
+{
+    char variable[160];
+    snprintf(variable, sizeof variable, "%s=%s", RUN_VARIABLE, mark);
+    return start((const char *const[]){"sleeper", "-m", "sleep", "600", NULL},
+                 (const char *const[]){"HOME=/", variable, NULL});
 }
 
 /* Whether it was killed; ends it if it was not. */
@@ -101,6 +118,27 @@ START_TEST(a_run_that_ends_kills_its_own_workers_only)
 }
 END_TEST
 
+/* Whatever group or session it is in. */
+START_TEST(what_a_worker_of_a_dead_gateway_has_started_is_killed)
+{
+    pid_t child = start_grandchild(mark_of("test-of-run", "0000000", 4194303, 7));
+    pid_t other = start_grandchild(mark_of("test-of", "0000000", 4194303, 7));
+    pid_t living = start_grandchild(mark_of("test-of-run", "0000000", getpid(), our_start()));
+    ck_assert_uint_eq(run_sweep(&run), 1);
+    ck_assert(is_killed(child));
+    ck_assert(!is_killed(other));
+    ck_assert(!is_killed(living));
+}
+END_TEST
+
+START_TEST(a_run_that_ends_kills_what_its_workers_have_started)
+{
+    pid_t own = start_grandchild(run.mark);
+    ck_assert_uint_eq(run_end(&run), 1);
+    ck_assert(is_killed(own));
+}
+END_TEST
+
 /* Snakepit 43. */
 START_TEST(a_gateway_whose_number_was_given_away_is_dead)
 {
@@ -157,6 +195,8 @@ static void add_tests(TCase *tests)
     tcase_add_test(tests, a_run_has_an_id_and_a_mark);
     tcase_add_test(tests, a_worker_of_a_dead_gateway_is_killed);
     tcase_add_test(tests, a_run_that_ends_kills_its_own_workers_only);
+    tcase_add_test(tests, what_a_worker_of_a_dead_gateway_has_started_is_killed);
+    tcase_add_test(tests, a_run_that_ends_kills_what_its_workers_have_started);
     tcase_add_test(tests, a_gateway_whose_number_was_given_away_is_dead);
     tcase_add_test(tests, a_worker_of_a_live_gateway_is_left_alone);
     tcase_add_test(tests, our_own_worker_is_left_alone);
@@ -166,7 +206,7 @@ static void add_tests(TCase *tests)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "-m") == 0) {
+    if (argc >= 4 && strcmp(argv[1], "-m") == 0) {
         if (write(STDOUT_FILENO, "!", 1) == 1)
             pause();
         return EXIT_SUCCESS;
