@@ -129,10 +129,20 @@ static size_t on_data(char *data, size_t size, size_t count, void *context)
     return more;
 }
 
+/* What a body has said may hold anything, and must not end the line. */
+static bool is_plain(struct bytes value)
+{
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.data[i] < ' ' || value.data[i] > '~')
+            return false;
+    }
+    return value.len > 0;
+}
+
 static void add_header(struct transfer *transfer, const char *name, struct bytes value)
 {
     char line[HEADER_MAX];
-    if (value.len == 0)
+    if (!is_plain(value))
         return;
     snprintf(line, sizeof line, "%s: %.*s", name, (int)value.len, value.data);
     struct curl_slist *longer = transfer->callbacks->curl.slist_append(transfer->headers, line);

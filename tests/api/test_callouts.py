@@ -112,6 +112,15 @@ def test_the_correlation_id_goes_along(client: Client) -> None:
     assert [each["headers"]["x-correlation-id"] for each in seen] == ["member", "usual", "own"]
 
 
+@pytest.mark.parametrize("text", ["\u20ac", "\x7f"])
+def test_a_correlation_id_that_is_no_header_stays_in_the_body(client: Client, text: str) -> None:
+    client.register("look_up")
+    assert execute(client, correlation_id=text).status_code == 200
+    seen = client.server.seen[0]
+    assert seen["body"]["correlation_id"] == text
+    assert "x-correlation-id" not in seen["headers"]
+
+
 def test_arguments_are_held_against_the_schema(client: Client) -> None:
     client.register("look_up")
     for answer, pointer in ((execute(client, args={"i": "x"}), "/args/i"),
