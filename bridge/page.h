@@ -11,8 +11,8 @@ enum {
     PAGE_PONG_AT = 8192,   /* sequence of the last ping whose answer was sent, 0: none */
     PAGE_INDEX_AT = 32768, /* of the journal: four words for each of STARTED_MAX calls */
     PAGE_RING_AT = 65536,  /* the journal's answers */
-    PAGE_RING_BYTES = 256 << 10,
-    PAGE_ANSWER_MAX = 64 << 10, /* longer ones are not in the journal */
+    PAGE_RING_BYTES = 1024 << 10,
+    PAGE_ANSWER_MAX = 68 << 10, /* longer ones are not in the journal */
     PAGE_BYTES = PAGE_RING_AT + PAGE_RING_BYTES,
 };
 

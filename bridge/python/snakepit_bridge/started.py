@@ -17,8 +17,9 @@ from . import wire
 from .channel import Parcel
 
 SLOTS_MAX = 1024
-ANSWER_MAX = 64 << 10  # bytes of an answer, encoded; longer ones are not kept
-RING_BYTES = 256 << 10
+ANSWER_MAX = 68 << 10  # bytes of an answer, encoded; longer ones are not kept
+RING_BYTES = 1024 << 10
+LARGE = 16 << 10  # bytes of an answer for which more of the ring is used than the part that all others share
 
 _PONG_AT = 8192  # in bytes, after the slots
 _INDEX_AT, _RING_AT = 32768, 65536
@@ -26,6 +27,7 @@ PAGE_BYTES = _RING_AT + RING_BYTES
 _ENTRY_BYTES = 32
 _ENTRIES, _ENTRIES_MAX = 256, 1024  # as many as there can be calls without an answer, see BOOT.md
 _LAST_PLACE = PAGE_BYTES - ANSWER_MAX  # in the ring, from which any answer fits
+_TURN = _RING_AT + (192 << 10)  # where others begin anew: what is not touched takes no memory, and no cache
 _entry_words = struct.Struct("=4Q")
 _RESULT, _FRAME, _NO_ANSWER = 0, 1 << 32, 2 << 32  # kinds of an entry, above its size
 
@@ -82,7 +84,7 @@ class StartedPage:
         self._entry = entry + _ENTRY_BYTES if entry < self._last_entry else _INDEX_AT
         after = place + size
         page[place:after] = body
-        if after > _LAST_PLACE:
+        if after > _TURN and (size < LARGE or after > _LAST_PLACE):
             self._behind += RING_BYTES
             self.full = True
             after = _RING_AT

@@ -89,7 +89,7 @@ class Zygote(Orders):
 class Page:
     """A started-call page, as the gateway sees it."""
 
-    BYTES = 65536 + (256 << 10)
+    BYTES = 65536 + (1024 << 10)
 
     def __init__(self) -> None:
         self.descriptor = os.memfd_create("started")

@@ -75,25 +75,47 @@ def test_long_answer_is_not_kept_and_wants_to_be_sent(page, started):
 def test_ring_begins_anew_before_an_answer_might_not_fit(page, started):
     from snakepit_bridge.started import ANSWER_MAX
 
-    for call_id in range(1, 4):
+    for call_id in range(1, 15):
         started.end(result(call_id, bytes(ANSWER_MAX)))
         assert not started.full
-    started.end(result(4, b"x"))
+    started.end(result(15, bytes(ANSWER_MAX)))
     assert started.full
-    started.end(result(5, b"new"))
+    started.end(result(16, b"new"))
     kept = page.kept()
-    assert list(kept) == [2, 3, 4, 5] and kept[5][1] == b"new"
+    assert list(kept) == list(range(2, 17)) and kept[16][1] == b"new"
 
 
 def test_ring_that_is_filled_to_its_last_byte_begins_anew_too(page, started):
-    from snakepit_bridge.started import ANSWER_MAX
+    from snakepit_bridge.started import ANSWER_MAX, RING_BYTES
 
-    for call_id in range(1, 5):
-        assert not started.full
+    for call_id in range(1, 14):
         started.end(result(call_id, bytes(ANSWER_MAX)))
+    for call_id in (14, 15):
+        started.end(result(call_id, bytes((RING_BYTES - 14 * ANSWER_MAX) // 2)))
+    assert not started.full
+    started.end(result(16, bytes(ANSWER_MAX)))
     assert started.full
-    started.end(result(5, b"new"))
-    assert list(page.kept()) == [2, 3, 4, 5]
+    started.end(result(17, b"new"))
+    assert list(page.kept()) == list(range(2, 18))
+
+
+def test_small_answers_use_a_part_of_the_ring_alone(page, started):
+    from snakepit_bridge.started import LARGE
+
+    for call_id in range(1, 14):
+        assert not started.full
+        started.end(result(call_id, bytes(LARGE - 1)))
+    assert started.full
+    started.end(result(14, b"new"))
+    kept = page.kept()
+    assert list(kept) == list(range(2, 15)) and kept[14][1] == b"new"
+
+
+def test_body_of_64_kib_is_kept_whatever_its_type(pb, page, started):
+    started.end(result(7, bytes(64 << 10), "x" * 1024))
+    assert not started.full
+    (kept,) = pb.WorkerFrame.FromString(page.kept()[7][1]).results
+    assert len(kept.body) == 64 << 10
 
 
 def test_index_remembers_the_last_256(page, started):

@@ -213,7 +213,7 @@ START_TEST(what_was_overwritten_is_no_answer)
     memset(filling, '1', sizeof filling);
     keep_result(1, "[1]");
     keep_result(2, "[22]");
-    at = PAGE_ANSWER_MAX;
+    at = PAGE_RING_BYTES - 3 * PAGE_ANSWER_MAX;
     for (uint64_t id = 3; id < 6; id++)
         keep(id, PAGE_RESULT, filling, sizeof filling);
     keep_result(6, "[333]"); /* over the first and half of the second */
