@@ -11,7 +11,7 @@
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
  *   registration.c tools that were registered, in toolbox.c; callbacks.c has them run
  *   sessions.c     sessions; membership.c finds the one of a call
- *   variables.c    their variables; variable_request.c reads what is wanted of them
+ *   variables.c    their variables; variable_request.c reads requests, variable_answer.c answers
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
  *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
  *   ../bridge      Python processes, and the gRPC streams to them

@@ -6,6 +6,7 @@
 #include "server/membership.h"
 #include "server/percent.h"
 #include "server/problem.h"
+#include "server/variable_answer.h"
 #include "server/variable_request.h"
 
 enum { ETAG_MAX = 24, NAMES_MAX = 1000 };
@@ -24,115 +25,6 @@ static struct bytes name_of(struct exchange *exchange)
     return route_param(exchange->route, exchange->path, 1, exchange->arena);
 }
 
-/* --- showing --- */
-
-static void add_variable(struct buffer *text, const struct variable *variable)
-{
-    buffer_add_string(text, "\"value\":");
-    buffer_add(text, variable->value);
-    buffer_printf(text, ",\"type\":\"%s\",\"version\":%llu", variable_type_name(variable->type),
-                  (unsigned long long)variable->version);
-    if (variable->constraints.len) {
-        buffer_add_string(text, ",\"constraints\":");
-        buffer_add(text, variable->constraints);
-    }
-    buffer_add_string(text, "}");
-}
-
-static struct bytes etag_of(struct exchange *exchange, uint64_t version)
-{
-    return bytes_of(arena_printf(exchange->arena, "\"%llu\"", (unsigned long long)version));
-}
-
-static void respond_variable(struct exchange *exchange, unsigned status,
-                             const struct variable *variable)
-{
-    struct buffer text = {0};
-    struct response response = {.status = status};
-    response_header(&response, "content-type", BYTES("application/json"));
-    response_header(&response, "etag", etag_of(exchange, variable->version));
-    buffer_add_string(&text, "{\"name\":");
-    buffer_add_json_string(&text, variable->name);
-    buffer_add_string(&text, ",");
-    add_variable(&text, variable);
-    response_part(&response, arena_copy(exchange->arena, buffer_bytes(&text)));
-    buffer_deinit(&text);
-    exchange_respond(exchange, &response);
-}
-
-/* --- refusing --- */
-
-static void add_name(struct buffer *members, struct bytes name)
-{
-    buffer_add_string(members, "\"variable\":");
-    buffer_add_json_string(members, name.len > VARIABLE_NAME_MAX ? (struct bytes){0} : name);
-}
-
-static void refuse_unknown(struct exchange *exchange, struct bytes name)
-{
-    struct buffer members = {0};
-    add_name(&members, name);
-    problem_respond(exchange,
-                    &(struct problem){.status = 404,
-                                      .code = variables_code(VARIABLES_UNKNOWN),
-                                      .category = "pool",
-                                      .detail = "the session has no variable of that name",
-                                      .members = buffer_bytes(&members)});
-    buffer_deinit(&members);
-}
-
-static unsigned status_of(enum variables_verdict verdict)
-{
-    static const unsigned statuses[] = {
-        [VARIABLES_INVALID] = 422, [VARIABLES_CONFLICT] = 409, [VARIABLES_UNKNOWN] = 404,
-        [VARIABLES_LARGE] = 413,   [VARIABLES_MANY] = 429,     [VARIABLES_FULL] = 429,
-        [VARIABLES_MEMORY] = 429,  [VARIABLES_ENDED] = 404,
-    };
-    return statuses[verdict];
-}
-
-/* What a refusal says beyond a code and a sentence. */
-static void add_refusal(struct buffer *members, const struct variables_refusal *refusal,
-                        struct bytes name, const char *pointer)
-{
-    add_name(members, name);
-    if (refusal->verdict == VARIABLES_CONFLICT)
-        buffer_printf(members, ",\"version\":%llu", (unsigned long long)refusal->version);
-    if (refusal->verdict != VARIABLES_INVALID)
-        return;
-    buffer_add_string(members, ",\"errors\":[{\"pointer\":");
-    buffer_add_json_string(members, bytes_of(pointer));
-    buffer_add_string(members, ",\"detail\":");
-    buffer_add_json_string(members, bytes_of(refusal->fault.detail));
-    buffer_add_string(members, "}]");
-}
-
-static bool is_quota(enum variables_verdict verdict)
-{
-    return verdict == VARIABLES_LARGE || verdict == VARIABLES_MANY || verdict == VARIABLES_FULL;
-}
-
-/* `pointer`: to what is wrong in the body. `status`: 0 for that of the verdict. */
-static void refuse(struct exchange *exchange, const struct variables_refusal *refusal,
-                   struct bytes name, const char *pointer, unsigned status)
-{
-    struct buffer members = {0};
-    bool quota = is_quota(refusal->verdict);
-    if (refusal->verdict == VARIABLES_MEMORY) {
-        membership_refuse_full(exchange, SESSION_MEMORY);
-        return;
-    }
-    add_refusal(&members, refusal, name, pointer);
-    problem_respond(exchange,
-                    &(struct problem){.status = status ? status : status_of(refusal->verdict),
-                                      .code = variables_code(refusal->verdict),
-                                      .category = quota ? "limit" : "validation",
-                                      .detail = variables_detail(refusal),
-                                      .limit = quota ? (int64_t)refusal->limit : 0,
-                                      .members = buffer_bytes(&members)});
-    buffer_deinit(&members);
-}
-
 /* --- one of them --- */
 
 /* The variable that the path names; or none, and the exchange has been answered. */
@@ -143,7 +35,7 @@ static bool read_one(struct exchange *exchange, struct session *session,
     bool there = variables_read(session, &name, 1, exchange->arena, out_variable) &&
                  out_variable->version > 0;
     if (!there)
-        refuse_unknown(exchange, name);
+        variable_refuse_unknown(exchange, name);
     return there;
 }
 
@@ -152,13 +44,13 @@ void variables_get(struct exchange *exchange)
     struct variable variable;
     struct session *session = resolve(exchange);
     if (session && read_one(exchange, session, &variable)) {
-        struct bytes etag = etag_of(exchange, variable.version);
+        struct bytes etag = variable_etag(exchange, variable.version);
         struct response response = {.status = 304};
         response_header(&response, "etag", etag);
         if (bytes_equal(exchange_header(exchange, "if-none-match"), etag))
             exchange_respond(exchange, &response);
         else
-            respond_variable(exchange, 200, &variable);
+            variable_respond(exchange, 200, &variable);
     }
     session_unref(&session);
 }
@@ -213,8 +105,8 @@ static bool write_one(struct exchange *exchange, struct session *session,
         return true;
     bool conflict = refusal.verdict == VARIABLES_CONFLICT;
     const char *member = refusal.verdict == VARIABLES_INVALID ? refusal.fault.member : "";
-    refuse(exchange, &refusal, write->name, arena_printf(exchange->arena, "/%s", member),
-           conflict && conditional ? 412 : 0);
+    variable_refuse(exchange, &refusal, write->name, arena_printf(exchange->arena, "/%s", member),
+                    conflict && conditional ? 412 : 0);
     return false;
 }
 
@@ -233,7 +125,7 @@ static void put(struct exchange *exchange, struct session *session)
         !write_one(exchange, session, &write, conditional, &version))
         return;
     if (read_one(exchange, session, &variable))
-        respond_variable(exchange, 200, &variable);
+        variable_respond(exchange, 200, &variable);
 }
 
 void variables_put(struct exchange *exchange)
@@ -291,43 +183,6 @@ static bool read_names(struct exchange *exchange, struct bytes **out_names, size
     return rest.len == 0;
 }
 
-static void add_missing(struct buffer *text, const struct variable *variables,
-                        const struct bytes *names, size_t count)
-{
-    const char *comma = "";
-    buffer_add_string(text, ",\"missing\":[");
-    for (size_t i = 0; i < count; i++) {
-        if (variables[i].version)
-            continue;
-        buffer_add_string(text, comma);
-        buffer_add_json_string(text, names[i]);
-        comma = ",";
-    }
-    buffer_add_string(text, "]");
-}
-
-static void respond_several(struct exchange *exchange, const struct variable *variables,
-                            const struct bytes *names, size_t count)
-{
-    struct buffer text = {0};
-    const char *comma = "";
-    buffer_add_string(&text, "{\"variables\":{");
-    for (size_t i = 0; i < count; i++) {
-        if (!variables[i].version)
-            continue;
-        buffer_add_string(&text, comma);
-        buffer_add_json_string(&text, variables[i].name);
-        buffer_add_string(&text, ":{");
-        add_variable(&text, &variables[i]);
-        comma = ",";
-    }
-    buffer_add_string(&text, "}");
-    if (names)
-        add_missing(&text, variables, names, count);
-    buffer_add_string(&text, "}");
-    document_respond_json(exchange, 200, &text);
-}
-
 static void refuse_names(struct exchange *exchange)
 {
     problem_respond(exchange,
@@ -344,13 +199,13 @@ static void get_all(struct exchange *exchange, struct session *session)
     bool good = read_names(exchange, &names, &count);
     if (good && !names) {
         struct variable *variables = variables_list(session, exchange->arena, &count);
-        respond_several(exchange, variables, NULL, count);
+        variable_respond_several(exchange, variables, NULL, count);
         return;
     }
     struct variable *variables =
         good ? arena_alloc(exchange->arena, count * sizeof *variables) : NULL;
     if (good && variables_read(session, names, count, exchange->arena, variables))
-        respond_several(exchange, variables, names, count);
+        variable_respond_several(exchange, variables, names, count);
     else
         refuse_names(exchange);
 }
@@ -387,35 +242,11 @@ static void write_singly(struct session *session, const struct variable_batch *b
                       variables_code(refusal.verdict));
         buffer_add_json_string(errors, bytes_of(variables_detail(&refusal)));
         buffer_add_string(errors, ",");
-        add_name(errors, write->name);
+        variable_add_name(errors, write->name);
         if (refusal.verdict == VARIABLES_CONFLICT)
             buffer_printf(errors, ",\"version\":%llu", (unsigned long long)refusal.version);
         buffer_add_string(errors, "}");
     }
-}
-
-static void respond_versions(struct exchange *exchange, const struct variable_batch *batch,
-                             const uint64_t *versions, struct bytes errors)
-{
-    struct buffer text = {0};
-    const char *comma = "";
-    buffer_add_string(&text, "{\"versions\":{");
-    for (size_t i = 0; i < batch->count; i++) {
-        if (!versions[i])
-            continue;
-        buffer_add_string(&text, comma);
-        buffer_add_json_string(&text, batch->writes[i].name);
-        buffer_printf(&text, ":%llu", (unsigned long long)versions[i]);
-        comma = ",";
-    }
-    buffer_add_string(&text, "}");
-    if (!batch->atomic) {
-        buffer_add_string(&text, ",\"errors\":[");
-        buffer_add(&text, errors);
-        buffer_add_string(&text, "]");
-    }
-    buffer_add_string(&text, "}");
-    document_respond_json(exchange, 200, &text);
 }
 
 static void patch(struct exchange *exchange, struct session *session)
@@ -434,11 +265,11 @@ static void patch(struct exchange *exchange, struct session *session)
     if (!batch.atomic)
         write_singly(session, &batch, versions, &errors);
     else if (!variables_write(session, batch.writes, batch.count, NULL, versions, &refusal)) {
-        refuse(exchange, &refusal, batch.writes[refusal.index].name,
-               pointer_of(exchange, &batch, &refusal), 0);
+        variable_refuse(exchange, &refusal, batch.writes[refusal.index].name,
+                        pointer_of(exchange, &batch, &refusal), 0);
         return;
     }
-    respond_versions(exchange, &batch, versions, buffer_bytes(&errors));
+    variable_respond_versions(exchange, &batch, versions, buffer_bytes(&errors));
     buffer_deinit(&errors);
 }
 
