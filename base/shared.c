@@ -14,8 +14,7 @@ static void release(struct arena_hook *hook)
     struct shared *shared = (struct shared *)(void *)hook;
     if (shared->data)
         munmap(shared->data, shared->len);
-    if (shared->fd >= 0)
-        close(shared->fd);
+    shared_close(shared);
 }
 
 /* Takes the descriptor. */
@@ -81,11 +80,18 @@ static bool is_safe(int fd, size_t len)
            system.f_type == TMPFS_MAGIC;
 }
 
-struct bytes shared_adopt(struct arena *arena, int fd, size_t len)
+struct shared *shared_adopt(struct arena *arena, int fd, size_t len)
 {
     struct shared *shared = keep(arena, fd);
-    bool good = is_safe(fd, len) && map(shared, len, MAP_POPULATE); /* all of it is sent */
-    close(fd);
+    if (is_safe(fd, len) && map(shared, len, MAP_POPULATE)) /* all of it is sent */
+        return shared;
+    shared_close(shared);
+    return NULL;
+}
+
+void shared_close(struct shared *shared)
+{
+    if (shared->fd >= 0)
+        close(shared->fd);
     shared->fd = -1;
-    return good ? shared_bytes(shared) : (struct bytes){0};
 }

@@ -16,7 +16,7 @@ enum { SHARED_MIN = 64 << 10 };
 
 struct shared {
     struct arena_hook hook;
-    int fd;
+    int fd;     /* -1: it cannot be handed on */
     char *data; /* the mapping; NULL until it is sealed */
     size_t len;
 };
@@ -31,9 +31,12 @@ bool shared_append(struct shared *shared, struct bytes source) __attribute__((wa
 bool shared_seal(struct shared *shared) __attribute__((warn_unused_result));
 
 /* The `len` bytes from the beginning of memory that another process has made, and can change no
- * more, for as long as the arena lasts. Takes `fd`, also on failure. Empty when `len` is 0, or it
- * is not what can be read without danger: such memory, sealed against writing and shrinking. */
-struct bytes shared_adopt(struct arena *arena, int fd, size_t len);
+ * more, for as long as the arena lasts. Takes `fd`, also on failure. NULL when `len` is 0, or it is
+ * not what can be read without danger: such memory, sealed against writing and shrinking. */
+struct shared *shared_adopt(struct arena *arena, int fd, size_t len);
+
+/* It will not be handed on: its descriptor is given back already. It can be read as before. */
+void shared_close(struct shared *shared);
 
 /* What is in a sealed one; empty for NULL. */
 static inline struct bytes shared_bytes(const struct shared *shared)

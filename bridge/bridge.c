@@ -146,27 +146,13 @@ static void mark_dirty(struct bridge *bridge, unsigned seat)
                              memory_order_release);
 }
 
-/* Large arguments go ahead as a descriptor, if they lie in shared memory and the worker takes it.
- */
-static bool send_ahead(struct bridge *bridge, struct worker_ref worker, uint64_t call_id,
-                       const struct call *call)
-{
-    if (call->args.len <= SHARED_MIN || !shared_holds(call->shared, call->args))
-        return false;
-    struct channel *channel = seat_channel_of(&bridge->seats[worker.seat], worker);
-    bool sent = channel && channel_send(channel, call_id, call->shared->fd);
-    channel_unref(&channel);
-    return sent;
-}
-
 static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                            struct call *call, uint64_t remaining_us, bool session_begins)
 {
     struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
         return;
-    bool shared = send_ahead(of(runtime), worker, call_id, call);
-    link_add_invoke(link, call_id, call, shared, remaining_us, session_begins);
+    link_add_invoke(link, call_id, call, remaining_us, session_begins);
     mark_dirty(of(runtime), worker.seat);
     link_unref(&link);
 }
@@ -270,7 +256,9 @@ static bool on_hello(void *context, struct link *link, const struct frame_hello 
     }
     char text[TOOL_FAULT_MAX];
     const char *fault = fault_of(bridge, hello, text);
-    link_set_worker(link, worker);
+    struct channel *channel = seat_channel_of(&bridge->seats[i], worker);
+    link_set_worker(link, worker, channel);
+    channel_unref(&channel);
     if (fault)
         pool_fail(bridge->pool, fault);
     if (!fault && pool_worker_ready(bridge->pool, worker, &hello->worker)) {
@@ -332,22 +320,10 @@ static void on_emissions(void *context, struct link *link, struct worker_emissio
     pool_worker_emits(bridge->pool, link_worker(link), emissions, count);
 }
 
-static void bring(struct bridge *bridge, struct worker_ref worker, struct worker_answer *answer,
-                  struct arena *memory)
-{
-    struct channel *channel = seat_channel_of(&bridge->seats[worker.seat], worker);
-    channel_bring(channel, answer, memory);
-    channel_unref(&channel);
-}
-
 static void on_answers(void *context, struct link *link, struct worker_answer *answers,
                        size_t count, struct arena *memory)
 {
     struct bridge *bridge = context;
-    for (size_t i = 0; i < count; i++) {
-        if (answers[i].shared_size)
-            bring(bridge, link_worker(link), &answers[i], memory);
-    }
     pool_worker_answers(bridge->pool, link_worker(link), answers, count, memory);
 }
 

@@ -1,16 +1,17 @@
 #include "bridge/channel.h"
 
 #include "base/mem.h"
-#include "bridge/frame.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 struct kept {
-    uint64_t call_id;
+    uint64_t id;
     int fd;
 };
 
@@ -56,7 +57,7 @@ void channel_unref(struct channel **channel)
 
 /* A packet, and room for one descriptor: of more, the kernel closes the rest. */
 struct packet {
-    uint64_t call_id;
+    uint64_t id;
     struct iovec vector;
     struct msghdr message;
     union {
@@ -68,18 +69,18 @@ struct packet {
 static void prepare(struct packet *packet)
 {
     memset(packet, 0, sizeof *packet);
-    packet->vector = (struct iovec){&packet->call_id, sizeof packet->call_id};
+    packet->vector = (struct iovec){&packet->id, sizeof packet->id};
     packet->message.msg_iov = &packet->vector;
     packet->message.msg_iovlen = 1;
     packet->message.msg_control = packet->control.space;
     packet->message.msg_controllen = CMSG_LEN(sizeof(int));
 }
 
-bool channel_send(struct channel *channel, uint64_t call_id, int fd)
+bool channel_send(struct channel *channel, uint64_t id, int fd)
 {
     struct packet packet;
     prepare(&packet);
-    packet.call_id = call_id;
+    packet.id = id;
     packet.control.header.cmsg_level = SOL_SOCKET;
     packet.control.header.cmsg_type = SCM_RIGHTS;
     packet.control.header.cmsg_len = CMSG_LEN(sizeof(int));
@@ -88,11 +89,11 @@ bool channel_send(struct channel *channel, uint64_t call_id, int fd)
     do {
         sent = sendmsg(channel->socket, &packet.message, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
-    return sent == sizeof packet.call_id;
+    return sent == sizeof packet.id;
 }
 
 /* The next packet; false when there is none. `out_fd` is -1 in one that makes no sense. */
-static bool receive(struct channel *channel, uint64_t *out_call_id, int *out_fd)
+static bool receive(struct channel *channel, uint64_t *out_id, int *out_fd)
 {
     struct packet packet;
     ssize_t got;
@@ -107,7 +108,7 @@ static bool receive(struct channel *channel, uint64_t *out_call_id, int *out_fd)
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
         header->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(out_fd, CMSG_DATA(header), sizeof *out_fd);
-    *out_call_id = got == sizeof packet.call_id ? packet.call_id : 0;
+    *out_id = got == sizeof packet.id ? packet.id : 0;
     return true;
 }
 
@@ -120,22 +121,22 @@ static int remove_kept(struct channel *channel, unsigned index)
     return fd;
 }
 
-static void keep(struct channel *channel, uint64_t call_id, int fd)
+static void keep(struct channel *channel, uint64_t id, int fd)
 {
     if (channel->count == CHANNEL_KEPT_MAX)
         close(remove_kept(channel, 0));
-    channel->kept[channel->count++] = (struct kept){call_id, fd};
+    channel->kept[channel->count++] = (struct kept){id, fd};
 }
 
-static int find(struct channel *channel, uint64_t call_id)
+static int find(struct channel *channel, uint64_t id)
 {
     for (unsigned i = 0; i < channel->count; i++) {
-        if (channel->kept[i].call_id == call_id)
+        if (channel->kept[i].id == id)
             return remove_kept(channel, i);
     }
     uint64_t other;
     for (int fd; receive(channel, &other, &fd);) {
-        if (other == call_id && fd >= 0)
+        if (other == id && fd >= 0)
             return fd;
         if (fd >= 0)
             keep(channel, other, fd);
@@ -143,27 +144,10 @@ static int find(struct channel *channel, uint64_t call_id)
     return -1;
 }
 
-int channel_take(struct channel *channel, uint64_t call_id)
+int channel_take(struct channel *channel, uint64_t id)
 {
     pthread_mutex_lock(&channel->lock);
-    int fd = find(channel, call_id);
+    int fd = find(channel, id);
     pthread_mutex_unlock(&channel->lock);
     return fd;
-}
-
-void channel_bring(struct channel *channel, struct worker_answer *answer, struct arena *arena)
-{
-    if (!answer->shared_size)
-        return;
-    int fd = channel && answer->shared_size <= FRAME_MAX_BYTES
-                 ? channel_take(channel, answer->call_id)
-                 : -1;
-    if (fd >= 0)
-        answer->body = shared_adopt(arena, fd, answer->shared_size);
-    if (answer->body.len)
-        return;
-    answer->failed = true;
-    answer->failure = (struct call_failure){
-        .type = BYTES("ProtocolError"),
-        .message = BYTES("the memory that holds the result did not come, or is not sealed")};
 }

@@ -1,12 +1,10 @@
 /* The descriptor channel: a Unix socket between the gateway and a worker of this machine, by which
- * large bodies go to and fro as descriptors of shared memory (see BOOT.md). A packet is the id of a
- * call and one descriptor. It is sent before the frame that speaks of it.
+ * large values go to and fro as descriptors of shared memory (see BOOT.md). A packet is the id of a
+ * parcel and one descriptor. It is sent before the frame that speaks of it.
  *
  * Counted; any thread. */
 #ifndef SNAKEPIT_BRIDGE_CHANNEL_H
 #define SNAKEPIT_BRIDGE_CHANNEL_H
-
-#include "pool/runtime.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,15 +23,9 @@ struct channel *channel_ref(struct channel *channel);
 void channel_unref(struct channel **channel);
 
 /* Sends a copy of the descriptor. False when the worker does not read, or is gone. */
-bool channel_send(struct channel *channel, uint64_t call_id, int fd)
-    __attribute__((warn_unused_result));
+bool channel_send(struct channel *channel, uint64_t id, int fd) __attribute__((warn_unused_result));
 
-/* The descriptor that came for that call, the caller's; -1 when there is none. */
-int channel_take(struct channel *channel, uint64_t call_id);
-
-/* Brings the body of an answer that lies in shared memory; it is given back with `arena`. An answer
- * whose memory has not come, or cannot be read without danger, becomes a failure. Other answers
- * stay as they are. `channel` may be NULL. */
-void channel_bring(struct channel *channel, struct worker_answer *answer, struct arena *arena);
+/* The descriptor that came under that id, the caller's; -1 when there is none. */
+int channel_take(struct channel *channel, uint64_t id);
 
 #endif

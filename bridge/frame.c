@@ -1,77 +1,11 @@
 #include "bridge/frame.h"
 
+#include "bridge/wire.h"
+
 #include "snakepit/bridge/v1/bridge.pb-c.h"
 
 /* Invoke, Cancel, Credit and the replies are written by hand: they are sent for every call, and
  * protobuf-c wants C strings where we have spans. Everything else goes through protobuf-c. */
-
-enum { WIRE_VARINT = 0, WIRE_BYTES = 2, VARINT_MAX = 10 };
-
-static char *put_varint(char *at, uint64_t value)
-{
-    while (value > 0x7f) {
-        *at++ = (char)(value | 0x80);
-        value >>= 7;
-    }
-    *at++ = (char)value;
-    return at;
-}
-
-/* proto3 leaves out what is zero or empty. Field numbers below 16 take one byte. */
-static char *put_number(char *at, unsigned field, uint64_t value)
-{
-    if (value == 0)
-        return at;
-    *at++ = (char)(field << 3 | WIRE_VARINT);
-    return put_varint(at, value);
-}
-
-static char *put_bytes(char *at, unsigned field, struct bytes value)
-{
-    if (value.len == 0)
-        return at;
-    *at++ = (char)(field << 3 | WIRE_BYTES);
-    at = put_varint(at, value.len);
-    memcpy(at, value.data, value.len);
-    return at + value.len;
-}
-
-/* Bytes of a varint, from the number of its significant bits. */
-static size_t varint_size(uint64_t value)
-{
-    return (size_t)(64 - __builtin_clzll(value | 1) + 6) / 7;
-}
-
-static size_t number_size(uint64_t value)
-{
-    return value ? 1 + varint_size(value) : 0;
-}
-
-static size_t bytes_size(struct bytes value)
-{
-    return value.len ? 1 + varint_size(value.len) + value.len : 0;
-}
-
-/* A member that is text or bytes. */
-struct wire_field {
-    unsigned number;
-    struct bytes value;
-};
-
-static size_t fields_size(const struct wire_field *fields, unsigned count)
-{
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++)
-        size += bytes_size(fields[i].value);
-    return size;
-}
-
-static char *put_fields(char *at, const struct wire_field *fields, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        at = put_bytes(at, fields[i].number, fields[i].value);
-    return at;
-}
 
 /* Those of Invoke, in any order. */
 enum {
@@ -80,20 +14,42 @@ enum {
     INVOKE_CALL_ID = 1,
     INVOKE_CREDIT = 11,
     INVOKE_SESSION_BEGINS = 12,
-    INVOKE_SHARED = 13
+    INVOKE_PARCEL = 13
 };
 enum { ENDED_SESSIONS = 16, ONLY_INVOKES = 2 };
 
-static void invoke_fields(const struct call *call, bool shared, struct wire_field *out_fields)
+static void invoke_fields(const struct call *call, bool ahead, struct wire_field *out_fields)
 {
     const struct wire_field fields[INVOKE_FIELDS] = {
-        {2, call->tool->spec.name}, {3, shared ? (struct bytes){0} : call->args},
+        {2, call->tool->spec.name}, {3, ahead ? (struct bytes){0} : call->args},
         {4, call->content_type},    {5, call->session_id},
         {7, call->request_id},      {8, call->correlation_id},
         {9, call->traceparent},     {10, call->tracestate},
         {14, call->metadata},
     };
     memcpy(out_fields, fields, sizeof fields);
+}
+
+enum { PARCEL_WIRE_MAX = 2 + 3 * (1 + VARINT_MAX) };
+
+static size_t parcel_inner_size(const struct parcel *parcel)
+{
+    return number_size(parcel->offset) + number_size(parcel->size) + number_size(parcel->id);
+}
+
+static size_t parcel_size(const struct parcel *parcel)
+{
+    return parcel->id ? 2 + parcel_inner_size(parcel) : 0;
+}
+
+static char *put_parcel(char *at, unsigned field, const struct parcel *parcel)
+{
+    if (!parcel->id)
+        return at;
+    *at++ = (char)(field << 3 | WIRE_BYTES);
+    *at++ = (char)parcel_inner_size(parcel); /* three numbers: always one byte */
+    at = put_number(put_number(at, 1, parcel->offset), 2, parcel->size);
+    return put_number(at, 3, parcel->id);
 }
 
 static char *open_message(struct buffer *frame, unsigned field, size_t size)
@@ -105,39 +61,23 @@ static char *open_message(struct buffer *frame, unsigned field, size_t size)
     return put_varint(at, size);
 }
 
-size_t frame_invoke_size(const struct call *call, bool shared)
+size_t frame_invoke_size(const struct call *call, bool ahead)
 {
     struct wire_field fields[INVOKE_FIELDS];
-    size_t size = 6 + 5 * VARINT_MAX + 1 + 4 + 2 * VARINT_MAX;
-    invoke_fields(call, shared, fields);
+    size_t size = 6 + 5 * VARINT_MAX + 1 + PARCEL_WIRE_MAX;
+    invoke_fields(call, ahead, fields);
     return size + fields_size(fields, INVOKE_FIELDS);
 }
 
-/* Where the arguments lie in the memory that went ahead. */
-static size_t shared_size(size_t offset, size_t len)
-{
-    return number_size(offset) + number_size(len);
-}
-
-static char *put_shared(char *at, size_t offset, size_t len)
-{
-    *at++ = (char)(INVOKE_SHARED << 3 | WIRE_BYTES);
-    *at++ = (char)shared_size(offset, len); /* two numbers: always one byte */
-    return put_number(put_number(at, 1, offset), 2, len);
-}
-
-void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call, bool shared,
-                      uint64_t remaining_us, bool session_begins)
+void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
+                      const struct parcel *parcel, uint64_t remaining_us, bool session_begins)
 {
     struct wire_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
     size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window) +
-                  number_size(session_begins);
-    size_t offset = shared ? (size_t)(call->args.data - call->shared->data) : 0;
-    invoke_fields(call, shared, fields);
+                  number_size(session_begins) + parcel_size(parcel);
+    invoke_fields(call, parcel->id, fields);
     size += fields_size(fields, INVOKE_FIELDS);
-    if (shared)
-        size += 2 + shared_size(offset, call->args.len);
     char *at = open_message(frame, 10, size);
     if (!at)
         return;
@@ -146,8 +86,7 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
     at = put_number(at, INVOKE_TIMEOUT, timeout_ms);
     at = put_number(at, INVOKE_CREDIT, call->window);
     at = put_number(at, INVOKE_SESSION_BEGINS, session_begins);
-    if (shared)
-        at = put_shared(at, offset, call->args.len);
+    at = put_parcel(at, INVOKE_PARCEL, parcel);
     frame->len = (size_t)(at - frame->data);
 }
 
@@ -218,7 +157,8 @@ static size_t reply_size(const struct tool_reply *reply)
         size_t inner = failure_size(reply->failure);
         return size + 1 + varint_size(inner) + inner;
     }
-    return size + bytes_size(reply->body) + bytes_size(reply->content_type);
+    return size + (reply->parcel.id ? parcel_size(&reply->parcel) : bytes_size(reply->body)) +
+           bytes_size(reply->content_type);
 }
 
 void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply)
@@ -230,43 +170,60 @@ void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply)
     if (reply->failure) {
         at = put_failure(at, reply->failure);
     } else {
-        at = put_bytes(at, 2, reply->body);
+        if (!reply->parcel.id)
+            at = put_bytes(at, 2, reply->body);
         at = put_bytes(at, 3, reply->content_type);
+        at = put_parcel(at, 5, &reply->parcel);
     }
     frame->len = (size_t)(at - frame->data);
 }
 
-/* The members of a Variable, in the order of their field numbers. */
-enum { VARIABLE_FIELDS = 4, VARIABLE_VERSION = 4, REPLY_VARIABLES = 6, REPLY_REVISION = 7 };
+static const struct parcel no_parcel;
 
-static void variable_fields(const struct variable *variable, struct wire_field *out_fields)
+static const struct parcel *parcel_of(const struct session_reply *reply, size_t index)
+{
+    return reply->parcels ? &reply->parcels[index] : &no_parcel;
+}
+
+/* The members of a Variable, in the order of their field numbers. */
+enum {
+    VARIABLE_FIELDS = 4,
+    VARIABLE_VERSION = 4,
+    VARIABLE_PARCEL = 6,
+    REPLY_VARIABLES = 6,
+    REPLY_REVISION = 7
+};
+
+static void variable_fields(const struct variable *variable, bool ahead,
+                            struct wire_field *out_fields)
 {
     bool whole = variable->value.len > 0;
     const struct wire_field fields[VARIABLE_FIELDS] = {
         {1, variable->name},
-        {2, variable->value},
+        {2, ahead ? (struct bytes){0} : variable->value},
         {3, bytes_of(whole ? variable_type_name(variable->type) : "")},
         {5, variable->constraints},
     };
     memcpy(out_fields, fields, sizeof fields);
 }
 
-static size_t variable_wire_size(const struct variable *variable)
+static size_t variable_wire_size(const struct variable *variable, const struct parcel *parcel)
 {
     struct wire_field fields[VARIABLE_FIELDS];
-    size_t size = number_size(variable->version);
-    variable_fields(variable, fields);
+    size_t size = number_size(variable->version) + parcel_size(parcel);
+    variable_fields(variable, parcel->id, fields);
     return size + fields_size(fields, VARIABLE_FIELDS);
 }
 
-static char *put_variable(char *at, const struct variable *variable)
+static char *put_variable(char *at, const struct variable *variable, const struct parcel *parcel)
 {
     struct wire_field fields[VARIABLE_FIELDS];
-    variable_fields(variable, fields);
+    variable_fields(variable, parcel->id, fields);
     *at++ = (char)(REPLY_VARIABLES << 3 | WIRE_BYTES);
-    at = put_varint(at, variable_wire_size(variable));
+    at = put_varint(at, variable_wire_size(variable, parcel));
     at = put_fields(at, fields, VARIABLE_FIELDS);
-    return put_number(at, VARIABLE_VERSION, variable->version);
+    at = put_number(at, VARIABLE_VERSION, variable->version);
+    return put_parcel(at, VARIABLE_PARCEL, parcel);
 }
 
 static size_t session_reply_size(const struct session_reply *reply)
@@ -275,7 +232,7 @@ static size_t session_reply_size(const struct session_reply *reply)
                   bytes_size(bytes_of(reply->detail)) + bytes_size(reply->name) +
                   number_size(reply->version) + number_size(reply->revision);
     for (size_t i = 0; i < reply->count; i++) {
-        size_t inner = variable_wire_size(&reply->variables[i]);
+        size_t inner = variable_wire_size(&reply->variables[i], parcel_of(reply, i));
         size += reply->variables[i].name.len ? 1 + varint_size(inner) + inner : 0;
     }
     return size;
@@ -293,7 +250,7 @@ void frame_add_session_reply(struct buffer *frame, const struct session_reply *r
     at = put_number(at, 5, reply->version);
     for (size_t i = 0; i < reply->count; i++) {
         if (reply->variables[i].name.len)
-            at = put_variable(at, &reply->variables[i]);
+            at = put_variable(at, &reply->variables[i], parcel_of(reply, i));
     }
     frame->len = (size_t)(put_number(at, REPLY_REVISION, reply->revision) - frame->data);
 }
@@ -303,6 +260,29 @@ void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint6
     char *at = open_message(frame, 15, bytes_size(session_id) + number_size(revision));
     if (at)
         frame->len = (size_t)(put_number(put_bytes(at, 1, session_id), 2, revision) - frame->data);
+}
+
+/* The members of a Transfer, and of a Part. */
+enum { TRANSFER = 9, TRANSFER_PARTS = 1, TRANSFER_TAKEN = 2, PART_ID = 1, PART_SIZE, PART_DATA };
+
+void frame_add_part(struct buffer *frame, const struct part *part)
+{
+    size_t size = number_size(part->id) + number_size(part->size) + bytes_size(part->data);
+    char *at = open_message(frame, TRANSFER, 1 + varint_size(size) + size);
+    if (!at)
+        return;
+    *at++ = (char)(TRANSFER_PARTS << 3 | WIRE_BYTES);
+    at = put_varint(at, size);
+    at = put_number(at, PART_ID, part->id);
+    at = put_number(at, PART_SIZE, part->size);
+    frame->len = (size_t)(put_bytes(at, PART_DATA, part->data) - frame->data);
+}
+
+void frame_add_taken(struct buffer *frame, uint64_t bytes)
+{
+    char *at = open_message(frame, TRANSFER, number_size(bytes));
+    if (at)
+        frame->len = (size_t)(put_number(at, TRANSFER_TAKEN, bytes) - frame->data);
 }
 
 static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__GatewayFrame *message)
@@ -339,222 +319,4 @@ void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork)
     stop.refork = refork;
     message.stop = &stop;
     add_packed(frame, &message);
-}
-
-static void *allocate(void *arena, size_t size)
-{
-    return arena_alloc(arena, size);
-}
-
-static void release(void *arena, void *memory)
-{
-    (void)arena;
-    (void)memory;
-}
-
-static struct bytes from_data(ProtobufCBinaryData data)
-{
-    return bytes_from(data.data, data.len);
-}
-
-/* Milliseconds from a worker; a year is as good as more. */
-static uint64_t limit_of(uint64_t ms)
-{
-    const uint64_t year_ms = UINT64_C(365) * 24 * 3600 * 1000;
-    return (ms < year_ms ? ms : year_ms) * 1000;
-}
-
-static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, struct arena *arena)
-{
-    struct frame_hello *hello = arena_zalloc(arena, sizeof *hello);
-    hello->protocol_version = from->protocol_version;
-    hello->worker_id = bytes_of(from->worker_id);
-    hello->token = from_data(from->token);
-    hello->worker.pid = (int)from->pid;
-    hello->worker.slots = from->slots;
-    hello->worker.python_version = bytes_of(from->python_version);
-    hello->tool_count = from->n_tools;
-    hello->tools = arena_zalloc(arena, from->n_tools * sizeof hello->tools[0]);
-    for (size_t i = 0; i < from->n_tools; i++) {
-        hello->tools[i] = (struct tool_spec){
-            .name = bytes_of(from->tools[i]->name),
-            .description = bytes_of(from->tools[i]->description),
-            .schema = from_data(from->tools[i]->schema),
-            .streaming = from->tools[i]->streaming,
-            .idempotent = from->tools[i]->idempotent,
-            .batch = from->tools[i]->batch,
-            .limits = {.total_us = limit_of(from->tools[i]->timeout_ms),
-                       .queue_us = limit_of(from->tools[i]->queue_timeout_ms),
-                       .run_us = limit_of(from->tools[i]->run_timeout_ms),
-                       .idle_us = limit_of(from->tools[i]->idle_timeout_ms)},
-        };
-    }
-    return hello;
-}
-
-static struct worker_answer from_result(const Snakepit__Bridge__V1__Result *from)
-{
-    return (struct worker_answer){
-        .call_id = from->call_id,
-        .started = true,
-        .body = from_data(from->body),
-        .content_type = bytes_of(from->content_type),
-        .shared_size = from->shared ? from->shared->size : 0,
-        .run_us = from->run_us,
-    };
-}
-
-static struct worker_answer from_failure(const Snakepit__Bridge__V1__Failure *from)
-{
-    return (struct worker_answer){
-        .call_id = from->call_id,
-        .failed = true,
-        .started = from->started,
-        .run_us = from->run_us,
-        .failure = {.type = bytes_of(from->type),
-                    .message = bytes_of(from->message),
-                    .traceback = bytes_of(from->traceback),
-                    .context = from_data(from->context),
-                    .code = bytes_of(from->code),
-                    .details = from_data(from->details),
-                    .status = from->status},
-    };
-}
-
-/* False: of a kind that we do not know. */
-static bool read_emission(const Snakepit__Bridge__V1__Emission *from, struct arena *arena,
-                          struct worker_emission *out_emission)
-{
-    struct bytes *bodies = arena_alloc(arena, from->n_bodies * sizeof bodies[0]);
-    for (size_t i = 0; i < from->n_bodies; i++)
-        bodies[i] = from_data(from->bodies[i]);
-    *out_emission = (struct worker_emission){
-        .call_id = from->call_id,
-        .emission = {.kind = (enum emission_kind)from->kind,
-                     .count = from->n_bodies,
-                     .bodies = bodies},
-    };
-    return from->kind >= 0 && (unsigned)from->kind < EMISSION_KINDS;
-}
-
-static struct bytes *read_labels(const Snakepit__Bridge__V1__State *from, struct arena *arena)
-{
-    struct bytes *labels = arena_alloc(arena, from->n_loaded * sizeof labels[0]);
-    for (size_t i = 0; i < from->n_loaded; i++)
-        labels[i] = bytes_of(from->loaded[i]);
-    return labels;
-}
-
-static struct tool_call from_tool_call(const Snakepit__Bridge__V1__ToolCall *from)
-{
-    return (struct tool_call){
-        .call_id = from->call_id,
-        .id = from->id,
-        .tool = bytes_of(from->tool),
-        .args = from_data(from->args),
-        .content_type = bytes_of(from->content_type),
-        .timeout_us = from->timeout_ms < UINT64_MAX / 1000 ? from->timeout_ms * 1000 : UINT64_MAX,
-        .idempotent = from->idempotent,
-        .cancel = from->cancel,
-    };
-}
-
-static void read_tool_calls(const Snakepit__Bridge__V1__WorkerFrame *from, struct arena *arena,
-                            struct worker_frame *frame)
-{
-    frame->tool_call_count = from->n_tool_calls;
-    frame->tool_calls = arena_alloc(arena, from->n_tool_calls * sizeof frame->tool_calls[0]);
-    for (size_t i = 0; i < from->n_tool_calls; i++)
-        frame->tool_calls[i] = from_tool_call(from->tool_calls[i]);
-}
-
-static struct variable_write from_write(const Snakepit__Bridge__V1__VariableWrite *from)
-{
-    return (struct variable_write){
-        .name = bytes_of(from->name),
-        .value = from_data(from->value),
-        .type = bytes_of(from->type),
-        .constraints = from_data(from->constraints),
-        .remove = from->remove,
-        .expects = from->expects,
-        .expected_version = from->expected_version,
-    };
-}
-
-/* False: of a kind that we do not know. */
-static bool read_session_op(const Snakepit__Bridge__V1__SessionOp *from, struct arena *arena,
-                            struct session_op *out_op)
-{
-    struct bytes *names = arena_alloc(arena, from->n_names * sizeof names[0]);
-    struct variable_write *writes = arena_alloc(arena, from->n_writes * sizeof writes[0]);
-    for (size_t i = 0; i < from->n_names; i++)
-        names[i] = bytes_of(from->names[i]);
-    for (size_t i = 0; i < from->n_writes; i++)
-        writes[i] = from_write(from->writes[i]);
-    *out_op = (struct session_op){
-        .id = from->id,
-        .session_id = bytes_of(from->session_id),
-        .kind = (enum session_op_kind)from->kind,
-        .names = names,
-        .name_count = from->n_names,
-        .writes = writes,
-        .write_count = from->n_writes,
-    };
-    return from->kind >= 0 && (unsigned)from->kind <= SESSION_OP_WRITE;
-}
-
-static bool read_session_ops(const Snakepit__Bridge__V1__WorkerFrame *from, struct arena *arena,
-                             struct worker_frame *frame)
-{
-    bool good = true;
-    frame->session_op_count = from->n_session_ops;
-    frame->session_ops = arena_alloc(arena, from->n_session_ops * sizeof frame->session_ops[0]);
-    for (size_t i = 0; good && i < from->n_session_ops; i++)
-        good = read_session_op(from->session_ops[i], arena, &frame->session_ops[i]);
-    return good;
-}
-
-static struct telemetry_batch *read_telemetry(const Snakepit__Bridge__V1__WorkerFrame *from,
-                                              struct arena *arena)
-{
-    if (from->n_events + from->n_spans + from->telemetry_dropped == 0)
-        return NULL;
-    struct telemetry_batch *batch = arena_alloc(arena, sizeof *batch);
-    telemetry_read(from, arena, batch);
-    return batch;
-}
-
-bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out_frame)
-{
-    ProtobufCAllocator allocator = {.alloc = allocate, .free = release, .allocator_data = arena};
-    const Snakepit__Bridge__V1__WorkerFrame *frame = snakepit__bridge__v1__worker_frame__unpack(
-        &allocator, data.len, (const uint8_t *)data.data);
-    if (!frame)
-        return false;
-    size_t count = frame->n_results + frame->n_failures;
-    struct worker_answer *answers = arena_alloc(arena, count * sizeof answers[0]);
-    for (size_t i = 0; i < frame->n_results; i++)
-        answers[i] = from_result(frame->results[i]);
-    for (size_t i = 0; i < frame->n_failures; i++)
-        answers[frame->n_results + i] = from_failure(frame->failures[i]);
-    struct worker_emission *emissions =
-        arena_alloc(arena, frame->n_emissions * sizeof emissions[0]);
-    for (size_t i = 0; i < frame->n_emissions; i++) {
-        if (!read_emission(frame->emissions[i], arena, &emissions[i]))
-            return false;
-    }
-    *out_frame = (struct worker_frame){
-        .hello = frame->hello ? read_hello(frame->hello, arena) : NULL,
-        .pong = frame->state ? frame->state->sequence : 0,
-        .recycle = frame->state && frame->state->recycle,
-        .loaded = frame->state ? read_labels(frame->state, arena) : NULL,
-        .loaded_count = frame->state ? frame->state->n_loaded : 0,
-        .emissions = emissions,
-        .emission_count = frame->n_emissions,
-        .answers = answers,
-        .answer_count = count,
-        .telemetry = read_telemetry(frame, arena),
-    };
-    read_tool_calls(frame, arena, out_frame);
-    return read_session_ops(frame, arena, out_frame);
 }

@@ -3,6 +3,8 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "bridge/inlet.h"
+#include "bridge/outlet.h"
 #include "bridge/tag.h"
 
 #include <grpc/byte_buffer.h>
@@ -38,6 +40,7 @@ struct link {
     grpc_byte_buffer *incoming;
     int cancelled;
     struct tag read_tag, metadata_tag, close_tag;
+    struct inlet inlet;
 
     pthread_mutex_t lock; /* guards the writing side */
     struct list frames;   /* struct outgoing, in order; the last one is being filled */
@@ -46,6 +49,8 @@ struct link {
     bool paused;            /* nothing is read: too many replies wait */
     size_t replies;         /* bytes of session replies in the frames and on the wire */
     size_t written_replies; /* on the wire, of these */
+    size_t held_replies;    /* bytes of values in session replies that wait to go in parts */
+    struct outlet outlet;
     struct tag write_tag;
 };
 
@@ -77,15 +82,20 @@ void link_unref(struct link **link)
     if (!gone || atomic_fetch_sub_explicit(&gone->references, 1, memory_order_acq_rel) != 1)
         return;
     drop_frames(gone);
+    outlet_deinit(&gone->outlet);
+    inlet_deinit(&gone->inlet);
     /* The analyser cannot count: whoever gets here held the last reference. */
     grpc_call_unref(gone->call); /* NOLINT(clang-analyzer-unix.Malloc) */
     pthread_mutex_destroy(&gone->lock);
     free(gone);
 }
 
-void link_set_worker(struct link *link, struct worker_ref worker)
+void link_set_worker(struct link *link, struct worker_ref worker, struct channel *channel)
 {
     link->worker = worker;
+    link->inlet.channel = channel;
+    if (channel)
+        outlet_connect(&link->outlet, channel);
 }
 
 struct worker_ref link_worker(const struct link *link)
@@ -136,14 +146,40 @@ static struct buffer *filling(struct link *link, size_t more)
     return &frame->bytes;
 }
 
-void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, bool shared,
+/* Where a message goes: into the frame that is being filled, or behind its large values. */
+static struct buffer *place_of(struct link *link, struct cargo *cargo, size_t more)
+{
+    return cargo ? &cargo->message : filling(link, more);
+}
+
+/* The message is complete. */
+static void send_off(struct link *link, struct cargo **cargo)
+{
+    if (*cargo)
+        outlet_add(&link->outlet, *cargo);
+    *cargo = NULL;
+}
+
+/* Others of its session may overtake an invocation whose arguments go in parts, so that the session
+ * begins now. */
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
                      uint64_t remaining_us, bool session_begins)
 {
+    struct parcel parcel;
+    struct cargo *cargo = NULL;
+    outlet_pack(&link->outlet, call->args, call->shared, call->payload.data ? NULL : call->arena,
+                &parcel, &cargo);
     pthread_mutex_lock(&link->lock);
-    if (!link->over)
-        frame_add_invoke(&last_frame(link, frame_invoke_size(call, shared))->bytes, call_id, call,
-                         shared, remaining_us, session_begins);
+    if (!link->over) {
+        size_t size = frame_invoke_size(call, parcel.id);
+        if (cargo && session_begins)
+            frame_add_ended_session(filling(link, 0), call->session_id);
+        frame_add_invoke(cargo ? &cargo->message : &last_frame(link, size)->bytes, call_id, call,
+                         &parcel, remaining_us, session_begins && !cargo);
+        send_off(link, &cargo);
+    }
     pthread_mutex_unlock(&link->lock);
+    cargo_free(&cargo);
 }
 
 void link_add_ended_session(struct link *link, struct bytes id)
@@ -170,32 +206,63 @@ void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes)
     pthread_mutex_unlock(&link->lock);
 }
 
-void link_add_tool_reply(struct link *link, const struct tool_reply *reply)
+void link_add_tool_reply(struct link *link, const struct tool_reply *given)
 {
-    pthread_mutex_lock(&link->lock);
-    if (!link->over)
-        frame_add_tool_reply(filling(link, reply->body.len), reply);
-    pthread_mutex_unlock(&link->lock);
-}
-
-/* Replies are as large as they like, unlike what asks for them. */
-void link_add_session_reply(struct link *link, const struct session_reply *reply)
-{
+    struct tool_reply reply = *given;
+    struct cargo *cargo = NULL;
+    if (!reply.failure)
+        outlet_pack(&link->outlet, reply.body, reply.shared, reply.memory, &reply.parcel, &cargo);
+    size_t size = reply.parcel.id ? 0 : reply.body.len;
     pthread_mutex_lock(&link->lock);
     if (!link->over) {
+        frame_add_tool_reply(place_of(link, cargo, size), &reply);
+        send_off(link, &cargo);
+    }
+    pthread_mutex_unlock(&link->lock);
+    cargo_free(&cargo);
+}
+
+/* Sends large values of variables ahead. */
+static void pack_variables(struct link *link, struct session_reply *reply, struct cargo **cargo)
+{
+    for (size_t i = 0; i < reply->count; i++) {
+        struct bytes value = reply->variables[i].value;
+        if (value.len <= SHARED_MIN)
+            continue;
+        if (!reply->parcels)
+            reply->parcels = arena_zalloc(reply->memory, reply->count * sizeof reply->parcels[0]);
+        outlet_pack(&link->outlet, value, NULL, reply->memory, &reply->parcels[i], cargo);
+    }
+}
+
+/* Replies are as large as they like, unlike what asks for them. Those whose values go in parts do
+ * not keep us from reading: it is what we read that lets them go on. */
+void link_add_session_reply(struct link *link, const struct session_reply *given)
+{
+    struct session_reply reply = *given;
+    struct cargo *cargo = NULL;
+    pack_variables(link, &reply, &cargo);
+    pthread_mutex_lock(&link->lock);
+    if (!link->over && cargo) {
+        frame_add_session_reply(&cargo->message, &reply);
+        cargo->is_reply = true;
+        link->held_replies += cargo->size;
+        send_off(link, &cargo);
+    } else if (!link->over) {
         struct buffer *frame = filling(link, 0);
         size_t before = frame->len;
-        frame_add_session_reply(frame, reply);
+        frame_add_session_reply(frame, &reply);
         CONTAINER_OF(frame, struct outgoing, bytes)->replies += frame->len - before;
         link->replies += frame->len - before;
     }
     pthread_mutex_unlock(&link->lock);
+    cargo_free(&cargo);
 }
 
 size_t link_unwritten_replies(struct link *link)
 {
     pthread_mutex_lock(&link->lock);
-    size_t bytes = link->replies;
+    size_t bytes = link->replies + link->held_replies;
     pthread_mutex_unlock(&link->lock);
     return bytes;
 }
@@ -232,14 +299,34 @@ void link_add_stop(struct link *link, uint64_t grace_us, bool refork)
     pthread_mutex_unlock(&link->lock);
 }
 
+/* Adds the next part of a large value, if one may go, and the message that it completes. */
+static void add_part(struct link *link, struct outgoing *frame)
+{
+    size_t before = frame->bytes.len;
+    struct cargo *cargo = outlet_fill(&link->outlet, &frame->bytes);
+    frame->mixed |= frame->bytes.len > before;
+    if (!cargo)
+        return;
+    buffer_add(&frame->bytes, buffer_bytes(&cargo->message));
+    if (cargo->is_reply)
+        link->held_replies -= cargo->size;
+    cargo_free(&cargo);
+}
+
 /* Takes the oldest frame for sending, which makes the caller the one who writes; NULL when there is
  * none or one is on the wire already. */
 static struct outgoing *take_frame(struct link *link)
 {
     struct outgoing *frame = NULL;
     pthread_mutex_lock(&link->lock);
-    if (!link->writing && !link->over && !list_empty(&link->frames)) {
-        frame = CONTAINER_OF(list_pop_front(&link->frames), struct outgoing, place);
+    if (!link->writing && !link->over) {
+        if (list_empty(&link->frames) && outlet_is_ready(&link->outlet))
+            (void)filling(link, 0);
+        if (!list_empty(&link->frames))
+            frame = CONTAINER_OF(list_pop_front(&link->frames), struct outgoing, place);
+    }
+    if (frame) {
+        add_part(link, frame);
         link->writing = true;
         link->written_replies = frame->replies;
     }
@@ -373,6 +460,23 @@ static void pass_on(struct link *link, const struct worker_frame *frame, struct 
     handler->answers(handler->context, link, frame->answers, frame->answer_count, arena);
 }
 
+/* Large values: takes parts of them, and fetches those that are spoken of. False: the worker broke
+ * the protocol. */
+static bool take_large(struct link *link, const struct worker_frame *frame, struct arena *arena)
+{
+    if (!inlet_add(&link->inlet, frame->parts, frame->part_count))
+        return false;
+    uint64_t receipt = inlet_receipt(&link->inlet);
+    pthread_mutex_lock(&link->lock);
+    outlet_taken(&link->outlet, frame->taken);
+    if (receipt && !link->over)
+        frame_add_taken(filling(link, 0), receipt);
+    pthread_mutex_unlock(&link->lock);
+    link_flush(link);
+    inlet_fetch(&link->inlet, frame->arrivals, arena);
+    return true;
+}
+
 /* False: the worker broke the protocol, or is not welcome. */
 static bool handle(struct link *link, grpc_byte_buffer *message)
 {
@@ -381,9 +485,12 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
     bool good = message->type == GRPC_BB_RAW &&
                 message->data.raw.compression == GRPC_COMPRESS_NONE &&
                 frame_read(gather(message, arena), arena, &frame);
-    if (good && !link->welcome)
+    bool attached = link->welcome;
+    if (good && !attached)
         good = greet(link, frame.hello);
-    else if (good)
+    else if (good && (frame.part_count || frame.taken || frame.arrivals))
+        good = take_large(link, &frame, arena);
+    if (good && attached)
         pass_on(link, &frame, arena);
     if (good && frame.pong)
         link->handler->pong(link->handler->context, link, &frame);
@@ -435,6 +542,7 @@ void link_open(struct grpc_call *call, const struct link_handler *handler)
     atomic_init(&link->references, 1);
     pthread_mutex_init(&link->lock, NULL);
     list_init(&link->frames);
+    outlet_init(&link->outlet);
 
     grpc_op metadata = operation(GRPC_OP_SEND_INITIAL_METADATA);
     start(link, &metadata, &link->metadata_tag);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct channel;
 struct grpc_call;
 struct link;
 
@@ -27,8 +28,7 @@ struct link_handler {
     /* Running calls have said something; the bytes are borrowed. */
     void (*emissions)(void *context, struct link *link, struct worker_emission *emissions,
                       size_t count);
-    /* Answers have come; they lie in `memory`, of which references may be taken. Bodies in shared
-     * memory are still to be brought. */
+    /* Answers have come; they lie in `memory`, of which references may be taken. */
     void (*answers)(void *context, struct link *link, struct worker_answer *answers, size_t count,
                     struct arena *memory);
     /* It answered a ping. The bytes are borrowed. */
@@ -49,12 +49,14 @@ struct link *link_ref(struct link *link);
 /* Drops a reference and clears the pointer; accepts NULL inside. */
 void link_unref(struct link **link);
 
-/* The handler's own mark on the link: which worker it is. Set in hello(), constant afterwards. */
-void link_set_worker(struct link *link, struct worker_ref worker);
+/* The handler's own mark on the link: which worker it is. Set in hello(), constant afterwards.
+ * `channel`: its descriptor channel, of which a reference is taken, or NULL. */
+void link_set_worker(struct link *link, struct worker_ref worker, struct channel *channel);
 struct worker_ref link_worker(const struct link *link);
 
-/* Add to the frame that is being filled, see frame.h. Nothing happens on a link that is over. */
-void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call, bool shared,
+/* Add to the frame that is being filled, see frame.h, unless large values have to go before (see
+ * outlet.h). Nothing happens on a link that is over. */
+void link_add_invoke(struct link *link, uint64_t call_id, const struct call *call,
                      uint64_t remaining_us, bool session_begins);
 void link_add_ended_session(struct link *link, struct bytes id);
 void link_add_cancel(struct link *link, uint64_t call_id);

@@ -1,7 +1,7 @@
 #include "bridge/page.h"
 
 #include "base/arena.h"
-#include "bridge/frame.h"
+#include "bridge/inlet.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -111,26 +111,28 @@ static bool is_running(const struct started_calls *started, uint64_t call_id)
     return false;
 }
 
-static bool read_frame(struct bytes data, uint64_t call_id, struct arena *arena,
-                       struct worker_answer *out_answer)
+static bool read_frame(struct bytes data, uint64_t call_id, struct channel *channel,
+                       struct arena *arena, struct worker_answer *out_answer)
 {
     struct worker_frame frame;
+    struct inlet inlet = {.channel = channel};
     if (!frame_read(data, arena, &frame) || frame.answer_count != 1 ||
         frame.answers[0].call_id != call_id)
         return false;
+    inlet_fetch(&inlet, frame.arrivals, arena);
     *out_answer = frame.answers[0];
     return true;
 }
 
-static bool read_answer(const char *page, const struct entry *entry, struct arena *arena,
-                        struct worker_answer *out_answer)
+static bool read_answer(const char *page, const struct entry *entry, struct channel *channel,
+                        struct arena *arena, struct worker_answer *out_answer)
 {
     const char *source = page + PAGE_RING_AT + entry->at % PAGE_RING_BYTES;
     if (entry->kind != PAGE_RESULT && entry->kind != PAGE_FRAME)
         return false;
     struct bytes data = arena_copy(arena, bytes_from(source, entry->size));
     if (entry->kind == PAGE_FRAME)
-        return read_frame(data, entry->call_id, arena, out_answer);
+        return read_frame(data, entry->call_id, channel, arena, out_answer);
     *out_answer = (struct worker_answer){.call_id = entry->call_id,
                                          .started = true,
                                          .body = data,
@@ -148,7 +150,8 @@ uint64_t page_pong(const void *page)
 /* A call's mark in its slot is cleared after its entry and its bytes are written: as long as it is
  * there, they may be half of something. And what is a whole ring older than the end is, or was
  * about to be, overwritten. */
-void page_read(const void *page, struct arena *arena, struct started_calls *out_started)
+void page_read(const void *page, struct channel *channel, struct arena *arena,
+               struct started_calls *out_started)
 {
     struct journal journal;
     out_started->known = true;
@@ -161,7 +164,8 @@ void page_read(const void *page, struct arena *arena, struct started_calls *out_
         out_started->started[out_started->started_count++] = entry->call_id;
         if (!is_running(out_started, entry->call_id) &&
             journal.end - entry->at <= PAGE_RING_BYTES &&
-            read_answer(page, entry, arena, &out_started->finished[out_started->finished_count]))
+            read_answer(page, entry, channel, arena,
+                        &out_started->finished[out_started->finished_count]))
             out_started->finished_count++;
     }
 }

@@ -3,6 +3,7 @@
 #ifndef SNAKEPIT_BRIDGE_PAGE_H
 #define SNAKEPIT_BRIDGE_PAGE_H
 
+#include "bridge/channel.h"
 #include "pool/runtime.h"
 
 /* Its layout, in bytes from its beginning; started.py has the same numbers. */
@@ -36,7 +37,9 @@ uint64_t page_pong(const void *page);
 bool page_shows_running(const void *page, uint64_t call_id);
 
 /* What the page says. To be called once its worker is dead; the worker may have written anything.
- * What the answers consist of is copied into the arena. */
-void page_read(const void *page, struct arena *arena, struct started_calls *out_started);
+ * What the answers consist of is copied into the arena; large bodies have come by the channel,
+ * which may be NULL. */
+void page_read(const void *page, struct channel *channel, struct arena *arena,
+               struct started_calls *out_started);
 
 #endif

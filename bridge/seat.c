@@ -155,9 +155,7 @@ static void close_handed_over(struct seat *seat)
 static void read_legacy(struct seat *seat, struct started_calls *started)
 {
     if (seat->page)
-        page_read(seat->page, started->memory, started);
-    for (unsigned i = 0; i < started->finished_count; i++)
-        channel_bring(seat->channel, &started->finished[i], started->memory);
+        page_read(seat->page, seat->channel, started->memory, started);
     pthread_mutex_lock(&seat->lock);
     page_free(&seat->page);
     pthread_mutex_unlock(&seat->lock);

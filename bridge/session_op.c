@@ -71,11 +71,13 @@ static void run(struct session *session, const struct variables_reader *reader,
 void session_op_answer(struct session_store *store, const struct variables_reader *reader,
                        const struct session_op *op, struct link *link)
 {
-    struct session_reply reply = {.id = op->id};
     struct arena *arena = arena_new(0);
+    struct session_reply reply = {.id = op->id, .memory = arena};
     struct session *session = session_find(store, op->session_id);
     if (!session)
         fail(&reply, "session_not_found", "there is no session of that id; it may have expired");
+    else if (op->lost)
+        fail(&reply, "transfer_failed", "the memory that holds a value did not come");
     else if (link_unwritten_replies(link) > UNREAD_MAX_BYTES)
         fail(&reply, "overloaded", "the worker asks for more variables than it reads");
     else

@@ -122,6 +122,7 @@ struct call_outcome {
     uint64_t run_us;        /* the tool's own time, as the worker measured it */
     char worker[64];        /* id of the last worker, or empty */
     struct arena *memory;   /* holds body, content_type and failure; the call's reference */
+    struct shared *shared;  /* of a nested call: where the body lies, if that can be passed on */
 };
 
 /* Moves small outcomes into memory of their own, for those that are kept: what they lie in holds a

@@ -273,6 +273,22 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
     return expected;
 }
 
+static const struct call_failure lost_body = {
+    .type = BYTES("ProtocolError"),
+    .message = BYTES("the memory that holds the result did not come, or is not sealed")};
+
+static void take_answer(struct call *call, const struct worker_answer *from, struct arena *memory)
+{
+    call->outcome.body = from->body;
+    call->outcome.content_type = from->content_type;
+    call->outcome.failure = from->lost ? lost_body : from->failure;
+    call->outcome.run_us = from->run_us;
+    call->outcome.memory = arena_ref(memory);
+    call->outcome.shared = from->shared;
+    if (from->shared && !call->root) /* its caller is no worker, and wants bytes */
+        shared_close(from->shared);
+}
+
 static void answer(struct pool *pool, struct worker *worker, const struct worker_answer *from,
                    struct arena *memory, uint64_t now_us, struct effects *effects)
 {
@@ -288,13 +304,9 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
         call->outcome.run_us = from->run_us;
         schedule_end(pool, call, CALL_END_DEADLINE, executed, effects);
     } else if (call) {
-        call->outcome.body = from->body;
-        call->outcome.content_type = from->content_type;
-        call->outcome.failure = from->failure;
-        call->outcome.run_us = from->run_us;
-        call->outcome.memory = arena_ref(memory);
-        schedule_end(pool, call, from->failed ? CALL_END_FAILURE : CALL_END_RESULT, executed,
-                     effects);
+        bool failed = from->failed || from->lost;
+        take_answer(call, from, memory);
+        schedule_end(pool, call, failed ? CALL_END_FAILURE : CALL_END_RESULT, executed, effects);
     } else {
         pool->late_answers++;
     }

@@ -73,6 +73,7 @@ struct worker_hello {
 struct worker_emission {
     uint64_t call_id;
     struct emission emission;
+    bool lost;         /* its value did not come, or cannot be read */
     struct call *call; /* the pool's, while it deals with it */
 };
 
@@ -83,7 +84,8 @@ struct worker_answer {
     bool started; /* the tool's code was entered */
     struct bytes body;
     struct bytes content_type;
-    uint64_t shared_size; /* of a body that is still to be brought, bytes, else 0: the runtime's */
+    struct shared *shared; /* in which a large body lies, if that can be passed on; or NULL */
+    bool lost;             /* a large body did not come: the runtime's, before it passes this on */
     struct call_failure failure;
     uint64_t run_us;
 };

@@ -30,13 +30,11 @@ static bool spend(struct call *call, const struct emission *emission)
     return true;
 }
 
-static void end_spendthrift(struct pool *pool, struct call *call, uint64_t now_us,
-                            struct effects *effects)
+static void end_broken(struct pool *pool, struct call *call, const char *why, uint64_t now_us,
+                       struct effects *effects)
 {
-    call->outcome.failure =
-        (struct call_failure){.type = BYTES("ProtocolError"),
-                              .message = BYTES("the worker emitted more than it was allowed to"),
-                              .code = BYTES("worker_error")};
+    call->outcome.failure = (struct call_failure){
+        .type = BYTES("ProtocolError"), .message = bytes_of(why), .code = BYTES("worker_error")};
     schedule_give_up(pool, call, CALL_END_FAILURE, now_us, effects);
 }
 
@@ -51,8 +49,12 @@ static struct call *take_emission(struct pool *pool, struct worker *worker,
         pool->late_answers++;
         return NULL;
     }
-    if (!spend(call, &from->emission)) {
-        end_spendthrift(pool, call, now_us, effects);
+    const char *fault = from->lost ? "the memory that holds a value did not come, or is not sealed"
+                        : spend(call, &from->emission)
+                            ? NULL
+                            : "the worker emitted more than it was allowed to";
+    if (fault) {
+        end_broken(pool, call, fault, now_us, effects);
         return NULL;
     }
     if (call->state != CALL_STREAMING)

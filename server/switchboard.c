@@ -33,7 +33,7 @@ static void answer(struct tool_request *request)
 {
     const struct call_outcome *outcome = &request->call->outcome;
     if (outcome->end == CALL_END_RESULT) {
-        tool_request_succeed(request, outcome->body, outcome->content_type);
+        tool_request_pass_on(request, outcome);
         return;
     }
     struct arena *arena = arena_new(0);
@@ -115,6 +115,7 @@ static struct call *make_call(struct tool_request *request, struct tool *tool)
     inherit(call, request->parent);
     call->tool = tool;
     call->args = asked->args.len ? asked->args : BYTES("{}");
+    call->shared = asked->shared;
     call->content_type = asked->content_type;
     call->idempotent = asked->idempotent || tool->spec.idempotent;
     call->timeout_us = asked->timeout_us;
@@ -394,6 +395,12 @@ static const struct call_failure is_over = {.type = BYTES("Cancelled"),
                                             .code = BYTES("cancelled"),
                                             .status = 499};
 
+static const struct refusal lost_arguments = {
+    .type = "ProtocolError",
+    .code = "worker_error",
+    .status = 500,
+    .message = BYTES("the memory that holds the arguments did not come, or is not sealed")};
+
 static void take(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,
                  const struct tool_call *asked, struct arena *memory)
 {
@@ -406,7 +413,9 @@ static void take(struct switchboard *switchboard, struct pool *pool, struct work
         return;
     }
     struct tool_request *request = tool_request_new(switchboard, parent, worker, asked, memory);
-    if (bytes_equal(asked->tool, BYTES("$tools")))
+    if (asked->lost)
+        tool_request_refuse(request, &lost_arguments);
+    else if (bytes_equal(asked->tool, BYTES("$tools")))
         list_tools(request, session);
     else if (!serve(request, session, &why))
         tool_request_refuse(request, &why);

@@ -147,6 +147,16 @@ void tool_request_succeed(struct tool_request *request, struct bytes body,
           SWITCHBOARD_RESULT);
 }
 
+void tool_request_pass_on(struct tool_request *request, const struct call_outcome *outcome)
+{
+    reply(request,
+          (struct tool_reply){.body = outcome->body,
+                              .content_type = outcome->content_type,
+                              .shared = outcome->shared,
+                              .memory = outcome->memory},
+          SWITCHBOARD_RESULT);
+}
+
 void tool_request_fail(struct tool_request *request, const struct call_failure *failure)
 {
     reply(request, (struct tool_reply){.failure = failure}, SWITCHBOARD_FAILURE);

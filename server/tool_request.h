@@ -66,6 +66,8 @@ bool tool_request_end(struct tool_request *request) __attribute__((warn_unused_r
 /* Replies, and counts that. */
 void tool_request_succeed(struct tool_request *request, struct bytes body,
                           struct bytes content_type);
+/* The same with the result of a nested call. */
+void tool_request_pass_on(struct tool_request *request, const struct call_outcome *outcome);
 void tool_request_fail(struct tool_request *request, const struct call_failure *failure);
 void tool_request_refuse(struct tool_request *request, const struct refusal *why);
 

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fill(PAGE_INDEX_AT, INDEX_BYTES, &data, &size);
     fill(PAGE_RING_AT, PAGE_ANSWER_MAX, &data, &size);
     struct arena *arena = arena_new(0);
-    page_read(page, arena, &started);
+    page_read(page, NULL, arena, &started);
     fuzz_require(started.finished_count <= started.started_count, "no answer without a call");
     for (unsigned i = 0; i < started.finished_count; i++)
         check_answer(&started, &started.finished[i]);

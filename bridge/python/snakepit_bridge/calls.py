@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import channel, failure, values
-from .channel import SHARED_MIN
+from . import failure, parcel, values
+from .parcel import LARGE
 from .chunk import unpack
 from .errors import Refused
 
@@ -40,10 +40,10 @@ def encode(invoke: Any, value: Any, run_us: int) -> Any:
     except Exception as error:
         return failure.of_exception(invoke, error, run_us, "result_not_encodable")
     size = len(body) if type(body) is bytes else body.nbytes
-    if size > SHARED_MIN:
+    if size > LARGE:
         if size > MAX_BODY:
             return failed(invoke, too_large(size), run_us, False)
-        body = channel.ship(invoke.call_id, body)
+        body = parcel.pack(body)
     return invoke.call_id, body, content_type, run_us
 
 

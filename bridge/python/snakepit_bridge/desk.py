@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
-from . import dispatch, failure, link, recycling
+from . import dispatch, failure, link, parcel, recycling
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
@@ -107,6 +107,8 @@ class Desk:
     def _take(self, frame: Any) -> None:
         calls, early, arrived = self._calls, self._early, _now()
         mixed = not frame.only_invokes
+        if mixed and frame.HasField("transfer"):
+            self._take_transfer(frame.transfer)
         for session_id in frame.ended_sessions if mixed else ():
             self._tool_calls.cache.forget(session_id)
             self._end_session(session_id)
@@ -130,7 +132,7 @@ class Desk:
         for reply in frame.tool_replies:
             self._tool_calls.take(reply)
         for reply in frame.session_replies:
-            self._tool_calls.take(reply)
+            self._tool_calls.take_variables(reply)
         for each in frame.invalidations:
             self._tool_calls.cache.invalidate(each.session_id, each.revision)
         if frame.HasField("ping"):
@@ -142,6 +144,15 @@ class Desk:
             self._reforking = frame.stop.refork
             if frame.stop.grace_ms and not self._reforking:  # which must not have another thread
                 _exit_after(frame.stop.grace_ms / 1000)
+
+    def _take_transfer(self, transfer: Any) -> None:
+        """Parts of large values, and news of ours."""
+        receipt = parcel.collect(transfer.parts)
+        if receipt:
+            self._outbox.put(pb.Transfer(taken=receipt))
+        if transfer.taken:
+            self._outbox.taken(transfer.taken)
+        self._outbox.flush()
 
     def _cancel(self, call_id: int) -> None:
         waiting = self._calls.pop(call_id, None)

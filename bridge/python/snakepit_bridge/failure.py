@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import channel, values
+from . import parcel, values
 from .errors import Refused, ToolCallError, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
@@ -53,7 +53,7 @@ def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "")
 
 def of_refusal(invoke: Any, error: Refused) -> Any:
     """The Failure for a call whose tool was not entered."""
-    channel.drop(invoke)
+    parcel.drop(invoke)
     failure = pb.Failure(
         call_id=invoke.call_id,
         type=error.kind,

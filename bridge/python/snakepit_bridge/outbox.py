@@ -6,11 +6,13 @@ import _thread
 import os
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Optional
 
 from . import bridge_pb2 as pb
 from . import wire
 from .dispatch import Dispatch
+from .freight import Cargo, Freight
+from .parcel import LARGE, Parcel, pack
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
 EMISSION_COST = 64  # of credit, beside its bytes
@@ -24,13 +26,18 @@ _now = time.perf_counter_ns
 class Segment:
     """Values of one call and one kind that leave in one Emission. Complete once it has left its feed."""
 
-    __slots__ = ("bodies", "feed", "kind", "size")
+    __slots__ = ("bodies", "feed", "kind", "parcel", "size")
 
     def __init__(self, feed: Any, kind: int) -> None:
         self.feed = feed
         self.kind = kind
         self.bodies: list[bytes] = []
-        self.size = 0  # in credit
+        self.parcel: Optional[Parcel] = None  # instead, if the value is large
+        self.size = 0  # in credit; of a large value more than a frame takes
+
+    @property
+    def call_id(self) -> int:
+        return self.feed.call_id
 
 
 class Outbox:
@@ -41,6 +48,8 @@ class Outbox:
         self._lock = _thread.allocate_lock()  # guards sending, taking from the queue, and all that feeds hold
         self._waiting: deque[Any] = deque()  # see _next_frame()
         self.put = self._waiting.append
+        self._freight = Freight()
+        self._held = self._freight.held
         self.sending = True  # Hello is on its way
         self.pong = 0  # sequence of the ping that is answered by the frame that is being written, or 0
         os.register_at_fork(after_in_child=self._leave_child)
@@ -53,14 +62,14 @@ class Outbox:
         self.emit = lambda feed, kind, body: False  # type: ignore[method-assign]
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._held)
 
     def flush(self) -> None:
         """Send what waits, unless a frame is being written: then sent() will."""
-        if self.sending or not self._waiting:
+        if self.sending or not (self._waiting or self._held):
             return
         with self._lock:
-            if not self.sending and self._waiting:
+            if not self.sending and (self._waiting or self._freight.is_ready):
                 frame = self._next_frame()
                 self.sending = True
                 self._link.send(frame)
@@ -76,11 +85,14 @@ class Outbox:
         Returns whether the tool should look if it has to pause: it has no credit, or its last frame of values has been
         under way for a while.
         """
+        large = len(body) > LARGE
+        if large and feed.credit > 0:
+            body = pack(body)
         with self._lock:
             if feed.credit <= 0:
                 feed.keep(kind, body)
                 return True
-            self._append(feed, kind, body)
+            (self._append_large if large else self._append)(feed, kind, body)
         if not self.sending:
             self.flush()
         now = _now()
@@ -94,7 +106,23 @@ class Outbox:
         with self._lock:
             feed.credit += credit
             while feed.kept and feed.credit > 0:
-                self._append(feed, *feed.take())
+                kind, body = feed.take()
+                (self._append_large if len(body) > LARGE else self._append)(feed, kind, body)
+        self.flush()
+
+    def taken(self, count: int) -> None:
+        """The gateway has taken so many bytes of parts, in all."""
+        with self._lock:
+            self._freight.taken(count)
+        self.flush()
+
+    def send_large(self, message: Any, values: list[tuple[Any, Any]]) -> None:
+        """Send a ToolCall or SessionOp with large values: the places where it says where they are, and their bytes."""
+        parcels = [pack(body) for _, body in values]
+        for (place, _), parcel in zip(values, parcels):
+            parcel.name(place)
+        late = [parcel for parcel in parcels if parcel.body is not None]
+        self.put(Cargo(message.call_id, message, late) if late else message)
         self.flush()
 
     def close(self, feed: Any) -> None:
@@ -113,52 +141,89 @@ class Outbox:
         segment.bodies.append(body)
         segment.size += cost
 
+    def _append_large(self, feed: Any, kind: int, body: Any) -> None:
+        """The same with a large value, or a Parcel."""
+        parcel = body if type(body) is Parcel else pack(body)
+        feed.credit -= len(parcel) + EMISSION_COST
+        segment = feed.segment = Segment(feed, kind)
+        segment.parcel = parcel
+        segment.size = MAX_FRAME_BYTES + 1
+        self._waiting.append(segment if parcel.body is None else Cargo(feed.call_id, segment, [parcel]))
+
     def _next_frame(self) -> bytes:
         """Answers are (call id, body, content type, microseconds) or a Failure.
 
-        Others are a Segment, ToolCall, SessionOp or State.
+        Others are a Segment, ToolCall, SessionOp, State, Transfer or Cargo.
         """
-        frame: Any = None  # of what is no result
+        frame: Any = None  # of what is no small result
         parts: list[bytes] = []
-        waiting, room = self._waiting, MAX_FRAME_BYTES
+        waiting, held, room = self._waiting, self._held, MAX_FRAME_BYTES
         while waiting and room > 0:
             answer = waiting.popleft()
-            if type(answer) is tuple:
-                room -= wire.add_result(parts, answer)
+            if held and self._freight.hold(answer):
                 continue
+            if type(answer) is tuple:
+                if type(answer[1]) is not Parcel:
+                    room -= wire.add_result(parts, answer)
+                    continue
+                answer = _large_result(answer)
             frame = pb.WorkerFrame() if frame is None else frame
             if type(answer) in _REQUESTS and frame.emissions:  # which came first, but would be read after it
                 waiting.appendleft(answer)
                 break
-            room -= _add(frame, answer)
-        if self.telemetry.waiting:
+            if type(answer) is Cargo:
+                self._freight.add(answer)
+            else:
+                room -= _add(frame, answer)
+        if held or self.telemetry.waiting:
             frame = pb.WorkerFrame() if frame is None else frame
+            self._load_part(frame)
             self.telemetry.fill(frame)
         if frame is not None:
             self.pong = frame.state.sequence
             parts.append(frame.SerializeToString())
         return b"".join(parts)
 
+    def _load_part(self, frame: Any) -> None:
+        complete = self._freight.load(frame)
+        if complete:
+            _add(frame, complete[0])
+            self._waiting.extendleft(reversed(complete[1:]))
 
-_REQUESTS = (pb.ToolCall, pb.SessionOp)
+
+_REQUESTS = (pb.ToolCall, pb.SessionOp, Cargo)
+
+
+def _large_result(answer: tuple[int, Any, str, int]) -> Any:
+    """The Result whose body is a Parcel."""
+    call_id, parcel, content_type, run_us = answer
+    result = pb.Result(call_id=call_id, content_type=content_type, run_us=run_us)
+    parcel.name(result.parcel)
+    return result if parcel.body is None else Cargo(call_id, result, [parcel])
 
 
 def _add(frame: Any, message: Any) -> int:
     """Put it into the frame, a Segment as an Emission. Returns how much room it takes."""
-    if type(message) is Segment:
+    kind = type(message)
+    if kind is Segment:
         _add_segment(frame.emissions.add(), message)
         return message.size
-    if type(message) is pb.Failure:
+    if kind is pb.Failure:
         frame.failures.append(message)
         return len(message.traceback) + len(message.details)
-    if type(message) is pb.ToolCall:
+    if kind is pb.ToolCall:
         frame.tool_calls.append(message)
         return len(message.args)
-    if type(message) is pb.SessionOp:
+    if kind is pb.SessionOp:
         frame.session_ops.append(message)
         return sum(len(write.value) for write in message.writes)
-    message.sequence = message.sequence or frame.state.sequence  # a wish may have come after the answer to a ping
-    frame.state.CopyFrom(message)  # a newer State takes the place of an older one
+    if kind is pb.Result:
+        frame.results.append(message)
+    elif kind is pb.Transfer:
+        frame.transfer.taken = message.taken
+    else:
+        message.sequence = message.sequence or frame.state.sequence  # a wish may have come after the answer to a ping
+        frame.state.CopyFrom(message)  # a newer State takes the place of an older one
     return 0
 
 
@@ -168,5 +233,8 @@ def _add_segment(emission: Any, segment: Segment) -> None:
         feed.segment = None
     emission.call_id = feed.call_id
     emission.kind = segment.kind
-    emission.bodies.extend(segment.bodies)
+    if segment.parcel is None:
+        emission.bodies.extend(segment.bodies)
+    else:
+        segment.parcel.name(emission.parcel)
     feed.gate.open()

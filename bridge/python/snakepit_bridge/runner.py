@@ -7,7 +7,7 @@ import time
 from _thread import get_ident as _get_ident
 from typing import Any, Optional
 
-from . import calls, channel, failure, generators
+from . import calls, failure, generators, parcel
 from .batch import Batch
 from .context import CallContext, set_source
 from .errors import Cancelled, Refused
@@ -79,7 +79,7 @@ class Runner:
             if self._cancelled and invoke.call_id in self._cancelled:
                 raise Refused("Cancelled", "the call was cancelled before it started", 0, "cancelled")
             parameters = tool.parameters
-            arguments = parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
+            arguments = parameters.bind(invoke.args or parcel.arguments(invoke), invoke.content_type)
             if tool.streaming:
                 self._open_feed(invoke, parameters, arguments)
             if parameters.context:
@@ -141,7 +141,7 @@ class Runner:
         answers, invokes, bodies = [], [], []
         for invoke, _ in claimed:
             try:
-                args = invoke.args or channel.arguments(invoke)
+                args = invoke.args or parcel.arguments(invoke)
                 bodies.append(tool.parameters.bind(args, invoke.content_type)[tool.parameters.whole])
                 invokes.append(invoke)
             except Refused as error:

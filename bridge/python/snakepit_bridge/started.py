@@ -14,7 +14,7 @@ from typing import Any
 
 from . import bridge_pb2 as pb
 from . import wire
-from .channel import Parcel
+from .parcel import Parcel
 
 SLOTS_MAX = 1024
 ANSWER_MAX = 68 << 10  # bytes of an answer, encoded; longer ones are not kept
@@ -129,8 +129,12 @@ def _framed(answer: Any) -> tuple[int, bytes, int]:
     if type(answer) is not tuple:
         frame = pb.WorkerFrame(failures=[answer])
         return answer.call_id, frame.SerializeToString(), answer.run_us
-    call_id, body, _, run_us = answer
-    if type(body) is Parcel or len(body) <= ANSWER_MAX:
+    call_id, body, content_type, run_us = answer
+    if type(body) is Parcel and body.body is None:
+        result = pb.Result(call_id=call_id, content_type=content_type, run_us=run_us)
+        body.name(result.parcel)
+        body = pb.WorkerFrame(results=[result]).SerializeToString()
+    elif len(body) <= ANSWER_MAX:
         parts: list[bytes] = []
         wire.add_result(parts, answer)
         body = b"".join(parts)

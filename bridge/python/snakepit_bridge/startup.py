@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any, NoReturn, Optional
 
-from . import __version__, channel, link, process, template
+from . import __version__, link, parcel, process, template
 from . import bridge_pb2 as pb
 from .control import tell_failure
 from .eventloop import EventLoop
@@ -30,7 +30,7 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
     try:
         page, sockets = descriptors[0], descriptors[3:]
         if len(descriptors) > 2:
-            channel.open_channel(descriptors[2])
+            parcel.open_channel(descriptors[2])
         profile = order.get("profile", "process")
         slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
         started = (StartedPage if profile == "process" else SharedPage)(page, slots)

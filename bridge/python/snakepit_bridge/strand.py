@@ -7,7 +7,7 @@ import ctypes
 import time
 from typing import Any, Callable, Optional
 
-from . import calls, channel, failure, generators
+from . import calls, failure, generators, parcel
 from .context import CallContext, running
 from .errors import Cancelled, Refused
 from .eventloop import EventLoop
@@ -59,7 +59,7 @@ class Strand:
         try:
             if tool is None:
                 raise calls.unknown(invoke)
-            arguments = tool.parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
+            arguments = tool.parameters.bind(invoke.args or parcel.arguments(invoke), invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context
             if tool.parameters.stream:

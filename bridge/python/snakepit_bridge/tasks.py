@@ -11,7 +11,7 @@ import time
 from _queue import SimpleQueue
 from typing import Any, NoReturn
 
-from . import calls, channel, failure, generators
+from . import calls, failure, generators, parcel
 from .context import CallContext, running
 from .crew import Crew
 from .errors import Cancelled, Refused
@@ -102,7 +102,7 @@ class AsyncWorker(Crew):
         try:
             if tool is None:
                 raise calls.unknown(invoke)
-            arguments = tool.parameters.bind(invoke.args or channel.arguments(invoke), invoke.content_type)
+            arguments = tool.parameters.bind(invoke.args or parcel.arguments(invoke), invoke.content_type)
             if tool.parameters.context:
                 arguments[tool.parameters.context] = context
             if tool.parameters.stream:

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from . import channel, process
+from . import parcel, process
 from .control import Control
 from .zygote import Zygote
 
@@ -21,7 +21,7 @@ THREADS_SECONDS = 2.0  # for those of gRPC, and ours, to end
 def serve(adapter: Any, loop: Any, pool: str, descriptor: int) -> NoReturn:
     """Be the template until the gateway closes the control socket. Takes ``descriptor``, its other end."""
     os.dup2(1, 2)  # the gateway reads a worker's standard error only as long as it serves
-    channel.close_channel()
+    parcel.close_channel()
     adapter.keep()
     loop.close()
     gc.collect()  # the last of gRPC, whose threads end with it

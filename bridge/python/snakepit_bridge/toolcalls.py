@@ -8,7 +8,7 @@ import json
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import calls, tags, values
+from . import calls, parcel, tags, values
 from .cache import Cache
 from .errors import Cancelled, ToolCallError, ToolNotFound, tool_call_error
 from .gate import Gate
@@ -22,7 +22,7 @@ _running_loop = asyncio._get_running_loop
 class Waiter:
     """One request and, in the end, its reply. Written by the reading thread."""
 
-    __slots__ = ("call_id", "gate", "id", "is_over", "reply", "tool")
+    __slots__ = ("body", "call_id", "gate", "id", "is_over", "reply", "tool")
 
     def __init__(self, call_id: int, number: int, tool: str = "") -> None:
         self.call_id = call_id
@@ -30,13 +30,16 @@ class Waiter:
         self.tool = tool
         self.gate = Gate()
         self.reply: Any = None
+        self.body: Any = b""
         self.is_over = False  # the reply is there, or it is not waited for any more
 
     def ready(self) -> bool:
         return self.is_over
 
-    def end(self, reply: Any = None) -> None:
+    def end(self, reply: Any = None, body: Any = b"") -> None:
+        """``body``: that of a reply which does not have it in itself."""
         self.reply = reply
+        self.body = body
         self.is_over = True
         self.gate.open()
 
@@ -51,7 +54,7 @@ class Waiter:
         reply = self.answer()
         if reply.HasField("failure"):
             raise tool_call_error(self.tool, reply.failure)
-        return decode(self.tool, reply.body, reply.content_type)
+        return decode(self.tool, bytes(self.body) or reply.body, reply.content_type)
 
 
 class ToolCalls:
@@ -66,11 +69,15 @@ class ToolCalls:
         self._ids = itertools.count(1)
         self._waiting: dict[int, Waiter] = {}
 
-    def ask(self, call_id: int, tool: str, body: bytes = b"", content_type: str = "", **options: Any) -> Waiter:
-        """Send a request on behalf of a call."""
+    def ask(self, call_id: int, tool: str, body: Any = b"", content_type: str = "", **options: Any) -> Waiter:
+        """Send a request on behalf of a call. ``body`` is bytes, or a large contiguous memoryview."""
         waiter = self.wait(call_id, tool)
-        request = pb.ToolCall(call_id=call_id, id=waiter.id, tool=tool, args=body, content_type=content_type, **options)
-        self.send(request)
+        request = pb.ToolCall(call_id=call_id, id=waiter.id, tool=tool, content_type=content_type, **options)
+        if type(body) is bytes and len(body) <= parcel.LARGE:
+            request.args = body
+            self.send(request)
+        else:
+            self.send_large(request, [(request.parcel, body)])
         return waiter
 
     def wait(self, call_id: int, tool: str = "") -> Waiter:
@@ -78,6 +85,10 @@ class ToolCalls:
         waiter = Waiter(call_id, next(self._ids), tool)
         self._waiting[waiter.id] = waiter
         return waiter
+
+    def send_large(self, request: Any, values: list[tuple[Any, Any]]) -> None:
+        """See Outbox.send_large()."""
+        self._outbox.send_large(request, values)
 
     def send(self, request: Any) -> None:
         self._outbox.put(request)
@@ -95,6 +106,31 @@ class ToolCalls:
             self._outbox.flush()
 
     def take(self, reply: Any) -> None:
+        """A ToolReply."""
+        waiter = self._waiting.pop(reply.id, None)
+        if waiter is None:
+            parcel.drop(reply)
+        elif reply.HasField("parcel"):
+            self._take_large(waiter, reply)
+        else:
+            waiter.end(reply)
+
+    def _take_large(self, waiter: Waiter, reply: Any) -> None:
+        """The value is taken even if who waits does not ask for it any more."""
+        try:
+            waiter.end(reply, parcel.open_parcel(reply.parcel))
+        except (RuntimeError, OSError, ValueError) as error:
+            reply.failure.type, reply.failure.message, reply.failure.code = "ProtocolError", str(error), "worker_error"
+            waiter.end(reply)
+
+    def take_variables(self, reply: Any) -> None:
+        """A SessionReply."""
+        for variable in reply.variables:
+            if variable.HasField("parcel"):
+                try:
+                    variable.value = bytes(parcel.open_parcel(variable.parcel))
+                except (RuntimeError, OSError, ValueError) as error:
+                    reply.code, reply.detail, reply.name = "transfer_failed", str(error).encode(), variable.name
         waiter = self._waiting.pop(reply.id, None)
         if waiter is not None:
             waiter.end(reply)
@@ -123,8 +159,8 @@ class Caller:
         body, content_type = values.encode_result(arguments)
         _check_size(tool, body)
         if _running_loop() is not None:
-            return self._wait(tool, bytes(body), content_type, options)
-        return self._block(tool, bytes(body), content_type, options)
+            return self._wait(tool, body, content_type, options)
+        return self._block(tool, body, content_type, options)
 
     def tool(self, name: str, timeout: Optional[float], idempotent: bool) -> RemoteTool:
         """See CallContext.tool()."""
@@ -143,7 +179,7 @@ class Caller:
             self._tools = _by_name(await self._wait(LIST, b"", "", {}))
         return self._tools
 
-    def _block(self, tool: str, body: bytes, content_type: str, options: dict[str, Any]) -> Any:
+    def _block(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:
         ground = self._ground
         entered = ground.step_out(self._call_id)
         waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
@@ -151,7 +187,7 @@ class Caller:
         ground.step_in(entered)
         return waiter.value()
 
-    async def _wait(self, tool: str, body: bytes, content_type: str, options: dict[str, Any]) -> Any:
+    async def _wait(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:
         waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
         self._ground.expect()
         try:

@@ -12,8 +12,8 @@ from json import encoder as _json_encoder
 from typing import Any, Callable
 
 from . import tags
-from .channel import SHARED_MIN
 from .conversion import convert, rebuild
+from .parcel import LARGE
 
 _CONTENT_TYPE_MAX = 1024  # characters
 
@@ -104,7 +104,7 @@ def _contiguous(data: Any) -> Any:
     if type(data) is bytes:
         return data
     view = memoryview(data)
-    return view if view.c_contiguous and view.nbytes > SHARED_MIN else view.tobytes()
+    return view if view.c_contiguous and view.nbytes > LARGE else view.tobytes()
 
 
 def _checked(content_type: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Optional
 from . import bridge_pb2 as pb
 from . import calls, tags, values
 from .errors import VariableError, VariableNotFound, variable_error
+from .parcel import LARGE
 from .toolcalls import Waiter
 
 _NAMES_MAX = 1 << 20  # characters of all the names in one request
@@ -134,8 +135,7 @@ class Variables:
         self, values: Optional[Mapping[str, Any]] = None, /, delete: Iterable[str] = (), **more: Any
     ) -> dict[str, int]:
         """Write and delete several, all or none of them. Values may be Write(). Returns the new versions."""
-        request = _write_request({**(values or {}), **more}, delete)
-        return self._take_written(self._ask(request))
+        return self._take_written(self._ask(*_write_request({**(values or {}), **more}, delete)))
 
     def delete(self, *names: str) -> None:
         """Raises VariableNotFound, and deletes none, when one is not there."""
@@ -153,8 +153,7 @@ class Variables:
     async def aupdate(
         self, values: Optional[Mapping[str, Any]] = None, /, delete: Iterable[str] = (), **more: Any
     ) -> dict[str, int]:
-        request = _write_request({**(values or {}), **more}, delete)
-        return self._take_written(await self._aask(request))
+        return self._take_written(await self._aask(*_write_request({**(values or {}), **more}, delete)))
 
     async def adelete(self, *names: str) -> None:
         await self.aupdate(delete=names)
@@ -201,18 +200,18 @@ class Variables:
         self._cache.written(self.session_id, [each.name for each in reply.variables], reply.revision)
         return {each.name: each.version for each in reply.variables if each.version}
 
-    def _ask(self, request: Any) -> Any:
+    def _ask(self, request: Any, large: Any = ()) -> Any:
         ground = self._ground
         if ground.shares_loop and _running_loop() is not None:
             raise RuntimeError("in async code: await the methods that begin with a, as in variables.aget()")
         entered = ground.step_out(self._call_id)
-        waiter = self._send(request)
+        waiter = self._send(request, large)
         ground.block(waiter.gate, waiter.ready)
         ground.step_in(entered)
         return _checked(waiter)
 
-    async def _aask(self, request: Any) -> Any:
-        waiter = self._send(request)
+    async def _aask(self, request: Any, large: Any = ()) -> Any:
+        waiter = self._send(request, large)
         self._ground.expect()
         try:
             await waiter.gate.wait(waiter.ready)
@@ -220,13 +219,16 @@ class Variables:
             self._ground.tool_calls.forget(waiter)
         return _checked(waiter)
 
-    def _send(self, request: Any) -> Waiter:
+    def _send(self, request: Any, large: Any) -> Waiter:
         if not self.session_id:
             raise VariableError("the call belongs to no session", "session_not_found")
         registry = self._ground.tool_calls
         waiter = registry.wait(self._call_id)
         request.id, request.call_id, request.session_id = waiter.id, self._call_id, self.session_id
-        registry.send(request)
+        if large:
+            registry.send_large(request, large)
+        else:
+            registry.send(request)
         return waiter
 
 
@@ -253,8 +255,9 @@ def _checked_names(names: list[str]) -> list[str]:
     return names
 
 
-def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> Any:
-    request = pb.SessionOp(kind=pb.SessionOp.WRITE)
+def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[Any, list[tuple[Any, bytes]]]:
+    """And its large values, which are not in it, with the places where it is to say where they are."""
+    request, large = pb.SessionOp(kind=pb.SessionOp.WRITE), []
     room = calls.MAX_BODY
     for name, item in writes.items():
         write = item if isinstance(item, Write) else Write(item)
@@ -264,12 +267,16 @@ def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> Any:
         if room < 0:
             detail = f"the values have more than {calls.MAX_BODY} bytes"
             raise VariableError(detail, "variable_too_large", name[:_NAME_SHOWN])
-        message = request.writes.add(name=name, value=value, type=write.type, constraints=constraints)
+        message = request.writes.add(name=name, type=write.type, constraints=constraints)
+        if len(value) > LARGE:
+            large.append((message.parcel, value))
+        else:
+            message.value = value
         if write.expected_version is not None:
             message.expects, message.expected_version = True, write.expected_version
     for name in _checked_names(list(delete)):
         request.writes.add(name=name, remove=True)
-    return request
+    return request, large
 
 
 def _encode(value: Any, kind: str) -> bytes:

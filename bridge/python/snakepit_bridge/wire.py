@@ -7,20 +7,15 @@ from here goes together with what the package writes.
 
 from __future__ import annotations
 
-from typing import Any
-
-from .channel import Parcel
-
 _SHORT = [bytes((value,)) for value in range(128)]
 
 # Each is a field's number times eight, and its kind: 0 for numbers, 2 for what has a length.
 _RESULTS = b"\x52"  # field 10 of WorkerFrame
-_CALL_ID, _BODY, _CONTENT_TYPE, _RUN_US, _SHARED = b"\x08", b"\x12", b"\x1a", b"\x20", b"\x2a"
-_SIZE = b"\x10"  # field 2 of Shared
+_CALL_ID, _BODY, _CONTENT_TYPE, _RUN_US = b"\x08", b"\x12", b"\x1a", b"\x20"
 
 
-def add_result(parts: list[bytes], answer: tuple[int, Any, str, int]) -> int:
-    """Append a frame's result in its parts: call id, body or Parcel, content type, microseconds.
+def add_result(parts: list[bytes], answer: tuple[int, bytes, str, int]) -> int:
+    """Append a frame's result in its parts: call id, body, content type, microseconds.
 
     Returns the length of the body in the frame.
     """
@@ -29,10 +24,6 @@ def add_result(parts: list[bytes], answer: tuple[int, Any, str, int]) -> int:
     if content_type:
         name = content_type.encode()
         tail += _CONTENT_TYPE + _varint(len(name)) + name
-    if type(body) is Parcel:
-        size = _SIZE + _varint(body.size)
-        tail += _SHARED + _varint(len(size)) + size
-        body = b""
     room = len(body)
     head = _CALL_ID + _varint(call_id) + _BODY + (_SHORT[room] if room < 128 else _varint(room))
     parts += (_RESULTS + _varint(len(head) + room + len(tail)) + head, body, tail)

@@ -1,10 +1,12 @@
 """Tools that say more than fits, and tools that send large values about. The same module serves two pools."""
 
+import asyncio
 import hashlib
 import os
-from typing import Any, Callable, Dict
+import random
+from typing import Any, Callable, Dict, List
 
-from snakepit_bridge import BaseAdapter, CallContext, ToolError, calls, tool
+from snakepit_bridge import BaseAdapter, CallContext, ToolError, calls, parcel, tool
 
 
 def told(error: ToolError) -> Dict[str, Any]:
@@ -24,6 +26,11 @@ def sha(data: Any) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def sample(size: int) -> bytes:
+    """Bytes that are not all the same."""
+    return random.Random(size).randbytes(1 << 16) * (size >> 16) + bytes(size & 0xFFFF)
+
+
 class Callee(BaseAdapter):
     """What is called."""
 
@@ -41,6 +48,16 @@ class Callee(BaseAdapter):
     def mirror(self, body: bytes) -> bytes:
         """There and back."""
         return body
+
+    @tool
+    def echo(self, text: str) -> str:
+        """The same in JSON."""
+        return text
+
+    @tool
+    def descriptors(self) -> int:
+        """How many this process has."""
+        return len(os.listdir("/proc/self/fd"))
 
 
 class Caller(BaseAdapter):
@@ -67,12 +84,12 @@ class Caller(BaseAdapter):
 
     @tool
     def disregard(self, ctx: CallContext, size: int) -> Dict[str, Any]:
-        """The same without asking whether it is too much."""
-        limit, calls.MAX_BODY = calls.MAX_BODY, 1 << 40
+        """The same in one frame, without asking whether it is too much."""
+        limits, (calls.MAX_BODY, parcel.LARGE) = (calls.MAX_BODY, parcel.LARGE), (1 << 40, 1 << 40)
         try:
             return tried(lambda: ctx.call_tool("size", bytes(size)))
         finally:
-            calls.MAX_BODY = limit
+            calls.MAX_BODY, parcel.LARGE = limits
 
     @tool
     def fetch(self, ctx: CallContext, size: int) -> Dict[str, Any]:
@@ -99,3 +116,70 @@ class Caller(BaseAdapter):
         """Tell of it in so many words, and yield a value."""
         ctx.progress(message="x" * size)
         yield os.getpid()
+
+    @tool
+    def exchange(self, ctx: CallContext, size: int, times: int = 1) -> List[int]:
+        """Send so many bytes to a tool, and get them back; how many came, unless they were others."""
+        data = sample(size)
+        return [len(got) if got == data else -1 for got in (ctx.call_tool("mirror", data) for _ in range(times))]
+
+    @tool
+    async def aexchange(self, ctx: CallContext, size: int, times: int = 1) -> List[int]:
+        """The same in a coroutine, all at once."""
+        data = sample(size)
+        found = await asyncio.gather(*(ctx.call_tool("mirror", data) for _ in range(times)))
+        return [len(got) if got == data else -1 for got in found]
+
+    @tool
+    def exchange_text(self, ctx: CallContext, size: int) -> bool:
+        """The same in JSON."""
+        return bool(ctx.call_tool("echo", text="x" * size) == "x" * size)
+
+    @tool
+    def mirror_here(self, body: bytes) -> bytes:
+        """A body there and back."""
+        return body
+
+    @tool
+    async def quick(self, n: int) -> int:
+        """Small."""
+        return n
+
+    @tool
+    def store(self, ctx: CallContext, name: str, size: int) -> int:
+        """Write a variable as large as that."""
+        return int(ctx.variables.set(name, "v" * size))
+
+    @tool
+    def stored(self, ctx: CallContext, name: str) -> str:
+        """What a variable is."""
+        ctx.variables.clear_cache()
+        return sha(ctx.variables[name].encode())
+
+    @tool(supports_streaming=True)
+    def pour(self, ctx: CallContext, sizes: List[int]) -> Any:
+        """Strings of such lengths, each with its number before it."""
+        for number, size in enumerate(sizes):
+            ctx.progress(done=number)
+            yield {"n": number, "text": "c" * size}
+
+    @tool
+    def descriptors_here(self) -> int:
+        """How many this process has."""
+        return len(os.listdir("/proc/self/fd"))
+
+
+class PartedCallee(Callee):
+    """Without a descriptor channel: what is large goes and comes in parts."""
+
+    def initialize(self) -> None:
+        """Let go of it."""
+        parcel.close_channel()
+
+
+class PartedCaller(Caller):
+    """The same."""
+
+    def initialize(self) -> None:
+        """Let go of it."""
+        parcel.close_channel()

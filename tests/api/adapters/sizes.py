@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import numpy as np
-from snakepit_bridge import Binary, channel, tool
+from snakepit_bridge import Binary, parcel, tool
 
 KEPT = []
 
@@ -94,15 +94,15 @@ def slow(body: memoryview) -> int:
 @tool
 def answer_and_die(size: int) -> bytes:
     """The process ends right after this answer was given away, before its frame is written."""
-    original = channel._send_copy
+    original = parcel._send_copy
 
     def send(*arguments: Any) -> bool:
-        channel._send_copy = original
+        parcel._send_copy = original
         sent = original(*arguments)
         _die_after_the_journal()
         return sent
 
-    channel._send_copy = send
+    parcel._send_copy = send
     return b"z" * size
 
 
@@ -121,13 +121,13 @@ def descriptors() -> int:
 @tool
 def deceive(how: str) -> bytes:
     """Sends memory ahead that may not be read."""
-    original = channel._send_copy
+    original = parcel._send_copy
 
-    def send(line: Any, call_id: int, body: Any, size: int) -> Optional[bool]:
-        channel._send_copy = original
+    def send(line: Any, number: int, body: Any, size: int) -> Optional[bool]:
+        parcel._send_copy = original
         descriptor = _make(how, body)
         if how != "nothing":
-            line.send(call_id, descriptor)
+            line.send(number, descriptor)
         try:
             os.ftruncate(descriptor, 0)
         except OSError:
@@ -135,7 +135,7 @@ def deceive(how: str) -> bytes:
         os.close(descriptor)
         return True
 
-    channel._send_copy = send
+    parcel._send_copy = send
     return b"y" * (1 << 20)
 
 

@@ -11,6 +11,7 @@
 /* What we write is read back by protobuf-c, and the other way round. */
 
 static struct buffer frame;
+static const struct parcel inside;
 
 static void set_up(void)
 {
@@ -48,7 +49,7 @@ START_TEST(an_invocation_arrives_with_all_its_members)
                               .traceparent = BYTES("tp"),
                               .tracestate = BYTES("ts"),
                               .metadata = BYTES("{\"m\":1}")};
-    frame_add_invoke(&frame, 0x1234567800ff, &call, false, 1501, false);
+    frame_add_invoke(&frame, 0x1234567800ff, &call, &inside, 1501, false);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->n_invokes, 1);
     const Snakepit__Bridge__V1__Invoke *invoke = message->invokes[0];
@@ -74,7 +75,7 @@ START_TEST(arguments_of_every_length_arrive_whole)
         char *data = mem_zalloc(lengths[i]);
         const struct call call = {.tool = &tool, .args = bytes_from(data, lengths[i])};
         frame.len = 0;
-        frame_add_invoke(&frame, 256, &call, false, 1, false);
+        frame_add_invoke(&frame, 256, &call, &inside, 1, false);
         ck_assert_uint_le(frame.len, frame_invoke_size(&call, false));
         Snakepit__Bridge__V1__GatewayFrame *message = read_back();
         ck_assert_uint_eq(message->invokes[0]->args.len, lengths[i]);
@@ -89,7 +90,7 @@ START_TEST(many_messages_share_a_frame_in_order)
     const struct call call = {.tool = &tool, .args = BYTES("{}")};
     frame_add_welcome(&frame);
     for (unsigned i = 1; i <= 100; i++)
-        frame_add_invoke(&frame, i, &call, false, 1000, false);
+        frame_add_invoke(&frame, i, &call, &inside, 1000, false);
     frame_add_cancel(&frame, 7);
     frame_add_stop(&frame, 2000000, true);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
@@ -188,7 +189,7 @@ END_TEST
 START_TEST(a_stream_begins_with_credit_and_gets_more)
 {
     const struct call call = {.tool = &tool, .window = 300000};
-    frame_add_invoke(&frame, 256, &call, false, 1000, false);
+    frame_add_invoke(&frame, 256, &call, &inside, 1000, false);
     frame_add_credit(&frame, 256, 70000);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->invokes[0]->credit, 300000);
@@ -201,8 +202,8 @@ END_TEST
 START_TEST(a_frame_of_invocations_alone_says_so)
 {
     const struct call call = {.tool = &tool};
-    frame_add_invoke(&frame, 256, &call, false, 1000, false);
-    frame_add_invoke(&frame, 257, &call, false, 1000, false);
+    frame_add_invoke(&frame, 256, &call, &inside, 1000, false);
+    frame_add_invoke(&frame, 257, &call, &inside, 1000, false);
     frame_mark_only_invokes(&frame);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert(message->only_invokes);
@@ -243,41 +244,95 @@ END_TEST
 
 START_TEST(arguments_that_went_ahead_are_named_by_their_place)
 {
-    char memory[300];
-    struct shared shared = {.data = memory, .len = sizeof memory};
-    const struct call call = {
-        .tool = &tool, .args = {memory + 200, 100}, .shared = &shared, .window = 5};
-    frame_add_invoke(&frame, 256, &call, true, 1000, true);
+    const struct parcel parcel = {.id = 300, .offset = 200, .size = 100};
+    const struct call call = {.tool = &tool, .args = BYTES("{}"), .window = 5};
+    frame_add_invoke(&frame, 256, &call, &parcel, 1000, true);
     ck_assert_uint_le(frame.len, frame_invoke_size(&call, true));
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     const Snakepit__Bridge__V1__Invoke *invoke = message->invokes[0];
     ck_assert_uint_eq(invoke->args.len, 0);
-    ck_assert_uint_eq(invoke->shared->offset, 200);
-    ck_assert_uint_eq(invoke->shared->size, 100);
+    ck_assert_uint_eq(invoke->parcel->id, 300);
+    ck_assert_uint_eq(invoke->parcel->offset, 200);
+    ck_assert_uint_eq(invoke->parcel->size, 100);
     ck_assert_uint_eq(invoke->credit, 5);
     release(message);
 }
 END_TEST
 
-START_TEST(a_result_that_went_ahead_says_how_long_it_is)
+START_TEST(values_that_went_ahead_are_expected_in_their_places)
 {
-    Snakepit__Bridge__V1__Shared shared = SNAKEPIT__BRIDGE__V1__SHARED__INIT;
-    Snakepit__Bridge__V1__Result result;
-    snakepit__bridge__v1__result__init(&result);
-    Snakepit__Bridge__V1__Result *results[] = {&result};
+    Snakepit__Bridge__V1__Parcel parcel = SNAKEPIT__BRIDGE__V1__PARCEL__INIT;
+    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT;
+    Snakepit__Bridge__V1__ToolCall call = SNAKEPIT__BRIDGE__V1__TOOL_CALL__INIT;
+    Snakepit__Bridge__V1__Emission emission = SNAKEPIT__BRIDGE__V1__EMISSION__INIT;
+    Snakepit__Bridge__V1__VariableWrite write = SNAKEPIT__BRIDGE__V1__VARIABLE_WRITE__INIT;
+    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
-    uint8_t packed[64];
-    shared.size = 1 << 20;
-    result.call_id = 7;
-    result.shared = &shared;
-    message.n_results = 1;
-    message.results = results;
-    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, packed);
+    uint8_t packed[256];
+    parcel.id = 9;
+    parcel.size = 1 << 20;
+    result.parcel = call.parcel = emission.parcel = write.parcel = &parcel;
+    op.writes = &(Snakepit__Bridge__V1__VariableWrite *){&write};
+    message.results = &(Snakepit__Bridge__V1__Result *){&result};
+    message.tool_calls = &(Snakepit__Bridge__V1__ToolCall *){&call};
+    message.emissions = &(Snakepit__Bridge__V1__Emission *){&emission};
+    message.session_ops = &(Snakepit__Bridge__V1__SessionOp *){&op};
+    op.n_writes = message.n_results = message.n_tool_calls = message.n_emissions =
+        message.n_session_ops = 1;
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, packed), count = 0;
     struct arena *arena = arena_new(0);
     struct worker_frame read;
     ck_assert(frame_read(bytes_from(packed, size), arena, &read));
-    ck_assert_uint_eq(read.answers[0].shared_size, 1 << 20);
+    for (const struct arrival *arrival = read.arrivals; arrival; arrival = arrival->next) {
+        ck_assert(arrival->parcel.id == 9 && arrival->parcel.size == 1 << 20);
+        *arrival->value = BYTES("here");
+        count++;
+    }
+    ck_assert_uint_eq(count, 4);
+    ck_assert(bytes_equal(read.answers[0].body, BYTES("here")));
+    ck_assert(bytes_equal(read.tool_calls[0].args, BYTES("here")));
+    ck_assert(bytes_equal(read.emissions[0].emission.bodies[0], BYTES("here")));
+    ck_assert(bytes_equal(read.session_ops[0].writes[0].value, BYTES("here")));
     arena_unref(&arena);
+}
+END_TEST
+
+START_TEST(parts_of_a_value_and_a_receipt_make_one_transfer)
+{
+    const struct part part = {.id = 5, .size = 1 << 20, .data = BYTES("some")};
+    frame_add_part(&frame, &part);
+    frame_add_taken(&frame, 70000);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    const Snakepit__Bridge__V1__Transfer *transfer = message->transfer;
+    ck_assert_uint_eq(transfer->n_parts, 1);
+    ck_assert_uint_eq(transfer->parts[0]->id, 5);
+    ck_assert_uint_eq(transfer->parts[0]->size, 1 << 20);
+    ck_assert_uint_eq(transfer->parts[0]->data.len, 4);
+    ck_assert_uint_eq(transfer->taken, 70000);
+    release(message);
+}
+END_TEST
+
+START_TEST(replies_say_where_their_large_values_are)
+{
+    struct parcel parcels[] = {{0}, {.id = 7, .size = 70000}};
+    const struct variable variables[] = {{.name = BYTES("a"), .value = BYTES("1"), .version = 1},
+                                         {.name = BYTES("b"), .value = BYTES("2"), .version = 1}};
+    const struct session_reply reply = {
+        .id = 1, .variables = variables, .count = 2, .parcels = parcels};
+    frame_add_tool_reply(&frame, &(struct tool_reply){.id = 2,
+                                                      .body = BYTES("large"),
+                                                      .content_type = BYTES("image/png"),
+                                                      .parcel = parcels[1]});
+    frame_add_session_reply(&frame, &reply);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    const Snakepit__Bridge__V1__ToolReply *told = message->tool_replies[0];
+    Snakepit__Bridge__V1__Variable **read = message->session_replies[0]->variables;
+    ck_assert(told->body.len == 0 && told->parcel->id == 7 && told->parcel->size == 70000);
+    ck_assert_str_eq(told->content_type, "image/png");
+    ck_assert(read[0]->value.len == 1 && !read[0]->parcel);
+    ck_assert(read[1]->value.len == 0 && read[1]->parcel->id == 7);
+    release(message);
 }
 END_TEST
 
@@ -484,7 +539,9 @@ int main(void)
     tcase_add_test(tests, a_reply_arrives_with_its_value);
     tcase_add_test(tests, a_reply_arrives_with_its_failure);
     tcase_add_test(tests, arguments_that_went_ahead_are_named_by_their_place);
-    tcase_add_test(tests, a_result_that_went_ahead_says_how_long_it_is);
+    tcase_add_test(tests, values_that_went_ahead_are_expected_in_their_places);
+    tcase_add_test(tests, parts_of_a_value_and_a_receipt_make_one_transfer);
+    tcase_add_test(tests, replies_say_where_their_large_values_are);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
     tcase_add_test(tests, a_session_op_is_read);
     tcase_add_test(tests, a_session_op_of_unknown_kind_is_refused);

@@ -80,7 +80,7 @@ static void keep_failure(uint64_t call_id, uint64_t inner_id)
 
 static const struct worker_answer *only_answer(uint64_t call_id)
 {
-    page_read(page, arena, &started);
+    page_read(page, NULL, arena, &started);
     ck_assert_uint_eq(started.finished_count, 1);
     ck_assert_uint_eq(started.finished[0].call_id, call_id);
     return &started.finished[0];
@@ -88,7 +88,7 @@ static const struct worker_answer *only_answer(uint64_t call_id)
 
 static void expect_no_answer(unsigned started_count)
 {
-    page_read(page, arena, &started);
+    page_read(page, NULL, arena, &started);
     ck_assert_uint_eq(started.finished_count, 0);
     ck_assert_uint_eq(started.started_count, started_count);
 }
@@ -217,7 +217,7 @@ START_TEST(what_was_overwritten_is_no_answer)
     for (uint64_t id = 3; id < 6; id++)
         keep(id, PAGE_RESULT, filling, sizeof filling);
     keep_result(6, "[333]"); /* over the first and half of the second */
-    page_read(page, arena, &started);
+    page_read(page, NULL, arena, &started);
     ck_assert_uint_eq(started.started_count, 6);
     ck_assert_uint_eq(started.finished_count, 4);
     ck_assert_uint_eq(started.finished[0].call_id, 3);
@@ -238,7 +238,7 @@ START_TEST(the_index_holds_the_last_1024_calls)
 {
     for (uint64_t id = 1; id <= STARTED_MAX + 2; id++)
         keep_result(id, "1");
-    page_read(page, arena, &started);
+    page_read(page, NULL, arena, &started);
     ck_assert_uint_eq(started.started_count, STARTED_MAX);
     ck_assert_uint_eq(started.finished_count, STARTED_MAX);
     ck_assert_uint_eq(started.finished[0].call_id, STARTED_MAX + 1);

@@ -1,4 +1,4 @@
-"""The worker's end of the descriptor channel."""
+"""Large values as descriptors and in parts, at the worker's end."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from typing import Any, Iterator
 import pytest
 
 from snakepit_bridge import bridge_pb2 as pb
-from snakepit_bridge import calls, channel
+from snakepit_bridge import calls, parcel
 from snakepit_bridge.errors import Refused
 from snakepit_bridge.failure import of_refusal
 
@@ -20,9 +20,9 @@ def gateway() -> Iterator[socket.socket]:
     """The gateway's end, while the channel is open."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.settimeout(5)
-    channel.open_channel(theirs.detach())
+    parcel.open_channel(theirs.detach())
     yield ours
-    channel.close_channel()
+    parcel.close_channel()
     ours.close()
 
 
@@ -33,7 +33,7 @@ def post(gateway: socket.socket, call_id: int, content: bytes) -> None:
 
 
 def invoke(call_id: int, offset: int, size: int) -> Any:
-    return pb.Invoke(call_id=call_id, tool="it", shared=pb.Shared(offset=offset, size=size))
+    return pb.Invoke(call_id=call_id, tool="it", parcel=pb.Parcel(id=call_id, offset=offset, size=size))
 
 
 def received(gateway: socket.socket) -> Any:
@@ -56,38 +56,33 @@ def open_files() -> int:
 
 def test_arguments_are_a_part_of_the_memory_that_came(gateway):
     post(gateway, 7, b"head" + b"x" * 9000 + b"tail")
-    assert bytes(channel.arguments(invoke(7, 4, 9000))) == b"x" * 9000
+    assert bytes(parcel.arguments(invoke(7, 4, 9000))) == b"x" * 9000
 
 
 def test_arguments_come_in_any_order(gateway):
     for call_id in (1, 2, 3):
         post(gateway, call_id, b"%d" % call_id)
-    assert [bytes(channel.arguments(invoke(n, 0, 1))) for n in (3, 1, 2)] == [b"3", b"1", b"2"]
-
-
-def test_small_arguments_are_those_of_the_frame(gateway):
-    assert channel.arguments(pb.Invoke(args=b"{}")) == b"{}"
-    assert channel.arguments(pb.Invoke()) == b""
+    assert [bytes(parcel.arguments(invoke(n, 0, 1))) for n in (3, 1, 2)] == [b"3", b"1", b"2"]
 
 
 def test_memory_that_did_not_come_ends_the_call(gateway):
     with pytest.raises(RuntimeError):
-        channel.arguments(invoke(7, 0, 1))
+        parcel.arguments(invoke(7, 0, 1))
 
 
 def test_memory_that_is_too_short_ends_the_call(gateway):
     post(gateway, 7, b"abc")
     with pytest.raises(ValueError):
-        channel.arguments(invoke(7, 1, 3))
+        parcel.arguments(invoke(7, 1, 3))
 
 
 def test_the_view_lasts_and_its_descriptor_goes_with_it(gateway):
     before = open_files()
     post(gateway, 7, b"abc")
-    view = channel.arguments(invoke(7, 0, 3))
+    view = parcel.arguments(invoke(7, 0, 3))
     post(gateway, 8, b"xyz")
     del view
-    channel.arguments(invoke(8, 0, 3))
+    parcel.arguments(invoke(8, 0, 3))
     assert open_files() == before
 
 
@@ -97,14 +92,14 @@ def test_a_refused_call_lets_go_of_its_memory(gateway):
     of_refusal(invoke(7, 0, 3), Refused("TypeError", "no", 422, "no"))
     assert open_files() == before
     with pytest.raises(RuntimeError):
-        channel.arguments(invoke(7, 0, 3))
+        parcel.arguments(invoke(7, 0, 3))
 
 
 @pytest.mark.parametrize("value", [b"x" * 70000, bytearray(b"x" * 70000), memoryview(b"x" * 70000), "x" * 70000])
 def test_a_large_result_goes_ahead_and_is_sealed(gateway, value):
     call_id, body, _, _ = calls.encode(SimpleNamespace(call_id=7), value, 1)
     owner, content, seals = received(gateway)
-    assert (call_id, owner, body.size) == (7, 7, len(content))
+    assert (call_id, owner, len(body), body.body) == (7, body.id, len(content), None)
     assert content.strip(b'"') == b"x" * 70000
     assert seals & fcntl.F_SEAL_WRITE and seals & fcntl.F_SEAL_SHRINK
 
@@ -113,13 +108,53 @@ def test_a_small_result_travels_in_its_frame(gateway):
     assert calls.encode(SimpleNamespace(call_id=7), bytearray(65536), 1)[1] == bytes(65536)
 
 
-def test_without_a_channel_large_results_travel_in_frames():
-    assert calls.encode(SimpleNamespace(call_id=7), bytearray(70000), 1)[1] == bytes(70000)
+def test_without_a_channel_large_results_go_in_parts():
+    body = calls.encode(SimpleNamespace(call_id=7), bytearray(70000), 1)[1]
+    assert (len(body), body.body) == (70000, bytes(70000))
 
 
-def test_when_the_gateway_does_not_read_results_travel_in_frames(gateway):
+def test_when_the_gateway_does_not_read_results_go_in_parts(gateway):
     before = open_files()
     found = [calls.encode(SimpleNamespace(call_id=n), bytes(70000), 1)[1] for n in range(500)]
-    assert type(found[0]) is channel.Parcel
-    assert found[-1] == bytes(70000)
+    assert found[0].body is None
+    assert found[-1].body == bytes(70000)
+    assert len({each.id for each in found}) == 500
     assert open_files() == before
+
+
+def parts(number: int, content: bytes, step: int) -> Any:
+    return [pb.Part(id=number, size=len(content), data=content[at : at + step]) for at in range(0, len(content), step)]
+
+
+@pytest.fixture
+def collection() -> Iterator[None]:
+    parcel.close_channel()
+    yield
+    parcel.close_channel()
+
+
+def test_what_comes_in_parts_is_put_together(collection):
+    mixed = zip(parts(7, b"a" * 900 + b"b", 100), parts(8, b"c" * 950, 100))
+    for pair in mixed:
+        parcel.collect(pair)
+    view = parcel.open_parcel(pb.Parcel(id=7, size=901))
+    assert (bytes(view), view.readonly) == (b"a" * 900 + b"b", True)
+    assert bytes(parcel.open_parcel(pb.Parcel(id=8, size=950))) == b"c" * 950
+    with pytest.raises(RuntimeError):
+        parcel.open_parcel(pb.Parcel(id=7, size=901))
+
+
+def test_the_gateway_is_told_before_its_window_closes(collection):
+    content, told, sent = bytes(16 << 20), 0, 0
+    for part in parts(1, content, parcel.PART_BYTES):
+        sent += len(part.data)
+        told = parcel.collect([part]) or told
+        assert sent - told <= parcel.WINDOW_BYTES - parcel.PART_BYTES
+    assert told == sent == len(content)
+
+
+def test_a_refused_call_lets_go_of_its_parts(collection):
+    parcel.collect(parts(7, b"abc", 3))
+    of_refusal(invoke(7, 0, 3), Refused("TypeError", "no", 422, "no"))
+    with pytest.raises(RuntimeError):
+        parcel.arguments(invoke(7, 0, 3))
