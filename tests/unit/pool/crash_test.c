@@ -71,7 +71,7 @@ END_TEST
  * later is seen by the caller. */
 static void flap_with_calls(unsigned times, void (*adjust)(struct pool_options *options))
 {
-    static char args[16][8];
+    static char args[16][16];
     fake_begin(&fake, adjust);
     for (unsigned i = 0; i < times; i++) {
         while (fake_look(&fake).workers[WORKER_STARTING] + fake_look(&fake).workers[WORKER_READY] ==
