@@ -229,19 +229,18 @@ END_TEST
 START_TEST(a_queued_call_whose_client_left_never_runs)
 {
     start("1");
-    struct pending *running = write_later(false, "running", 1.5);
+    struct pending *running = write_later(false, "running", 60);
     ledger_wait("running");
     struct pending *left[6];
     for (int i = 0; i < 6; i++)
         left[i] = write_later(i % 2 == 1, "left", 0);
-    sleep_ms(400); /* they are queued by now */
+    wait_for_number("queue.depth", 6);
     for (int i = 0; i < 6; i++)
         pending_leave(&left[i]);
     struct pending *stays = write_later(true, "stayed", 0);
-    struct answer answer = pending_wait(&running);
-    expect_result(&answer);
-    answer_deinit(&answer);
-    answer = pending_wait(&stays);
+    wait_for_number("queue.depth", 1);
+    pending_leave(&running);
+    struct answer answer = pending_wait(&stays);
     expect_result(&answer);
     answer_deinit(&answer);
     ck_assert(ledger_has("stayed"));
@@ -290,8 +289,8 @@ END_TEST
 START_TEST(a_full_queue_refuses_with_retry_after)
 {
     enum { CALLS = 1060, LIMIT = 1000 };
-    static const char call[] = "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 39\r\n\r\n"
-                               "{\"tool\":\"sleep\",\"args\":{\"seconds\":3.0}}";
+    static const char call[] = "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n"
+                               "{\"tool\":\"sleep\",\"args\":{\"seconds\":60.0}}";
     start_demo("1");
     static int fds[CALLS];
     for (int i = 0; i < CALLS; i++) {
@@ -300,7 +299,7 @@ START_TEST(a_full_queue_refuses_with_retry_after)
     }
     char *refusal = NULL;
     size_t refused = 0;
-    sleep_ms(1000);
+    wait_for_number("counters.ends.pool_saturated", CALLS - LIMIT - 1); /* one runs */
     for (int i = 0; i < CALLS; i++) {
         char *text = raw_read(fds[i], "pool_saturated", 0.001);
         if (strstr(text, "pool_saturated")) {
