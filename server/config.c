@@ -205,6 +205,12 @@ static struct config_mark mark_of(const struct pool_config *pool, const char *pa
         ->marks[config_schema_find(&config_schema_pool, bytes_of(path)) - config_schema_pool.rows];
 }
 
+static struct config_mark top_mark(const struct config *config, const char *path)
+{
+    return config
+        ->marks[config_schema_find(&config_schema_top, bytes_of(path)) - config_schema_top.rows];
+}
+
 static bool is_given(const struct pool_config *pool, const char *path)
 {
     return mark_of(pool, path).given;
@@ -328,6 +334,17 @@ static bool is_loopback(const char *host)
            strncmp(host, "127.", 4) == 0;
 }
 
+static bool check_memory(const struct config *config, struct config_fault *out_fault)
+{
+    struct config_mark mark = top_mark(config, "http.h1_memory");
+    if (config->http.h1_memory >= config->http.head_limit + config->http.head_limit / 8)
+        return true;
+    return config_fault_set(out_fault, mark.given ? mark : top_mark(config, "http.head_limit"),
+                            "http.h1_memory is %u bytes, expected more than http.head_limit, "
+                            "which is %zu, by an eighth",
+                            config->http.h1_memory, config->http.head_limit);
+}
+
 bool config_finish(struct config *config, struct config_fault *out_fault)
 {
     for (unsigned i = 0; i < config->pool_count; i++) {
@@ -346,13 +363,10 @@ bool config_finish(struct config *config, struct config_fault *out_fault)
             pool->options.taint_us = 0;
         }
     }
-    if (config->http.h1_memory < config->http.head_limit + config->http.head_limit / 8)
-        return config_fault_set(out_fault, (struct config_mark){0},
-                                "http.h1_memory is %u bytes, expected more than http.head_limit, "
-                                "which is %zu, by an eighth",
-                                config->http.h1_memory, config->http.head_limit);
+    if (!check_memory(config, out_fault))
+        return false;
     if (!config->insecure && !is_loopback(config->listen.host))
-        return config_fault_set(out_fault, (struct config_mark){0},
+        return config_fault_set(out_fault, top_mark(config, "listen"),
                                 "listening on %s would let anyone run tools, since there is no "
                                 "authentication: add --insecure if that is meant",
                                 config->listen.host);

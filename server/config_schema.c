@@ -180,6 +180,7 @@ static const struct config_row pool[] = {
      .help = "a call sent ahead to a busy worker may wait there so long; 0: none is"},
     {"cancel_grace", CONFIG_DURATION, POOL(options.cancel_grace_us), US(0, DAY),
      .help = "after which a worker that keeps a cancelled call is killed"},
+    {"cancel_grace_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "cancel_grace"},
     {"stop_grace", CONFIG_DURATION, POOL(options.stop_grace_us), US(0, HOUR),
      .help = "for a worker that is told to leave"},
     {"graceful_shutdown_timeout_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "stop_grace"},
@@ -192,6 +193,7 @@ static const struct config_row pool[] = {
     {"poison_ttl_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "poison_ttl"},
     {"target_queue_time", CONFIG_DURATION, POOL(options.target_queue_us), US(0, HOUR),
      .help = "more workers when calls wait longer"},
+    {"target_queue_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "target_queue_time"},
     {"idle_time", CONFIG_DURATION, POOL(options.idle_us), US(MILLISECOND, 365 * DAY),
      .help = "fewer workers when some had nothing to do for so long"},
 

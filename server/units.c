@@ -13,16 +13,28 @@ struct unit {
 /* The first of a factor is what is written. */
 static const struct unit durations[] = {
     {"d", UINT64_C(86400000000)},
+    {"day", UINT64_C(86400000000)},
     {"days", UINT64_C(86400000000)},
+    {"w", UINT64_C(604800000000)}, /* is written in days */
+    {"week", UINT64_C(604800000000)},
+    {"weeks", UINT64_C(604800000000)},
     {"h", UINT64_C(3600000000)},
+    {"hr", UINT64_C(3600000000)},
+    {"hour", UINT64_C(3600000000)},
     {"hours", UINT64_C(3600000000)},
     {"m", 60000000},
     {"min", 60000000},
+    {"mins", 60000000},
+    {"minute", 60000000},
     {"minutes", 60000000},
     {"s", 1000000},
     {"sec", 1000000},
+    {"secs", 1000000},
+    {"second", 1000000},
     {"seconds", 1000000},
     {"ms", 1000},
+    {"millisecond", 1000},
+    {"milliseconds", 1000},
     {"us", 1},
     {NULL, 0},
 };
@@ -93,10 +105,11 @@ static bool read_fraction(struct bytes digits, uint64_t factor, uint64_t *out_va
     return true;
 }
 
-static bool read_quantity(struct bytes text, const struct unit *units, uint64_t plain,
+/* `factor`: what a number without a unit counts; then, what it has counted. */
+static bool read_quantity(struct bytes text, const struct unit *units, uint64_t *factor,
                           uint64_t *out_value)
 {
-    uint64_t whole, part, factor = plain;
+    uint64_t whole, part, plain = *factor;
     struct bytes fraction = {0};
     size_t digits = count_digits(text);
     if (!units_read_number(bytes_from(text.data, digits), &whole))
@@ -111,21 +124,46 @@ static bool read_quantity(struct bytes text, const struct unit *units, uint64_t 
     }
     while (text.len && text.data[0] == ' ')
         text = bytes_skip(text, 1);
-    if (text.len ? !find_factor(units, text, &factor) : plain == 0 && (whole || fraction.len))
+    if (text.len ? !find_factor(units, text, factor) : plain == 0 && (whole || fraction.len))
         return false;
-    return read_fraction(fraction, factor, &part) &&
-           !__builtin_mul_overflow(whole, factor, &whole) &&
+    return read_fraction(fraction, *factor, &part) &&
+           !__builtin_mul_overflow(whole, *factor, &whole) &&
            !__builtin_add_overflow(whole, part, out_value);
+}
+
+/* Of "1h 30m" the "1h": up to where a unit is followed by another number. */
+static size_t part_length(struct bytes text)
+{
+    size_t length = 0;
+    while (length < text.len && !isalpha((unsigned char)text.data[length]))
+        length++;
+    while (length < text.len && isalpha((unsigned char)text.data[length]))
+        length++;
+    return length;
 }
 
 bool units_read_duration(struct bytes text, uint64_t plain_us, uint64_t *out_us)
 {
-    return read_quantity(text, durations, plain_us, out_us);
+    uint64_t total = 0, before = UINT64_MAX;
+    struct bytes rest = text;
+    do {
+        struct bytes part = bytes_from(rest.data, part_length(rest));
+        uint64_t factor = part.len == text.len ? plain_us : 0, value;
+        if (!read_quantity(part, durations, &factor, &value) || factor >= before ||
+            (factor == 0 && part.len < text.len) || __builtin_add_overflow(total, value, &total))
+            return false;
+        before = factor;
+        rest = bytes_skip(rest, part.len);
+        if (rest.len > 1 && rest.data[0] == ' ')
+            rest = bytes_skip(rest, 1);
+    } while (rest.len);
+    *out_us = total;
+    return true;
 }
 
 bool units_read_size(struct bytes text, uint64_t plain, uint64_t *out_bytes)
 {
-    return read_quantity(text, sizes, plain, out_bytes);
+    return read_quantity(text, sizes, &plain, out_bytes);
 }
 
 bool units_read_percent(struct bytes text, uint64_t *out_percent)

@@ -13,8 +13,9 @@ enum { UNITS_TEXT_MAX = 32 };
 /* Digits alone. All readers: false when it is anything else or does not fit 64 bits. */
 bool units_read_number(struct bytes text, uint64_t *out_number) __attribute__((warn_unused_result));
 
-/* "250ms", "1.5 s", "5m", "6h", "1d"; units us, ms, s (sec, seconds), m (min, minutes), h (hours),
- * d (days). A number without a unit counts `plain_us` each; 0: only "0" may go without. */
+/* "250ms", "1.5 s", "5m", "1h30m", "1d 6h"; units us, ms, s, m, h, d, w and their names, also in
+ * the plural, the larger ones first. A number without a unit counts `plain_us` each, and stands
+ * alone; 0: only "0" may go without. */
 bool units_read_duration(struct bytes text, uint64_t plain_us, uint64_t *out_us)
     __attribute__((warn_unused_result));
 

@@ -134,6 +134,14 @@ START_TEST(both_spellings_of_the_crash_barrier_are_read)
 }
 END_TEST
 
+START_TEST(limits_in_milliseconds_are_read_by_their_names_of_old)
+{
+    expect_good("pools:\n  - {target_queue_ms: 250, cancel_grace_ms: 300}\n");
+    ck_assert_uint_eq(config.pools[0].options.target_queue_us, 250000);
+    ck_assert_uint_eq(config.pools[0].options.cancel_grace_us, 300000);
+}
+END_TEST
+
 /* Snakepit 93. */
 START_TEST(snakepits_names_of_pool_keys_are_read)
 {
@@ -292,8 +300,9 @@ START_TEST(what_has_to_agree_is_checked)
     expect_fault("pools:\n  - {profile: async, slots: 1025}\n", 2, 29, "1 to 1024");
     expect_fault("pools:\n  - profile: thread\n    recycle: {refork_after: 5}\n", 3, 29,
                  "wants the profile process");
-    expect_fault("listen: 0.0.0.0:80\n", 0, 0, "--insecure");
-    expect_fault("http: {head_limit: 1MiB}\n", 0, 0, "http.h1_memory");
+    expect_fault("\nlisten: 0.0.0.0:80\n", 2, 9, "--insecure");
+    expect_fault("http: {head_limit: 1MiB}\n", 1, 20, "http.h1_memory");
+    expect_fault("http: {head_limit: 64KiB,\n  h1_memory: 64KiB}\n", 2, 14, "http.h1_memory");
 }
 END_TEST
 
@@ -439,6 +448,7 @@ int main(void)
     tcase_add_test(tests, an_empty_file_gives_the_defaults);
     tcase_add_test(tests, every_kind_of_value_is_read);
     tcase_add_test(tests, both_spellings_of_the_crash_barrier_are_read);
+    tcase_add_test(tests, limits_in_milliseconds_are_read_by_their_names_of_old);
     tcase_add_test(tests, snakepits_names_of_pool_keys_are_read);
     tcase_add_test(tests, what_cannot_be_honoured_is_refused_with_a_reason);
     tcase_add_test(tests, a_timeout_profile_gives_what_is_not_set);

@@ -34,6 +34,31 @@ START_TEST(durations_are_read_with_their_unit)
 }
 END_TEST
 
+START_TEST(units_of_time_have_their_names_in_singular_and_plural)
+{
+    static const char *const seconds[] = {"1 s", "1 sec", "1 second", "1 SECONDS", "1secs"};
+    static const char *const hours[] = {"1 h", "1 hr", "1 hour", "1 hours", "60 minutes"};
+    for (unsigned i = 0; i < 5; i++) {
+        expect_us(seconds[i], 0, 1000000);
+        expect_us(hours[i], 0, UINT64_C(3600000000));
+    }
+    expect_us("1 minute", 0, 60000000);
+    expect_us("1 day", 0, UINT64_C(86400000000));
+    expect_us("1w", 0, UINT64_C(604800000000));
+    expect_us("2 weeks", 0, UINT64_C(1209600000000));
+    expect_us("3 milliseconds", 0, 3000);
+}
+END_TEST
+
+START_TEST(durations_may_have_several_parts)
+{
+    expect_us("1h30m", 1000, UINT64_C(5400000000));
+    expect_us("1h 30m", 0, UINT64_C(5400000000));
+    expect_us("1 day 2 hours 3.5s", 0, UINT64_C(93603500000));
+    expect_us("1m1ms1us", 0, 60001001);
+}
+END_TEST
+
 START_TEST(a_number_alone_counts_what_the_caller_says)
 {
     expect_us("250", 1000, 250000);
@@ -81,6 +106,14 @@ START_TEST(what_is_no_quantity_is_refused)
                                         "1.2.3s",
                                         "∞",
                                         "5m30",
+                                        "5m0",
+                                        "30m1h",
+                                        "1m1m",
+                                        "1h  30m",
+                                        "1h,30m",
+                                        "1h-30m",
+                                        "30 1h",
+                                        "1h ",
                                         "1msx",
                                         "1.",
                                         "99999999999999999999",
@@ -152,6 +185,8 @@ int main(void)
 {
     TCase *tests = tcase_create("units");
     tcase_add_test(tests, durations_are_read_with_their_unit);
+    tcase_add_test(tests, units_of_time_have_their_names_in_singular_and_plural);
+    tcase_add_test(tests, durations_may_have_several_parts);
     tcase_add_test(tests, a_number_alone_counts_what_the_caller_says);
     tcase_add_test(tests, sizes_are_of_1024_unless_the_unit_is_of_1000);
     tcase_add_test(tests, what_is_no_quantity_is_refused);
