@@ -49,7 +49,7 @@ struct arrival {
 };
 
 /* Large values in parts, see Transfer in bridge.proto: bytes of a part, bytes of parts that are on
- * their way, and parcels that take turns. */
+ * their way, and messages whose parcels take turns. */
 enum { PART_BYTES = 128 << 10, PARTS_WINDOW = 1 << 20, PARCELS_OPEN = 4 };
 
 /* What a running call asks of the gateway, see ToolCall in bridge.proto. */

@@ -4,30 +4,46 @@
 
 #include <stdlib.h>
 
+/* A parcel of which parts have come. */
+struct collected {
+    struct collected *next;
+    uint64_t id;
+    size_t size;
+    size_t len; /* of what has come */
+    char *data;
+};
+
 void inlet_deinit(struct inlet *inlet)
 {
-    for (unsigned i = 0; i < PARCELS_OPEN; i++)
-        free(inlet->collected[i].data);
+    for (struct collected *parcel = inlet->first, *next; parcel; parcel = next) {
+        next = parcel->next;
+        free(parcel->data);
+        free(parcel);
+    }
     *inlet = (struct inlet){0};
 }
 
-static struct collected *find(struct inlet *inlet, uint64_t id)
+/* What points to it, or to the end. */
+static struct collected **find(struct inlet *inlet, uint64_t id)
 {
-    for (unsigned i = 0; i < PARCELS_OPEN; i++) {
-        if (inlet->collected[i].id == id)
-            return &inlet->collected[i];
-    }
-    return NULL;
+    struct collected **place = &inlet->first;
+    while (*place && (*place)->id != id)
+        place = &(*place)->next;
+    return place;
 }
 
 /* Memory that is not written to yet takes none. */
 static struct collected *begin(struct inlet *inlet, const struct part *part)
 {
-    struct collected *parcel = find(inlet, 0);
-    if (!parcel || part->size == 0 || part->size > VALUE_MAX_BYTES)
+    if (part->size == 0 || part->size > VALUE_MAX_BYTES || inlet->count == PARCELS_MAX ||
+        part->size > COLLECTED_MAX - inlet->size)
         return NULL;
-    *parcel = (struct collected){.id = part->id, .size = part->size};
-    parcel->data = mem_alloc(part->size);
+    struct collected *parcel = MEM_NEW(struct collected);
+    *parcel = (struct collected){
+        .next = inlet->first, .id = part->id, .size = part->size, .data = mem_alloc(part->size)};
+    inlet->first = parcel;
+    inlet->size += part->size;
+    inlet->count++;
     return parcel;
 }
 
@@ -35,7 +51,7 @@ static bool add(struct inlet *inlet, const struct part *part)
 {
     if (part->id == 0 || part->data.len == 0)
         return false;
-    struct collected *parcel = find(inlet, part->id);
+    struct collected *parcel = *find(inlet, part->id);
     if (!parcel)
         parcel = begin(inlet, part);
     if (!parcel || part->size != parcel->size || part->data.len > parcel->size - parcel->len)
@@ -89,11 +105,14 @@ static struct bytes hold(struct arena *arena, char *data, size_t len)
 /* One that came in parts; empty if it did not. */
 static struct bytes take(struct inlet *inlet, const struct parcel *parcel, struct arena *arena)
 {
-    struct collected *found = find(inlet, parcel->id);
+    struct collected **place = find(inlet, parcel->id), *found = *place;
     if (!found || found->len != found->size || found->size != parcel->size)
         return (struct bytes){0};
     struct bytes value = hold(arena, found->data, found->len);
-    *found = (struct collected){0};
+    *place = found->next;
+    inlet->size -= found->size;
+    inlet->count--;
+    free(found);
     return value;
 }
 

@@ -1,6 +1,7 @@
 /* An inlet: how large values arrive from a worker, see Parcel and Transfer in bridge.proto: as
  * descriptors by its channel, or in parts that are put together here. What a worker has sent and
- * spoken of in no message is bounded: four parcels in parts, and what the channel keeps.
+ * spoken of in no message is bounded: what messages that take turns may hold, and what the channel
+ * keeps.
  *
  * For one thread at a time: that which reads the link. */
 #ifndef SNAKEPIT_BRIDGE_INLET_H
@@ -9,18 +10,18 @@
 #include "bridge/channel.h"
 #include "bridge/frame.h"
 
-/* A parcel of which parts have come. */
-struct collected {
-    uint64_t id; /* 0: the place is free */
-    size_t size;
-    size_t len; /* of what has come */
-    char *data;
-};
+/* Of parcels in parts: bytes of all, and their number. A message has values of VALUE_MAX_BYTES at
+ * most. */
+enum { COLLECTED_MAX = PARCELS_OPEN * VALUE_MAX_BYTES, PARCELS_MAX = COLLECTED_MAX / SHARED_MIN };
+
+struct collected;
 
 /* A zeroed struct is an inlet where nothing has come, without a channel. */
 struct inlet {
     struct channel *channel; /* borrowed, or NULL */
-    struct collected collected[PARCELS_OPEN];
+    struct collected *first; /* parcels of which parts have come */
+    size_t size;             /* of these, whole */
+    unsigned count;
     uint64_t taken; /* bytes of parts, in all */
     uint64_t told;  /* of which the worker knows that */
 };

@@ -102,6 +102,10 @@ def test_variables_are_whole(gateway: Gateway) -> None:
         assert value == expected
 
 
+def test_many_large_values_of_one_message_are_whole(gateway: Gateway) -> None:
+    assert call(gateway, "store_many", "many", count=12, size=MIB) == [MIB] * 12
+
+
 def test_values_of_a_stream_are_whole_and_in_order(gateway: Gateway) -> None:
     sizes = [1, 100000, 5, 8 * MIB, 70000, 2, 200000, 3]
     body = {"tool": "pour", "args": {"sizes": sizes}}

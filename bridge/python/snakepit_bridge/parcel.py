@@ -18,7 +18,7 @@ from .channel import Channel
 LARGE = 64 << 10  # bytes; what has more is sent as a parcel
 PART_BYTES = 128 << 10
 WINDOW_BYTES = 1 << 20  # of parts that are on their way
-OPEN_MAX = 4  # parcels of which parts are on their way
+OPEN_MAX = 4  # messages whose parcels are on their way
 
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 

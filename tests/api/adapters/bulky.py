@@ -151,6 +151,13 @@ class Caller(BaseAdapter):
         return int(ctx.variables.set(name, "v" * size))
 
     @tool
+    def store_many(self, ctx: CallContext, count: int, size: int) -> List[int]:
+        """Write several at once; how long they are."""
+        ctx.variables.update({f"v{n}": "v" * size for n in range(count)})
+        ctx.variables.clear_cache()
+        return [len(value) for value in ctx.variables.get_many([f"v{n}" for n in range(count)]).values()]
+
+    @tool
     def stored(self, ctx: CallContext, name: str) -> str:
         """What a variable is."""
         ctx.variables.clear_cache()

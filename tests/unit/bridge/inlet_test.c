@@ -113,17 +113,25 @@ START_TEST(a_part_of_another_size_is_refused)
 }
 END_TEST
 
-START_TEST(no_more_parcels_are_collected_than_may_be_open)
+START_TEST(no_more_is_collected_than_messages_that_take_turns_may_hold)
 {
     for (uint64_t id = 1; id <= PARCELS_OPEN; id++)
-        ck_assert(add(id, 4, BYTES("four")));
+        ck_assert(add(id, VALUE_MAX_BYTES, BYTES("four")));
     ck_assert(!add(PARCELS_OPEN + 1, 4, BYTES("four")));
+}
+END_TEST
+
+START_TEST(no_more_small_parcels_are_collected_than_there_could_be_large_ones)
+{
+    for (uint64_t id = 1; id <= PARCELS_MAX; id++)
+        ck_assert(add(id, 4, BYTES("four")));
+    ck_assert(!add(PARCELS_MAX + 1, 4, BYTES("four")));
 }
 END_TEST
 
 START_TEST(a_parcel_that_was_fetched_makes_room)
 {
-    for (uint64_t id = 1; id <= 100; id++) {
+    for (uint64_t id = 1; id <= 2 * PARCELS_MAX; id++) {
         ck_assert(add(id, 4, BYTES("four")));
         ck_assert(!fetch(id, 4).lost);
     }
@@ -187,7 +195,8 @@ int main(void)
     tcase_add_test(tests, what_has_not_come_whole_is_lost);
     tcase_add_test(tests, parts_that_make_no_sense_are_refused);
     tcase_add_test(tests, a_part_of_another_size_is_refused);
-    tcase_add_test(tests, no_more_parcels_are_collected_than_may_be_open);
+    tcase_add_test(tests, no_more_is_collected_than_messages_that_take_turns_may_hold);
+    tcase_add_test(tests, no_more_small_parcels_are_collected_than_there_could_be_large_ones);
     tcase_add_test(tests, a_parcel_that_was_fetched_makes_room);
     tcase_add_test(tests, the_worker_is_told_what_was_taken_before_its_window_closes);
     tcase_add_test(tests, memory_that_came_as_a_descriptor_is_read_and_can_be_passed_on);
