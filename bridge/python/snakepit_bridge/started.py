@@ -33,7 +33,7 @@ _RESULT, _FRAME, _NO_ANSWER = 0, 1 << 32, 2 << 32  # kinds of an entry, above it
 
 
 class StartedPage:
-    """Maps the descriptor, which it takes. The gateway reads it when the process is dead.
+    """Maps the descriptor, which it takes. The gateway reads it when the process is dead; the slots at any time.
 
     ``full`` is set when an answer was not kept, or the ring begins anew: what is in the outbox should then be sent
     before the next call is started, for an answer that is in neither place would be lost. Who has done so clears it.
