@@ -182,8 +182,9 @@ def real_path(path: str, tool: str = "echo", worker: str = "default-1", call: st
 def some_worker(client: httpx.Client) -> str:
     """The id of one that is ready and is not about to be replaced."""
     while True:
+        reloads = client.get("/pools/default").json()["reload"]["state"] in ("loading", "replacing")
         for worker in client.get("/workers").json()["workers"]:
-            if worker["state"] == "ready" and not worker["retiring"]:
+            if worker["state"] == "ready" and not worker["retiring"] and not reloads:
                 return worker["id"]
         time.sleep(0.01)
 
