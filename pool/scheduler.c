@@ -324,9 +324,9 @@ static uint64_t cost(const struct call *call)
  * be free. */
 static bool takes_ahead(const struct worker *worker)
 {
-    bool wanted = worker->waiting.depth > 0 && queue_first(&worker->waiting)->depth > 0;
-    return worker->state == WORKER_READY && !worker->stalled && worker->nesting == 0 &&
-           worker->inflight_count < worker->room && !wanted;
+    bool able = worker->state == WORKER_READY && !worker->stalled && worker->nesting == 0;
+    return able && worker->inflight_count < worker->room &&
+           (worker->waiting.depth == 0 || queue_first(&worker->waiting)->depth == 0);
 }
 
 static bool may_send_ahead(const struct pool *pool, const struct worker *worker)

@@ -51,12 +51,10 @@ struct inflight {
 struct worker {
     struct worker_ref ref;
     char id[WORKER_ID_MAX];
-    enum worker_state state;
     struct list free_place; /* in the pool's list of workers with a free slot */
     struct pool_timer
         taint; /* until when whoever sits here is chosen last: the one before crashed */
     int pid;
-    unsigned slots;
     uint64_t next_sequence;
     uint64_t started_us; /* when the process was asked for */
     uint64_t ready_us;
@@ -70,7 +68,6 @@ struct worker {
     uint64_t max_age_us;
     uint64_t resident;      /* bytes, as measured last */
     bool leaving;           /* it was told to leave */
-    bool stalled;           /* does not answer pings: it is given no calls until it does */
     bool is_template;       /* workers are to be forked from its process once it has drained */
     const char *killed_for; /* static; why, should it be killed though it has calls; or NULL */
     bool lost;              /* nothing reaches it any more: it is about to end, or to be killed */
@@ -81,15 +78,20 @@ struct worker {
     uint64_t loaded[WORKER_LABELS_MAX]; /* hashes of what it says it has loaded */
     unsigned loaded_count;
 
-    struct inflight *inflight; /* `room` of them, owned; NULL until it is READY */
+    /* Every look for a worker reads these, so they lie side by side. */
+    enum worker_state state;
+    bool stalled; /* does not answer pings: it is given no calls until it does */
+    unsigned slots;
     unsigned room;
+    unsigned inflight_count;
+    unsigned nesting;    /* of its calls, how many wait for others, see nested.h */
+    uint64_t backlog_us; /* sum of cost_us over `sent` */
+
+    struct inflight *inflight; /* `room` of them, owned; NULL until it is READY */
     const struct tool *latest; /* of the last call it was given, or NULL */
     struct list sent;
     struct list unused;
-    unsigned inflight_count;
-    unsigned nesting;    /* of its calls, how many wait for others, see nested.h */
-    bool stuck;          /* scratch, see nested.c */
-    uint64_t backlog_us; /* sum of cost_us over `sent` */
+    bool stuck; /* scratch, see nested.c */
 };
 
 /* A VACANT seat; and its end, whoever sits in it. */
