@@ -130,12 +130,14 @@ def _framed(answer: Any) -> tuple[int, bytes, int]:
         frame = pb.WorkerFrame(failures=[answer])
         return answer.call_id, frame.SerializeToString(), answer.run_us
     call_id, body, content_type, run_us = answer
-    if type(body) is Parcel and body.body is None:
-        result = pb.Result(call_id=call_id, content_type=content_type, run_us=run_us)
-        body.name(result.parcel)
-        body = pb.WorkerFrame(results=[result]).SerializeToString()
-    elif len(body) <= ANSWER_MAX:
+    if type(body) is Parcel:
+        if body.body is None:
+            result = pb.Result(call_id=call_id, content_type=content_type, run_us=run_us)
+            body.name(result.parcel)
+            return call_id, pb.WorkerFrame(results=[result]).SerializeToString(), run_us
+        body = body.body
+    if len(body) <= ANSWER_MAX:
         parts: list[bytes] = []
-        wire.add_result(parts, answer)
+        wire.add_result(parts, (call_id, body, content_type, run_us))
         body = b"".join(parts)
     return call_id, body, run_us
