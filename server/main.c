@@ -9,7 +9,8 @@
  *   deferral.c     answers later, or again; lookup.c finds the call that a path names
  *   switchboard.c  what Python asks for while it runs a call; tool_request.c is one of these
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
- *   registration.c tools that were registered, in toolbox.c; callbacks.c runs, callback_url.c allows
+ *   registration.c tools that were registered, in toolbox.c; callbacks.c has them run
+ *   callback_url.c where that may be
  *   sessions.c     sessions; membership.c finds the one of a call
  *   variables.c    their variables; variable_request.c reads requests, variable_answer.c answers
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources

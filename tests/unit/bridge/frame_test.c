@@ -147,7 +147,8 @@ static size_t pack_emission(int kind, uint8_t *packed)
 {
     static uint8_t bodies_data[] = {'1', '2'};
     ProtobufCBinaryData bodies[] = {{1, bodies_data}, {1, bodies_data + 1}};
-    Snakepit__Bridge__V1__Emission emission = SNAKEPIT__BRIDGE__V1__EMISSION__INIT;
+    Snakepit__Bridge__V1__Emission emission;
+    snakepit__bridge__v1__emission__init(&emission);
     Snakepit__Bridge__V1__Emission *emissions[] = {&emission};
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
     emission.call_id = 5;
@@ -261,12 +262,18 @@ END_TEST
 
 START_TEST(values_that_went_ahead_are_expected_in_their_places)
 {
-    Snakepit__Bridge__V1__Parcel parcel = SNAKEPIT__BRIDGE__V1__PARCEL__INIT;
-    Snakepit__Bridge__V1__Result result = SNAKEPIT__BRIDGE__V1__RESULT__INIT;
-    Snakepit__Bridge__V1__ToolCall call = SNAKEPIT__BRIDGE__V1__TOOL_CALL__INIT;
-    Snakepit__Bridge__V1__Emission emission = SNAKEPIT__BRIDGE__V1__EMISSION__INIT;
-    Snakepit__Bridge__V1__VariableWrite write = SNAKEPIT__BRIDGE__V1__VARIABLE_WRITE__INIT;
-    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
+    Snakepit__Bridge__V1__Parcel parcel;
+    snakepit__bridge__v1__parcel__init(&parcel);
+    Snakepit__Bridge__V1__Result result;
+    snakepit__bridge__v1__result__init(&result);
+    Snakepit__Bridge__V1__ToolCall call;
+    snakepit__bridge__v1__tool_call__init(&call);
+    Snakepit__Bridge__V1__Emission emission;
+    snakepit__bridge__v1__emission__init(&emission);
+    Snakepit__Bridge__V1__VariableWrite write;
+    snakepit__bridge__v1__variable_write__init(&write);
+    Snakepit__Bridge__V1__SessionOp op;
+    snakepit__bridge__v1__session_op__init(&op);
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
     uint8_t packed[256];
     parcel.id = 9;

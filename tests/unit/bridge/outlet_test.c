@@ -46,7 +46,9 @@ static size_t fill(char *out_mark)
     struct buffer frame = {0};
     struct cargo *cargo = outlet_fill(&outlet, &frame);
     size_t len = frame.len;
-    out_mark[0] = cargo ? cargo->message.data[0] : '\0';
+    out_mark[0] = '\0';
+    if (cargo && cargo->message.len)
+        out_mark[0] = cargo->message.data[0];
     out_mark[1] = '\0';
     cargo_free(&cargo);
     buffer_deinit(&frame);
