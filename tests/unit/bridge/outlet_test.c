@@ -157,6 +157,7 @@ START_TEST(memory_that_is_referred_to_is_not_copied_and_lasts)
     struct bytes value = arena_copy(memory, bytes_from(letters, 70000));
     outlet_pack(&outlet, value, NULL, memory, &parcel, &cargo);
     arena_unref(&memory);
+    buffer_add_string(&cargo->message, "m");
     outlet_add(&outlet, cargo);
     ck_assert_uint_gt(fill(mark), 70000);
 }
