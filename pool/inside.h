@@ -60,7 +60,7 @@ struct pool {
     struct histogram queue_seconds, run_seconds;
 };
 
-/* --- pool.c: in and out of the monitor; these two are called without the lock --- */
+/* --- inside.c: in and out of the monitor; these two are called without the lock --- */
 
 /* Takes the lock; returns the time. */
 uint64_t pool_enter(struct pool *pool, struct effects *effects);
@@ -70,6 +70,22 @@ void pool_leave(struct pool *pool, struct effects *effects);
 
 /* The worker of that name, or NULL when it is gone. */
 struct worker *pool_resolve(struct pool *pool, struct worker_ref ref);
+
+/* --- turn.c: how a turn in the monitor ends; these leave it --- */
+
+/* Leaves, and comes back as often as there is more to dispatch than one set of effects holds. */
+void pool_leave_pumping(struct pool *pool, uint64_t now_us, struct effects *effects);
+
+/* Lets the number of workers follow, as often as there is more to do than one set of effects holds,
+ * and leaves likewise. */
+void pool_leave_balancing(struct pool *pool, uint64_t now_us, struct effects *effects);
+
+/* Whether this is the moment at which all first workers are ready. Within the monitor. */
+bool pool_note_started(struct pool *pool);
+
+/* The observer hears of it. Without the lock. */
+void pool_tell_started(struct pool *pool);
+void pool_tell_failed(struct pool *pool, const char *reason);
 
 /* --- scheduler.c: which call goes to which worker --- */
 

@@ -4,7 +4,6 @@ import pytest
 
 from snakepit_bridge import bridge_pb2 as pb
 from snakepit_bridge import wire
-from snakepit_bridge.channel import Parcel
 
 NUMBERS = [0, 1, 127, 128, 16383, 16384, 2097151, 2097152, 1 << 40, (1 << 64) - 1]
 
@@ -27,12 +26,6 @@ def test_bodies_of_every_length_are_read_whole(length):
     (result,), room = read((7, body[:length], "text/plain; charset=utf-8", 9))
     assert (result.body, result.content_type) == (body[:length], "text/plain; charset=utf-8")
     assert room == [length]
-
-
-def test_a_body_that_went_ahead_is_named_by_its_size():
-    (result,), room = read((7, Parcel(1 << 20), "application/octet-stream", 9))
-    assert (result.shared.size, result.body, result.content_type) == (1 << 20, b"", "application/octet-stream")
-    assert room == [0]
 
 
 def test_results_keep_their_order_beside_what_the_package_writes():
