@@ -4,7 +4,8 @@
  * may be called from any thread unless it says otherwise. Effects of a change (frames, process
  * starts, answers) are carried out by the thread that made it, after the lock is released.
  *
- *   pool.c       what the others of the house call
+ *   pool.c       what the gateway asks of it: calls, size, reload
+ *   report.c     what the bridge tells of the workers
  *   scheduler.c  which call goes to which worker; affinity.c, queue.c, breaker.c, poison.c
  *   limits.c     how long calls may take
  *   forecast.c   how long they will take, and wait
@@ -12,6 +13,7 @@
  *   nested.c     what calls wait for that they have asked for themselves
  *   staff.c      how many workers there are, and which one has to go
  *   death.c      what becomes of the calls of those that are gone
+ *   inside.c     in and out of the monitor; turn.c: what is seen to on the way out
  *   leave.c      the end of it
  *   view.c       looking in
  */
