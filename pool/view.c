@@ -182,6 +182,6 @@ unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct ca
             describe(call, pool->options.now_us(), out_view);
     }
     pthread_mutex_unlock(&pool->lock);
-    ask_runtime(pool, out_view, found);
+    ask_runtime(pool, out_view, found ? 1 : 0);
     return found;
 }

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { CONNECT_MS = 5000, CONNECTIONS = 100, IDLE_MS = 1000, CODE_MAX = 64, HEADER_MAX = 1024 };
+enum { CONNECT_MS = 5000, IDLE_MS = 1000, CODE_MAX = 64, HEADER_MAX = 1024 };
 
 struct callbacks {
     struct callback_options options;
@@ -134,6 +134,9 @@ static void configure(struct transfer *transfer)
     curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl->easy_setopt(easy, CURLOPT_PROXY, "");
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    /* A kept connection that breaks makes libcurl send the request again, which would run twice. */
+    curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl->easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
     curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
     curl->easy_setopt(easy, CURLOPT_USERAGENT, "snakepit");
     curl->easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
@@ -190,6 +193,15 @@ static struct callback_answer failed(const char *code, unsigned status, const ch
                                     .executed = EXECUTED_YES};
 }
 
+/* Whether the callback can have begun: something of the request has been sent. */
+static enum call_executed executed_of(const struct transfer *transfer)
+{
+    const struct libcurl *curl = &transfer->callbacks->curl;
+    curl_off_t sent = 0;
+    curl->easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    return sent ? EXECUTED_MAYBE : EXECUTED_NO;
+}
+
 static struct callback_answer unreachable(const struct transfer *transfer, CURLcode code)
 {
     if (transfer->too_large)
@@ -197,10 +209,8 @@ static struct callback_answer unreachable(const struct transfer *transfer, CURLc
                       "the callback's answer is larger than callbacks.response_limit");
     const struct libcurl *curl = &transfer->callbacks->curl;
     struct callback_answer answer = failed("callback_unreachable", 502, curl->easy_strerror(code));
-    curl_off_t sent = 0;
-    curl->easy_getinfo(transfer->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
     answer.end = CALLBACK_UNREACHABLE;
-    answer.executed = sent ? EXECUTED_MAYBE : EXECUTED_NO;
+    answer.executed = executed_of(transfer);
     return answer;
 }
 
@@ -278,7 +288,7 @@ static struct callback_answer cancelled(const struct callback_run *run)
 {
     struct callback_answer answer = failed("cancelled", 499, "the call was cancelled");
     answer.end = CALLBACK_CANCELLED;
-    answer.executed = run->transfer ? EXECUTED_MAYBE : EXECUTED_NO;
+    answer.executed = run->transfer ? executed_of(run->transfer) : EXECUTED_NO;
     return answer;
 }
 
@@ -318,11 +328,12 @@ static void expire(struct callbacks *callbacks)
     uint64_t now_us = clock_now_us();
     struct heap_node *first;
     while ((first = heap_first(&callbacks->timers)) && first->key <= now_us) {
+        struct transfer *transfer = CONTAINER_OF(first, struct transfer, timer);
         struct callback_answer answer =
             failed("callback_timeout", 504, "the callback did not answer in time");
         answer.end = CALLBACK_TIMEOUT;
-        answer.executed = EXECUTED_MAYBE;
-        stop(CONTAINER_OF(first, struct transfer, timer)->run, answer);
+        answer.executed = executed_of(transfer);
+        stop(transfer->run, answer);
     }
 }
 
@@ -382,7 +393,9 @@ static void begin(struct callbacks *callbacks)
     if (!callbacks->multi)
         abort();
     callbacks->curl.multi_setopt(callbacks->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
-                                 (long)CONNECTIONS);
+                                 (long)callbacks->options.connections);
+    callbacks->curl.multi_setopt(callbacks->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                                 (long)callbacks->options.connections / 2);
     if (pthread_create(&callbacks->thread, NULL, run, callbacks) != 0)
         abort();
 }

@@ -23,6 +23,7 @@ struct callback_options {
     const char *allow;     /* "host,host:port,*.domain"; borrowed; NULL or empty: nothing */
     unsigned limit;        /* tools that may be registered */
     unsigned pending;      /* runs that clients may wait for at once */
+    unsigned connections;  /* at once, half of them to one host */
     uint64_t timeout_us;   /* of each, if the tool has none of its own */
     size_t response_limit; /* bytes of an answer */
 };

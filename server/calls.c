@@ -202,14 +202,11 @@ void calls_get(struct exchange *exchange)
 /* What the caller would have got that did not wait; 202 while there is nothing yet. */
 void calls_result(struct exchange *exchange)
 {
-    struct lookup lookup;
-    if (!lookup_call(exchange, &lookup))
-        return;
-    if (lookup.job)
-        deferral_fetch(exchange, job_ref(lookup.job));
+    struct job *job = lookup_job(exchange);
+    if (job)
+        deferral_fetch(exchange, job);
     else
         lookup_refuse_unknown(exchange);
-    lookup_deinit(&lookup);
 }
 
 /* Ends it, or forgets it if it is done and kept. False: it has ended meanwhile. */

@@ -44,6 +44,7 @@ void config_init(struct config *config)
         .telemetry_names = 100,
         .callbacks = {.limit = 1000,
                       .pending = 1000,
+                      .connections = 256,
                       .timeout_us = UINT64_C(30000000),
                       .response_limit = 1 << 20},
         .arena = arena_new(0),

@@ -104,6 +104,8 @@ static const struct config_row top[] = {
      .help = "such tools, those of sessions among them; one more is 429"},
     {"callbacks.pending", CONFIG_NUMBER, TOP(callbacks.pending), .min = 1, .max = 100000,
      .help = "runs of them that clients may wait for at once; one more is 503"},
+    {"callbacks.connections", CONFIG_NUMBER, TOP(callbacks.connections), .min = 2, .max = 10000,
+     .help = "to all of them at once, half of them to one host; further runs wait, which counts for their timeout"},
     {"callbacks.timeout", CONFIG_DURATION, TOP(callbacks.timeout_us), US(MILLISECOND, DAY),
      .help = "for an answer, if the tool has no limit of its own"},
     {"callbacks.response_limit", CONFIG_SIZE, TOP(callbacks.response_limit), .min = 1, .max = 64 * MIB,

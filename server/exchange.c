@@ -136,8 +136,18 @@ static size_t body_limit(const struct exchange *exchange)
     return limit ? limit : reactor_options(exchange->reactor)->body_limit;
 }
 
+/* Whether the page that an Origin header names was served by the host that is asked. */
+static bool is_ours(struct bytes origin, struct bytes host)
+{
+    struct bytes scheme =
+        bytes_starts_with(origin, BYTES("https://")) ? BYTES("https://") : BYTES("http://");
+    return bytes_starts_with(origin, scheme) && /* not "null": a sandboxed page, or a file */
+           bytes_equal_nocase(bytes_skip(origin, scheme.len), host);
+}
+
 /* Browsers let any page send requests to any address, if only simple ones, and say where the page
- * is from (Fetch Metadata, W3C): what is not ours may look, and do nothing. */
+ * is from: to addresses that they trust by Sec-Fetch-Site (Fetch Metadata, W3C), to others by
+ * Origin. What is not ours may look, and do nothing. */
 static bool is_welcome(struct exchange *exchange)
 {
     bool looks =
@@ -145,7 +155,10 @@ static bool is_welcome(struct exchange *exchange)
     if (looks && !(exchange->route->flags & ROUTE_ACTS))
         return true;
     struct bytes site = exchange_header(exchange, "sec-fetch-site");
-    return !bytes_equal(site, BYTES("cross-site")) && !bytes_equal(site, BYTES("same-site"));
+    if (site.data)
+        return !bytes_equal(site, BYTES("cross-site")) && !bytes_equal(site, BYTES("same-site"));
+    struct bytes origin = exchange_header(exchange, "origin");
+    return !origin.data || is_ours(origin, exchange_header(exchange, "host"));
 }
 
 static void refuse_page(struct exchange *exchange)

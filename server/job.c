@@ -247,7 +247,8 @@ struct job *job_digest(struct job *job, size_t size)
 {
     const struct call_outcome *outcome = &job->call->outcome;
     size_t needed = JOB_OVERHEAD + outcome->body.len + outcome->failure.traceback.len;
-    bool whole = !job->is_stream && needed <= size;
+    bool lacks = job->is_stream && outcome->end == CALL_END_RESULT; /* what it said before */
+    bool whole = !lacks && needed <= size;
     struct job *digest = job_new(job->ledger, digest_call(job->call, whole), 0);
     digest->is_stream = job->is_stream;
     digest->shape = job->shape;

@@ -56,6 +56,12 @@ bool lookup_call(struct exchange *exchange, struct lookup *out_lookup)
     return false;
 }
 
+struct job *lookup_job(struct exchange *exchange)
+{
+    return ledger_find(gateway_of(exchange)->ledger,
+                       route_param(exchange->route, exchange->path, 0, exchange->arena));
+}
+
 void lookup_deinit(struct lookup *lookup)
 {
     job_unref(&lookup->job);

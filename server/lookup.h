@@ -21,6 +21,10 @@ bool lookup_call(struct exchange *exchange, struct lookup *out_lookup)
     __attribute__((warn_unused_result));
 void lookup_deinit(struct lookup *lookup);
 
+/* The job that a path under /calls/{id} means, with a reference for the caller; NULL: there is
+ * none. Jobs have ids of their own, so that a plain call of the same id does not hide one. */
+struct job *lookup_job(struct exchange *exchange);
+
 /* Answers that there is no such call. */
 void lookup_refuse_unknown(struct exchange *exchange);
 

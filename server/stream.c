@@ -308,12 +308,9 @@ static void resume(struct exchange *exchange, struct job *job, uint64_t had,
 
 void stream_events(struct exchange *exchange)
 {
-    struct lookup lookup;
     enum event_format format;
     uint64_t had = 0;
-    if (!lookup_call(exchange, &lookup))
-        return;
-    struct job *job = lookup.job;
+    struct job *job = lookup_job(exchange);
     if (!job || !job->is_stream) {
         problem_respond(exchange, &(struct problem){.status = 404,
                                                     .code = "call_not_found",
@@ -328,7 +325,7 @@ void stream_events(struct exchange *exchange)
     } else if (choose_format(exchange, &format)) {
         resume(exchange, job, had, format);
     }
-    lookup_deinit(&lookup);
+    job_unref(&job);
 }
 
 /* --- silence --- */

@@ -4,6 +4,7 @@
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/job.h"
+#include "server/lookup.h"
 #include "server/media.h"
 #include "server/problem.h"
 #include "server/question.h"
@@ -116,11 +117,10 @@ static bool pass_on(struct tool_request *request, const struct tool_result *resu
 void tool_results_post(struct exchange *exchange)
 {
     struct tool_result result;
-    struct bytes id = route_param(exchange->route, exchange->path, 0, exchange->arena);
     struct bytes number = route_param(exchange->route, exchange->path, 1, exchange->arena);
     if (!read_result(exchange, &result))
         return;
-    struct job *job = ledger_find(gateway_of(exchange)->ledger, id);
+    struct job *job = lookup_job(exchange);
     struct tool_request *request = job ? question_take(job, number_of(number)) : NULL;
     if (pass_on(request, &result))
         exchange_respond(exchange, &(struct response){.status = 204});

@@ -1,6 +1,7 @@
 """Registered tools that a client of the gateway runs itself: POST /execute, POST /tools/{name}."""
 
 import json
+import socket
 import threading
 import time
 from typing import Any, Callable, Dict, Iterator
@@ -362,3 +363,36 @@ def test_one_that_runs_is_waited_for_when_the_gateway_leaves(
     gateway.stop()
     thread.join()
     assert got["answer"]["result"] == "late"
+
+
+def test_a_callback_that_breaks_off_is_not_asked_again(client: Client) -> None:
+    """It keeps its connections; on the second request it dies."""
+    asked = []
+
+    def answer(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            asked.append(1)
+            if len(asked) > 1:
+                break
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4\r\n\r\nnull")
+        connection.close()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        body = client.describe("breaks")
+        body["callback"]["url"] = f"http://localhost:{listener.getsockname()[1]}/"
+        assert client.http.post("/tools", json=body).status_code == 201
+        assert execute(client, "breaks").status_code == 200
+        time.sleep(0.05)
+        failed = execute(client, "breaks")
+        assert (failed.status_code, failed.json()["executed"]) == (502, "maybe"), failed.text
+        assert len(asked) == 2
+        listener.shutdown(socket.SHUT_RDWR)

@@ -133,6 +133,25 @@ START_TEST(a_call_is_looked_up_by_its_request_id)
 }
 END_TEST
 
+/* The first one's view is written and nothing beside it. */
+START_TEST(several_calls_of_one_request_id_are_counted)
+{
+    struct call_view views[2];
+    struct call *calls[2];
+    for (unsigned i = 0; i < 2; i++) {
+        calls[i] = fake_make(&fake, fake.slow);
+        calls[i]->request_id = BYTES("twin");
+        fake_send(&fake, calls[i]);
+    }
+    fake.runs = fake.invokes[1];
+    ck_assert_uint_eq(pool_look_at_calls(fake.pool, 0, views, 2), 2);
+    views[1].state = CALL_DISPATCHED;
+    ck_assert_uint_eq(pool_look_at_call(fake.pool, BYTES("twin"), &views[0]), 2);
+    ck_assert_int_eq(views[1].state, CALL_DISPATCHED);
+    fake_release(&fake, calls);
+}
+END_TEST
+
 START_TEST(a_call_is_shown_as_running_when_the_runtime_says_so)
 {
     struct call_view views[3];
@@ -353,6 +372,7 @@ int main(void)
     tcase_add_test(running, waiting_calls_are_served_in_order);
     tcase_add_test(running, a_call_is_looked_up_by_its_request_id);
     tcase_add_test(running, a_call_is_shown_as_running_when_the_runtime_says_so);
+    tcase_add_test(running, several_calls_of_one_request_id_are_counted);
     tcase_add_test(running, full_queue_refuses_with_retry_after);
     tcase_add_test(running, a_call_that_waits_too_long_never_reaches_python);
     tcase_add_test(running, the_alarm_is_set_for_the_first_thing_that_is_due);
