@@ -93,6 +93,10 @@ def close_channel() -> None:
         _channel = None
 
 
+# A child that a tool has forked has nothing to send, and would send it under its parent's numbers.
+os.register_at_fork(after_in_child=close_channel)
+
+
 # What comes.
 
 

@@ -104,6 +104,17 @@ def test_a_large_result_goes_ahead_and_is_sealed(gateway, value):
     assert seals & fcntl.F_SEAL_WRITE and seals & fcntl.F_SEAL_SHRINK
 
 
+def test_a_forked_child_sends_nothing_under_its_parents_number(gateway):
+    child = os.fork()
+    if child == 0:
+        calls.encode(SimpleNamespace(call_id=7), b"c" * 70000, 1)
+        os._exit(0)
+    os.waitpid(child, 0)
+    body = calls.encode(SimpleNamespace(call_id=8), b"p" * 70000, 1)[1]
+    owner, content, _ = received(gateway)
+    assert (owner, content) == (body.id, b"p" * 70000)
+
+
 def test_a_small_result_travels_in_its_frame(gateway):
     assert calls.encode(SimpleNamespace(call_id=7), bytearray(65536), 1)[1] == bytes(65536)
 
