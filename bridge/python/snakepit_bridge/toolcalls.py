@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from typing import Any, Optional
+import os
+from typing import Any, NoReturn, Optional
 
 from . import bridge_pb2 as pb
 from . import calls, parcel, tags, values
@@ -68,6 +69,11 @@ class ToolCalls:
         self._outbox = outbox
         self._ids = itertools.count(1)
         self._waiting: dict[int, Waiter] = {}
+        os.register_at_fork(after_in_child=self._leave_child)
+
+    def _leave_child(self) -> None:
+        """A child that a tool has forked asks for nothing: it would read the stream in its parent's place."""
+        self.wait = _refuse  # type: ignore[method-assign]
 
     def ask(self, call_id: int, tool: str, body: Any = b"", content_type: str = "", **options: Any) -> Waiter:
         """Send a request on behalf of a call. ``body`` is bytes, or a large contiguous memoryview."""
@@ -141,6 +147,10 @@ class ToolCalls:
             for waiter in [each for each in self._waiting.copy().values() if each.call_id == call_id]:
                 if self._waiting.pop(waiter.id, None) is not None:
                     waiter.end()
+
+
+def _refuse(call_id: int, tool: str = "") -> NoReturn:
+    raise RuntimeError("this process cannot reach the gateway")
 
 
 class Caller:

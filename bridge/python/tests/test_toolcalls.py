@@ -197,3 +197,12 @@ def test_snakepits_list_of_tools_in_a_coroutine(caller):
     call_id, request = begin(caller, "elixir_names")
     caller.reply(request, [{"name": "add", "description": "", "parameters": {}}])
     assert value(caller, call_id) == ["add"]
+
+
+def test_a_forked_child_cannot_ask_and_its_parent_still_can(caller):
+    call = caller.invocation("ask_in_child", session_id="s")
+    caller.invoke(call)
+    assert value(caller, call.call_id) == ["RuntimeError('this process cannot reach the gateway')"] * 2
+    call_id, request = begin(caller, "ask", name="add")
+    caller.reply(request, 3)
+    assert value(caller, call_id) == 3

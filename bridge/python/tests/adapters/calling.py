@@ -1,6 +1,9 @@
 """Tools that call tools."""
 
 import asyncio
+import os
+import select
+import signal
 import threading
 
 from snakepit_bridge import BaseAdapter, Cancelled, ToolCallError, tool
@@ -13,8 +16,32 @@ def told(error):
     }  # fmt: skip
 
 
+def in_child(function):
+    """The error of what a forked child does, as text."""
+    theirs, ours = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            function()
+            told = b"nothing was raised"
+        except BaseException as error:
+            told = repr(error).encode()
+        os.write(ours, told)
+        os._exit(0)
+    found = os.read(theirs, 4096).decode() if select.select([theirs], [], [], 5)[0] else "it hangs"
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(theirs)
+    os.close(ours)
+    return found
+
+
 class Calling(BaseAdapter):
     cancelled = ""
+
+    @tool
+    def ask_in_child(self, ctx):
+        return [in_child(lambda: ctx.call_tool("add")), in_child(lambda: ctx.variables.get("x"))]
 
     @tool
     def ask(self, ctx, name: str, arguments: dict = {}):
