@@ -205,7 +205,7 @@ class Desk:
 
     def _close_if_finished(self) -> None:
         """Having been told to stop, and with nothing left to send, say so to the gateway. Once."""
-        if self._stopping and self._outbox.telemetry.waiting and not self._outbox:
+        if self._stopping and not self._closing and self._outbox.telemetry.waiting and not self._outbox:
             self._put_state(0)  # takes it along
         if self._stopping and not self._closing and not self._outbox and not self._outbox.sending:
             self._closing = True
@@ -217,8 +217,8 @@ class Desk:
         A process that exits at once can take its last frames along: gRPC drops what it has received and not yet handed
         out when it then writes to a broken connection. The gateway ends the stream when it has read everything.
         """
-        self._close_if_finished()
         while not self._closed:
+            self._close_if_finished()
             self._read_one()
         self._run_cleanup()
         _exit_after(LEAVE_SECONDS)

@@ -98,8 +98,8 @@ class Worker(Desk):
 
     def _release(self) -> bool:
         """All is answered, and the main thread reads. False: gRPC cannot be let go of."""
-        self._close_if_finished()
         while not self._closed:
+            self._close_if_finished()
             self._read_one()
         if not self._link.release(self._asked):
             return False

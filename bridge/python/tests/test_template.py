@@ -1,6 +1,7 @@
 """Workers that become what others are forked from (bridge/BOOT.md)."""
 
 import os
+import time
 
 import pytest
 from standin import Template
@@ -91,3 +92,31 @@ def test_a_template_has_no_thread_and_no_socket_to_the_gateway_left(warm):
     folder = f"/proc/{worker.pid}/fd"
     kinds = [os.readlink(f"{folder}/{name}").partition(":")[0] for name in os.listdir(folder)]
     assert kinds.count("socket") == 1
+
+
+def tell_late(worker):
+    """Telemetry waits, and nothing else is to be sent."""
+    worker.stream.value("tell_soon")
+    time.sleep(0.5)
+
+
+def events(worker):
+    return [event.name for frame in worker.stream.frames for event in frame.events]
+
+
+@pytest.mark.parametrize("profile", ["process", "thread", "async"])
+def test_telemetry_that_waits_when_a_worker_is_stopped_leaves_with_it(zygotes, gateway, profile):
+    zygote = zygotes()
+    zygote.load("warming.Warming")
+    worker = gateway.fork(zygote, profile=profile, slots=1 if profile == "process" else 4)
+    tell_late(worker)
+    worker.stream.stop(grace_ms=60000)
+    assert worker.stream.over.wait(10)
+    assert worker.exit_status() == 0
+    assert events(worker) == ["late"]
+
+
+def test_telemetry_that_waits_does_not_keep_a_worker_from_becoming_a_template(warm):
+    worker, _ = warm
+    tell_late(worker)
+    assert become(warm)["forkable"]

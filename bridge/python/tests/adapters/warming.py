@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-from snakepit_bridge import BaseAdapter, tool
+from snakepit_bridge import BaseAdapter, telemetry, tool
 
 
 class Warming(BaseAdapter):
@@ -36,6 +36,10 @@ class Warming(BaseAdapter):
     @tool
     def who_asks(self):
         return self.context.request_id
+
+    @tool
+    def tell_soon(self):
+        threading.Timer(0.1, telemetry.emit, ("late", {"n": 1})).start()
 
     @tool
     def start_a_thread(self):
