@@ -144,7 +144,8 @@ struct worker_frame {
     struct part *parts;
     size_t part_count;
     uint64_t taken;           /* bytes of parts, 0: it does not say */
-    struct arrival *arrivals; /* values of the following that are still to be fetched */
+    struct arrival *arrivals; /* values of the following that are still to be fetched, in order */
+    struct arrival *last_arrival;
     struct tool_call *tool_calls;
     size_t tool_call_count;
     struct session_op *session_ops;

@@ -55,16 +55,15 @@ static struct frame_hello *read_hello(const Snakepit__Bridge__V1__Hello *from, s
     return hello;
 }
 
-/* A value that is large has to be fetched. */
+/* A value that is large has to be fetched: after those that were sent before it. */
 static struct arrival *expect(struct worker_frame *frame, const Snakepit__Bridge__V1__Parcel *from,
                               struct arena *arena, struct bytes *value, bool *lost)
 {
     struct arrival *arrival = arena_zalloc(arena, sizeof *arrival);
-    *arrival = (struct arrival){.next = frame->arrivals,
-                                .parcel = {.id = from->id, .size = from->size},
-                                .value = value,
-                                .lost = lost};
-    frame->arrivals = arrival;
+    *arrival = (struct arrival){
+        .parcel = {.id = from->id, .size = from->size}, .value = value, .lost = lost};
+    *(frame->arrivals ? &frame->last_arrival->next : &frame->arrivals) = arrival;
+    frame->last_arrival = arrival;
     return arrival;
 }
 

@@ -15,6 +15,7 @@ from .freight import Cargo, Freight
 from .parcel import LARGE, Parcel, pack
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
+PARCEL_COST = 16 << 10  # bytes of a frame's room, for a value that is not in it: the gateway keeps 128 of them
 EMISSION_COST = 64  # of credit, beside its bytes
 PACE_NS = 150_000  # between the frames of a stream that emits without pause
 BURST_NS = 1_500_000  # of this pace that may be used up at once, after a pause
@@ -213,13 +214,14 @@ def _add(frame: Any, message: Any) -> int:
         return len(message.traceback) + len(message.details)
     if kind is pb.ToolCall:
         frame.tool_calls.append(message)
-        return len(message.args)
+        return len(message.args) + PARCEL_COST * message.HasField("parcel")
     if kind is pb.SessionOp:
         frame.session_ops.append(message)
-        return sum(len(write.value) for write in message.writes)
+        return sum(len(write.value) + PARCEL_COST * write.HasField("parcel") for write in message.writes)
     if kind is pb.Result:
         frame.results.append(message)
-    elif kind is pb.Transfer:
+        return PARCEL_COST
+    if kind is pb.Transfer:
         frame.transfer.taken = message.taken
     else:
         message.sequence = message.sequence or frame.state.sequence  # a wish may have come after the answer to a ping

@@ -304,6 +304,38 @@ START_TEST(values_that_went_ahead_are_expected_in_their_places)
 }
 END_TEST
 
+/* The channel keeps a limited number of those that come before the one that is asked for. */
+START_TEST(values_that_went_ahead_are_expected_in_the_order_of_their_messages)
+{
+    enum { COUNT = 200 };
+    Snakepit__Bridge__V1__Parcel parcels[COUNT];
+    Snakepit__Bridge__V1__VariableWrite writes[COUNT], *places[COUNT];
+    for (uint64_t i = 0; i < COUNT; i++) {
+        snakepit__bridge__v1__parcel__init(&parcels[i]);
+        snakepit__bridge__v1__variable_write__init(&writes[i]);
+        parcels[i].id = i + 1;
+        writes[i].parcel = &parcels[i];
+        places[i] = &writes[i];
+    }
+    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
+    op.n_writes = COUNT;
+    op.writes = places;
+    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    message.n_session_ops = 1;
+    message.session_ops = &(Snakepit__Bridge__V1__SessionOp *){&op};
+    uint8_t packed[16 * COUNT];
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, packed);
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    uint64_t last = 0;
+    ck_assert(frame_read(bytes_from(packed, size), arena, &read));
+    for (const struct arrival *arrival = read.arrivals; arrival; arrival = arrival->next)
+        ck_assert_uint_eq(arrival->parcel.id, ++last);
+    ck_assert_uint_eq(last, COUNT);
+    arena_unref(&arena);
+}
+END_TEST
+
 START_TEST(parts_of_a_value_and_a_receipt_make_one_transfer)
 {
     const struct part part = {.id = 5, .size = 1 << 20, .data = BYTES("some")};
@@ -547,6 +579,7 @@ int main(void)
     tcase_add_test(tests, a_reply_arrives_with_its_failure);
     tcase_add_test(tests, arguments_that_went_ahead_are_named_by_their_place);
     tcase_add_test(tests, values_that_went_ahead_are_expected_in_their_places);
+    tcase_add_test(tests, values_that_went_ahead_are_expected_in_the_order_of_their_messages);
     tcase_add_test(tests, parts_of_a_value_and_a_receipt_make_one_transfer);
     tcase_add_test(tests, replies_say_where_their_large_values_are);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
