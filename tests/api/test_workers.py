@@ -206,20 +206,26 @@ def test_a_tools_own_limit_holds_for_its_callers(start_gateway, tmp_path: Path) 
 
 
 def test_of_calls_sent_ahead_one_runs(start_gateway) -> None:
+    """Tools that are fast are sent ahead; how fast this one is depends on what else the machine does."""
     gateway = start_gateway("--workers", "1")
-    nap = {"tool": "sleep", "args": {"seconds": 0}}
-    for _ in range(40):  # so fast a tool is sent ahead
-        assert httpx.post(gateway.url + "/execute", json=nap).status_code == 200
     later = {"prefer": "respond-async"}
-    nap["args"]["seconds"] = 2.5
-    first = httpx.post(gateway.url + "/execute", json=nap, headers=later).headers["location"]
-    wait_for(lambda: get(gateway, first)["state"] == "running")
-    nap["args"]["seconds"] = 0
-    ahead = [httpx.post(gateway.url + "/execute", json=nap, headers=later).headers["location"] for _ in range(3)]
-    states = {"/calls/" + call["request_id"]: call["state"] for call in get(gateway, "/calls")["calls"]}
-    assert [states[each] for each in (first, *ahead)] == ["running"] + 3 * ["dispatched"]
-    assert [get(gateway, each)["state"] for each in (first, *ahead)] == ["running"] + 3 * ["dispatched"]
-    wait_for(lambda: all(get(gateway, each)["state"] == "done" for each in (first, *ahead)))
+
+    def sleep(seconds: float, headers: dict) -> httpx.Response:
+        body = {"tool": "sleep", "args": {"seconds": seconds}}
+        return httpx.post(gateway.url + "/execute", json=body, headers=headers)
+
+    for _ in range(10):
+        for _ in range(100):
+            assert sleep(0, {}).status_code == 200
+        calls = [sleep(seconds, later).headers["location"] for seconds in (1.5, 0, 0, 0)]
+        wait_for(lambda: get(gateway, calls[0])["state"] == "running")
+        states = {"/calls/" + call["request_id"]: call["state"] for call in get(gateway, "/calls")["calls"]}
+        alone = [get(gateway, each)["state"] for each in calls]
+        wait_for(lambda: all(get(gateway, each)["state"] == "done" for each in calls))
+        assert states[calls[0]] == "running"
+        if [states[each] for each in calls[1:]] == 3 * ["dispatched"]:
+            break
+    assert alone == [states[each] for each in calls] == ["running"] + 3 * ["dispatched"]
 
 
 @pytest.mark.parametrize("profile", ["thread", "async"])
