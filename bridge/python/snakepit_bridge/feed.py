@@ -99,9 +99,11 @@ class Feed:
         if _running_loop() is not None:
             return Pause(self) if self._outbox.emit(self, kind, body) else DONE
         entered = self._ground.step_out(self.call_id)
-        if self._outbox.emit(self, kind, body):
-            self.block()
-        self._ground.step_in(entered)
+        try:
+            if self._outbox.emit(self, kind, body):
+                self.block()
+        finally:
+            self._ground.step_in(entered)
         if self.cancelled and not entered and not self._ground.is_here():
             raise Cancelled("nobody waits for this call any more")
         return DONE

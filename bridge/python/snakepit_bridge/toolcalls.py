@@ -77,8 +77,9 @@ class ToolCalls:
 
     def ask(self, call_id: int, tool: str, body: Any = b"", content_type: str = "", **options: Any) -> Waiter:
         """Send a request on behalf of a call. ``body`` is bytes, or a large contiguous memoryview."""
+        request = pb.ToolCall(call_id=call_id, tool=tool, content_type=content_type, **options)  # which may raise
         waiter = self.wait(call_id, tool)
-        request = pb.ToolCall(call_id=call_id, id=waiter.id, tool=tool, content_type=content_type, **options)
+        request.id = waiter.id
         if type(body) is bytes and len(body) <= parcel.LARGE:
             request.args = body
             self.send(request)
@@ -192,9 +193,11 @@ class Caller:
     def _block(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:
         ground = self._ground
         entered = ground.step_out(self._call_id)
-        waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
-        ground.wait_for_reply(waiter.gate, waiter.ready)
-        ground.step_in(entered)
+        try:
+            waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
+            ground.wait_for_reply(waiter.gate, waiter.ready)
+        finally:
+            ground.step_in(entered)
         return waiter.value()
 
     async def _wait(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:

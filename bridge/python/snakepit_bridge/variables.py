@@ -205,9 +205,11 @@ class Variables:
         if ground.shares_loop and _running_loop() is not None:
             raise RuntimeError("in async code: await the methods that begin with a, as in variables.aget()")
         entered = ground.step_out(self._call_id)
-        waiter = self._send(request, large)
-        ground.block(waiter.gate, waiter.ready)
-        ground.step_in(entered)
+        try:
+            waiter = self._send(request, large)
+            ground.block(waiter.gate, waiter.ready)
+        finally:
+            ground.step_in(entered)
         return _checked(waiter)
 
     async def _aask(self, request: Any, large: Any = ()) -> Any:

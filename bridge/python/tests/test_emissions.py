@@ -392,3 +392,19 @@ def test_end_of_the_stream_ends_a_worker_in_mid_stream(any_worker, tool, credit)
     stream.end()
     assert any_worker.exit_status() == 0
     assert time.monotonic() - begun < 5
+
+
+def test_a_tool_is_in_its_own_code_again_after_a_value_that_could_not_be_taken(pb):
+    from types import SimpleNamespace
+
+    from snakepit_bridge.feed import CHUNK, Feed
+
+    def refuse(feed, kind, body):
+        raise BufferError("too much is kept")
+
+    steps = []
+    ground = SimpleNamespace(step_out=lambda call_id: steps.append("out") or call_id, step_in=steps.append)
+    feed = Feed(7, 0, SimpleNamespace(emit=refuse), ground)
+    with pytest.raises(BufferError):
+        feed._say(CHUNK, b"1")
+    assert steps == ["out", 7]

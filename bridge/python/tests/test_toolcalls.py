@@ -206,3 +206,27 @@ def test_a_forked_child_cannot_ask_and_its_parent_still_can(caller):
     call_id, request = begin(caller, "ask", name="add")
     caller.reply(request, 3)
     assert value(caller, call_id) == 3
+
+
+@pytest.mark.parametrize("way", ["variable", "timeout", "name"])
+def test_a_call_can_be_cancelled_after_an_error_of_what_it_asked_for(caller, tmp_path, way):
+    mark = tmp_path / "mark"
+    call = caller.invocation("fails_and_spins", {"way": way, "mark": str(mark)})
+    caller.invoke(call)
+    until = time.monotonic() + 5
+    while not mark.exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    begun = time.monotonic()
+    caller.cancel(call.call_id)
+    assert caller.answer(call.call_id).code == "cancelled"
+    assert time.monotonic() - begun < 5
+
+
+def test_a_request_that_cannot_be_made_is_not_waited_for(pb):
+    from snakepit_bridge import toolcalls
+
+    registry = toolcalls.ToolCalls(None)
+    with pytest.raises(ValueError):
+        registry.ask(1, "add", timeout_ms=1 << 80)
+    assert not registry._waiting

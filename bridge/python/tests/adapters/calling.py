@@ -5,8 +5,10 @@ import os
 import select
 import signal
 import threading
+import time
+from pathlib import Path
 
-from snakepit_bridge import BaseAdapter, Cancelled, ToolCallError, tool
+from snakepit_bridge import BaseAdapter, Cancelled, ToolCallError, VariableError, tool
 
 
 def told(error):
@@ -118,3 +120,19 @@ class Calling(BaseAdapter):
         stream.send(1)
         stream.send(ctx.call_tool(name))
         return None
+
+    @tool
+    def fails_and_spins(self, ctx, way: str, mark: str):
+        """Goes on computing, for longer than anybody waits, after an error of what it asked the SDK for."""
+        ways = {
+            "variable": lambda: ctx.variables.get("x"),
+            "timeout": lambda: ctx.tool("add", timeout=1e20)(x=1),
+            "name": lambda: ctx.call_tool("\ud800"),
+        }
+        try:
+            ways[way]()
+        except (VariableError, ValueError):
+            Path(mark).touch()
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            pass
