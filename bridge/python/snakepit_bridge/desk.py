@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
-from . import dispatch, failure, link, parcel, recycling
+from . import dispatch, failure, link, parcel, process, recycling
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
@@ -22,7 +22,6 @@ from .toolcalls import ToolCalls
 
 MAX_EARLY_CANCELS = 4096
 LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
-_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
 _now = time.perf_counter_ns
 
@@ -35,6 +34,7 @@ class Desk:
         self._link = stream
         self._page = page
         self._cleanup = leave
+        self._memory = process.Memory()
         self._outbox = Outbox(stream)
         dispatch.current = self._outbox.telemetry
         self._feeds = Feeds(self._outbox)
@@ -179,7 +179,7 @@ class Desk:
     def _put_state(self, sequence: int) -> None:
         state = pb.State(
             sequence=sequence,
-            resident_bytes=_resident(),
+            resident_bytes=self._memory.resident(),
             calls_done=self._done(),
             recycle=self._wishes_to_go,
             loaded=self._loaded,
@@ -236,12 +236,6 @@ class Desk:
                 self._cleanup()
             except BaseException as error:
                 print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
-
-
-def _resident() -> int:
-    """Bytes of memory that the process has in RAM."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE_SIZE
 
 
 def leave(status: int) -> NoReturn:

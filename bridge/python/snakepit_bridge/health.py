@@ -38,7 +38,7 @@ class Health:
             self._asked = now
             try:
                 self._report = _as_report(self._hook())
-            except Exception as error:
+            except BaseException as error:  # who asks must go on: it reads the stream
                 self._report = {"status": "unhealthy", "loaded": [], "error": f"{type(error).__name__}: {error}"}
         return self._report
 

@@ -15,6 +15,7 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _EVENTFD, _EPOLL = "anon_inode:[eventfd]", "anon_inode:[eventpoll]"  # as /proc shows them
 _POLLERS = {_EVENTFD, _EPOLL}
+_PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 PARENT_SECONDS = 10.0  # for the intermediate process to go
 
 
@@ -33,6 +34,30 @@ def wait_for_parent(parent: int, intermediate: int) -> None:
     die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
+
+
+class Memory:
+    """How much of it this process has in RAM. Told without another descriptor: a tool may have taken them all."""
+
+    def __init__(self) -> None:
+        """In the process that is to be told of, not before it is forked."""
+        try:
+            self._descriptor = os.open("/proc/self/statm", os.O_RDONLY)
+        except OSError:
+            self._descriptor = -1
+
+    def resident(self) -> int:
+        """Bytes; 0 when they are not known."""
+        try:
+            return int(os.pread(self._descriptor, 256, 0).split()[1]) * _PAGE_SIZE
+        except (OSError, ValueError, IndexError):  # a tool may have closed the descriptor, or made it another file's
+            return 0
+
+    def close(self) -> None:
+        """Nobody asks any more."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def sign_children() -> None:

@@ -137,13 +137,13 @@ class SessionPlace(CallPlace):
             entries = list(self._entries.values())
             self._entries.clear()
         for entry in entries:
-            self._drop(entry)
+            self._drop(entry, BaseException)
 
     def end_session(self, session_id: str) -> None:
         with self._lock:
             entry = self._entries.pop(session_id, None)
         if entry is not None and not entry.uses:
-            self._drop(entry)
+            self._drop(entry, BaseException)
 
     def close(self, entry: _Entry) -> None:
         for old in self._release(entry):
@@ -153,9 +153,9 @@ class SessionPlace(CallPlace):
         for old in self._release(entry):
             await super().close_later(old)
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: _Entry, failures: type[BaseException] = Exception) -> None:
         if entry.ready:
-            _clean(entry.value, _run_hook)
+            _clean(entry.value, _run_hook, failures)
 
     def _take(self) -> _Entry:
         session_id = _session_id()
@@ -210,7 +210,7 @@ class SharedPlace(SessionPlace):
         hook = getattr(self.instance, "cleanup", None)
         return hook() if callable(hook) else None
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: _Entry, failures: type[BaseException] = Exception) -> None:
         """The object outlives its sessions."""
 
     async def close_later(self, entry: _Entry) -> None:
@@ -260,12 +260,13 @@ def _start_session(instance: Any, run: Callable[[Any], Any]) -> None:
         run(lambda: hook(session_id))
 
 
-def _clean(instance: Any, run: Callable[[Any], Any]) -> None:
+def _clean(instance: Any, run: Callable[[Any], Any], failures: type[BaseException] = Exception) -> None:
+    """What is of ``failures`` ends the cleanup alone: of a call, or all where none runs, as who reads must go on."""
     hook = getattr(instance, "cleanup", None)
     if callable(hook):
         try:
             run(hook)
-        except Exception as error:  # the call has its answer
+        except failures as error:  # the call has its answer
             print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
 
 
@@ -343,7 +344,7 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
     def _drain(items: Any, entry: _Entry) -> Any:
         try:
             yield
-            yield from items
+            return (yield from items)
         finally:
             place.close(entry)
 

@@ -6,6 +6,8 @@ Synchronous tools of such an adapter would hold all of them up, so they run in a
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from _queue import SimpleQueue
@@ -48,11 +50,18 @@ class AsyncWorker(Crew):
         """Serve until the gateway says Stop or the stream ends, then exit the process."""
         for _ in range(self._helpers):
             self._add_helper()
-        threading.Thread(target=self._read, name="bridge", daemon=True).start()
+        threading.Thread(target=self._read_on, name="bridge", daemon=True).start()
         while True:
             self._loop.run_forever()  # a tool could stop it
 
     # The reading thread.
+
+    def _read_on(self) -> None:
+        try:
+            self._read()
+        except BaseException as error:  # a bug of ours; without a reader the worker would look dead
+            print(f"snakepit_bridge: reading failed: {error!r}", file=sys.stderr, flush=True)
+            os._exit(1)
 
     def _take(self, frame: Any) -> None:
         super()._take(frame)

@@ -104,6 +104,7 @@ class Worker(Desk):
         if not self._link.release(self._asked):
             return False
         self._retired = True
+        self._memory.close()
         self._alarm.set()
         self._runner.release()
         return True

@@ -13,7 +13,7 @@ class Says:
 
     def health(self):
         self.asked += 1
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -27,6 +27,7 @@ CASES = [
     ({"healthy": False}, {"healthy": False, "status": "unhealthy", "loaded": []}),
     ({"status": "degraded"}, {"status": "unhealthy", "loaded": []}),
     (OSError("x"), {"status": "unhealthy", "loaded": [], "error": "OSError: x"}),
+    (SystemExit(3), {"status": "unhealthy", "loaded": [], "error": "SystemExit: 3"}),
 ]
 
 

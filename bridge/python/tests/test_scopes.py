@@ -137,6 +137,26 @@ def test_unknown_scope_is_an_error():
         scopes.place_for(Odd, Loop())
 
 
+@pytest.mark.parametrize("scope", scopes.SCOPES)
+def test_what_a_generator_returns_is_kept_in_every_scope(scope):
+    from snakepit_bridge import tools
+
+    class Summing:
+        @tool
+        def sums(self):
+            yield 1
+            return "sum"
+
+    Summing.scope = scope
+    (item,) = tools.collect(Summing)
+    scopes.place_for(Summing, Loop()).bind(item, lambda instance: instance.sums)
+    items = item.function()
+    assert next(items) == 1
+    with pytest.raises(StopIteration) as ended:
+        next(items)
+    assert ended.value.value == "sum"
+
+
 class Streaming:
     scope = "call"
     cleaned = 0
@@ -221,6 +241,17 @@ def test_worker_told_to_stop_cleans_up_its_sessions(zygotes, gateway, tmp_path, 
     worker.stream.stop()
     assert worker.exit_status() == 0
     assert path.read_text() == "initialize later\ncleanup later after 1\n"
+
+
+@pytest.mark.parametrize("profile", ["process", "thread", "async"])
+def test_a_worker_goes_on_when_a_cleanup_exits(zygotes, gateway, profile):
+    zygote = zygotes()
+    zygote.load("scoped.Exiting")
+    worker = gateway.fork(zygote, profile=profile, slots=4)
+    worker.stream.value("count", session_id="a")
+    worker.stream.send(worker.stream.pb.GatewayFrame(ended_sessions=["a"]))
+    assert worker.stream.value("count", session_id="a")["calls"] == 1
+    worker.kill()
 
 
 def seconds_of_a_call(place, pb, sessions):

@@ -132,6 +132,19 @@ class Sample(BaseAdapter):
         return seconds
 
     @tool
+    def takes_all_descriptors(self):
+        """Until it is refused one. Returns how many."""
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        self.taken = []
+        try:
+            while True:
+                self.taken.append(os.dup(2))
+        except OSError:
+            return len(self.taken)
+
+    @tool
     def exits(self):
         sys.exit(3)
 

@@ -67,3 +67,8 @@ class Picky(PerSession):
         if session_id == "bad":
             raise ValueError("not this one")
         super().on_session_start(session_id)
+
+
+class Exiting(PerSession):
+    def cleanup(self):
+        raise SystemExit("cleanup")
