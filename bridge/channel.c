@@ -1,6 +1,7 @@
 #include "bridge/channel.h"
 
 #include "base/mem.h"
+#include "pool/runtime.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+_Static_assert((int)CHANNEL_KEPT_MAX >= (int)RUNNING_MAX, "one for each call that runs");
 
 struct kept {
     uint64_t id;

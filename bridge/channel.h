@@ -11,8 +11,9 @@
 
 struct channel;
 
-/* Descriptors that came and were not asked for yet; of more, the oldest is forgotten. */
-enum { CHANNEL_KEPT_MAX = 128 };
+/* Descriptors that came and were not asked for yet: as many as a worker has calls that run, since
+ * their answers come in any order. Of more, the oldest is forgotten. */
+enum { CHANNEL_KEPT_MAX = 1024 };
 
 /* Makes a channel, with one reference, and in `out_theirs` the worker's end of it, close-on-exec,
  * which the caller closes. NULL with errno. */

@@ -134,11 +134,11 @@ static void fetch(struct inlet *inlet, const struct arrival *arrival, struct are
         shared = adopt(inlet, &arrival->parcel, arena);
     if (shared)
         *arrival->value = shared_bytes(shared);
-    if (shared && arrival->shared)
+    if (shared && arrival->shared && shared_hold(shared))
         *arrival->shared = shared;
     else if (shared)
         shared_close(shared);
-    *arrival->lost = arrival->value->len == 0;
+    *arrival->lost |= arrival->value->len == 0;
 }
 
 void inlet_fetch(struct inlet *inlet, struct arrival *arrivals, struct arena *arena)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,6 +30,15 @@ static void tear_down(void)
     channel_unref(&channel);
     arena_unref(&arena);
     close(theirs);
+}
+
+/* As the gateway does. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 static bool add(uint64_t id, size_t size, struct bytes data)
@@ -168,11 +178,46 @@ START_TEST(memory_that_is_not_passed_on_keeps_no_descriptor)
     close(before); /* the lowest number that is free */
     post(7, "large");
     struct bytes value;
-    bool lost;
+    bool lost = false;
     struct arrival arrival = {.parcel = {.id = 7, .size = 5}, .value = &value, .lost = &lost};
     inlet_fetch(&inlet, &arrival, arena);
     ck_assert(!lost && bytes_equal(value, BYTES("large")));
     ck_assert_int_lt(fcntl(before, F_GETFD), 0);
+}
+END_TEST
+
+/* Several writes of one request share the mark. */
+START_TEST(a_value_that_came_does_not_hide_that_another_is_lost)
+{
+    ck_assert(add(8, 4, BYTES("four")));
+    struct bytes values[2];
+    bool lost = false;
+    struct arrival second = {.parcel = {.id = 8, .size = 4}, .value = &values[1], .lost = &lost};
+    struct arrival first = {
+        .next = &second, .parcel = {.id = 7, .size = 4}, .value = &values[0], .lost = &lost};
+    inlet_fetch(&inlet, &first, arena);
+    ck_assert(lost && bytes_equal(values[1], BYTES("four")));
+}
+END_TEST
+
+START_TEST(of_memory_that_can_be_passed_on_there_is_only_so_much)
+{
+    raise_file_limit();
+    for (uint64_t id = 1; id <= SHARED_HELD_MAX; id++) {
+        post(id, "large");
+        ck_assert_ptr_nonnull(fetch(id, 5).shared);
+    }
+    int before = dup(0);
+    close(before); /* the lowest number that is free */
+    post(9999, "large");
+    struct fetched found = fetch(9999, 5);
+    ck_assert(!found.lost && bytes_equal(found.value, BYTES("large")));
+    ck_assert_ptr_null(found.shared);
+    ck_assert_int_lt(fcntl(before, F_GETFD), 0);
+    arena_unref(&arena);
+    arena = arena_new(0);
+    post(1, "large");
+    ck_assert_ptr_nonnull(fetch(1, 5).shared);
 }
 END_TEST
 
@@ -201,6 +246,8 @@ int main(void)
     tcase_add_test(tests, the_worker_is_told_what_was_taken_before_its_window_closes);
     tcase_add_test(tests, memory_that_came_as_a_descriptor_is_read_and_can_be_passed_on);
     tcase_add_test(tests, memory_that_is_not_passed_on_keeps_no_descriptor);
+    tcase_add_test(tests, a_value_that_came_does_not_hide_that_another_is_lost);
+    tcase_add_test(tests, of_memory_that_can_be_passed_on_there_is_only_so_much);
     tcase_add_test(tests, what_is_shorter_or_longer_than_it_may_be_is_lost);
     return run_case(tests, "inlet");
 }
