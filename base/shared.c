@@ -3,15 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-/* Those of the whole process, see SHARED_HELD_MAX. */
-static atomic_uint held_count;
 
 static void release(struct arena_hook *hook)
 {
@@ -93,19 +89,18 @@ struct shared *shared_adopt(struct arena *arena, int fd, size_t len)
     return NULL;
 }
 
-bool shared_hold(struct shared *shared)
+bool shared_hold(struct shared *shared, struct quota *quota)
 {
-    if (atomic_fetch_add_explicit(&held_count, 1, memory_order_relaxed) < SHARED_HELD_MAX)
-        return shared->held = true;
-    atomic_fetch_sub_explicit(&held_count, 1, memory_order_relaxed);
-    return false;
+    if (!quota_take(quota))
+        return false;
+    shared->quota = quota;
+    return true;
 }
 
 void shared_close(struct shared *shared)
 {
-    if (shared->held)
-        atomic_fetch_sub_explicit(&held_count, 1, memory_order_relaxed);
-    shared->held = false;
+    if (shared->quota)
+        quota_give(&shared->quota);
     if (shared->fd >= 0)
         close(shared->fd);
     shared->fd = -1;

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "base/quota.h"
 
 #include <stdbool.h>
 
@@ -19,11 +20,8 @@ struct shared {
     int fd;     /* -1: it cannot be handed on */
     char *data; /* the mapping; NULL until it is sealed */
     size_t len;
-    bool held; /* it is counted, see shared_hold() */
+    struct quota *quota; /* which it counts to while its descriptor is open, or NULL */
 };
-
-/* Descriptors of what was adopted that stay open in this process, so that it can be handed on. */
-enum { SHARED_HELD_MAX = 1024 };
 
 /* An empty one. NULL, with errno, when the system has no memory or descriptor left. */
 struct shared *shared_new(struct arena *arena);
@@ -39,10 +37,9 @@ bool shared_seal(struct shared *shared) __attribute__((warn_unused_result));
  * not what can be read without danger: such memory, sealed against writing and shrinking. */
 struct shared *shared_adopt(struct arena *arena, int fd, size_t len);
 
-/* An adopted one is to be handed on, so its descriptor stays open until the arena goes. False when
- * SHARED_HELD_MAX do already: then it must be closed, and is copied where it has to go. Any
- * thread. */
-bool shared_hold(struct shared *shared) __attribute__((warn_unused_result));
+/* Its descriptor, which stays open so that it can be handed on, counts to that quota until it is
+ * closed. False when the quota is used up. */
+bool shared_hold(struct shared *shared, struct quota *quota) __attribute__((warn_unused_result));
 
 /* It will not be handed on: its descriptor is given back already. It can be read as before. */
 void shared_close(struct shared *shared);

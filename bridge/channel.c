@@ -1,6 +1,7 @@
 #include "bridge/channel.h"
 
 #include "base/mem.h"
+#include "base/quota.h"
 #include "pool/runtime.h"
 
 #include <errno.h>
@@ -21,6 +22,7 @@ struct kept {
 struct channel {
     int socket;
     atomic_uint references;
+    struct quota *held;   /* a reference */
     pthread_mutex_t lock; /* guards the following, and who receives */
     struct kept kept[CHANNEL_KEPT_MAX];
     unsigned count; /* of those, oldest first */
@@ -34,6 +36,7 @@ struct channel *channel_new(int *out_theirs)
     struct channel *channel = MEM_NEW(struct channel);
     channel->socket = ends[0];
     atomic_init(&channel->references, 1);
+    channel->held = quota_new(CHANNEL_HELD_MAX);
     pthread_mutex_init(&channel->lock, NULL);
     *out_theirs = ends[1];
     return channel;
@@ -54,6 +57,7 @@ void channel_unref(struct channel **channel)
     for (unsigned i = 0; i < gone->count; i++)
         close(gone->kept[i].fd);
     close(gone->socket);
+    quota_unref(&gone->held);
     pthread_mutex_destroy(&gone->lock);
     free(gone);
 }
@@ -145,6 +149,11 @@ static int find(struct channel *channel, uint64_t id)
             keep(channel, other, fd);
     }
     return -1;
+}
+
+struct quota *channel_quota(const struct channel *channel)
+{
+    return channel->held;
 }
 
 int channel_take(struct channel *channel, uint64_t id)

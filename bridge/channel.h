@@ -9,11 +9,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct quota;
 struct channel;
 
 /* Descriptors that came and were not asked for yet: as many as a worker has calls that run, since
  * their answers come in any order. Of more, the oldest is forgotten. */
 enum { CHANNEL_KEPT_MAX = 1024 };
+
+/* Descriptors that came and were asked for, and stay open so that they can be handed on. */
+enum { CHANNEL_HELD_MAX = 256 };
 
 /* Makes a channel, with one reference, and in `out_theirs` the worker's end of it, close-on-exec,
  * which the caller closes. NULL with errno. */
@@ -28,5 +32,8 @@ bool channel_send(struct channel *channel, uint64_t id, int fd) __attribute__((w
 
 /* The descriptor that came under that id, the caller's; -1 when there is none. */
 int channel_take(struct channel *channel, uint64_t id);
+
+/* That of CHANNEL_HELD_MAX; borrowed. */
+struct quota *channel_quota(const struct channel *channel);
 
 #endif

@@ -134,7 +134,7 @@ static void fetch(struct inlet *inlet, const struct arrival *arrival, struct are
         shared = adopt(inlet, &arrival->parcel, arena);
     if (shared)
         *arrival->value = shared_bytes(shared);
-    if (shared && arrival->shared && shared_hold(shared))
+    if (shared && arrival->shared && shared_hold(shared, channel_quota(inlet->channel)))
         *arrival->shared = shared;
     else if (shared)
         shared_close(shared);

@@ -166,6 +166,8 @@ static void taint(struct pool *pool, struct worker *worker, uint64_t now_us)
 unsigned death_settle(struct pool *pool, struct worker *worker, const struct worker_exit *exit,
                       const struct started_calls *started, uint64_t now_us, struct effects *effects)
 {
+    if (worker->state != WORKER_DRAINING)
+        worker_move(worker, WORKER_DRAINING); /* no call of its sessions comes back to it */
     schedule_desert(pool, worker, effects);
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
     pool->cold |= worker->is_template && !worker->leaving; /* another one, then */

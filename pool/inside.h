@@ -232,6 +232,10 @@ bool staff_retire_early(struct pool *pool, struct worker *worker, const char *wh
 /* The worker takes no more calls, since nothing reaches it, and is about to end. */
 void staff_lose(struct pool *pool, struct worker *worker, const char *why, struct effects *effects);
 
+/* The worker is killed now, which is no crash: something keeps it from leaving. Needs room for a
+ * stop in `effects`. */
+void staff_kill(struct pool *pool, struct worker *worker, const char *why, struct effects *effects);
+
 /* A worker has attached: others may go now. */
 void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us,
                  struct effects *effects);

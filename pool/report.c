@@ -38,12 +38,19 @@ static const struct call_failure lost_body = {
     .type = BYTES("ProtocolError"),
     .message = BYTES("the memory that holds the result did not come, or is not sealed")};
 
+/* What the worker says of its own time, but not more than it had. */
+static uint64_t measured(const struct inflight *entry, const struct worker_answer *from,
+                         uint64_t now_us)
+{
+    uint64_t most_us = now_us - entry->sent_us;
+    return from->run_us < most_us ? from->run_us : most_us;
+}
+
 static void take_answer(struct call *call, const struct worker_answer *from, struct arena *memory)
 {
     call->outcome.body = from->body;
     call->outcome.content_type = from->content_type;
     call->outcome.failure = from->lost ? lost_body : from->failure;
-    call->outcome.run_us = from->run_us;
     call->outcome.memory = arena_ref(memory);
     call->outcome.shared = from->shared;
     if (from->shared && !call->root) /* its caller is no worker, and wants bytes */
@@ -57,12 +64,14 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     struct call *call = entry ? entry->call : NULL;
     enum call_executed executed = from->failed && !from->started ? EXECUTED_NO : EXECUTED_YES;
     bool ran = call && executed == EXECUTED_YES;
+    uint64_t run_us = entry ? measured(entry, from, now_us) : 0;
+    if (call)
+        call->outcome.run_us = run_us;
     if (ran)
         poison_acquit(&pool->poison, call);
     if (ran && !call->window)
-        forecast_measure(pool, call->tool, from->run_us, now_us);
+        forecast_measure(pool, call->tool, run_us, now_us);
     if (call && now_us >= call->deadline_us) { /* its timer fires soon, but it is too late now */
-        call->outcome.run_us = from->run_us;
         schedule_end(pool, call, CALL_END_DEADLINE, executed, effects);
     } else if (call) {
         bool failed = from->failed || from->lost;
@@ -165,6 +174,7 @@ void pool_worker_stalled(struct pool *pool, struct worker_ref ref, bool stalled)
     struct worker *worker = pool_resolve(pool, ref);
     if (worker) {
         worker->stalled = stalled;
+        worker->stalled_us = now_us;
         schedule_reconsider(pool, worker);
     }
     effects.flush = true;

@@ -182,13 +182,6 @@ void schedule_end_queued(struct pool *pool, enum call_end end, struct effects *e
 
 /* --- time limits and cancellation --- */
 
-static void stop_worker(struct effects *effects, const struct worker *worker, uint64_t grace_us)
-{
-    effects->stops[effects->stop_count].worker = worker->ref;
-    effects->stops[effects->stop_count].refork = false;
-    effects->stops[effects->stop_count++].grace_us = grace_us;
-}
-
 /* The worker still runs a call that nobody waits for. It alone is killed, and that is no crash. */
 static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                           struct effects *effects)
@@ -200,13 +193,7 @@ static void on_grace_over(struct pool *pool, struct pool_timer *timer, uint64_t 
         heap_set(&pool->timers, &timer->node, now_us + pool->options.cancel_grace_us);
         return;
     }
-    worker->leaving = true;
-    worker->killed_for = "another call on it could not be interrupted";
-    if (worker->state == WORKER_READY)
-        worker_move(worker, WORKER_DRAINING);
-    schedule_reconsider(pool, worker);
-    schedule_desert(pool, worker, effects);
-    stop_worker(effects, worker, 0);
+    staff_kill(pool, worker, "another call on it could not be interrupted", effects);
 }
 
 void schedule_give_up(struct pool *pool, struct call *call, enum call_end end, uint64_t now_us,

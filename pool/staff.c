@@ -212,6 +212,19 @@ void staff_lose(struct pool *pool, struct worker *worker, const char *why, struc
     schedule_desert(pool, worker, effects);
 }
 
+void staff_kill(struct pool *pool, struct worker *worker, const char *why, struct effects *effects)
+{
+    worker->leaving = true;
+    worker->killed_for = why;
+    if (worker->state != WORKER_DRAINING)
+        worker_move(worker, WORKER_DRAINING);
+    schedule_reconsider(pool, worker);
+    schedule_desert(pool, worker, effects);
+    effects->stops[effects->stop_count].worker = worker->ref;
+    effects->stops[effects->stop_count].refork = false;
+    effects->stops[effects->stop_count++].grace_us = 0;
+}
+
 /* Those who are to go do so once there are enough others that can work. */
 static void relieve(struct pool *pool, struct effects *effects)
 {
@@ -393,6 +406,29 @@ static void recycle_old(struct pool *pool, uint64_t now_us)
     }
 }
 
+/* It has no call with whose end it would answer again. */
+static bool is_stuck(const struct pool *pool, const struct worker *worker, uint64_t now_us)
+{
+    uint64_t since_us =
+        worker->stalled_us > worker->idle_since_us ? worker->stalled_us : worker->idle_since_us;
+    return worker->state == WORKER_READY && worker->stalled && worker->inflight_count == 0 &&
+           now_us - since_us > pool->options.cancel_grace_us;
+}
+
+/* Something that a tool has left behind keeps it from answering, or somebody has stopped it:
+ * nothing would end that, and there is no call to lose. */
+static void replace_stuck(struct pool *pool, uint64_t now_us, struct effects *effects)
+{
+    for (unsigned i = 0; i < pool->seats && !effects_full(effects); i++) {
+        struct worker *worker = &pool->workers[i];
+        if (!is_stuck(pool, worker, now_us))
+            continue;
+        worker->retiring = "stalled";
+        pool->recycled++;
+        staff_kill(pool, worker, "it did not answer pings, and had no calls", effects);
+    }
+}
+
 static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                       struct effects *effects)
 {
@@ -402,6 +438,7 @@ static void on_review(struct pool *pool, struct pool_timer *timer, uint64_t now_
     grow(pool, now_us);
     shrink(pool, now_us);
     recycle_old(pool, now_us);
+    replace_stuck(pool, now_us, effects);
     poison_expire(&pool->poison, now_us);
     staff_balance(pool, now_us, effects);
 }

@@ -60,6 +60,7 @@ struct worker {
     uint64_t ready_us;
     uint64_t calls_done;
     uint64_t idle_since_us; /* READY without calls since then */
+    uint64_t stalled_us;    /* when `stalled` was said last */
     const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
     const char *retiring;   /* its turn has come: goes once there are others; or NULL */
     bool proven;            /* has answered a call */
@@ -69,7 +70,7 @@ struct worker {
     uint64_t resident;      /* bytes, as measured last */
     bool leaving;           /* it was told to leave */
     bool is_template;       /* workers are to be forked from its process once it has drained */
-    const char *killed_for; /* static; why, should it be killed though it has calls; or NULL */
+    const char *killed_for; /* static; why, should it be killed; or NULL */
     bool lost;              /* nothing reaches it any more: it is about to end, or to be killed */
     bool loss_noted;        /* the breaker knows that it died with calls */
 

@@ -1,8 +1,10 @@
 """What an operator sees and does, where Python is the easier language: changed code, several pools,
 workers that do not answer."""
 
+import os
 import re
 import resource
+import signal
 import textwrap
 import threading
 import time
@@ -141,6 +143,26 @@ def test_a_stalled_worker_is_shown_and_not_killed(start_gateway, tmp_path: Path)
     thread.join()
     assert answers[0].status_code == 200, answers[0].text
     wait_for(lambda: not get(gateway, "/workers/default-1")["stalled"])
+
+
+def test_a_stalled_worker_that_has_no_calls_is_replaced(start_gateway, tmp_path: Path) -> None:
+    """Nothing would end it, and a pool of one would never answer again."""
+    gateway = configured(
+        start_gateway,
+        tmp_path,
+        """
+        pools:
+          - {name: default, workers: 1, cancel_grace: 500ms, heartbeat: {interval: 100ms, stall_after: 300ms}}
+        """,
+    )
+    pid = get(gateway, "/workers/default-1")["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: get(gateway, "/pools/default")["workers"]["stalled"] == 1)
+    answer = httpx.post(gateway.url + "/tools/echo", json={"text": "there"}, timeout=20)
+    assert answer.status_code == 200, answer.text
+    wait_for(lambda: not Path(f"/proc/{pid}").exists())
+    counters = get(gateway, "/pools/default")["counters"]
+    assert (counters["crashes"], counters["recycled"]) == (0, 1)
 
 
 @pytest.mark.parametrize("workers", ["workers: 2", "min_workers: 2, max_workers: 3"])

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,15 +29,6 @@ static void tear_down(void)
     channel_unref(&channel);
     arena_unref(&arena);
     close(theirs);
-}
-
-/* As the gateway does. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = limit.rlim_max;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 static bool add(uint64_t id, size_t size, struct bytes data)
@@ -202,8 +192,7 @@ END_TEST
 
 START_TEST(of_memory_that_can_be_passed_on_there_is_only_so_much)
 {
-    raise_file_limit();
-    for (uint64_t id = 1; id <= SHARED_HELD_MAX; id++) {
+    for (uint64_t id = 1; id <= CHANNEL_HELD_MAX; id++) {
         post(id, "large");
         ck_assert_ptr_nonnull(fetch(id, 5).shared);
     }

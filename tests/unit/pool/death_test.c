@@ -58,6 +58,7 @@ START_TEST(an_answer_that_a_dead_worker_left_behind_is_given)
     struct worker_answer answer = {
         .call_id = fake.invokes[0].call_id, .started = true, .body = BYTES("1"), .run_us = 7};
     struct started_calls left = left_behind(&answer, 1);
+    fake_now_us += 8;
     fake_die(&fake, victim, SIGKILL, &left);
     arena_unref(&left.memory);
     ck_assert_uint_eq(fake_look(&fake).recovered, 1);

@@ -1,5 +1,7 @@
 #include "fake.h"
 
+#include "pool/inside.h"
+
 #include <check.h>
 #include <signal.h>
 #include <string.h>
@@ -52,7 +54,7 @@ static void on_credit(struct runtime *runtime, struct worker_ref worker, uint64_
 
 static void on_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
 {
-    (void)grace_us;
+    of(runtime)->stop_grace_us = grace_us;
     of(runtime)->stops[of(runtime)->stop_count++ % FAKE_LOG] = worker;
 }
 
@@ -220,7 +222,22 @@ void fake_expect(struct fake *fake, struct call *call, enum call_end end,
     call_unref(&call);
 }
 
+/* The worker has had the call for that long at least, whatever the clock says. */
+static void age(const struct fake *fake, const struct fake_invoke *invoke, uint64_t us)
+{
+    struct worker *worker = pool_resolve(fake->pool, invoke->worker);
+    struct inflight *entry = worker ? worker_find(worker, invoke->call_id) : NULL;
+    if (entry && fake_now_us - entry->sent_us < us)
+        entry->sent_us = fake_now_us - us;
+}
+
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us)
+{
+    age(fake, &fake->invokes[invoke], run_us);
+    fake_claim(fake, invoke, run_us);
+}
+
+void fake_claim(struct fake *fake, unsigned invoke, uint64_t run_us)
 {
     struct arena *memory = arena_new(0);
     const struct worker_answer answer = {.call_id = fake->invokes[invoke].call_id,

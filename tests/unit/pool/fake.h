@@ -30,7 +30,8 @@ struct fake {
 
     unsigned invoke_count, credit_count, cancel_count, start_count, stop_count, flush_count,
         end_count;
-    unsigned refork_count; /* of the stops */
+    unsigned refork_count;  /* of the stops */
+    uint64_t stop_grace_us; /* of the last one */
     struct fake_invoke invokes[FAKE_LOG];
     struct fake_credit credits[FAKE_LOG];
     uint64_t cancels[FAKE_LOG];
@@ -85,8 +86,11 @@ struct call *fake_submit_idempotent(struct fake *fake, const char *args);
 void fake_expect(struct fake *fake, struct call *call, enum call_end end,
                  enum call_executed executed);
 
-/* The n-th invocation is answered with a result. */
+/* The n-th invocation is answered with a result, after it ran that long. */
 void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
+
+/* The same, but no time has passed: that it ran so long is what the worker says. */
+void fake_claim(struct fake *fake, unsigned invoke, uint64_t run_us);
 
 /* Keeps two workers busy with a call each of a tool that was never measured; and answers these, the
  * first two invocations. */

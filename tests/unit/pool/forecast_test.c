@@ -54,6 +54,21 @@ START_TEST(a_tool_that_takes_longer_than_there_is_time_is_not_run)
 }
 END_TEST
 
+/* What a spoiled journal says, or a worker that has lost its wits. */
+START_TEST(a_time_that_a_worker_cannot_have_taken_refuses_nothing)
+{
+    for (unsigned bit = 62; bit < 64; bit++) {
+        struct call *call = fake_submit(&fake, fake.tool);
+        fake_now_us += 1000;
+        fake_claim(&fake, fake.invoke_count - 1, UINT64_C(1) << bit);
+        ck_assert_uint_eq(call->outcome.run_us, 1000);
+        fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    }
+    ck_assert_uint_eq(fake.tool->run_ewma_us, 1000);
+    ck_assert_uint_eq(fake.tool->run_median_us, 1000);
+}
+END_TEST
+
 START_TEST(a_tool_that_was_never_measured_is_run)
 {
     struct call *call = fake_make(&fake, fake.tool);
@@ -121,6 +136,7 @@ int main(void)
     TCase *tests = tcase_create("forecast");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, a_tool_that_takes_longer_than_there_is_time_is_not_run);
+    tcase_add_test(tests, a_time_that_a_worker_cannot_have_taken_refuses_nothing);
     tcase_add_test(tests, a_tool_that_was_never_measured_is_run);
     tcase_add_test(tests, after_as_long_as_it_takes_one_call_tries_whether_that_still_holds);
     tcase_add_test(tests, a_call_that_was_fast_lets_others_through);

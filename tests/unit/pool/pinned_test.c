@@ -3,6 +3,7 @@
 #include "fake.h"
 
 #include "../base/run.h"
+#include "pool/inside.h"
 
 static struct fake fake;
 static struct session_store *store;
@@ -53,12 +54,17 @@ static void tear_down(void)
     session_store_free(&store);
 }
 
-static struct call *make(enum affinity affinity)
+static struct call *make_for(struct bytes session, enum affinity affinity)
 {
     struct call *call = fake_make(&fake, fake.slow);
-    session_open(store, &(struct session_wish){.id = BYTES("a")}, &call->session);
+    session_open(store, &(struct session_wish){.id = session}, &call->session);
     call->affinity = affinity;
     return call;
+}
+
+static struct call *make(enum affinity affinity)
+{
+    return make_for(BYTES("a"), affinity);
 }
 
 static struct call *submit(void)
@@ -241,10 +247,58 @@ START_TEST(when_it_dies_they_are_lost_after_all)
 }
 END_TEST
 
+/* --- their worker dies --- */
+
+static const struct call *watched; /* of a session that the worker has */
+static unsigned awaited;           /* looks at the clock at which such a call would wait for it */
+
+/* The pool looks in the midst of a death too: when it gives up what waited. */
+static uint64_t now_watching(void)
+{
+    struct worker *only;
+    if (watched)
+        awaited += affinity_judge(fake.pool, watched, &only) == AFFINITY_ONE;
+    return fake_now_us;
+}
+
+static void watching(struct pool_options *options)
+{
+    never_ahead(options);
+    options->now_us = now_watching;
+}
+
+static void set_up_watching(void)
+{
+    watched = NULL;
+    begin(watching);
+}
+
+/* A session may become a strict one meanwhile, and one of its calls may not have started. */
+START_TEST(while_its_death_is_settled_no_call_begins_to_wait_for_it)
+{
+    struct call *other = make_for(BYTES("b"), AFFINITY_STRICT_QUEUE);
+    finish(0, fake_send(&fake, other));
+    struct call *unsent = make_for(BYTES("b"), AFFINITY_STRICT_QUEUE);
+    struct call *running = submit(), *pinned = submit();
+    watched = unsent;
+    fake_crash(&fake, 1);
+    watched = NULL;
+    ck_assert_uint_eq(awaited, 1); /* before it was settled */
+    fake_expect(&fake, pinned, CALL_END_SESSION_LOST, EXECUTED_NO);
+    fake_expect(&fake, running, CALL_END_CRASH, EXECUTED_MAYBE);
+    session_unref(&unsent->session);
+    call_unref(&unsent);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("pinned");
     TCase *tests = tcase_create("pinned"), *sent = tcase_create("ahead");
+    TCase *dying = tcase_create("dying");
+    tcase_add_checked_fixture(dying, set_up_watching, tear_down);
+    tcase_add_test(dying, while_its_death_is_settled_no_call_begins_to_wait_for_it);
+    suite_add_tcase(suite, dying);
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_checked_fixture(sent, set_up_ahead, tear_down);
     tcase_add_test(sent, no_call_is_sent_ahead_of_a_nested_one_that_waits_for_the_slot);

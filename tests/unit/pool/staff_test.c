@@ -3,6 +3,8 @@
 
 #include "../base/run.h"
 
+#include <signal.h>
+
 static struct fake fake;
 
 static void tear_down(void)
@@ -51,6 +53,44 @@ START_TEST(workers_double_while_calls_wait_too_long)
     ck_assert_uint_eq(fake.start_count, 8);
     fake_pass(&fake, 25000);
     ck_assert_uint_eq(fake.start_count, 8);
+}
+END_TEST
+
+/* --- stuck --- */
+
+START_TEST(a_worker_that_stays_stalled_without_calls_is_killed_and_replaced)
+{
+    fake_begin(&fake, one);
+    pool_worker_stalled(fake.pool, fake.starts[0], true);
+    struct call *call = fake_submit(&fake, fake.slow);
+    fake_pass(&fake, 5000000);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.stop_count, 1);
+    ck_assert_uint_eq(fake.stops[0].number, fake.starts[0].number);
+    ck_assert_uint_eq(fake.stop_grace_us, 0);
+    ck_assert_uint_eq(fake.start_count, 2);
+    fake_attach(&fake);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    fake_die(&fake, 0, SIGKILL, NULL);
+    ck_assert_uint_eq(fake_look(&fake).crashes, 0);
+}
+END_TEST
+
+START_TEST(a_stalled_worker_with_a_call_is_left_alone_and_has_time_after_it)
+{
+    fake_begin(&fake, one);
+    struct call *call = fake_submit(&fake, fake.slow);
+    pool_worker_stalled(fake.pool, fake.starts[0], true);
+    fake_pass(&fake, 60000000);
+    fake_answer(&fake, 0, 10);
+    fake_expect(&fake, call, CALL_END_RESULT, EXECUTED_YES);
+    fake_pass(&fake, 1000000);
+    ck_assert_uint_eq(fake.stop_count, 0);
+    pool_worker_stalled(fake.pool, fake.starts[0], false);
+    fake_pass(&fake, 60000000);
+    ck_assert_uint_eq(fake.stop_count, 0);
 }
 END_TEST
 
@@ -337,6 +377,8 @@ int main(void)
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, workers_double_while_calls_wait_too_long);
     tcase_add_test(tests, a_short_wait_needs_no_more_workers);
+    tcase_add_test(tests, a_worker_that_stays_stalled_without_calls_is_killed_and_replaced);
+    tcase_add_test(tests, a_stalled_worker_with_a_call_is_left_alone_and_has_time_after_it);
     tcase_add_test(tests, idle_workers_go_after_their_time_but_not_below_min);
     tcase_add_test(tests, a_worker_that_is_used_now_and_then_stays);
     tcase_add_test(tests, spare_workers_are_kept);
