@@ -14,7 +14,7 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
-from . import dispatch, failure, link, parcel, process, recycling
+from . import context, dispatch, failure, link, parcel, process, recycling
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
@@ -191,7 +191,16 @@ class Desk:
 
     def _wish_to_go(self) -> None:
         self._wishes_to_go = True
-        self._put_state(0)
+        call = context.current()
+        ground = call._ground if call is not None else None
+        if call is None or ground is None:
+            self._put_state(0)
+            return
+        entered = ground.step_aside(call.call_id)  # a tool asks, which may be interrupted
+        try:
+            self._put_state(0)
+        finally:
+            ground.step_in(entered)
 
     # The reading thread again.
 

@@ -57,9 +57,11 @@ class Feed:
 
     async def wait(self) -> None:
         """Pause this task for as long as it takes; others have a turn in any case."""
+        entered = self._ground.step_aside(self.call_id)
         self._outbox.flush()
         if self.segment is not None:
             self._ground.write(self._is_written)
+        self._ground.step_in(entered)
         if self._may_go_on():
             await asyncio.sleep(0)
         else:
@@ -97,6 +99,9 @@ class Feed:
 
     def _say(self, kind: int, body: bytes) -> Any:
         if _running_loop() is not None:
+            entered = self._ground.step_aside(self.call_id)
+            if entered:
+                return self._say_in_own_loop(kind, body, entered)
             return Pause(self) if self._outbox.emit(self, kind, body) else DONE
         entered = self._ground.step_out(self.call_id)
         try:
@@ -107,6 +112,14 @@ class Feed:
         if self.cancelled and not entered and not self._ground.is_here():
             raise Cancelled("nobody waits for this call any more")
         return DONE
+
+    def _say_in_own_loop(self, kind: int, body: bytes, entered: int) -> Any:
+        """The loop is one of a synchronous tool's."""
+        try:
+            pauses = self._outbox.emit(self, kind, body)
+        finally:
+            self._ground.step_in(entered)
+        return Pause(self) if pauses else DONE
 
     # For the outbox.
 

@@ -15,7 +15,7 @@ from .freight import Cargo, Freight
 from .parcel import LARGE, Parcel, pack
 
 MAX_FRAME_BYTES = 1 << 20  # of bodies, after which the rest waits for the next frame
-PARCEL_COST = 16 << 10  # bytes of a frame's room, for a value that is not in it: the gateway keeps 128 of them
+PARCEL_COST = 16 << 10  # bytes of a frame's room, for a value that is not in it: the gateway keeps a limited number
 EMISSION_COST = 64  # of credit, beside its bytes
 PACE_NS = 150_000  # between the frames of a stream that emits without pause
 BURST_NS = 1_500_000  # of this pace that may be used up at once, after a pause

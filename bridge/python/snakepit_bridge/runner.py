@@ -241,6 +241,10 @@ class Runner:
         entered, self._entered = self._entered, 0
         return entered
 
+    def step_aside(self, call_id: int) -> int:
+        """step_out() where an event loop may run: nothing interrupts our own, whose tasks are cancelled."""
+        return 0 if self.loop.is_running else self.step_out(call_id)
+
     def step_in(self, entered: int) -> None:
         """Back to the tool's code. Raises Cancelled if the call was given up in between."""
         if entered:

@@ -159,6 +159,8 @@ class AsyncWorker(Crew):
         """Tasks are not interrupted but where they await."""
         return 0
 
+    step_aside = step_out
+
     def step_in(self, entered: int) -> None:
         """See step_out()."""
 

@@ -201,13 +201,26 @@ class Caller:
         return waiter.value()
 
     async def _wait(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:
-        waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
-        self._ground.expect()
+        ground = self._ground
+        entered = ground.step_aside(self._call_id)
+        try:
+            waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
+            ground.expect()
+        finally:
+            ground.step_in(entered)
         try:
             await waiter.gate.wait(waiter.ready)
         finally:
-            self._tool_calls.give_up(waiter)
+            if not waiter.is_over:
+                self._give_up(waiter)
         return waiter.value()
+
+    def _give_up(self, waiter: Waiter) -> None:
+        entered = self._ground.step_aside(self._call_id)
+        try:
+            self._tool_calls.give_up(waiter)
+        finally:
+            self._ground.step_in(entered)
 
 
 class RemoteTool:

@@ -213,12 +213,17 @@ class Variables:
         return _checked(waiter)
 
     async def _aask(self, request: Any, large: Any = ()) -> Any:
-        waiter = self._send(request, large)
-        self._ground.expect()
+        ground = self._ground
+        entered = ground.step_aside(self._call_id)
+        try:
+            waiter = self._send(request, large)
+            ground.expect()
+        finally:
+            ground.step_in(entered)
         try:
             await waiter.gate.wait(waiter.ready)
         finally:
-            self._ground.tool_calls.forget(waiter)
+            ground.tool_calls.forget(waiter)
         return _checked(waiter)
 
     def _send(self, request: Any, large: Any) -> Waiter:
