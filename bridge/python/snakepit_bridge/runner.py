@@ -249,7 +249,7 @@ class Runner:
         """Back to the tool's code. Raises Cancelled if the call was given up in between."""
         if entered:
             self._entered = entered
-            if self._cancelled and entered in self._cancelled:
+            if entered in self._cancelled or (entered == _BATCH and not self._batch.is_wanted):
                 self._entered = 0
                 raise Cancelled("nobody waits for this call any more")
 

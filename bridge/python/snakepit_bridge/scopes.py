@@ -53,6 +53,52 @@ class _Entry:
         self.value: Any = None
 
 
+class _Use:
+    """A call's use of an object. A cancelled one ends it all the same: once, and not interrupted.
+
+    What interrupts strikes a call once at most, but it may strike between any two calls of functions, at the door of
+    end() too: who has to end a use does it twice, the second time ``finally``.
+    """
+
+    __slots__ = ("_call_id", "_ground", "_is_over", "entry")
+
+    def __init__(self) -> None:
+        call = context.current()
+        self._ground = call._ground if call else None
+        self._call_id = call.call_id if call else 0
+        self._is_over = False
+        self.entry: Any = None
+
+    def step_out(self) -> Any:
+        """From here on nothing interrupts. Returns what step_in() takes."""
+        return self._ground.step_out(self._call_id) if self._ground is not None else 0
+
+    def step_in(self, entered: Any) -> None:
+        """Raises Cancelled if the call was given up in between."""
+        if entered:
+            self._ground.step_in(entered)
+
+    def end(self, step: Callable[[_Entry], Any]) -> None:
+        """Do that with the object, the first time."""
+        entered = self.step_out()
+        try:
+            if not self._is_over:
+                self._is_over = True
+                step(self.entry)
+        finally:
+            self.step_in(entered)
+
+    async def end_later(self, step: Callable[[_Entry], Any]) -> None:
+        """The same in an event loop."""
+        entered = self.step_out()
+        try:
+            if not self._is_over:
+                self._is_over = True
+                await step(self.entry)
+        finally:
+            self.step_in(entered)
+
+
 class CallPlace(Place):
     """A fresh object for each call: made, initialized, used, and cleaned up however the call ends."""
 
@@ -63,23 +109,32 @@ class CallPlace(Place):
     def bind(self, tool: Any, method: _Method) -> None:
         tool.bind(_bound(self, tool, method))
 
-    def open(self) -> _Entry:
+    def open(self) -> _Use:
         """The object for the running call. Raises what making it does."""
-        entry = self._take()
+        use = _Use()
+        entered = use.step_out()
+        entry = use.entry = self._take()
         try:
+            use.step_in(entered)
             with entry.lock:
                 if not entry.ready:
                     self._begin(entry, _run_hook)
                     entry.ready = True
         except BaseException:
-            self._failed(entry)
+            try:
+                use.end(self._undo)
+            finally:
+                use.end(self._undo)
             raise
-        return entry
+        return use
 
-    async def open_later(self) -> _Entry:
+    async def open_later(self) -> _Use:
         """The same in an event loop, which goes on while hooks wait."""
-        entry = self._take()
+        use = _Use()
+        entered = use.step_out()
+        entry = use.entry = self._take()
         try:
+            use.step_in(entered)
             while not entry.lock.acquire(False):
                 await asyncio.sleep(0.002)
             try:
@@ -92,24 +147,50 @@ class CallPlace(Place):
             finally:
                 entry.lock.release()
         except BaseException:
-            self._failed(entry)
+            use.end(self._undo)
             raise
-        return entry
+        return use
 
-    def close(self, entry: _Entry) -> None:
-        """The call is over."""
-        _clean(entry.value, _run_hook)
+    def close(self, use: _Use) -> None:
+        """The call is over. To be called again if it may have been interrupted."""
+        use.end(self._give_back)
 
-    async def close_later(self, entry: _Entry) -> None:
-        hooks: list[Any] = []
-        _clean(entry.value, hooks.append)
-        for hook in hooks:
-            await _await_hook(hook)
+    async def close_later(self, use: _Use) -> None:
+        await use.end_later(self._give_back_later)
+
+    def _give_back(self, entry: _Entry) -> None:
+        for old in self._release(entry):
+            self._drop(old)
+
+    def _undo(self, entry: _Entry) -> None:
+        """The call ends before it has the object, which may have been made all the same."""
+        if entry.ready:
+            self._give_back(entry)
+        else:
+            self._failed(entry)
+
+    async def _give_back_later(self, entry: _Entry) -> None:
+        for old in self._release(entry):
+            await self._drop_later(old)
 
     # What the scopes differ in.
 
     def _take(self) -> _Entry:
         return _Entry()
+
+    def _release(self, entry: _Entry) -> list[_Entry]:
+        """Count a use out. Returns what is not kept any longer."""
+        return [entry]
+
+    def _drop(self, entry: _Entry) -> None:
+        if entry.ready:
+            _clean(entry.value, _run_hook)
+
+    async def _drop_later(self, entry: _Entry) -> None:
+        hooks: list[Any] = []
+        _clean(entry.value, hooks.append)
+        for hook in hooks:
+            await _await_hook(hook)
 
     def _failed(self, entry: _Entry) -> None:
         """Its object could not be made."""
@@ -137,25 +218,13 @@ class SessionPlace(CallPlace):
             entries = list(self._entries.values())
             self._entries.clear()
         for entry in entries:
-            self._drop(entry, BaseException)
+            self._drop(entry)
 
     def end_session(self, session_id: str) -> None:
         with self._lock:
             entry = self._entries.pop(session_id, None)
         if entry is not None and not entry.uses:
-            self._drop(entry, BaseException)
-
-    def close(self, entry: _Entry) -> None:
-        for old in self._release(entry):
-            self._drop(old)
-
-    async def close_later(self, entry: _Entry) -> None:
-        for old in self._release(entry):
-            await super().close_later(old)
-
-    def _drop(self, entry: _Entry, failures: type[BaseException] = Exception) -> None:
-        if entry.ready:
-            _clean(entry.value, _run_hook, failures)
+            self._drop(entry)
 
     def _take(self) -> _Entry:
         session_id = _session_id()
@@ -168,7 +237,6 @@ class SessionPlace(CallPlace):
             return entry
 
     def _release(self, entry: _Entry) -> list[_Entry]:
-        """Count a use out. Returns what is not kept any longer."""
         with self._lock:
             entry.uses -= 1
             dropped = [] if entry.uses or self._keeps(entry) else [entry]
@@ -210,11 +278,11 @@ class SharedPlace(SessionPlace):
         hook = getattr(self.instance, "cleanup", None)
         return hook() if callable(hook) else None
 
-    def _drop(self, entry: _Entry, failures: type[BaseException] = Exception) -> None:
+    def _drop(self, entry: _Entry) -> None:
         """The object outlives its sessions."""
 
-    async def close_later(self, entry: _Entry) -> None:
-        self._release(entry)
+    async def _drop_later(self, entry: _Entry) -> None:
+        """The same."""
 
     def _begin(self, entry: _Entry, run: Callable[[Any], Any]) -> None:
         entry.value = self.instance
@@ -260,13 +328,12 @@ def _start_session(instance: Any, run: Callable[[Any], Any]) -> None:
         run(lambda: hook(session_id))
 
 
-def _clean(instance: Any, run: Callable[[Any], Any], failures: type[BaseException] = Exception) -> None:
-    """What is of ``failures`` ends the cleanup alone: of a call, or all where none runs, as who reads must go on."""
+def _clean(instance: Any, run: Callable[[Any], Any]) -> None:
     hook = getattr(instance, "cleanup", None)
     if callable(hook):
         try:
             run(hook)
-        except failures as error:  # the call has its answer
+        except BaseException as error:  # the call has its answer, and who reads must go on
             print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
 
 
@@ -316,45 +383,54 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
     """What runs a tool on an object of that place, and gives it back when the tool has ended or streamed its last."""
 
     def run(**arguments: Any) -> Any:
-        entry = place.open()
+        use = place.open()
+        items = None
         try:
-            value = method(entry.value)(**arguments)
-        except BaseException:
-            place.close(entry)
-            raise
-        if inspect.isgenerator(value):
-            items = _drain(value, entry)
-            next(items)
-            return items
-        if hasattr(value, "__anext__"):
-            return _begun(_drain_later(value, entry))
-        place.close(entry)
-        return value
+            value = method(use.entry.value)(**arguments)
+            items = _stream(value, use)
+            return value if items is None else items
+        finally:
+            if items is None:
+                try:
+                    place.close(use)
+                finally:
+                    place.close(use)
 
     async def run_later(**arguments: Any) -> Any:
-        entry = await place.open_later()
+        use = await place.open_later()
         try:
-            return await method(entry.value)(**arguments)
+            return await method(use.entry.value)(**arguments)
         finally:
-            await place.close_later(entry)
+            await place.close_later(use)
+
+    def _stream(value: Any, use: _Use) -> Any:
+        """The items that a tool which streams has returned; None if it does not."""
+        if inspect.isgenerator(value):
+            items = _drain(value, use)
+            next(items)
+            return items
+        return _begun(_drain_later(value, use)) if hasattr(value, "__anext__") else None
 
     # Both yield once before the first item, and have done so when the tool's caller gets them: what was never begun
     # would not be told that it is closed, and keep its object.
 
-    def _drain(items: Any, entry: _Entry) -> Any:
+    def _drain(items: Any, use: _Use) -> Any:
         try:
             yield
             return (yield from items)
         finally:
-            place.close(entry)
+            try:
+                place.close(use)
+            finally:
+                place.close(use)
 
-    async def _drain_later(items: Any, entry: _Entry) -> Any:
+    async def _drain_later(items: Any, use: _Use) -> Any:
         try:
             yield
             async for item in items:
                 yield item
         finally:
             await items.aclose()
-            await place.close_later(entry)
+            await place.close_later(use)
 
     return run_later if tool.is_async else run

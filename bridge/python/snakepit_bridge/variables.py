@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from . import bridge_pb2 as pb
@@ -85,7 +85,7 @@ class Variables:
 
     def all(self) -> dict[str, Variable]:
         """All variables, as they are at one moment."""
-        return self._take_list(self._ask(pb.SessionOp(kind=pb.SessionOp.LIST)))
+        return _decoded(self._ask(pb.SessionOp(kind=pb.SessionOp.LIST), self._remember).variables)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.all())
@@ -113,7 +113,7 @@ class Variables:
         return {name: variable.value for name, variable in (await self._afind(tuple(names))).items()}
 
     async def aall(self) -> dict[str, Variable]:
-        return self._take_list(await self._aask(pb.SessionOp(kind=pb.SessionOp.LIST)))
+        return _decoded((await self._aask(pb.SessionOp(kind=pb.SessionOp.LIST), self._remember)).variables)
 
     # Writing.
 
@@ -135,7 +135,8 @@ class Variables:
         self, values: Optional[Mapping[str, Any]] = None, /, delete: Iterable[str] = (), **more: Any
     ) -> dict[str, int]:
         """Write and delete several, all or none of them. Values may be Write(). Returns the new versions."""
-        return self._take_written(self._ask(*_write_request({**(values or {}), **more}, delete)))
+        request, large = _write_request({**(values or {}), **more}, delete)
+        return _versions(self._ask(request, self._forget, large))
 
     def delete(self, *names: str) -> None:
         """Raises VariableNotFound, and deletes none, when one is not there."""
@@ -153,7 +154,8 @@ class Variables:
     async def aupdate(
         self, values: Optional[Mapping[str, Any]] = None, /, delete: Iterable[str] = (), **more: Any
     ) -> dict[str, int]:
-        return self._take_written(await self._aask(*_write_request({**(values or {}), **more}, delete)))
+        request, large = _write_request({**(values or {}), **more}, delete)
+        return _versions(await self._aask(request, self._forget, large))
 
     async def adelete(self, *names: str) -> None:
         await self.aupdate(delete=names)
@@ -162,21 +164,25 @@ class Variables:
 
     def set_cache_ttl(self, seconds: float) -> None:
         """Remember what is read of this session for so long, at most 5 s; 0: not at all."""
-        self._cache.set_ttl(self.session_id, seconds)
+        self._undisturbed(self._cache.set_ttl, self.session_id, seconds)
 
     def clear_cache(self) -> None:
         """Read everything again."""
-        self._cache.clear(self.session_id)
+        self._undisturbed(self._cache.clear, self.session_id)
 
     # How it is done.
 
     def _find(self, names: tuple[str, ...]) -> dict[str, Variable]:
         kept, missing = self._look(names)
-        return self._merge(kept, self._ask(_read_request(missing))) if missing else _decoded(kept)
+        if missing:
+            kept += self._ask(_read_request(missing), self._remember).variables
+        return _decoded(kept)
 
     async def _afind(self, names: tuple[str, ...]) -> dict[str, Variable]:
         kept, missing = self._look(names)
-        return self._merge(kept, await self._aask(_read_request(missing))) if missing else _decoded(kept)
+        if missing:
+            kept += (await self._aask(_read_request(missing), self._remember)).variables
+        return _decoded(kept)
 
     def _look(self, names: tuple[str, ...]) -> tuple[list[Any], list[str]]:
         """What is remembered, and the names of the others."""
@@ -189,18 +195,23 @@ class Variables:
                 kept.append(variable)
         return kept, missing
 
-    def _merge(self, kept: list[Any], reply: Any) -> dict[str, Variable]:
+    # An interrupt in the middle of a change would leave the cache wrong for as long as the worker lives.
+
+    def _remember(self, reply: Any) -> None:
         self._cache.put(self.session_id, reply.variables, reply.revision)
-        return _decoded([*kept, *reply.variables])
 
-    def _take_list(self, reply: Any) -> dict[str, Variable]:
-        return self._merge([], reply)
-
-    def _take_written(self, reply: Any) -> dict[str, int]:
+    def _forget(self, reply: Any) -> None:
         self._cache.written(self.session_id, [each.name for each in reply.variables], reply.revision)
-        return {each.name: each.version for each in reply.variables if each.version}
 
-    def _ask(self, request: Any, large: Any = ()) -> Any:
+    def _undisturbed(self, step: Callable[..., Any], *arguments: Any) -> None:
+        entered = self._ground.step_aside(self._call_id)
+        try:
+            step(*arguments)
+        finally:
+            self._ground.step_in(entered)
+
+    def _ask(self, request: Any, note: Callable[[Any], None], large: Any = ()) -> Any:
+        """The reply, when ``note`` has had it."""
         ground = self._ground
         if ground.shares_loop and _running_loop() is not None:
             raise RuntimeError("in async code: await the methods that begin with a, as in variables.aget()")
@@ -208,11 +219,13 @@ class Variables:
         try:
             waiter = self._send(request, large)
             ground.block(waiter.gate, waiter.ready)
+            reply = _checked(waiter)
+            note(reply)
         finally:
             ground.step_in(entered)
-        return _checked(waiter)
+        return reply
 
-    async def _aask(self, request: Any, large: Any = ()) -> Any:
+    async def _aask(self, request: Any, note: Callable[[Any], None], large: Any = ()) -> Any:
         ground = self._ground
         entered = ground.step_aside(self._call_id)
         try:
@@ -224,7 +237,9 @@ class Variables:
             await waiter.gate.wait(waiter.ready)
         finally:
             ground.tool_calls.forget(waiter)
-        return _checked(waiter)
+        reply = _checked(waiter)
+        self._undisturbed(note, reply)
+        return reply
 
     def _send(self, request: Any, large: Any) -> Waiter:
         if not self.session_id:
@@ -244,6 +259,10 @@ def _checked(waiter: Waiter) -> Any:
     if reply.code:
         raise variable_error(reply.code, reply.detail.decode(errors="replace"), reply.name, reply.version)
     return reply
+
+
+def _versions(reply: Any) -> dict[str, int]:
+    return {each.name: each.version for each in reply.variables if each.version}
 
 
 def _existing(name: str, found: dict[str, Variable]) -> Variable:
@@ -272,8 +291,7 @@ def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[An
         constraints = b"" if write.constraints is None else values.encode(dict(write.constraints))
         room -= len(name) + len(value) + len(write.type) + len(constraints)
         if room < 0:
-            detail = f"the values have more than {calls.MAX_BODY} bytes"
-            raise VariableError(detail, "variable_too_large", name[:_NAME_SHOWN])
+            raise _too_large(name)
         message = request.writes.add(name=name, type=write.type, constraints=constraints)
         if len(value) > LARGE:
             large.append((message.parcel, value))
@@ -283,7 +301,15 @@ def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[An
             message.expects, message.expected_version = True, write.expected_version
     for name in _checked_names(list(delete)):
         request.writes.add(name=name, remove=True)
+    if request.ByteSize() > calls.MAX_BODY:  # which counts what comes with each of many short ones
+        raise _too_large("")
     return request, large
+
+
+def _too_large(name: str) -> VariableError:
+    """A frame with more would cost the worker its stream."""
+    detail = f"the values have more than {calls.MAX_BODY} bytes"
+    return VariableError(detail, "variable_too_large", name[:_NAME_SHOWN])
 
 
 def _encode(value: Any, kind: str) -> bytes:

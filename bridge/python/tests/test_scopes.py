@@ -10,6 +10,7 @@ import pytest
 
 from snakepit_bridge import context, loading, scopes, tool
 from snakepit_bridge.errors import LoadError
+from striking import Ground
 
 sys.path.append(str(Path(__file__).parent / "adapters"))
 
@@ -307,3 +308,44 @@ def test_a_generator_that_was_never_begun_gives_its_object_back(scope, later):
         items.close()
     place.end_session("")  # which leaves alone what is in use
     assert cleaned == [1]
+
+
+def struck(pb, function, strike_at):
+    """Run a tool in the session "a", cancelled at that moment. Returns whether it came to that."""
+    ground = Ground(strike_at)
+    token = context.running.set(context.CallContext(pb.Invoke(session_id="a", call_id=7), 0, None, ground))
+    ground.run(function)
+    context.running.reset(token)
+    return ground.has_struck
+
+
+@pytest.mark.parametrize("name", ["plain", "items"])
+def test_a_call_that_is_cancelled_at_any_moment_gives_its_object_back(pb, name):
+    alive = []
+
+    class Kept:
+        scope = "session"
+
+        def initialize(self):
+            alive.append(self)
+
+        def cleanup(self):
+            alive.remove(self)
+
+        def plain(self):
+            return 1
+
+        def items(self):
+            yield 1
+
+    place = scopes.place_for(Kept, Loop())
+    bound = []
+    place.bind(types.SimpleNamespace(bind=bound.append, is_async=False), lambda instance: getattr(instance, name))
+    strike_at, is_struck = 0, True
+    while is_struck:
+        strike_at += 1
+        struck(pb, bound[0], 0)  # so that making it is not what is interrupted
+        is_struck = struck(pb, bound[0], strike_at)
+        place.end_session("a")
+        assert not alive, strike_at
+    assert strike_at > 10
