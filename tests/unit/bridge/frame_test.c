@@ -317,7 +317,8 @@ START_TEST(values_that_went_ahead_are_expected_in_the_order_of_their_messages)
         writes[i].parcel = &parcels[i];
         places[i] = &writes[i];
     }
-    Snakepit__Bridge__V1__SessionOp op = SNAKEPIT__BRIDGE__V1__SESSION_OP__INIT;
+    Snakepit__Bridge__V1__SessionOp op;
+    snakepit__bridge__v1__session_op__init(&op);
     op.n_writes = COUNT;
     op.writes = places;
     Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
