@@ -114,15 +114,15 @@ def test_only_the_killer_is_refused_when_calls_run_side_by_side(start_gateway, t
 def test_a_pool_whose_workers_die_of_their_first_call_says_so_and_slows_down(start_gateway, tmp_path: Path) -> None:
     gateway = start(start_gateway, tmp_path, "workers: 1, poison_after: 0, breaker: {threshold: 0}")
     with httpx.Client(base_url=gateway.url, timeout=30) as client:
-        seen = set()
+        seen, reasons = set(), []
         begun = time.monotonic()
         while time.monotonic() - begun < 3:
             answer = client.post("/tools/kill", json={"number": len(seen)})
             seen.add(answer.json()["code"])
             if answer.json()["code"] == "no_workers_available":
-                ready = client.get("/readyz?verbose")
-                assert "workers end before they have answered anything (segfault 11)" in ready.text
+                reasons.append(client.get("/readyz?verbose").text)  # of a moment later: the next one may be there
         assert seen == {"worker_crash", "no_workers_available"}
+        assert any("workers end before they have answered anything (segfault 11)" in each for each in reasons)
         # At once, and then after 50, 100, 200, 400, 800 and 1,600 ms: 7 at most in 3 s.
         assert deaths(tmp_path) <= 8
         wait_for(lambda: client.post("/tools/echo", json={"text": "well"}).status_code == 200)
