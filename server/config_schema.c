@@ -112,7 +112,7 @@ static const struct config_row top[] = {
      .help = "of an answer; more is an error"},
     {"metadata.headers", CONFIG_NAMES, TOP(metadata.headers),
      .help = "of requests, whose values tools find in context.metadata; none: none"},
-    {"metadata.limit", CONFIG_SIZE, TOP(metadata.limit), .min = 0, .max = 64 * 1024,
+    {"metadata.limit", CONFIG_SIZE, TOP(metadata.limit), .min = 0, .max = 64 * KIB,
      .help = "of a request's metadata; more is 413"},
     {"telemetry.names", CONFIG_NUMBER, TOP(telemetry_names), .min = 0, .max = 10000,
      .help = "of tools' events and spans that /metrics tells apart; the others are \"other\""},
