@@ -39,9 +39,10 @@ struct pool {
 
     struct worker *workers; /* options' most, and some more for replacements */
     unsigned seats;
-    struct list free;  /* READY workers with a free slot, in the order in which they are chosen */
-    unsigned retrying; /* calls that are QUEUED, but wait for their retry and not in `queue` */
-    unsigned wanted;   /* workers that are to last */
+    unsigned seats_used; /* the first ones, that were ever taken: all that a call looks at */
+    struct list free;    /* READY workers with a free slot, in the order in which they are chosen */
+    unsigned retrying;   /* calls that are QUEUED, but wait for their retry and not in `queue` */
+    unsigned wanted;     /* workers that are to last */
     uint64_t next_number;
     bool cold;               /* a warm worker is wanted, to fork others from */
     uint64_t reload_number;  /* workers up to this one are replaced by the last reload */

@@ -366,7 +366,7 @@ static struct worker *choose(const struct pool *pool, const struct call *call)
     struct worker *best = NULL;
     if (pool->options.ahead_budget_us == 0 || call->depth > 0)
         return NULL;
-    for (unsigned i = 0; i < pool->seats; i++) {
+    for (unsigned i = 0; i < pool->seats_used; i++) {
         struct worker *worker = &pool->workers[i];
         bool may = may_send_ahead(pool, worker) || is_batching(worker, call->tool);
         if (may && (!best || is_better_ahead(worker, best)))

@@ -91,6 +91,8 @@ static void start(struct pool *pool, struct worker *worker, uint64_t now_us,
                   struct effects *effects)
 {
     worker_begin(worker, pool->name, ++pool->next_number, now_us);
+    if (worker->ref.seat >= pool->seats_used)
+        pool->seats_used = worker->ref.seat + 1;
     worker->max_calls = jittered(pool, pool->options.worker_max_calls);
     worker->max_age_us = jittered(pool, pool->options.worker_max_age_us);
     pool->starts++;
