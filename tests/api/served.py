@@ -7,11 +7,31 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Callable, Dict, Optional
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 READY_SECONDS = 30.0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> float:
+    """Until it holds; returns the seconds that took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, "not in time"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def memory_descriptors(pid: int, name: str) -> int:
+    """How many memfds of names that begin so the process has open."""
+    found = 0
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found += f"memfd:{name}" in os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        except OSError:
+            pass
+    return found
 
 
 class Gateway:

@@ -8,7 +8,7 @@ from typing import Any, Dict, List
 
 import httpx
 import pytest
-from served import Gateway
+from served import Gateway, wait_for
 
 TOOLS = """
     import ctypes, os, socket, time
@@ -53,13 +53,6 @@ TOOLS = """
 # What begins like a frame of HTTP/2 of an unknown type, which is to be skipped: 16 KiB with all that follows.
 SWALLOWING = "00400062" + "00" * 4 + "01"
 ZEROS = "00" * 7000
-
-
-def wait_for(condition) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.005)
 
 
 def start(start_gateway, tmp_path: Path, pool: str) -> Gateway:

@@ -16,6 +16,7 @@ import h2.events
 import httpx
 import pytest
 import requests
+from served import wait_for
 
 GPL = Path("/usr/share/common-licenses/GPL-3")
 
@@ -216,13 +217,6 @@ class Http2:
 def write_call(path: Path, line: str, seconds: float) -> bytes:
     args = {"path": str(path), "line": line, "seconds": seconds}
     return json.dumps({"tool": "write", "args": args}).encode()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_a_reset_stream_in_the_queue_never_runs(start_gateway, tmp_path: Path) -> None:

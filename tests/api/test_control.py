@@ -9,10 +9,11 @@ import textwrap
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict
+from typing import Any, Dict
 
 import httpx
 import pytest
+from served import wait_for
 
 CODE = """
 from snakepit_bridge import tool
@@ -21,15 +22,6 @@ from snakepit_bridge import tool
 def version() -> int:
     return {number}
 """
-
-
-def wait_for(condition: Callable[[], bool]) -> float:
-    """Seconds it took."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < 20
-        time.sleep(0.01)
-    return time.monotonic() - begin
 
 
 def get(gateway, path: str) -> Dict[str, Any]:

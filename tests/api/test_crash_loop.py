@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from served import wait_for
 
 TOOLS = """
     import os
@@ -52,13 +53,6 @@ CONFIG = """
       - {{name: broken, adapter: loop_tools.{adapter}, workers: 1}}
       - {{name: well, adapter: loop_tools.Other, workers: 1}}
 """
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 def kill_workers(client: httpx.Client, pool: str) -> None:

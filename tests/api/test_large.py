@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import numpy as np
 import pytest
 import requests
-from served import Gateway
+from served import Gateway, memory_descriptors, wait_for
 
 KIB, MIB = 1 << 10, 1 << 20
 BINARY = {"content-type": "application/octet-stream"}
@@ -44,24 +44,6 @@ def sha(data: bytes) -> str:
 
 def open_files(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def memory_descriptors(pid: int) -> int:
-    """Those of bodies."""
-    found = 0
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found += "memfd:snakepit-body" in os.readlink(f"/proc/{pid}/fd/{name}")
-        except OSError:
-            pass
-    return found
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("size", [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, MIB, 64 * MIB])
@@ -182,7 +164,7 @@ def test_nothing_is_left_of_a_thousand_large_calls(start_gateway: Callable[..., 
         rounds(20)
         before = open_files(gateway.process.pid), call(gateway, "descriptors")
         rounds(1000)
-        wait_for(lambda: memory_descriptors(gateway.process.pid) == 0)
+        wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") == 0)
         assert open_files(gateway.process.pid) <= before[0] + 1
         assert call(gateway, "descriptors") == before[1]
 
@@ -204,9 +186,9 @@ def test_a_caller_who_leaves_takes_the_memory_along(start_gateway: Callable[...,
                 b"POST /tools/slow HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
                 b"Content-Length: 1048576\r\n\r\n" + RANDOM[:sent]
             )
-            wait_for(lambda: memory_descriptors(gateway.process.pid) == 1)
+            wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") == 1)
             time.sleep(0.1)
-        wait_for(lambda: memory_descriptors(gateway.process.pid) == 0)
+        wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") == 0)
     assert call(gateway, "descriptors") == before
 
 
@@ -219,9 +201,9 @@ def test_without_descriptors_large_bodies_travel_in_frames(start_gateway: Callab
             client = socket.create_connection(("127.0.0.1", gateway.port))
             client.sendall(b"POST /tools/digest HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n" + b"a" * 1000)
             clients.append(client)
-        wait_for(lambda: memory_descriptors(gateway.process.pid) >= 1024)
+        wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") >= 1024)
         assert post(gateway, "mirror", RANDOM[:100000]).content == RANDOM[:100000]
     finally:
         for client in clients:
             client.close()
-    wait_for(lambda: memory_descriptors(gateway.process.pid) == 0)
+    wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") == 0)

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 import requests
-from served import Gateway
+from served import Gateway, memory_descriptors, wait_for
 
 KIB, MIB = 1 << 10, 1 << 20
 WAYS = {
@@ -53,23 +53,6 @@ def call(gateway: Gateway, tool: str, session: str = "", **args: Any) -> Any:
 
 def resident(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-
-
-def memory_descriptors(pid: int) -> int:
-    found = 0
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            found += "memfd:snakepit-" in os.readlink(f"/proc/{pid}/fd/{name}")
-        except OSError:
-            pass
-    return found
-
-
-def wait_for(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("size", [64 * KIB, 64 * KIB + 1, 128 * KIB + 65, 1000000, 64 * MIB])
@@ -182,7 +165,7 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_nothing(start: Callable[..
             before = resident(pid)
         wait_for(lambda: requests.get(f"{gateway.url}/readyz").status_code == 200)
     assert set(ends) <= {200, 500, 502}
-    wait_for(lambda: memory_descriptors(pid) == 0)
+    wait_for(lambda: memory_descriptors(pid, "snakepit-") == 0)
     wait_for(lambda: resident(pid) < before + 40 * MIB)
     assert call(gateway, "exchange", size=MIB) == [MIB]
 
@@ -198,7 +181,7 @@ def test_nothing_is_left_of_many_exchanges(start: Callable[..., Gateway]) -> Non
     before, memory = look(), resident(pid)
     call(gateway, "exchange", size=MIB, times=200)
     call(gateway, "store", "it", name="large", size=MIB)
-    wait_for(lambda: memory_descriptors(pid) == 0)
+    wait_for(lambda: memory_descriptors(pid, "snakepit-") == 0)
     assert look()[:2] == before[:2]
     assert look()[2] <= before[2] + 1
     assert resident(pid) < memory + 20 * MIB

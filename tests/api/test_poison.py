@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import List
 
 import httpx
+from served import wait_for
 
 TOOLS = """
     import os
@@ -45,13 +46,6 @@ def start(start_gateway, tmp_path: Path, pool: str):
 def deaths(tmp_path: Path) -> int:
     path = tmp_path / "deaths"
     return len(path.read_text().splitlines()) if path.exists() else 0
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.005)
 
 
 class Later:

@@ -5,9 +5,10 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 import httpx
+from served import wait_for
 
 MIB = 1 << 20
 WORKERS, CALLERS = 4, 10
@@ -51,13 +52,6 @@ def get(gateway, path: str) -> Dict[str, Any]:
     answer = httpx.get(gateway.url + path, timeout=30)
     assert answer.status_code == 200, answer.text
     return answer.json()
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def wait_for_refork(gateway, state: str) -> Dict[str, Any]:

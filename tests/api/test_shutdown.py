@@ -9,6 +9,7 @@ from typing import Dict, List
 
 import httpx
 import pytest
+from served import wait_for
 
 TOOLS = """
     import asyncio
@@ -71,13 +72,6 @@ PROFILES = [("process", 2, "spin"), ("thread", 1, "spin"), ("async", 1, "rest"),
 
 def read(path: Path) -> List[str]:
     return path.read_text().splitlines() if path.exists() else []
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 def start(start_gateway, tmp_path: Path, profile: str, workers: int, drain: str):

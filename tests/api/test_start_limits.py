@@ -12,7 +12,7 @@ from typing import Iterator, Optional, Tuple
 
 import httpx
 import pytest
-from served import ROOT
+from served import ROOT, wait_for
 
 CONFIG = """
     pools:
@@ -52,13 +52,6 @@ def port_of(pid: int) -> Optional[int]:
         if fields[3] == "0A" and fields[9] in sockets:
             return int(fields[1].rpartition(":")[2], 16)
     return None
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "not in time"
-        time.sleep(0.01)
 
 
 @pytest.fixture(params=["zygote", "worker"])

@@ -9,10 +9,11 @@ import textwrap
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 import httpx
 import pytest
+from served import wait_for
 
 TOOLS = """
 import asyncio, ctypes, os, signal
@@ -54,13 +55,6 @@ def tire() -> int:
 def die() -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 """
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < 20
-        time.sleep(0.01)
 
 
 def get(gateway, path: str) -> Dict[str, Any]:
