@@ -35,20 +35,16 @@ static void write_all(struct session *session, const struct variables_reader *re
                       const struct session_op *op, struct arena *arena, struct session_reply *reply)
 {
     struct variables_refusal *refusal = arena_alloc(arena, sizeof *refusal);
-    uint64_t *versions = arena_alloc(arena, op->write_count * sizeof *versions);
-    if (!variables_write(session, op->writes, op->write_count, reader, versions, refusal)) {
+    struct variables_written written = {
+        .variables = arena_alloc(arena, op->write_count * sizeof *written.variables)};
+    if (!variables_write(session, op->writes, op->write_count, reader, &written, refusal)) {
         fail(reply, variables_code(refusal->verdict), variables_detail(refusal));
         reply->name = op->writes[refusal->index].name;
         reply->version = refusal->verdict == VARIABLES_CONFLICT ? refusal->version : 0;
         return;
     }
-    struct variable *written = arena_zalloc(arena, op->write_count * sizeof *written);
-    for (size_t i = 0; i < op->write_count; i++) {
-        written[i].name = op->writes[i].name;
-        written[i].version = versions[i];
-    }
-    reply->revision = variables_revision(session);
-    reply->variables = written;
+    reply->revision = written.revision;
+    reply->variables = written.variables;
     reply->count = op->write_count;
 }
 

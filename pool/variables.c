@@ -277,15 +277,37 @@ static void put(struct variables *variables, struct bytes name, struct variable 
     }
 }
 
-static void apply(struct change *change, struct variables *variables, uint64_t *out_versions)
+static void copy(const struct variable *variable, struct arena *arena,
+                 struct variable *out_variable)
+{
+    *out_variable = *variable;
+    out_variable->name = arena_copy(arena, variable->name);
+    out_variable->value = arena_copy(arena, variable->value);
+    out_variable->constraints = arena_copy(arena, variable->constraints);
+}
+
+/* What has become of one of the writes; `next` is NULL where it was removed. */
+static struct variable outcome(const struct variable_write *write, const struct variable *next,
+                               struct arena *memory)
+{
+    struct variable variable = {.name = write->name};
+    if (next && memory)
+        copy(next, memory, &variable);
+    else if (next)
+        variable.version = next->version;
+    return variable;
+}
+
+static void apply(struct change *change, struct variables *variables,
+                  struct variables_written *written)
 {
     for (size_t i = 0; i < change->count; i++) {
-        struct variable *next = change->next[i];
-        put(variables, change->writes[i].name, next);
-        out_versions[i] = next ? next->version : 0;
+        const struct variable_write *write = &change->writes[i];
+        written->variables[i] = outcome(write, change->next[i], written->memory);
+        put(variables, write->name, change->next[i]);
     }
     variables->size += change->added - change->removed;
-    variables->revision++;
+    written->revision = ++variables->revision;
 }
 
 /* No two may be of the same name. */
@@ -304,12 +326,13 @@ static bool check_names(struct change *change)
 }
 
 bool variables_write(struct session *session, const struct variable_write *writes, size_t count,
-                     const struct variables_reader *by, uint64_t *out_versions,
+                     const struct variables_reader *by, struct variables_written *out_written,
                      struct variables_refusal *out_refusal)
 {
     const struct variables_limits *limits = session_limits(session);
     struct variables *variables = &session->variables;
     struct change change = {.writes = writes, .count = count, .refusal = out_refusal};
+    out_written->revision = 0;
     if (count > 2 * (size_t)limits->count) /* more than can be set and removed */
         return refuse(&change, 0, VARIABLES_MANY, limits->count);
     if (count == 0 || !check_names(&change))
@@ -318,7 +341,7 @@ bool variables_write(struct session *session, const struct variable_write *write
     pthread_mutex_lock(&variables->lock);
     bool good = prepare_all(&change, session, limits);
     if (good)
-        apply(&change, variables, out_versions);
+        apply(&change, variables, out_written);
     struct audience audience = good ? dismiss(variables, by) : (struct audience){0};
     pthread_mutex_unlock(&variables->lock);
     tell(&audience, session);
@@ -329,15 +352,6 @@ bool variables_write(struct session *session, const struct variable_write *write
 }
 
 /* --- reading --- */
-
-static void copy(const struct variable *variable, struct arena *arena,
-                 struct variable *out_variable)
-{
-    *out_variable = *variable;
-    out_variable->name = arena_copy(arena, variable->name);
-    out_variable->value = arena_copy(arena, variable->value);
-    out_variable->constraints = arena_copy(arena, variable->constraints);
-}
 
 bool variables_read(struct session *session, const struct bytes *names, size_t count,
                     struct arena *arena, struct variable *out_variables)

@@ -66,11 +66,17 @@ struct variables_refusal {
     struct variable_fault fault; /* of what is INVALID */
 };
 
-/* Does all of the writes, of which no two may be of the same name, and writes the new versions to
- * `out_versions`, 0 where one was removed. Or returns false, and does none. Tells all readers but
- * `by`, which may be NULL. */
+/* What a batch has written, whatever others have written since. */
+struct variables_written {
+    struct arena *memory;       /* given: where values are copied to; NULL: they stay empty */
+    struct variable *variables; /* given: room for as many as writes; version 0: removed */
+    uint64_t revision;          /* that it made; 0: none */
+};
+
+/* Does all of the writes, of which no two may be of the same name, and says what came of each. Or
+ * returns false, and does none. Tells all readers but `by`, which may be NULL. */
 bool variables_write(struct session *session, const struct variable_write *writes, size_t count,
-                     const struct variables_reader *by, uint64_t *out_versions,
+                     const struct variables_reader *by, struct variables_written *out_written,
                      struct variables_refusal *out_refusal) __attribute__((warn_unused_result));
 
 /* The reader will read some now, and be told of the next change after it has; copied. Where there

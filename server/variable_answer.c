@@ -150,18 +150,18 @@ void variable_respond_several(struct exchange *exchange, const struct variable *
     document_respond_json(exchange, 200, &text);
 }
 
-void variable_respond_versions(struct exchange *exchange, const struct variable_batch *batch,
-                               const uint64_t *versions, struct bytes errors)
+void variable_respond_versions(struct exchange *exchange, const struct variable *written,
+                               const struct variable_batch *batch, struct bytes errors)
 {
     struct buffer text = {0};
     const char *comma = "";
     buffer_add_string(&text, "{\"versions\":{");
     for (size_t i = 0; i < batch->count; i++) {
-        if (!versions[i])
+        if (!written[i].version)
             continue;
         buffer_add_string(&text, comma);
-        buffer_add_json_string(&text, batch->writes[i].name);
-        buffer_printf(&text, ":%llu", (unsigned long long)versions[i]);
+        buffer_add_json_string(&text, written[i].name);
+        buffer_printf(&text, ":%llu", (unsigned long long)written[i].version);
         comma = ",";
     }
     buffer_add_string(&text, "}");

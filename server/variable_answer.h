@@ -17,10 +17,10 @@ void variable_respond(struct exchange *exchange, unsigned status, const struct v
 void variable_respond_several(struct exchange *exchange, const struct variable *variables,
                               const struct bytes *names, size_t count);
 
-/* Answers with the versions that writes gave, of which 0 is none; `errors`: of a batch that is not
- * atomic, JSON without its brackets. */
-void variable_respond_versions(struct exchange *exchange, const struct variable_batch *batch,
-                               const uint64_t *versions, struct bytes errors);
+/* Answers with the versions of what the batch has written, of which 0 is none; `errors`: of one
+ * that is not atomic, JSON without its brackets. */
+void variable_respond_versions(struct exchange *exchange, const struct variable *written,
+                               const struct variable_batch *batch, struct bytes errors);
 
 /* Adds the member "variable"; null when the name is too long to be one. */
 void variable_add_name(struct buffer *members, struct bytes name);

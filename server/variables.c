@@ -96,12 +96,14 @@ static bool read_conditions(struct exchange *exchange, struct variable_write *wr
     return true;
 }
 
-/* Does it, and returns the new version; 0: it was refused, and the exchange has been answered. */
+/* Does it, or answers that it was refused. */
 static bool write_one(struct exchange *exchange, struct session *session,
-                      const struct variable_write *write, bool conditional, uint64_t *out_version)
+                      const struct variable_write *write, bool conditional,
+                      struct variable *out_variable)
 {
     struct variables_refusal refusal;
-    if (variables_write(session, write, 1, NULL, out_version, &refusal))
+    struct variables_written written = {.memory = exchange->arena, .variables = out_variable};
+    if (variables_write(session, write, 1, NULL, &written, &refusal))
         return true;
     bool conflict = refusal.verdict == VARIABLES_CONFLICT;
     const char *member = refusal.verdict == VARIABLES_INVALID ? refusal.fault.member : "";
@@ -115,16 +117,13 @@ static void put(struct exchange *exchange, struct session *session)
     struct variable_write write = {.name = name_of(exchange)};
     struct member_fault fault;
     struct variable variable;
-    uint64_t version;
     bool conditional;
     if (!variable_request_read(exchange_payload(exchange), exchange->arena, &write, &fault)) {
         members_refuse(exchange, 400, &fault);
         return;
     }
-    if (!read_conditions(exchange, &write, &conditional) ||
-        !write_one(exchange, session, &write, conditional, &version))
-        return;
-    if (read_one(exchange, session, &variable))
+    if (read_conditions(exchange, &write, &conditional) &&
+        write_one(exchange, session, &write, conditional, &variable))
         variable_respond(exchange, 200, &variable);
 }
 
@@ -140,10 +139,10 @@ void variables_delete(struct exchange *exchange)
 {
     struct variable_write write = {.name = name_of(exchange), .remove = true};
     struct session *session = resolve(exchange);
-    uint64_t version;
+    struct variable removed;
     bool conditional;
     if (session && read_conditions(exchange, &write, &conditional) &&
-        write_one(exchange, session, &write, conditional, &version))
+        write_one(exchange, session, &write, conditional, &removed))
         exchange_respond(exchange, &(struct response){.status = 204});
     session_unref(&session);
 }
@@ -230,13 +229,14 @@ static const char *pointer_of(struct exchange *exchange, const struct variable_b
 
 /* Each for itself. */
 static void write_singly(struct session *session, const struct variable_batch *batch,
-                         uint64_t *out_versions, struct buffer *errors)
+                         struct variable *out_variables, struct buffer *errors)
 {
     struct variables_refusal refusal;
     for (size_t i = 0; i < batch->count; i++) {
         const struct variable_write *write = &batch->writes[i];
-        out_versions[i] = 0;
-        if (variables_write(session, write, 1, NULL, &out_versions[i], &refusal))
+        struct variables_written written = {.variables = &out_variables[i]};
+        out_variables[i] = (struct variable){0};
+        if (variables_write(session, write, 1, NULL, &written, &refusal))
             continue;
         buffer_printf(errors, "%s{\"code\":\"%s\",\"detail\":", errors->len ? "," : "",
                       variables_code(refusal.verdict));
@@ -261,15 +261,16 @@ static void patch(struct exchange *exchange, struct session *session)
         members_refuse(exchange, 400, &fault);
         return;
     }
-    uint64_t *versions = arena_alloc(exchange->arena, batch.count * sizeof *versions);
+    struct variables_written written = {
+        .variables = arena_alloc(exchange->arena, batch.count * sizeof *written.variables)};
     if (!batch.atomic)
-        write_singly(session, &batch, versions, &errors);
-    else if (!variables_write(session, batch.writes, batch.count, NULL, versions, &refusal)) {
+        write_singly(session, &batch, written.variables, &errors);
+    else if (!variables_write(session, batch.writes, batch.count, NULL, &written, &refusal)) {
         variable_refuse(exchange, &refusal, batch.writes[refusal.index].name,
                         pointer_of(exchange, &batch, &refusal), 0);
         return;
     }
-    variable_respond_versions(exchange, &batch, versions, buffer_bytes(&errors));
+    variable_respond_versions(exchange, written.variables, &batch, buffer_bytes(&errors));
     buffer_deinit(&errors);
 }
 

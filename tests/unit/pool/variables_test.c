@@ -13,7 +13,8 @@
 static struct session_store *store;
 static struct session *session;
 static struct variables_refusal refusal;
-static uint64_t versions[8];
+static struct variable now[8];
+static struct variables_written written;
 
 static void set_up(void)
 {
@@ -22,6 +23,7 @@ static void set_up(void)
     options.variables = (struct variables_limits){.count = 3, .value_size = 400, .size = 900};
     store = session_store_new(&options);
     session_open(store, &(struct session_wish){.id = BYTES("s")}, &session);
+    written = (struct variables_written){.variables = now};
 }
 
 static void tear_down(void)
@@ -42,13 +44,13 @@ static struct variable_write removal(const char *name)
 
 static bool write_one(struct variable_write write)
 {
-    return variables_write(session, &write, 1, NULL, versions, &refusal);
+    return variables_write(session, &write, 1, NULL, &written, &refusal);
 }
 
 static bool write_two(struct variable_write first, struct variable_write second)
 {
     const struct variable_write writes[] = {first, second};
-    return variables_write(session, writes, 2, NULL, versions, &refusal);
+    return variables_write(session, writes, 2, NULL, &written, &refusal);
 }
 
 /* "a=1 b=2", by name. Static. */
@@ -77,9 +79,9 @@ static size_t memory(void)
 START_TEST(each_write_gives_the_next_version)
 {
     ck_assert(write_one(set("x", "1")));
-    ck_assert_uint_eq(versions[0], 1);
+    ck_assert_uint_eq(now[0].version, 1);
     ck_assert(write_one(set("x", "1")));
-    ck_assert_uint_eq(versions[0], 2);
+    ck_assert_uint_eq(now[0].version, 2);
 }
 END_TEST
 
@@ -87,9 +89,9 @@ START_TEST(no_version_comes_again_after_a_removal)
 {
     ck_assert(write_one(set("x", "1")) && write_one(set("x", "1")));
     ck_assert(write_one(removal("x")));
-    ck_assert_uint_eq(versions[0], 0);
+    ck_assert_uint_eq(now[0].version, 0);
     ck_assert(write_one(set("x", "1")));
-    ck_assert_uint_eq(versions[0], 3);
+    ck_assert_uint_eq(now[0].version, 3);
 }
 END_TEST
 
@@ -135,7 +137,7 @@ START_TEST(a_batch_does_not_write_a_variable_twice)
 {
     ck_assert(!write_two(set("a", "1"), removal("a")));
     ck_assert_int_eq(refusal.verdict, VARIABLES_INVALID);
-    ck_assert(variables_write(session, NULL, 0, NULL, versions, &refusal));
+    ck_assert(variables_write(session, NULL, 0, NULL, &written, &refusal));
 }
 END_TEST
 
@@ -198,11 +200,11 @@ START_TEST(what_all_sessions_keep_is_limited_and_given_back_at_their_end)
     for (unsigned i = 0; i < 3; i++)
         ck_assert(write_one(set("a", text)));
     ck_assert_uint_eq(memory(), one);
-    ck_assert(variables_write(other, &write, 1, NULL, versions, &refusal));
+    ck_assert(variables_write(other, &write, 1, NULL, &written, &refusal));
     ck_assert_uint_gt(memory(), one);
     ck_assert(session_delete(store, BYTES("t")));
     ck_assert_uint_eq(memory(), one);
-    ck_assert(!variables_write(other, &write, 1, NULL, versions, &refusal));
+    ck_assert(!variables_write(other, &write, 1, NULL, &written, &refusal));
     ck_assert_int_eq(refusal.verdict, VARIABLES_ENDED);
     session_unref(&other);
     ck_assert(write_two(removal("a"), removal("b")));
@@ -246,7 +248,7 @@ static bool write_by(unsigned seat, const char *value)
 {
     const struct variables_reader by = reader(seat);
     const struct variable_write write = set("x", value);
-    return variables_write(session, &write, 1, &by, versions, &refusal);
+    return variables_write(session, &write, 1, &by, &written, &refusal);
 }
 
 static void watch(unsigned seat)
@@ -299,6 +301,39 @@ START_TEST(too_many_readers_make_room_for_a_new_one)
 }
 END_TEST
 
+/* Somebody who removes what was written before the writer goes on. */
+static void remove_it(const struct variables_reader *reader, struct bytes session_id,
+                      uint64_t revision)
+{
+    struct variable gone;
+    struct variables_written removed = {.variables = &gone};
+    const struct variable_write write = removal("x");
+    (void)session_id;
+    (void)reader;
+    ck_assert(variables_write(session, &write, 1, NULL, &removed, &refusal));
+    ck_assert_uint_eq(removed.revision, revision + 1);
+    ck_assert_uint_eq(gone.version, 0);
+}
+
+START_TEST(what_was_written_is_told_though_it_is_gone_by_then)
+{
+    const struct variables_reader remover = {.changed = remove_it};
+    struct variable_write write = set("x", "3");
+    struct arena *arena = arena_new(0);
+    write.type = BYTES("float");
+    variables_watch(session, &remover);
+    written.memory = arena;
+    ck_assert(write_one(write));
+    ck_assert_str_eq(all(), "");
+    ck_assert(bytes_equal(now[0].name, BYTES("x")));
+    ck_assert(bytes_equal(now[0].value, BYTES("3.0")));
+    ck_assert_int_eq(now[0].type, VARIABLE_FLOAT);
+    ck_assert_uint_eq(now[0].version, 1);
+    ck_assert_uint_eq(written.revision, 1);
+    arena_unref(&arena);
+}
+END_TEST
+
 /* --- threads --- */
 
 enum { RACES = 2000 };
@@ -308,16 +343,16 @@ static void *count_up(void *won)
     for (unsigned i = 0; i < RACES; i++) {
         char text[24];
         struct variables_refusal why;
-        struct variable now;
-        uint64_t version;
+        struct variable found;
+        struct variables_written mine = {.variables = &found};
         struct arena *arena = arena_new(0);
         const struct bytes name = BYTES("n");
-        ck_assert(variables_read(session, &name, 1, arena, &now));
-        snprintf(text, sizeof text, "%ld", strtol(now.value.data, NULL, 10) + 1);
+        ck_assert(variables_read(session, &name, 1, arena, &found));
+        snprintf(text, sizeof text, "%ld", strtol(found.value.data, NULL, 10) + 1);
         struct variable_write write = set("n", text);
         write.expects = true;
-        write.expected_version = now.version;
-        *(unsigned *)won += variables_write(session, &write, 1, NULL, &version, &why);
+        write.expected_version = found.version;
+        *(unsigned *)won += variables_write(session, &write, 1, NULL, &mine, &why);
         arena_unref(&arena);
     }
     return NULL;
@@ -355,6 +390,7 @@ int main(void)
     tcase_add_test(tests, readers_are_told_once_of_what_others_write);
     tcase_add_test(tests, nobody_is_told_of_a_write_that_was_refused);
     tcase_add_test(tests, too_many_readers_make_room_for_a_new_one);
+    tcase_add_test(tests, what_was_written_is_told_though_it_is_gone_by_then);
     tcase_add_test(tests, of_threads_that_race_each_wins_as_often_as_it_has_counted);
     return run_case(tests, "variables");
 }
