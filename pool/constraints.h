@@ -3,7 +3,11 @@
 #ifndef SNAKEPIT_POOL_CONSTRAINTS_H
 #define SNAKEPIT_POOL_CONSTRAINTS_H
 
-#include "pool/variable.h"
+#include "base/bytes.h"
+#include "pool/variable_fault.h"
+#include "pool/variable_type.h"
+
+#include <stdbool.h>
 
 /* Floats that JSON has no number for. */
 enum special { SPECIAL_NONE, SPECIAL_NAN, SPECIAL_ABOVE, SPECIAL_BELOW };

@@ -7,33 +7,11 @@
 #include "base/mem.h"
 #include "pool/constraints.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 enum { WHOLE_DIGITS_MAX = 400 }; /* of an integer that is written with a fraction or exponent */
-
-const char *variable_type_name(enum variable_type type)
-{
-    static const char *const names[VARIABLE_TYPES] = {
-        "any", "float",     "integer", "string", "boolean", "list",
-        "map", "embedding", "tensor",  "choice", "module",
-    };
-    return names[type];
-}
 
 size_t variable_size(const struct variable *variable)
 {
     return sizeof *variable + variable->name.len + variable->value.len + variable->constraints.len;
-}
-
-bool variable_fault(struct variable_fault *out_fault, const char *member, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    out_fault->member = member;
-    (void)vsnprintf(out_fault->detail, sizeof out_fault->detail, format, arguments);
-    va_end(arguments);
-    return false;
 }
 
 static bool refuse(struct variable_fault *out_fault, const char *wanted)
@@ -298,24 +276,13 @@ struct nature {
     struct bytes constraints;
 };
 
-static bool find_type(struct bytes name, enum variable_type *out_type)
-{
-    for (unsigned i = 0; i < VARIABLE_TYPES; i++) {
-        if (bytes_equal(name, bytes_of(variable_type_name((enum variable_type)i)))) {
-            *out_type = (enum variable_type)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool find_nature(const struct variable_write *write, const struct variable *old,
                         struct json_value value, struct nature *out_nature,
                         struct variable_fault *fault)
 {
     bool declared = old && old->declared;
     enum variable_type type = declared ? old->type : suggested_by(value);
-    if (write->type.len && !find_type(write->type, &type))
+    if (write->type.len && !variable_type_find(write->type, &type))
         return variable_fault(fault, "type", "is none that there is");
     out_nature->type = type;
     out_nature->declared = declared || write->type.len || write->constraints.len;

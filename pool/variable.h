@@ -3,26 +3,13 @@
 #define SNAKEPIT_POOL_VARIABLE_H
 
 #include "base/bytes.h"
+#include "pool/variable_fault.h"
+#include "pool/variable_type.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum variable_type {
-    VARIABLE_ANY, /* whatever it is; what null suggests */
-    VARIABLE_FLOAT,
-    VARIABLE_INTEGER,
-    VARIABLE_STRING,
-    VARIABLE_BOOLEAN,
-    VARIABLE_LIST,
-    VARIABLE_MAP,
-    VARIABLE_EMBEDDING, /* a list of floats */
-    VARIABLE_TENSOR,    /* {"shape": […], "data": […]}, the numbers in one list */
-    VARIABLE_CHOICE,    /* one of the constraint `choices` */
-    VARIABLE_MODULE,    /* a name */
-};
-enum { VARIABLE_TYPES = VARIABLE_MODULE + 1 };
-
-enum { VARIABLE_NAME_MAX = 128, VARIABLE_MAX_DEPTH = 128, VARIABLE_DETAIL_MAX = 320 };
+enum { VARIABLE_NAME_MAX = 128, VARIABLE_MAX_DEPTH = 128 };
 
 /* Constant, in one block of memory with its texts. */
 struct variable {
@@ -45,12 +32,6 @@ struct variable_write {
     uint64_t expected_version; /* 0: there must be none of that name */
 };
 
-/* Why it cannot be. */
-struct variable_fault {
-    const char *member; /* static: "name", "value", "type" or "constraints" */
-    char detail[VARIABLE_DETAIL_MAX];
-};
-
 /* The variable that the write asks for, with that version; `old` is what there was, or NULL. A
  * value of another form is brought into that of its type: 3.0 is the integer 3, 3 the float 3.0,
  * and a float may be one of the strings NaN, Infinity and -Infinity. Returns owned, to be freed
@@ -58,17 +39,10 @@ struct variable_fault {
 struct variable *variable_new(const struct variable_write *write, const struct variable *old,
                               uint64_t version, struct variable_fault *out_fault);
 
-/* Writes a fault; returns false. */
-bool variable_fault(struct variable_fault *out_fault, const char *member, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
 /* 1 to VARIABLE_NAME_MAX letters, digits, or _ . : - of which the last three do not come first. */
 bool variable_is_name(struct bytes name);
 
 /* Bytes of memory, about. */
 size_t variable_size(const struct variable *variable);
-
-/* "float" and so on. */
-const char *variable_type_name(enum variable_type type);
 
 #endif
