@@ -119,7 +119,7 @@ static void finish(struct session_store *store, struct session *session)
     for (unsigned i = 0; i < store->pool_count && !again && !store->stopped; i++)
         pool_end_session(store->pools[i], session);
     free((void *)(uintptr_t)session->metadata.data);
-    variables_deinit(&session->variables);
+    variable_set_deinit(&session->variables);
     if (session->free_extra)
         session->free_extra(session->extra);
     free(session);
@@ -255,7 +255,7 @@ static struct session *make(struct session_store *store, const struct session_wi
     atomic_init(&session->affinity, wish->affinity);
     session->ttl_us = wish->ttl_us ? wish->ttl_us : store->options.ttl_us;
     session->metadata = copy_of(wish->metadata);
-    variables_init(&session->variables);
+    variable_set_init(&session->variables);
     return session;
 }
 

@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 #include "base/list.h"
-#include "pool/variables.h"
+#include "pool/variable_set.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -61,7 +61,7 @@ struct session {
     size_t charged;        /* for its variables, bytes */
     bool ended;
 
-    struct variables variables; /* under a lock of their own, taken before the store's */
+    struct variable_set variables; /* under a lock of their own, taken before the store's */
 
     void *extra; /* of whoever sets it, and looks after it */
     void (*free_extra)(void *extra);

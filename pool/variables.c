@@ -5,56 +5,10 @@
 
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 8 };
-
-void variables_init(struct variables *variables)
-{
-    *variables = (struct variables){0};
-    pthread_mutex_init(&variables->lock, NULL);
-}
-
-void variables_deinit(struct variables *variables)
-{
-    for (unsigned i = 0; i < variables->count; i++)
-        free(variables->sorted[i]);
-    free(variables->sorted);
-    free(variables->readers);
-    pthread_mutex_destroy(&variables->lock);
-}
-
-static int compare(struct bytes a, struct bytes b)
-{
-    size_t shorter = a.len < b.len ? a.len : b.len;
-    int order = shorter ? memcmp(a.data, b.data, shorter) : 0;
-    return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-/* Where the variable of that name is, or would be. */
-static unsigned place_of(const struct variables *variables, struct bytes name)
-{
-    unsigned low = 0, high = variables->count;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (compare(variables->sorted[middle]->name, name) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct variable *find(const struct variables *variables, struct bytes name)
-{
-    unsigned place = place_of(variables, name);
-    if (place < variables->count && bytes_equal(variables->sorted[place]->name, name))
-        return variables->sorted[place];
-    return NULL;
-}
-
 static int compare_names(const void *a, const void *b)
 {
     const struct bytes *const *left = a, *const *right = b;
-    return compare(**left, **right);
+    return variable_set_compare(**left, **right);
 }
 
 /* Sorts the names. Returns one that is equal to another, or NULL. */
@@ -83,21 +37,21 @@ static bool is_same(const struct variables_reader *a, const struct variables_rea
 }
 
 /* All but `kept`, which may be NULL. */
-static struct audience dismiss(struct variables *variables, const struct variables_reader *kept)
+static struct audience dismiss(struct variable_set *set, const struct variables_reader *kept)
 {
-    struct audience audience = {.revision = variables->revision};
-    if (variables->reader_count == 0)
+    struct audience audience = {.revision = set->revision};
+    if (set->reader_count == 0)
         return audience;
     unsigned stay = 0;
-    audience.readers = mem_array(variables->reader_count, sizeof *audience.readers);
-    for (unsigned i = 0; i < variables->reader_count; i++) {
-        const struct variables_reader *reader = &variables->readers[i];
+    audience.readers = mem_array(set->reader_count, sizeof *audience.readers);
+    for (unsigned i = 0; i < set->reader_count; i++) {
+        const struct variables_reader *reader = &set->readers[i];
         if (kept && is_same(reader, kept))
-            variables->readers[stay++] = *reader;
+            set->readers[stay++] = *reader;
         else
             audience.readers[audience.count++] = *reader;
     }
-    variables->reader_count = stay;
+    set->reader_count = stay;
     return audience;
 }
 
@@ -110,30 +64,30 @@ static void tell(struct audience *audience, const struct session *session)
 
 void variables_watch(struct session *session, const struct variables_reader *reader)
 {
-    struct variables *variables = &session->variables;
+    struct variable_set *set = &session->variables;
     struct audience audience = {0};
     unsigned i = 0;
-    pthread_mutex_lock(&variables->lock);
-    if (!variables->readers)
-        variables->readers = mem_array(VARIABLES_READERS_MAX, sizeof *reader);
-    while (i < variables->reader_count && !is_same(&variables->readers[i], reader))
+    pthread_mutex_lock(&set->lock);
+    if (!set->readers)
+        set->readers = mem_array(VARIABLES_READERS_MAX, sizeof *reader);
+    while (i < set->reader_count && !is_same(&set->readers[i], reader))
         i++;
     if (i == VARIABLES_READERS_MAX) {
-        audience = dismiss(variables, NULL);
+        audience = dismiss(set, NULL);
         i = 0;
     }
-    if (i == variables->reader_count)
-        variables->readers[variables->reader_count++] = *reader;
-    pthread_mutex_unlock(&variables->lock);
+    if (i == set->reader_count)
+        set->readers[set->reader_count++] = *reader;
+    pthread_mutex_unlock(&set->lock);
     tell(&audience, session);
 }
 
 uint64_t variables_revision(struct session *session)
 {
-    struct variables *variables = &session->variables;
-    pthread_mutex_lock(&variables->lock);
-    uint64_t revision = variables->revision;
-    pthread_mutex_unlock(&variables->lock);
+    struct variable_set *set = &session->variables;
+    pthread_mutex_lock(&set->lock);
+    uint64_t revision = set->revision;
+    pthread_mutex_unlock(&set->lock);
     return revision;
 }
 
@@ -185,10 +139,10 @@ static bool refuse(struct change *change, size_t index, enum variables_verdict v
 }
 
 static bool make(struct change *change, size_t index, const struct variable *old,
-                 const struct variables *variables, const struct variables_limits *limits)
+                 const struct variable_set *set, const struct variables_limits *limits)
 {
     const struct variable_write *write = &change->writes[index];
-    uint64_t version = 1 + (old ? old->version : variables->highest_removed);
+    uint64_t version = 1 + (old ? old->version : set->highest_removed);
     if (write->value.len + write->constraints.len > limits->value_size)
         return refuse(change, index, VARIABLES_LARGE, limits->value_size);
     struct variable *next = variable_new(write, old, version, &change->refusal->fault);
@@ -201,11 +155,11 @@ static bool make(struct change *change, size_t index, const struct variable *old
     return true;
 }
 
-static bool prepare(struct change *change, size_t index, const struct variables *variables,
+static bool prepare(struct change *change, size_t index, const struct variable_set *set,
                     const struct variables_limits *limits)
 {
     const struct variable_write *write = &change->writes[index];
-    const struct variable *old = find(variables, write->name);
+    const struct variable *old = variable_set_find(set, write->name);
     uint64_t version = old ? old->version : 0;
     if (write->expects && write->expected_version != version)
         return refuse(change, index, VARIABLES_CONFLICT, version);
@@ -214,20 +168,20 @@ static bool prepare(struct change *change, size_t index, const struct variables 
     change->removed += old ? variable_size(old) : 0;
     change->fewer += write->remove;
     change->more += !old;
-    return write->remove || make(change, index, old, variables, limits);
+    return write->remove || make(change, index, old, set, limits);
 }
 
 static bool prepare_all(struct change *change, struct session *session,
                         const struct variables_limits *limits)
 {
-    const struct variables *variables = &session->variables;
+    const struct variable_set *set = &session->variables;
     for (size_t i = 0; i < change->count; i++) {
-        if (!prepare(change, i, variables, limits))
+        if (!prepare(change, i, set, limits))
             return false;
     }
-    if (variables->count + change->more - change->fewer > limits->count)
+    if (set->count + change->more - change->fewer > limits->count)
         return refuse(change, 0, VARIABLES_MANY, limits->count);
-    if (variables->size + change->added - change->removed > limits->size)
+    if (set->size + change->added - change->removed > limits->size)
         return refuse(change, 0, VARIABLES_FULL, limits->size);
     switch (session_charge(session, change->removed, change->added)) {
     case SESSION_CHARGED:
@@ -238,43 +192,6 @@ static bool prepare_all(struct change *change, struct session *session,
         break;
     }
     return refuse(change, 0, VARIABLES_ENDED, 0);
-}
-
-static void insert(struct variables *variables, unsigned place, struct variable *variable)
-{
-    if (variables->count == variables->capacity) {
-        variables->capacity = variables->capacity ? 2 * variables->capacity : FIRST_CAPACITY;
-        variables->sorted =
-            mem_realloc(variables->sorted, variables->capacity * sizeof variables->sorted[0]);
-    }
-    struct variable **at = variables->sorted + place;
-    memmove(at + 1, at, (variables->count - place) * sizeof *at);
-    *at = variable;
-    variables->count++;
-}
-
-static void take_out(struct variables *variables, unsigned place)
-{
-    struct variable **at = variables->sorted + place;
-    if ((*at)->version > variables->highest_removed)
-        variables->highest_removed = (*at)->version;
-    free(*at);
-    variables->count--;
-    memmove(at, at + 1, (variables->count - place) * sizeof *at);
-}
-
-static void put(struct variables *variables, struct bytes name, struct variable *next)
-{
-    unsigned place = place_of(variables, name);
-    bool there = place < variables->count && bytes_equal(variables->sorted[place]->name, name);
-    if (!next) {
-        take_out(variables, place);
-    } else if (there) {
-        free(variables->sorted[place]);
-        variables->sorted[place] = next;
-    } else {
-        insert(variables, place, next);
-    }
 }
 
 static void copy(const struct variable *variable, struct arena *arena,
@@ -298,16 +215,16 @@ static struct variable outcome(const struct variable_write *write, const struct 
     return variable;
 }
 
-static void apply(struct change *change, struct variables *variables,
+static void apply(struct change *change, struct variable_set *set,
                   struct variables_written *written)
 {
     for (size_t i = 0; i < change->count; i++) {
         const struct variable_write *write = &change->writes[i];
         written->variables[i] = outcome(write, change->next[i], written->memory);
-        put(variables, write->name, change->next[i]);
+        variable_set_put(set, write->name, change->next[i]);
     }
-    variables->size += change->added - change->removed;
-    written->revision = ++variables->revision;
+    set->size += change->added - change->removed;
+    written->revision = ++set->revision;
 }
 
 /* No two may be of the same name. */
@@ -330,7 +247,7 @@ bool variables_write(struct session *session, const struct variable_write *write
                      struct variables_refusal *out_refusal)
 {
     const struct variables_limits *limits = session_limits(session);
-    struct variables *variables = &session->variables;
+    struct variable_set *set = &session->variables;
     struct change change = {.writes = writes, .count = count, .refusal = out_refusal};
     out_written->revision = 0;
     if (count > 2 * (size_t)limits->count) /* more than can be set and removed */
@@ -338,12 +255,12 @@ bool variables_write(struct session *session, const struct variable_write *write
     if (count == 0 || !check_names(&change))
         return count == 0;
     change.next = mem_array(count, sizeof(struct variable *));
-    pthread_mutex_lock(&variables->lock);
+    pthread_mutex_lock(&set->lock);
     bool good = prepare_all(&change, session, limits);
     if (good)
-        apply(&change, variables, out_written);
-    struct audience audience = good ? dismiss(variables, by) : (struct audience){0};
-    pthread_mutex_unlock(&variables->lock);
+        apply(&change, set, out_written);
+    struct audience audience = good ? dismiss(set, by) : (struct audience){0};
+    pthread_mutex_unlock(&set->lock);
     tell(&audience, session);
     for (size_t i = 0; !good && i < count; i++)
         free(change.next[i]);
@@ -356,31 +273,31 @@ bool variables_write(struct session *session, const struct variable_write *write
 bool variables_read(struct session *session, const struct bytes *names, size_t count,
                     struct arena *arena, struct variable *out_variables)
 {
-    struct variables *variables = &session->variables;
+    struct variable_set *set = &session->variables;
     const struct bytes **sorted = mem_array(count, sizeof(void *));
     for (size_t i = 0; i < count; i++)
         sorted[i] = &names[i];
     bool good = !find_twice(sorted, count);
     free(sorted);
-    pthread_mutex_lock(&variables->lock);
+    pthread_mutex_lock(&set->lock);
     for (size_t i = 0; good && i < count; i++) {
-        const struct variable *variable = find(variables, names[i]);
+        const struct variable *variable = variable_set_find(set, names[i]);
         out_variables[i] = (struct variable){0};
         if (variable)
             copy(variable, arena, &out_variables[i]);
     }
-    pthread_mutex_unlock(&variables->lock);
+    pthread_mutex_unlock(&set->lock);
     return good;
 }
 
 struct variable *variables_list(struct session *session, struct arena *arena, size_t *out_count)
 {
-    struct variables *variables = &session->variables;
-    pthread_mutex_lock(&variables->lock);
-    struct variable *list = arena_alloc(arena, variables->count * sizeof *list);
-    for (unsigned i = 0; i < variables->count; i++)
-        copy(variables->sorted[i], arena, &list[i]);
-    *out_count = variables->count;
-    pthread_mutex_unlock(&variables->lock);
+    struct variable_set *set = &session->variables;
+    pthread_mutex_lock(&set->lock);
+    struct variable *list = arena_alloc(arena, set->count * sizeof *list);
+    for (unsigned i = 0; i < set->count; i++)
+        copy(set->sorted[i], arena, &list[i]);
+    *out_count = set->count;
+    pthread_mutex_unlock(&set->lock);
     return list;
 }

@@ -4,47 +4,9 @@
 #define SNAKEPIT_POOL_VARIABLES_H
 
 #include "base/arena.h"
-#include "pool/variable.h"
+#include "pool/session.h"
 
-#include <pthread.h>
 #include <stddef.h>
-
-struct session;
-
-/* Somebody who keeps copies of variables. */
-struct variables_reader {
-    /* Others have changed some: the copies that are older are void. Called once, on any thread. */
-    void (*changed)(const struct variables_reader *reader, struct bytes session_id,
-                    uint64_t revision);
-    void *context;
-    unsigned seat; /* these two are as of struct worker_ref */
-    uint64_t number;
-};
-
-enum { VARIABLES_READERS_MAX = 64 };
-
-/* Embedded in the session. */
-struct variables {
-    pthread_mutex_t lock;     /* guards the rest */
-    struct variable **sorted; /* by name */
-    unsigned count, capacity;
-    size_t size;                      /* of all, bytes */
-    uint64_t revision;                /* counts batches of writes */
-    struct variables_reader *readers; /* to be told of the next one */
-    unsigned reader_count;
-    uint64_t highest_removed; /* version: a new variable's is above, so that none comes twice */
-};
-
-/* For each session. */
-struct variables_limits {
-    unsigned count;
-    size_t value_size; /* of one, with its constraints, bytes */
-    size_t size;       /* of all, with their names, bytes */
-};
-
-/* For the session that holds them. */
-void variables_init(struct variables *variables);
-void variables_deinit(struct variables *variables);
 
 enum variables_verdict {
     VARIABLES_INVALID,  /* the variable cannot be so */
