@@ -60,7 +60,7 @@ struct pool *pool_new(const struct pool_options *options, struct registry *regis
     pool->options = *options;
     snprintf(pool->name, sizeof pool->name, "%s", options->name);
     pool->registry = registry;
-    pool->rank = registry_enlist(registry, pool);
+    pool->rank = registry_enlist(registry, pool, pool->name);
     pool->runtime = runtime;
     pool->observer = observer;
     pthread_mutex_init(&pool->lock, NULL);

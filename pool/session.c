@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/siphash.h"
-#include "pool/pool.h"
+#include "pool/tool.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,13 +12,19 @@
 
 enum { FIRST_BUCKETS = 256, SWEEP_MAX = 1024, RANDOM_BYTES = 16, MADE_ID_LEN = 24 };
 
+/* A pool whose workers serve sessions. */
+struct server {
+    struct pool *pool;
+    void (*forget)(struct pool *pool, struct session *session);
+};
+
 struct session_store {
     struct session_options options;
     struct siphash_key key;
 
     pthread_mutex_t lock; /* guards everything below; comes before those of pools */
-    struct pool *pools[REGISTRY_MAX_POOLS]; /* by rank */
-    unsigned pool_count;
+    struct server servers[REGISTRY_MAX_POOLS]; /* by rank */
+    unsigned server_count;
     bool stopped;
     struct session **buckets;
     size_t bucket_count; /* a power of two */
@@ -67,9 +73,10 @@ struct session_store *session_store_new(const struct session_options *options)
     return store;
 }
 
-void session_store_add(struct session_store *store, struct pool *pool)
+void session_store_add(struct session_store *store, struct pool *pool,
+                       void (*forget)(struct pool *pool, struct session *session))
 {
-    store->pools[store->pool_count++] = pool;
+    store->servers[store->server_count++] = (struct server){pool, forget};
 }
 
 void session_store_stop(struct session_store *store)
@@ -116,8 +123,8 @@ static void widen(struct session_store *store)
 static void finish(struct session_store *store, struct session *session)
 {
     bool again = *place_of(store, session->id) != NULL;
-    for (unsigned i = 0; i < store->pool_count && !again && !store->stopped; i++)
-        pool_end_session(store->pools[i], session);
+    for (unsigned i = 0; i < store->server_count && !again && !store->stopped; i++)
+        store->servers[i].forget(store->servers[i].pool, session);
     free((void *)(uintptr_t)session->metadata.data);
     variable_set_deinit(&session->variables);
     if (session->free_extra)
@@ -243,7 +250,7 @@ static struct session *make(struct session_store *store, const struct session_wi
         make_id(made);
         id = bytes_from(made, sizeof made);
     }
-    size_t trails = store->pool_count * sizeof(struct session_trail);
+    size_t trails = store->server_count * sizeof(struct session_trail);
     struct session *session = mem_zalloc(sizeof *session + trails + id.len);
     session->store = store;
     session->trails = (struct session_trail *)(void *)(session + 1);

@@ -83,8 +83,11 @@ struct session_options session_defaults(void);
 struct session_store *session_store_new(const struct session_options *options)
     __attribute__((returns_nonnull));
 
-/* Workers of this pool, which is borrowed, serve sessions. Before there are any. */
-void session_store_add(struct session_store *store, struct pool *pool);
+/* Workers of this pool, which is borrowed, serve sessions; `forget` is called with each session
+ * that nobody uses any more, under the store's lock. In the order of the pools' ranks, and before
+ * there are any sessions. */
+void session_store_add(struct session_store *store, struct pool *pool,
+                       void (*forget)(struct pool *pool, struct session *session));
 
 /* Workers do not hear any more of sessions that end. */
 void session_store_stop(struct session_store *store);

@@ -4,7 +4,6 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "pool/pool.h"
 
 #include <ctype.h>
 #include <pthread.h>
@@ -24,6 +23,7 @@ struct registry {
     pthread_mutex_t lock; /* one announcement at a time; guards this block */
     struct arena *arena;
     struct pool *pools[REGISTRY_MAX_POOLS]; /* in the order of their ranks */
+    const char *names[REGISTRY_MAX_POOLS];  /* of these */
     unsigned pool_count;
     unsigned changes;                      /* that a pool's tools may undergo */
     size_t superseded[REGISTRY_MAX_POOLS]; /* by rank: tools, with tables for so many of them */
@@ -307,8 +307,9 @@ static void merge(struct registry *registry, const struct tool_table *old, struc
 }
 
 /* One line for all tools, each with the pool whose tool it is for callers that name no pool. */
-static void report_shared(const struct tool_table *old, const struct tool_table *new,
-                          const struct pool *pool, const struct tool_spec *specs, size_t count)
+static void report_shared(const struct registry *registry, const struct tool_table *old,
+                          const struct tool_table *new, const struct pool *pool,
+                          const struct tool_spec *specs, size_t count)
 {
     struct buffer names = {0};
     for (size_t i = 0; i < count; i++) {
@@ -318,24 +319,26 @@ static void report_shared(const struct tool_table *old, const struct tool_table 
             continue;
         buffer_add_string(&names, names.len ? ", " : "");
         buffer_add(&names, specs[i].name);
-        buffer_printf(&names, " (%s)", pool_name(tools[0]->pool));
+        buffer_printf(&names, " (%s)", registry->names[tools[0]->rank]);
     }
     if (names.len) {
         buffer_add(&names, (struct bytes){"", 1});
         log_event(LOG_WARNING,
                   "tools of several pools: callers that name none get the first pool's",
-                  LOG_STR("pool", pool_name(pool)), LOG_STR("tools", names.data), LOG_END);
+                  LOG_STR("pool", registry->names[rank_of(registry, pool)]),
+                  LOG_STR("tools", names.data), LOG_END);
     }
     buffer_deinit(&names);
 }
 
-unsigned registry_enlist(struct registry *registry, struct pool *pool)
+unsigned registry_enlist(struct registry *registry, struct pool *pool, const char *name)
 {
     pthread_mutex_lock(&registry->lock);
     if (registry->pool_count == REGISTRY_MAX_POOLS)
         abort();
     unsigned rank = registry->pool_count++;
     registry->pools[rank] = pool;
+    registry->names[rank] = name;
     pthread_mutex_unlock(&registry->lock);
     return rank;
 }
@@ -366,6 +369,6 @@ bool registry_announce(struct registry *registry, struct pool *pool, const struc
     pthread_mutex_unlock(&registry->lock);
     log_problems(last, known);
     if (new != old)
-        report_shared(old, new, pool, specs, count);
+        report_shared(registry, old, new, pool, specs, count);
     return fine;
 }

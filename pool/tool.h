@@ -76,8 +76,9 @@ struct registry *registry_new(unsigned changes) __attribute__((returns_nonnull))
 void registry_free(struct registry **registry);
 
 /* Gives the pool, of which only the address matters, its rank, which is returned: behind those that
- * are there. At most REGISTRY_MAX_POOLS; before it announces anything. */
-unsigned registry_enlist(struct registry *registry, struct pool *pool);
+ * are there. Borrows the name, for the log. At most REGISTRY_MAX_POOLS; before it announces
+ * anything. */
+unsigned registry_enlist(struct registry *registry, struct pool *pool, const char *name);
 
 /* Writes the pools in the order of their ranks; returns how many. Any thread. */
 unsigned registry_pools(struct registry *registry, struct pool *out_pools[REGISTRY_MAX_POOLS]);

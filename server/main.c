@@ -292,7 +292,7 @@ static void make_plant(struct program *program, unsigned index)
                            (struct observer){.ops = &observer_ops, .context = plant});
     gateway->bridges[gateway->pool_count] = plant->bridge;
     gateway->pools[gateway->pool_count++] = plant->pool;
-    session_store_add(gateway->sessions, plant->pool);
+    session_store_add(gateway->sessions, plant->pool, pool_end_session);
     bridge_serve(plant->bridge, plant->pool);
 }
 

@@ -28,7 +28,7 @@ static void begin(void (*adjust)(struct pool_options *options), unsigned slots)
     fake_ready(&fake, 0, slots);
     fake_ready(&fake, 1, slots);
     store = session_store_new(&options);
-    session_store_add(store, fake.pool);
+    session_store_add(store, fake.pool, pool_end_session);
     session_open(store, &(struct session_wish){.id = BYTES("a")}, &session);
 }
 

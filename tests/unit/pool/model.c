@@ -544,7 +544,7 @@ void model_init(struct model *model, unsigned seed)
     sessions.now_us = now;
     sessions.ttl_us = UINT64_C(1) << 60;
     model->sessions = session_store_new(&sessions);
-    session_store_add(model->sessions, model->pool);
+    session_store_add(model->sessions, model->pool, pool_end_session);
     model->tools[0] = registry_find(model->registry, BYTES("echo"), NULL);
     model->tools[1] = registry_find(model->registry, BYTES("slow"), NULL);
     pool_start(model->pool);

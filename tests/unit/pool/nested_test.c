@@ -487,7 +487,7 @@ static struct session *bind(struct session_store **out_store, struct call *call)
     struct session_wish wish = {.id = BYTES("s"), .affinity = AFFINITY_STRICT_QUEUE};
     struct session *session;
     *out_store = session_store_new(&options);
-    session_store_add(*out_store, fake.pool);
+    session_store_add(*out_store, fake.pool, pool_end_session);
     ck_assert_int_eq(session_open(*out_store, &wish, &session), SESSION_MADE);
     call->session = session;
     return session;

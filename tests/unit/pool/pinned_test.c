@@ -34,7 +34,7 @@ static void begin(void (*adjust)(struct pool_options *options))
     fake_init(&fake, adjust);
     fake_attach(&fake);
     store = session_store_new(&options);
-    session_store_add(store, fake.pool);
+    session_store_add(store, fake.pool, pool_end_session);
 }
 
 static void set_up(void)
