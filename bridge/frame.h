@@ -61,6 +61,8 @@ struct tool_call {
     struct shared *shared;     /* in which args lie, if that can be passed on; or NULL */
     struct bytes content_type; /* empty means JSON */
     uint64_t timeout_us;       /* 0: none of its own */
+    struct bytes trace_id;     /* of the span that it is asked for within, not checked; or empty */
+    struct bytes span_id;
     bool idempotent;
     bool cancel;
     bool lost; /* large args did not come */

@@ -129,6 +129,8 @@ static struct tool_call from_tool_call(const Snakepit__Bridge__V1__ToolCall *fro
         .args = from_data(from->args),
         .content_type = bytes_of(from->content_type),
         .timeout_us = from->timeout_ms < UINT64_MAX / 1000 ? from->timeout_ms * 1000 : UINT64_MAX,
+        .trace_id = from_data(from->trace_id),
+        .span_id = from_data(from->span_id),
         .idempotent = from->idempotent,
         .cancel = from->cancel,
     };

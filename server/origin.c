@@ -3,6 +3,7 @@
 #include "server/gateway.h"
 #include "server/media.h"
 #include "server/problem.h"
+#include "server/trace.h"
 
 enum { TRACE_HEADER_MAX = 512, CORRELATION_MAX = 256, DEPTH_DIGITS = 4, LOOP_DETECTED = 508 };
 
@@ -136,6 +137,16 @@ static bool read_metadata(struct exchange *exchange, struct bytes given, struct 
 
 /* --- for all --- */
 
+/* Without a trace a state says nothing. */
+static void read_trace(struct exchange *exchange, struct origin *origin)
+{
+    origin->traceparent = plain_header(exchange, "traceparent", TRACE_HEADER_MAX);
+    if (trace_is_good(origin->traceparent))
+        origin->tracestate = plain_header(exchange, "tracestate", TRACE_HEADER_MAX);
+    else
+        origin->traceparent = origin->tracestate = (struct bytes){0};
+}
+
 bool origin_read(struct exchange *exchange, const struct origin_members *members,
                  struct origin *out_origin)
 {
@@ -144,7 +155,6 @@ bool origin_read(struct exchange *exchange, const struct origin_members *members
         return false;
     out_origin->correlation_id =
         members->correlation_id.len ? members->correlation_id : read_correlation(exchange);
-    out_origin->traceparent = plain_header(exchange, "traceparent", TRACE_HEADER_MAX);
-    out_origin->tracestate = plain_header(exchange, "tracestate", TRACE_HEADER_MAX);
+    read_trace(exchange, out_origin);
     return true;
 }

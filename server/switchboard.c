@@ -8,6 +8,7 @@
 #include "server/outcome.h"
 #include "server/question.h"
 #include "server/toolbox.h"
+#include "server/trace.h"
 
 #include <stdlib.h>
 
@@ -73,6 +74,14 @@ static void open_answers(void *context)
     }
 }
 
+/* That of the call that asks, or of the span of its that it asks within. */
+static struct bytes trace_of(const struct tool_request *request)
+{
+    const struct tool_call *asked = &request->asked;
+    return trace_within(request->parent->traceparent, asked->trace_id, asked->span_id,
+                        request->memory);
+}
+
 /* --- a tool of a pool --- */
 
 /* A sentence with a name in it, or the beginning of the name. */
@@ -96,13 +105,14 @@ static struct bytes name_call(struct arena *arena, struct bytes parent, uint64_t
 }
 
 /* What goes over from the call that asks, which may be gone before this one is sent. */
-static void inherit(struct call *call, struct call *parent)
+static void inherit(struct call *call, const struct tool_request *request)
 {
+    struct call *parent = request->parent;
     call->depth = parent->depth + 1;
     call->root = call_ref(parent->root ? parent->root : parent);
     call->session_id = arena_copy(call->arena, parent->session_id);
     call->correlation_id = arena_copy(call->arena, call_correlation(parent));
-    call->traceparent = arena_copy(call->arena, parent->traceparent);
+    call->traceparent = trace_of(request);
     call->tracestate = arena_copy(call->arena, parent->tracestate);
     call->metadata = arena_copy(call->arena, parent->metadata);
     call->priority = parent->priority;
@@ -112,7 +122,7 @@ static struct call *make_call(struct tool_request *request, struct tool *tool)
 {
     const struct tool_call *asked = &request->asked;
     struct call *call = call_new(request->memory);
-    inherit(call, request->parent);
+    inherit(call, request);
     call->tool = tool;
     call->args = asked->args.len ? asked->args : BYTES("{}");
     call->shared = asked->shared;
@@ -238,7 +248,7 @@ static void describe_run(struct tool_request *request)
     run->session_id = parent->session_id;
     run->request_id = parent->request_id;
     run->correlation_id = call_correlation(parent);
-    run->traceparent = parent->traceparent;
+    run->traceparent = trace_of(request);
     run->tracestate = parent->tracestate;
     run->depth = parent->depth;
 }

@@ -89,11 +89,12 @@ class CallContext:
     def span(self, name: str, /, **attributes: Any) -> Any:
         """Measure a block as a span of the call's trace: ``with context.span("load", rows=3) as span``.
 
-        ``span.set_attribute(name, value)`` adds what is known only later. See telemetry.span().
+        ``span.set_attribute(name, value)`` adds what is known only later. See telemetry.span(). It is this call's in
+        any thread.
         """
         from . import telemetry  # few tools measure themselves
 
-        return telemetry.span(name, attributes)
+        return telemetry.span_of(self, name, attributes)
 
     def call_tool(self, name: str, arguments: Any = None, /, **keywords: Any) -> Any:
         """Run a tool, of any pool or of the caller's, and return its result: with a dict, by keywords, or with bytes.

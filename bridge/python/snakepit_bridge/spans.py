@@ -23,18 +23,19 @@ class Span:
     """One span; it ends with the block that opened it."""
 
     __slots__ = (
-        "attributes", "begun", "call_id", "correlation_id", "ended", "name", "outer", "parent_id", "span_id",
-        "start_ns", "trace_id",
+        "attributes", "begun", "call_id", "correlation_id", "ended", "name", "outer", "parent_id", "request_id",
+        "span_id", "start_ns", "trace_id",
     )  # fmt: skip
 
-    def __init__(self, name: str, attributes: Optional[Mapping[str, Any]], correlation_id: str) -> None:
+    def __init__(self, name: str, attributes: Optional[Mapping[str, Any]], correlation_id: str, call: Any) -> None:
+        """``call`` is the CallContext whose work this is, or None."""
         self.name = name
         self.attributes = dict(attributes or {})
         self.correlation_id = correlation_id
-        self.outer = _innermost()
-        self.call_id = _call_id()
+        self.call_id, self.request_id = (call.call_id, call.request_id) if call is not None else (0, "")
+        self.outer = innermost(self.call_id)
         self.ended = False
-        self.trace_id, self.parent_id = _place(self.outer)
+        self.trace_id, self.parent_id = _place(self.outer, call)
         self.span_id = os.urandom(8)
         self.start_ns = time.time_ns()
         self.begun = time.perf_counter_ns()
@@ -54,24 +55,18 @@ class Span:
         return time.perf_counter_ns() - self.begun
 
 
-def _call_id() -> int:
-    call = context.current()
-    return call.call_id if call is not None else 0
-
-
-def _innermost() -> Optional[Span]:
-    """The span that runs here. Generators that take turns leave what has ended, or is another call's."""
-    span, call_id = _open.get(), _call_id()
+def innermost(call_id: int) -> Optional[Span]:
+    """The span of that call that runs here. Generators that take turns leave what has ended, or is another call's."""
+    span = _open.get()
     while span is not None and (span.ended or span.call_id != call_id):
         span = span.outer
     return span
 
 
-def _place(outer: Optional[Span]) -> tuple[bytes, bytes]:
+def _place(outer: Optional[Span], call: Any) -> tuple[bytes, bytes]:
     """The trace, and the span that what happens now is a part of: 16 and 8 bytes, or nothing."""
     if outer is not None:
         return outer.trace_id, outer.span_id
-    call = context.current()
     if call is None:
         return os.urandom(16), b""
     parts = call.traceparent.split("-")
@@ -85,14 +80,6 @@ def _place(outer: Optional[Span]) -> tuple[bytes, bytes]:
     return hashlib.blake2b(call.request_id.encode(), digest_size=16).digest(), b""
 
 
-def _origin(correlation_id: str, trace_id: bytes, span_id: bytes) -> Any:
-    call = context.current()
-    origin = pb.Origin(correlation_id=correlation_id[:256], trace_id=trace_id, span_id=span_id)
-    if call is not None:
-        origin.call_id, origin.request_id = call.call_id, call.request_id
-    return origin
-
-
 def _encode(attributes: Mapping[str, Any]) -> bytes:
     if not attributes:
         return b""
@@ -102,10 +89,18 @@ def _encode(attributes: Mapping[str, Any]) -> bytes:
 
 def event_message(name: str, measurements: Mapping[str, Any], metadata: Mapping[str, Any], correlation_id: str) -> Any:
     """The Event for something that happens now."""
-    outer = _innermost()
-    trace_id, span_id = _place(outer) if outer or context.current() else (b"", b"")
+    call = context.current()
+    call_id, request_id = (call.call_id, call.request_id) if call is not None else (0, "")
+    outer = innermost(call_id)
+    trace_id, span_id = _place(outer, call) if outer or call else (b"", b"")
     return pb.Event(
-        origin=_origin(correlation_id, trace_id, span_id),
+        origin=pb.Origin(
+            call_id=call_id,
+            request_id=request_id,
+            correlation_id=correlation_id[:256],
+            trace_id=trace_id,
+            span_id=span_id,
+        ),
         name=str(name)[:NAME_MAX],
         time_ns=time.time_ns(),
         measurements=_encode(measurements),
@@ -116,7 +111,13 @@ def event_message(name: str, measurements: Mapping[str, Any], metadata: Mapping[
 def span_message(span: Span, duration_ns: int, error: Optional[BaseException]) -> Any:
     """The Span for one that has ended, by ``error`` or well."""
     return pb.Span(
-        origin=_origin(span.correlation_id, span.trace_id, span.span_id),
+        origin=pb.Origin(
+            call_id=span.call_id,
+            request_id=span.request_id,
+            correlation_id=span.correlation_id[:256],
+            trace_id=span.trace_id,
+            span_id=span.span_id,
+        ),
         name=str(span.name)[:NAME_MAX],
         start_ns=span.start_ns,
         end_ns=span.start_ns + duration_ns,

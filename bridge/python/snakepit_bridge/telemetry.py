@@ -169,9 +169,21 @@ def span(
     """Measure a piece of work; ``set_attribute()`` of what it gives adds to the metadata.
 
     The gateway gets it as a span when it has ended. A backend gets events, ``<operation>.start``, then ``.stop`` or
-    ``.exception`` with the ``duration`` in nanoseconds.
+    ``.exception`` with the ``duration`` in nanoseconds. Tools that are called meanwhile are a part of it.
     """
-    made = spans.Span(operation, metadata, correlation_id or get_correlation_id() or "")
+    yield from _measure(context.current(), operation, metadata, correlation_id)
+
+
+@contextmanager
+def span_of(call: Any, operation: str, metadata: Mapping[str, Any]) -> Iterator[spans.Span]:
+    """The same for work of that call, whichever runs here."""
+    yield from _measure(call, operation, metadata, None)
+
+
+def _measure(
+    call: Any, operation: str, metadata: Optional[Mapping[str, Any]], correlation_id: Optional[str]
+) -> Iterator[spans.Span]:
+    made = spans.Span(operation, metadata, correlation_id or _correlation_of(call) or "", call)
     whole = _backend is gateway and dispatch.current is not None
     if not whole:
         emit(f"{operation}.start", {"system_time": made.start_ns}, made.attributes, made.correlation_id)
@@ -223,11 +235,11 @@ def reset_correlation_id(token: Token[Optional[str]]) -> None:
 
 def get_correlation_id(default: Optional[str] = None) -> Optional[str]:
     """The id that was set here, else the running call's."""
-    chosen = _correlation.get()
-    if chosen:
-        return chosen
-    call = context.current()
-    return (call.correlation_id if call else "") or default
+    return _correlation_of(context.current()) or default
+
+
+def _correlation_of(call: Any) -> Optional[str]:
+    return _correlation.get() or (call.correlation_id if call else None)
 
 
 def outgoing_metadata(initial: Optional[Iterable[tuple[str, str]]] = None) -> list[tuple[str, str]]:

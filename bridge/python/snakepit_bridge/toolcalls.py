@@ -9,7 +9,7 @@ import os
 from typing import Any, NoReturn, Optional
 
 from . import bridge_pb2 as pb
-from . import calls, parcel, tags, values
+from . import calls, parcel, spans, tags, values
 from .cache import Cache
 from .errors import Cancelled, ToolCallError, ToolNotFound, tool_call_error
 from .gate import Gate
@@ -169,6 +169,9 @@ class Caller:
         """Run a tool: its result or, where an event loop runs, an awaitable of it."""
         body, content_type = values.encode_result(arguments)
         _check_size(tool, body)
+        within = spans.innermost(self._call_id)
+        if within is not None:
+            options = {"trace_id": within.trace_id, "span_id": within.span_id, **options}
         if _running_loop() is not None:
             return self._wait(tool, body, content_type, options)
         return self._block(tool, body, content_type, options)

@@ -88,6 +88,17 @@ def test_a_span_that_another_call_left_open_is_no_parent(pb, frame):
     assert first.origin.trace_id != second.origin.trace_id
 
 
+def test_a_function_is_measured_for_the_call_that_runs_it(pb, frame):
+    @telemetry.span("work")
+    def work():
+        return "done"
+
+    token = context.running.set(context.CallContext(pb.Invoke(call_id=3, request_id="r"), 0))
+    assert work() == "done"
+    context.running.reset(token)
+    assert frame().spans[0].origin.request_id == "r"
+
+
 def test_what_finds_no_room_is_counted_once(frame):
     for _ in range(6):
         telemetry.emit("e", {})

@@ -32,6 +32,7 @@ def test_a_tool_gets_what_another_returns(caller, tool):
     call_id, request = begin(caller, tool, name="add", arguments={"a": 1, "b": [2]})
     assert (request.call_id, request.tool, json.loads(request.args)) == (call_id, "add", {"a": 1, "b": [2]})
     assert not request.timeout_ms and not request.idempotent and not request.content_type
+    assert not request.trace_id and not request.span_id  # there is no span
     caller.reply(request, {"sum": 3})
     assert value(caller, call_id) == {"sum": 3}
 

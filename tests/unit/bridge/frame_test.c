@@ -227,6 +227,8 @@ START_TEST(a_tool_call_is_read)
     call.tool = (char *)(size_t) "add";
     call.args = (ProtobufCBinaryData){2, (uint8_t *)(size_t) "{}"};
     call.timeout_ms = UINT64_MAX;
+    call.trace_id = (ProtobufCBinaryData){2, (uint8_t *)(size_t) "tr"};
+    call.span_id = (ProtobufCBinaryData){3, (uint8_t *)(size_t) "spa"};
     call.idempotent = true;
     message.n_tool_calls = 1;
     message.tool_calls = calls;
@@ -238,6 +240,8 @@ START_TEST(a_tool_call_is_read)
     ck_assert(bytes_equal(read.tool_calls[0].tool, BYTES("add")));
     ck_assert(bytes_equal(read.tool_calls[0].args, BYTES("{}")));
     ck_assert_uint_eq(read.tool_calls[0].timeout_us, UINT64_MAX);
+    ck_assert(bytes_equal(read.tool_calls[0].trace_id, BYTES("tr")));
+    ck_assert(bytes_equal(read.tool_calls[0].span_id, BYTES("spa")));
     ck_assert(read.tool_calls[0].idempotent && !read.tool_calls[0].cancel);
     arena_unref(&arena);
 }
