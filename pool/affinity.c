@@ -7,13 +7,15 @@
  * (2016), c = 5/4: no worker takes more than a quarter above its share, and what is too much for
  * the first of the order goes to the second. No ring is needed for so few workers. A worker that
  * says it has loaded what the key names goes before all that. */
-#include "pool/inside.h"
+#include "pool/affinity.h"
+
+#include "pool/slots.h"
 
 _Static_assert(SESSION_SEAT_WORDS * 64 >= (int)POOL_MAX_SEATS, "a bit for each seat");
 
 static bool can_take(const struct pool *pool, const struct worker *worker, bool free)
 {
-    return free ? worker_has_free_slot(worker) : schedule_can_give(pool, worker);
+    return free ? worker_has_free_slot(worker) : slots_can_give(pool, worker);
 }
 
 /* --- by session --- */
@@ -119,32 +121,22 @@ bool affinity_follow(const struct pool *pool, const struct call *call, const str
     return first;
 }
 
-void pool_end_session(struct pool *pool, struct session *session)
+const struct worker *affinity_last(const struct pool *pool, const struct session *session)
 {
-    struct worker_ref visited[POOL_MAX_SEATS];
+    return last_of(pool, &session->trails[pool->rank]);
+}
+
+unsigned affinity_visited(const struct pool *pool, const struct session *session,
+                          struct worker_ref out_refs[POOL_MAX_SEATS])
+{
     unsigned count = 0;
     struct session_trail *trail = &session->trails[pool->rank];
-    pthread_mutex_lock(&pool->lock);
     forget_replaced(pool, trail);
     for (unsigned i = 0; i < SESSION_SEAT_WORDS; i++) {
         for (uint64_t left = trail->seats[i]; left; left &= left - 1)
-            visited[count++] = pool->workers[i * 64 + __builtin_ctzll(left)].ref;
+            out_refs[count++] = pool->workers[i * 64 + __builtin_ctzll(left)].ref;
     }
-    pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < count; i++)
-        pool->runtime->ops->end_session(pool->runtime, visited[i], session->id);
-}
-
-void pool_look_at_session(struct pool *pool, const struct session *session,
-                          char out_worker[WORKER_ID_MAX])
-{
-    pthread_mutex_lock(&pool->lock);
-    const struct worker *worker = last_of(pool, &session->trails[pool->rank]);
-    if (worker)
-        memcpy(out_worker, worker->id, WORKER_ID_MAX);
-    else
-        out_worker[0] = '\0';
-    pthread_mutex_unlock(&pool->lock);
+    return count;
 }
 
 /* --- by content --- */
@@ -152,22 +144,6 @@ void pool_look_at_session(struct pool *pool, const struct session *session,
 uint64_t affinity_hash(const struct pool *pool, struct bytes key)
 {
     return siphash(&pool->key, key) | 1;
-}
-
-void pool_worker_loaded(struct pool *pool, struct worker_ref ref, const struct bytes *labels,
-                        size_t count)
-{
-    uint64_t hashes[WORKER_LABELS_MAX];
-    unsigned kept = count < WORKER_LABELS_MAX ? (unsigned)count : WORKER_LABELS_MAX;
-    for (unsigned i = 0; i < kept; i++)
-        hashes[i] = affinity_hash(pool, labels[i]);
-    pthread_mutex_lock(&pool->lock);
-    struct worker *worker = pool_resolve(pool, ref);
-    if (worker) {
-        memcpy(worker->loaded, hashes, kept * sizeof hashes[0]);
-        worker->loaded_count = kept;
-    }
-    pthread_mutex_unlock(&pool->lock);
 }
 
 static bool has_loaded(const struct worker *worker, uint64_t content)

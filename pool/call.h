@@ -197,6 +197,24 @@ struct call {
     int64_t credit;       /* what the worker may still emit, bytes */
 };
 
+/* What a running call waits for, see nested.h. Embedded in what its maker knows of it. The lower
+ * half is the pool's, under the lock of the parent's. */
+struct nested {
+    uint64_t id;       /* the worker's own number for it */
+    struct call *call; /* of a pool, not submitted before nested_begin(); NULL: it needs no worker.
+                          Constant from then on; borrowed until one of both ends is told */
+    /* The parent has ended, or does not want it any more, or it has taken too long. On any thread,
+     * without a lock. */
+    void (*give_up)(struct nested *nested);
+    uint64_t timeout_us; /* after which it is given up, too; 0: only a nested call limits itself */
+
+    bool timed_out;          /* why it is given up */
+    struct pool_timer timer; /* the timeout */
+    struct call *parent;     /* borrowed */
+    struct list place;       /* among those of its parent */
+    struct nested *next;     /* of those that are to be given up */
+};
+
 /* Makes a call in `arena`, of which it takes a reference. Returns with one reference, the caller's.
  */
 struct call *call_new(struct arena *arena) __attribute__((returns_nonnull));
@@ -210,6 +228,13 @@ void call_unref(struct call **call);
 static inline struct bytes call_correlation(const struct call *call)
 {
     return call->correlation_id.len ? call->correlation_id : call->request_id;
+}
+
+/* What time the worker that has the call still has for it, at least 1. Under the pool's lock. */
+static inline uint64_t call_time_left(const struct call *call, uint64_t now_us)
+{
+    uint64_t due_us = call->deadline_us < call->run_due_us ? call->deadline_us : call->run_due_us;
+    return due_us > now_us ? due_us - now_us : 1;
 }
 
 /* Moves the call on. Aborts on a move that the picture above does not have. Under the pool's lock.

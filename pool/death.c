@@ -1,5 +1,13 @@
 /* Workers that are gone: what becomes of their calls, and what their end says of the next one. */
-#include "pool/inside.h"
+#include "pool/death.h"
+
+#include "pool/affinity.h"
+#include "pool/ending.h"
+#include "pool/nested.h"
+#include "pool/removal.h"
+#include "pool/slots.h"
+#include "pool/staff.h"
+#include "pool/waiting.h"
 
 #include <stdio.h>
 
@@ -74,11 +82,11 @@ static bool lose(struct pool *pool, struct call *call, enum call_executed execut
     if (may_retry(pool, call, now_us)) {
         nested_abandon(call, effects);
         call->outcome.executed = executed;
-        schedule_retry(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
+        ending_put_off(pool, call, pool->options.retry_backoff_us[call->retries], now_us);
         return false;
     }
     call->outcome.run_us = now_us - call->inflight->sent_us;
-    schedule_end(pool, call, CALL_END_CRASH, executed, effects);
+    ending_give(pool, call, CALL_END_CRASH, executed, effects);
     return true;
 }
 
@@ -97,11 +105,11 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         bool again = call && executed == EXECUTED_NO && call->state == CALL_DISPATCHED &&
                      call->outcome.attempts < ATTEMPTS_MAX;
         if (again && affinity_binds(pool, call, worker)) {
-            schedule_lose(pool, call, worker->ref.number, effects);
+            ending_give_lost(pool, call, worker->ref.number, effects);
         } else if (again) {
             nested_abandon(call, effects);
             call->inflight = NULL;
-            schedule_enqueue(pool, call, true, now_us);
+            waiting_begin(pool, call, true, now_us);
             pool->requeued++;
         } else if (call) {
             lost += lose(pool, call, executed, exit, now_us, effects);
@@ -151,7 +159,7 @@ static void on_taint_over(struct pool *pool, struct pool_timer *timer, uint64_t 
 {
     (void)now_us;
     (void)effects;
-    schedule_reconsider(pool, CONTAINER_OF(timer, struct worker, taint));
+    slots_reconsider(pool, CONTAINER_OF(timer, struct worker, taint));
 }
 
 /* What made the worker crash may be there still: others are preferred to its replacement. */
@@ -168,14 +176,14 @@ unsigned death_settle(struct pool *pool, struct worker *worker, const struct wor
 {
     if (worker->state != WORKER_DRAINING)
         worker_move(worker, WORKER_DRAINING); /* no call of its sessions comes back to it */
-    schedule_desert(pool, worker, effects);
+    removal_desert(pool, worker, effects);
     unsigned lost = settle_calls(pool, worker, exit, started, now_us, effects);
     pool->cold |= worker->is_template && !worker->leaving; /* another one, then */
     pool->crashes += !exit->expected;
     if (!worker_exit_is_nobodys(exit))
         taint(pool, worker, now_us);
     worker_end(worker);
-    schedule_reconsider(pool, worker);
+    slots_reconsider(pool, worker);
     if (was_useful(worker, now_us)) {
         if (!worker->premature)
             pool->early_deaths = 0;

@@ -6,7 +6,6 @@
 
 #include "base/mailbox.h"
 #include "pool/call.h"
-#include "pool/nested.h"
 #include "pool/observer.h"
 #include "pool/runtime.h"
 
@@ -80,6 +79,15 @@ static inline bool effects_full(const struct effects *effects)
     return effects->invoke_count == EFFECTS_MAX || effects->cancel_count == EFFECTS_MAX ||
            effects->credit_count == EFFECTS_MAX || effects->start_count == EFFECTS_MAX ||
            effects->stop_count == EFFECTS_MAX;
+}
+
+/* Lets the worker leave, be killed or be forked from, see runtime.h. Needs room. */
+static inline void effects_stop(struct effects *effects, struct worker_ref worker,
+                                uint64_t grace_us, bool refork)
+{
+    effects->stops[effects->stop_count].worker = worker;
+    effects->stops[effects->stop_count].refork = refork;
+    effects->stops[effects->stop_count++].grace_us = grace_us;
 }
 
 /* Posts the call, DONE, to its home; takes the pool's reference. */

@@ -1,7 +1,9 @@
 /* How long things take, as far as that is known: the pace of answers while calls wait (queue.h),
  * and the time that a tool runs. And what follows from it for calls that come, or have their turn.
  */
-#include "pool/inside.h"
+#include "pool/forecast.h"
+
+#include "pool/affinity.h"
 
 enum { RETRY_AFTER_MAX_S = 60 };
 

@@ -1,7 +1,5 @@
 #include "pool/inside.h"
 
-#include "pool/worker.h"
-
 uint64_t pool_enter(struct pool *pool, struct effects *effects)
 {
     effects_init(effects);

@@ -1,4 +1,9 @@
+#include "pool/leave.h"
+
+#include "pool/ending.h"
+#include "pool/grace.h"
 #include "pool/inside.h"
+#include "pool/slots.h"
 
 void pool_drain(struct pool *pool)
 {
@@ -19,7 +24,7 @@ static bool end_sent(struct pool *pool, struct worker *worker, uint64_t now_us,
             continue;
         if (effects_full(effects))
             return false;
-        schedule_give_up(pool, call, CALL_END_SHUTDOWN, now_us, effects);
+        grace_begin(pool, call, CALL_END_SHUTDOWN, now_us, effects);
     }
     return true;
 }
@@ -29,7 +34,7 @@ static void dismiss(struct pool *pool, struct worker *worker)
 {
     if (worker->state == WORKER_STARTING || worker->state == WORKER_READY)
         worker_move(worker, WORKER_DRAINING);
-    schedule_reconsider(pool, worker);
+    slots_reconsider(pool, worker);
     worker->leaving = true;
 }
 
@@ -51,7 +56,7 @@ static unsigned end_all(struct pool *pool, struct worker_ref *out_refs)
     uint64_t now_us = pool_enter(pool, &effects);
     pool->state = POOL_LEAVING;
     pool->stopped = true;
-    schedule_end_queued(pool, CALL_END_SHUTDOWN, &effects);
+    ending_give_waiting(pool, CALL_END_SHUTDOWN, &effects);
     for (unsigned i = 0; i < pool->seats; i++)
         dismiss(pool, &pool->workers[i]);
     for (unsigned i = 0; i < pool->seats; i++) {
@@ -60,7 +65,7 @@ static unsigned end_all(struct pool *pool, struct worker_ref *out_refs)
             now_us = pool_enter(pool, &effects);
         }
     }
-    schedule_end_queued(pool, CALL_END_SHUTDOWN, &effects);
+    ending_give_waiting(pool, CALL_END_SHUTDOWN, &effects);
     unsigned count = list_workers(pool, out_refs);
     pool_leave(pool, &effects);
     return count;

@@ -1,5 +1,5 @@
 /* How long calls may take: of what the caller, the tool and the pool say the least counts. */
-#include "pool/inside.h"
+#include "pool/limits.h"
 
 /* The least of those that say something, else what holds otherwise. */
 static uint64_t least(uint64_t a, uint64_t b, uint64_t c, uint64_t otherwise)

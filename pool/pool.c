@@ -1,11 +1,18 @@
 #include "pool/pool.h"
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "base/mem.h"
+#include "pool/affinity.h"
+#include "pool/due.h"
+#include "pool/ending.h"
+#include "pool/forecast.h"
+#include "pool/grace.h"
 #include "pool/inside.h"
+#include "pool/limits.h"
+#include "pool/scheduler.h"
+#include "pool/staff.h"
+#include "pool/turn.h"
+#include "pool/waiting.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -13,37 +20,6 @@
 /* Seconds; from a fast tool's wait to a long model run. */
 static const double bounds[] = {.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1,
                                 .25,    .5,    1,      2.5,   5,    10,    30,   60,  120,  300};
-
-struct pool_options pool_defaults(void)
-{
-    return (struct pool_options){
-        .name = "default",
-        .min_workers = 1,
-        .max_workers = 1,
-        .queue_limit = 1000,
-        .queue_timeout_us = UINT64_C(10000000),
-        .run_timeout_us = UINT64_C(300000000),
-        .timeout_us = UINT64_C(300000000),
-        .stream_timeout_us = UINT64_C(900000000),
-        .priority_step_us = 1000000,
-        .ahead_budget_us = 1000,
-        .cancel_grace_us = UINT64_C(5000000),
-        .affinity = AFFINITY_HINT,
-        .retry = RETRY_IDEMPOTENT,
-        .max_retries = 1,
-        .retry_backoff_us = {50000, 100000, 200000, 200000, 200000},
-        .taint_us = UINT64_C(60000000),
-        .poison_after = 3,
-        .poison_ttl_us = UINT64_C(3600000000),
-        .breaker_threshold = 5,
-        .breaker_open_us = UINT64_C(30000000),
-        .recycle_jitter = 10,
-        .stop_grace_us = 2000000,
-        .target_queue_us = 100000,
-        .idle_us = UINT64_C(30000000),
-        .now_us = clock_now_us,
-    };
-}
 
 static uint64_t random_seed(void)
 {
@@ -108,10 +84,10 @@ void pool_start(struct pool *pool)
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
     staff_open(pool, now_us);
-    bool started = pool_note_started(pool);
-    pool_leave_balancing(pool, now_us, &effects);
+    bool started = turn_note_started(pool);
+    turn_end_balancing(pool, now_us, &effects);
     if (started)
-        pool_tell_started(pool);
+        turn_tell_started(pool);
 }
 
 void pool_submit(struct pool *pool, struct call *call)
@@ -124,18 +100,19 @@ void pool_submit(struct pool *pool, struct call *call)
     uint64_t now_us = pool_enter(pool, &effects);
     call->submitted_us = call->enqueued_us = now_us;
     call->turn_us = now_us + call->priority * pool->options.priority_step_us;
+    due_init(call);
     limits_settle(pool, call);
     call->deadline_us = now_us + call->timeout_us;
     if (schedule_refuses(pool, call, now_us, &end)) {
         call->outcome.retry_after_s = forecast_retry_after(pool, call);
-        schedule_end(pool, call, end, EXECUTED_NO, &effects);
+        ending_give(pool, call, end, EXECUTED_NO, &effects);
         pool_leave(pool, &effects);
         return;
     }
     call->number = ++pool->call_count;
     list_push_back(&pool->calls, &call->known);
-    schedule_enqueue(pool, call, false, now_us);
-    pool_leave_pumping(pool, now_us, &effects);
+    waiting_begin(pool, call, false, now_us);
+    turn_end_pumping(pool, now_us, &effects);
 }
 
 void pool_flush(struct pool *pool)
@@ -143,12 +120,25 @@ void pool_flush(struct pool *pool)
     pool->runtime->ops->flush(pool->runtime);
 }
 
+void pool_deliver(struct pool *pool, struct call *call)
+{
+    struct call_outcome *outcome = &call->outcome;
+    bool answered = outcome->end == CALL_END_RESULT || outcome->end == CALL_END_FAILURE;
+    if (!answered || pool->options.now_us() < call->deadline_us)
+        return;
+    outcome->end = CALL_END_DEADLINE;
+    outcome->body = (struct bytes){0};
+    pthread_mutex_lock(&pool->lock);
+    pool->late_answers++;
+    pthread_mutex_unlock(&pool->lock);
+}
+
 static void cancel(struct pool *pool, struct call *call, uint64_t now_us, struct effects *effects)
 {
     if (call->inflight)
-        schedule_give_up(pool, call, CALL_END_CANCELLED, now_us, effects);
+        grace_begin(pool, call, CALL_END_CANCELLED, now_us, effects);
     else if (call->state == CALL_QUEUED)
-        schedule_end(pool, call, CALL_END_CANCELLED, EXECUTED_NO, effects);
+        ending_give(pool, call, CALL_END_CANCELLED, EXECUTED_NO, effects);
 }
 
 void pool_cancel(struct pool *pool, struct call *call)
@@ -173,19 +163,6 @@ bool pool_cancel_request(struct pool *pool, struct bytes request_id)
     }
     pool_leave(pool, &effects);
     return found;
-}
-
-void pool_fail(struct pool *pool, const char *reason)
-{
-    struct effects effects;
-    pool_enter(pool, &effects);
-    snprintf(pool->reason, sizeof pool->reason, "%s", reason);
-    if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
-        pool->state = POOL_FAILED;
-        schedule_end_queued(pool, CALL_END_NO_WORKERS, &effects);
-    }
-    pool_leave(pool, &effects);
-    pool_tell_failed(pool, reason);
 }
 
 uint64_t pool_tick(struct pool *pool)
@@ -247,10 +224,10 @@ const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_wo
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
     const char *why = set_size(pool, min_workers, max_workers, spare);
-    bool started = !why && pool_note_started(pool);
-    pool_leave_balancing(pool, now_us, &effects);
+    bool started = !why && turn_note_started(pool);
+    turn_end_balancing(pool, now_us, &effects);
     if (started)
-        pool_tell_started(pool);
+        turn_tell_started(pool);
     return why;
 }
 
@@ -266,7 +243,7 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id)
         staff_retire(worker, "api");
         found = true;
     }
-    pool_leave_balancing(pool, now_us, &effects);
+    turn_end_balancing(pool, now_us, &effects);
     return found;
 }
 
@@ -277,14 +254,17 @@ void pool_reload(struct pool *pool)
     for (unsigned i = 0; i < pool->seats; i++)
         staff_retire(&pool->workers[i], "reload");
     pool->reload_number = pool->next_number;
-    pool_leave_balancing(pool, now_us, &effects);
+    turn_end_balancing(pool, now_us, &effects);
 }
 
-void pool_is_cold(struct pool *pool)
+void pool_end_session(struct pool *pool, struct session *session)
 {
+    struct worker_ref visited[POOL_MAX_SEATS];
     pthread_mutex_lock(&pool->lock);
-    pool->cold = true;
+    unsigned count = affinity_visited(pool, session, visited);
     pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < count; i++)
+        pool->runtime->ops->end_session(pool->runtime, visited[i], session->id);
 }
 
 unsigned pool_forgive(struct pool *pool, uint64_t fingerprint)

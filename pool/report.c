@@ -1,9 +1,18 @@
-/* What the bridge tells the pool of its workers. */
+#include "pool/report.h"
+
 #include "base/log.h"
+#include "pool/affinity.h"
+#include "pool/death.h"
+#include "pool/ending.h"
+#include "pool/forecast.h"
 #include "pool/inside.h"
-#include "pool/pool.h"
+#include "pool/removal.h"
+#include "pool/slots.h"
+#include "pool/staff.h"
+#include "pool/turn.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct worker_hello *hello)
@@ -19,18 +28,18 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref ref, const struct wo
         worker_ready(worker, hello, now_us);
         startup_us = now_us - worker->started_us;
         memcpy(id, worker->id, sizeof id);
-        started = pool_note_started(pool);
+        started = turn_note_started(pool);
         if (pool->state == POOL_FAILED)
             pool->state = POOL_RUNNING;
         pool->reason[0] = '\0';
         staff_ready(pool, worker, now_us, &effects);
     }
     effects.flush = true;
-    pool_leave_pumping(pool, now_us, &effects);
+    turn_end_pumping(pool, now_us, &effects);
     if (expected && pool->observer.ops->worker_ready)
         pool->observer.ops->worker_ready(pool->observer.context, id, hello->pid, startup_us);
     if (started)
-        pool_tell_started(pool);
+        turn_tell_started(pool);
     return expected;
 }
 
@@ -72,11 +81,11 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     if (ran && !call->window)
         forecast_measure(pool, call->tool, run_us, now_us);
     if (call && now_us >= call->deadline_us) { /* its timer fires soon, but it is too late now */
-        schedule_end(pool, call, CALL_END_DEADLINE, executed, effects);
+        ending_give(pool, call, CALL_END_DEADLINE, executed, effects);
     } else if (call) {
         bool failed = from->failed || from->lost;
         take_answer(call, from, memory);
-        schedule_end(pool, call, failed ? CALL_END_FAILURE : CALL_END_RESULT, executed, effects);
+        ending_give(pool, call, failed ? CALL_END_FAILURE : CALL_END_RESULT, executed, effects);
     } else {
         pool->late_answers++;
     }
@@ -85,19 +94,6 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
         heap_remove(&pool->timers, &entry->grace.node);
         worker_release(worker, entry);
     }
-}
-
-void pool_deliver(struct pool *pool, struct call *call)
-{
-    struct call_outcome *outcome = &call->outcome;
-    bool answered = outcome->end == CALL_END_RESULT || outcome->end == CALL_END_FAILURE;
-    if (!answered || pool->options.now_us() < call->deadline_us)
-        return;
-    outcome->end = CALL_END_DEADLINE;
-    outcome->body = (struct bytes){0};
-    pthread_mutex_lock(&pool->lock);
-    pool->late_answers++;
-    pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_worker_answers(struct pool *pool, struct worker_ref ref,
@@ -113,11 +109,11 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
             answer(pool, worker, &answers[i], memory, now_us, &effects);
         queue_pace(&pool->queue, count, now_us);
         queue_pace(&worker->waiting, count, now_us);
-        schedule_reconsider(pool, worker);
+        slots_reconsider(pool, worker);
         staff_answered(pool, worker, now_us, &effects);
     }
     effects.flush = true;
-    pool_leave_pumping(pool, now_us, &effects);
+    turn_end_pumping(pool, now_us, &effects);
 }
 
 static void complain(const struct pool *pool, const char *why)
@@ -133,7 +129,7 @@ void pool_worker_wishes(struct pool *pool, struct worker_ref ref)
     uint64_t now_us = pool_enter(pool, &effects);
     struct worker *worker = pool_resolve(pool, ref);
     bool loud = worker && staff_retire_early(pool, worker, "wish", now_us);
-    pool_leave_balancing(pool, now_us, &effects);
+    turn_end_balancing(pool, now_us, &effects);
     if (loud)
         complain(pool, "a tool or its adapter asked for it");
 }
@@ -148,7 +144,7 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
         worker->resident = resident;
     if (worker && worker->state == WORKER_READY && most && resident > most) {
         bool loud = staff_retire_early(pool, worker, "memory", now_us);
-        pool_leave_balancing(pool, now_us, &effects);
+        turn_end_balancing(pool, now_us, &effects);
         if (loud)
             complain(pool, "they need more memory than recycle.max_memory");
     } else {
@@ -162,9 +158,9 @@ void pool_worker_lost(struct pool *pool, struct worker_ref ref, const char *why)
     uint64_t now_us = pool_enter(pool, &effects);
     struct worker *worker = pool_resolve(pool, ref);
     if (worker && !worker->leaving && !worker->lost)
-        staff_lose(pool, worker, why, &effects);
+        removal_lose(pool, worker, why, &effects);
     effects.flush = true;
-    pool_leave_pumping(pool, now_us, &effects);
+    turn_end_pumping(pool, now_us, &effects);
 }
 
 void pool_worker_stalled(struct pool *pool, struct worker_ref ref, bool stalled)
@@ -175,10 +171,26 @@ void pool_worker_stalled(struct pool *pool, struct worker_ref ref, bool stalled)
     if (worker) {
         worker->stalled = stalled;
         worker->stalled_us = now_us;
-        schedule_reconsider(pool, worker);
+        slots_reconsider(pool, worker);
     }
     effects.flush = true;
-    pool_leave_pumping(pool, now_us, &effects);
+    turn_end_pumping(pool, now_us, &effects);
+}
+
+void pool_worker_loaded(struct pool *pool, struct worker_ref ref, const struct bytes *labels,
+                        size_t count)
+{
+    uint64_t hashes[WORKER_LABELS_MAX];
+    unsigned kept = count < WORKER_LABELS_MAX ? (unsigned)count : WORKER_LABELS_MAX;
+    for (unsigned i = 0; i < kept; i++)
+        hashes[i] = affinity_hash(pool, labels[i]);
+    pthread_mutex_lock(&pool->lock);
+    struct worker *worker = pool_resolve(pool, ref);
+    if (worker) {
+        memcpy(worker->loaded, hashes, kept * sizeof hashes[0]);
+        worker->loaded_count = kept;
+    }
+    pthread_mutex_unlock(&pool->lock);
 }
 
 /* What the dead worker had finished, but had not got out. Most of what it left was answered; and of
@@ -214,14 +226,34 @@ void pool_worker_gone(struct pool *pool, struct worker_ref ref, const struct wor
         recover(pool, worker, started, now_us, &effects);
         lost = death_settle(pool, worker, &cause, started, now_us, &effects);
         if (pool->state == POOL_FAILED)
-            schedule_end_queued(pool, CALL_END_NO_WORKERS, &effects);
+            ending_give_waiting(pool, CALL_END_NO_WORKERS, &effects);
     }
     bool failed = pool->state == POOL_FAILED && before != POOL_FAILED;
     memcpy(reason, pool->reason, sizeof reason);
     effects.flush = true;
-    pool_leave_pumping(pool, now_us, &effects);
+    turn_end_pumping(pool, now_us, &effects);
     if (worker && pool->observer.ops->worker_gone)
         pool->observer.ops->worker_gone(pool->observer.context, id, pid, &cause, lost);
     if (failed)
-        pool_tell_failed(pool, reason);
+        turn_tell_failed(pool, reason);
+}
+
+void pool_fail(struct pool *pool, const char *reason)
+{
+    struct effects effects;
+    pool_enter(pool, &effects);
+    snprintf(pool->reason, sizeof pool->reason, "%s", reason);
+    if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
+        pool->state = POOL_FAILED;
+        ending_give_waiting(pool, CALL_END_NO_WORKERS, &effects);
+    }
+    pool_leave(pool, &effects);
+    turn_tell_failed(pool, reason);
+}
+
+void pool_is_cold(struct pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->cold = true;
+    pthread_mutex_unlock(&pool->lock);
 }

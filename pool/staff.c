@@ -1,4 +1,7 @@
-#include "pool/inside.h"
+#include "pool/staff.h"
+
+#include "pool/removal.h"
+#include "pool/slots.h"
 
 /* A process that dies before it did anything, or is to be replaced before, is not simply followed
  * by another: each further one waits longer, up to STAFF_BACKOFF_MAX_US. */
@@ -153,9 +156,7 @@ bool staff_retire_early(struct pool *pool, struct worker *worker, const char *wh
 static void tell_to_leave(struct pool *pool, struct worker *worker, struct effects *effects)
 {
     worker->leaving = true;
-    effects->stops[effects->stop_count].worker = worker->ref;
-    effects->stops[effects->stop_count].refork = worker->is_template;
-    effects->stops[effects->stop_count++].grace_us = pool->options.stop_grace_us;
+    effects_stop(effects, worker->ref, pool->options.stop_grace_us, worker->is_template);
 }
 
 static bool has_drained(const struct worker *worker)
@@ -169,7 +170,7 @@ static void drain(struct pool *pool, struct worker *worker, struct effects *effe
 {
     bool ready = worker->state == WORKER_READY;
     worker_move(worker, WORKER_DRAINING);
-    schedule_reconsider(pool, worker);
+    slots_reconsider(pool, worker);
     if (has_drained(worker) || !ready)
         tell_to_leave(pool, worker, effects);
 }
@@ -202,29 +203,6 @@ void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
         staff_balance(pool, now_us, effects);
     if (has_drained(worker) && !effects_full(effects))
         tell_to_leave(pool, worker, effects);
-}
-
-void staff_lose(struct pool *pool, struct worker *worker, const char *why, struct effects *effects)
-{
-    worker->lost = true;
-    worker->killed_for = why;
-    if (worker->state != WORKER_DRAINING)
-        worker_move(worker, WORKER_DRAINING);
-    schedule_reconsider(pool, worker);
-    schedule_desert(pool, worker, effects);
-}
-
-void staff_kill(struct pool *pool, struct worker *worker, const char *why, struct effects *effects)
-{
-    worker->leaving = true;
-    worker->killed_for = why;
-    if (worker->state != WORKER_DRAINING)
-        worker_move(worker, WORKER_DRAINING);
-    schedule_reconsider(pool, worker);
-    schedule_desert(pool, worker, effects);
-    effects->stops[effects->stop_count].worker = worker->ref;
-    effects->stops[effects->stop_count].refork = false;
-    effects->stops[effects->stop_count++].grace_us = 0;
 }
 
 /* Those who are to go do so once there are enough others that can work. */
@@ -427,7 +405,7 @@ static void replace_stuck(struct pool *pool, uint64_t now_us, struct effects *ef
             continue;
         worker->retiring = "stalled";
         pool->recycled++;
-        staff_kill(pool, worker, "it did not answer pings, and had no calls", effects);
+        removal_kill(pool, worker, "it did not answer pings, and had no calls", effects);
     }
 }
 
@@ -465,6 +443,6 @@ void staff_hurry(struct pool *pool, uint64_t now_us)
 void staff_ready(struct pool *pool, struct worker *worker, uint64_t now_us, struct effects *effects)
 {
     worker->idle_since_us = now_us;
-    schedule_reconsider(pool, worker);
+    slots_reconsider(pool, worker);
     staff_balance(pool, now_us, effects);
 }

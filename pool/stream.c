@@ -1,21 +1,8 @@
-/* What calls say before they end, and how much they may: credit, see bridge.proto. */
+#include "pool/stream.h"
+
+#include "pool/due.h"
+#include "pool/grace.h"
 #include "pool/inside.h"
-
-/* A tool that waits for its reader is not idle. */
-static void watch_idleness(struct pool *pool, struct call *call, uint64_t now_us)
-{
-    if (call->idle_timeout_us == 0)
-        return;
-    call->idle_due_us = call->credit > 0 ? now_us + call->idle_timeout_us : UINT64_MAX;
-    schedule_due(pool, call);
-}
-
-void stream_begin(struct call *call, uint64_t now_us)
-{
-    bool is_limited = call->window && call->idle_timeout_us;
-    call->credit = (int64_t)call->window;
-    call->idle_due_us = is_limited ? now_us + call->idle_timeout_us : UINT64_MAX;
-}
 
 /* --- the worker's side --- */
 
@@ -35,7 +22,7 @@ static void end_broken(struct pool *pool, struct call *call, const char *why, ui
 {
     call->outcome.failure = (struct call_failure){
         .type = BYTES("ProtocolError"), .message = bytes_of(why), .code = BYTES("worker_error")};
-    schedule_give_up(pool, call, CALL_END_FAILURE, now_us, effects);
+    grace_begin(pool, call, CALL_END_FAILURE, now_us, effects);
 }
 
 /* The call that hears of it, with a reference, or NULL. */
@@ -60,7 +47,7 @@ static struct call *take_emission(struct pool *pool, struct worker *worker,
     if (call->state != CALL_STREAMING)
         call_move(call, CALL_STREAMING);
     pool->emitted[from->emission.kind] += from->emission.count;
-    watch_idleness(pool, call, now_us);
+    due_idle(pool, call, now_us);
     return call_ref(call);
 }
 
@@ -94,7 +81,7 @@ void pool_blame(struct pool *pool, struct call *call, const char *why)
         call->outcome.failure = (struct call_failure){.type = BYTES("ProtocolError"),
                                                       .message = bytes_of(why),
                                                       .code = BYTES("invalid_result")};
-        schedule_give_up(pool, call, CALL_END_FAILURE, now_us, &effects);
+        grace_begin(pool, call, CALL_END_FAILURE, now_us, &effects);
     }
     pool_leave(pool, &effects);
 }
@@ -106,7 +93,7 @@ void pool_credit(struct pool *pool, struct call *call, uint64_t bytes)
     struct inflight *entry = call->inflight;
     if (entry) {
         call->credit += (int64_t)bytes;
-        watch_idleness(pool, call, now_us);
+        due_idle(pool, call, now_us);
         effects.credits[0].worker = entry->worker->ref;
         effects.credits[0].call_id = entry->id;
         effects.credits[0].bytes = bytes;

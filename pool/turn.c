@@ -1,6 +1,9 @@
-#include "pool/inside.h"
+#include "pool/turn.h"
 
-void pool_leave_pumping(struct pool *pool, uint64_t now_us, struct effects *effects)
+#include "pool/scheduler.h"
+#include "pool/staff.h"
+
+void turn_end_pumping(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
     while (!schedule_pump(pool, now_us, effects)) {
         pool_leave(pool, effects);
@@ -11,7 +14,7 @@ void pool_leave_pumping(struct pool *pool, uint64_t now_us, struct effects *effe
     pool_leave(pool, effects);
 }
 
-void pool_leave_balancing(struct pool *pool, uint64_t now_us, struct effects *effects)
+void turn_end_balancing(struct pool *pool, uint64_t now_us, struct effects *effects)
 {
     staff_balance(pool, now_us, effects);
     while (effects_full(effects)) {
@@ -20,11 +23,11 @@ void pool_leave_balancing(struct pool *pool, uint64_t now_us, struct effects *ef
         staff_balance(pool, now_us, effects);
     }
     effects->flush = true;
-    pool_leave_pumping(pool, now_us,
-                       effects); /* calls may have lost the only worker they waited for */
+    turn_end_pumping(pool, now_us,
+                     effects); /* calls may have lost the only worker they waited for */
 }
 
-bool pool_note_started(struct pool *pool)
+bool turn_note_started(struct pool *pool)
 {
     if (pool->state != POOL_STARTING || staff_ready_count(pool) < pool->wanted)
         return false;
@@ -32,13 +35,13 @@ bool pool_note_started(struct pool *pool)
     return true;
 }
 
-void pool_tell_started(struct pool *pool)
+void turn_tell_started(struct pool *pool)
 {
     if (pool->observer.ops->pool_started)
         pool->observer.ops->pool_started(pool->observer.context, pool);
 }
 
-void pool_tell_failed(struct pool *pool, const char *reason)
+void turn_tell_failed(struct pool *pool, const char *reason)
 {
     if (pool->observer.ops->pool_failed)
         pool->observer.ops->pool_failed(pool->observer.context, pool, reason);

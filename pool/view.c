@@ -1,19 +1,10 @@
-#include "base/bytes.h"
+#include "pool/view.h"
+
+#include "pool/affinity.h"
 #include "pool/inside.h"
+#include "pool/waiting.h"
 
 #include <stdio.h>
-
-static const char *const state_names[] = {
-    [POOL_STARTING] = "starting",
-    [POOL_RUNNING] = "running",
-    [POOL_FAILED] = "failed",
-    [POOL_LEAVING] = "leaving",
-};
-
-const char *pool_state_name(enum pool_state state)
-{
-    return state_names[state];
-}
 
 /* Since when the call waits that waits longest, for any worker or for one. */
 static uint64_t oldest_of(const struct pool *pool)
@@ -36,7 +27,7 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         .max_workers = pool->options.max_workers,
         .spare = pool->options.spare,
         .workers_wanted = pool->wanted,
-        .queue_depth = pool->queue.depth + pool->pinned + pool->retrying,
+        .queue_depth = waiting_count(pool),
         .pinned = pool->pinned,
         .retrying = pool->retrying,
         .queue_limit = pool->options.queue_limit,
@@ -184,4 +175,16 @@ unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct ca
     pthread_mutex_unlock(&pool->lock);
     ask_runtime(pool, out_view, found ? 1 : 0);
     return found;
+}
+
+void pool_look_at_session(struct pool *pool, const struct session *session,
+                          char out_worker[WORKER_ID_MAX])
+{
+    pthread_mutex_lock(&pool->lock);
+    const struct worker *worker = affinity_last(pool, session);
+    if (worker)
+        memcpy(out_worker, worker->id, WORKER_ID_MAX);
+    else
+        out_worker[0] = '\0';
+    pthread_mutex_unlock(&pool->lock);
 }

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "pool/deadlock.h"
 #include "server/callbacks.h"
 #include "server/gateway.h"
 #include "server/job.h"
@@ -174,7 +175,7 @@ static bool run(struct tool_request *request, struct tool *tool, struct refusal 
     call->request_id = name_call(request->memory, request->parent->request_id, number);
     if (call->timeout_us == 0 || call->timeout_us > left_us)
         call->timeout_us = left_us;
-    if (!nested_is_hopeless(call)) {
+    if (!deadlock_closes(call)) {
         submit(request);
         return true;
     }

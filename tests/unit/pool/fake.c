@@ -1,6 +1,7 @@
 #include "fake.h"
 
 #include "pool/inside.h"
+#include "pool/pool.h"
 
 #include <check.h>
 #include <signal.h>

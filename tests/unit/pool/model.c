@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include "base/mem.h"
+#include "pool/slots.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -407,7 +408,7 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
           worker->state == WORKER_READY || worker->stalled);
     COMPARE(worker->waiting.depth > 0, ==, !list_empty(&worker->awaited_place));
     HOLDS(worker->waiting.depth == 0 || !worker_has_free_slot(worker));
-    HOLDS(worker->waiting.depth == 0 || !schedule_can_give(model->pool, worker) ||
+    HOLDS(worker->waiting.depth == 0 || !slots_can_give(model->pool, worker) ||
           is_held_up(model->pool, process));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
     HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));

@@ -5,7 +5,7 @@
 #define SNAKEPIT_TESTS_UNIT_POOL_MODEL_H
 
 #include "pool/inside.h"
-#include "pool/nested.h"
+#include "pool/pool.h"
 
 #include <check.h>
 

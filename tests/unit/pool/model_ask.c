@@ -2,6 +2,8 @@
 #include "model.h"
 
 #include "base/mem.h"
+#include "pool/deadlock.h"
+#include "pool/nested.h"
 
 #include <stdlib.h>
 
@@ -83,7 +85,7 @@ static void submit(struct model *model, struct ask *ask, uint64_t left_us)
     struct call *call = ask->child->call;
     if (call->timeout_us > left_us)
         call->timeout_us = left_us;
-    if (!nested_is_hopeless(call)) {
+    if (!deadlock_closes(call)) {
         model_submit(model, ask->child);
         return;
     }

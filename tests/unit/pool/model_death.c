@@ -1,6 +1,8 @@
 /* Workers of the shadow that die, and what their pages say. */
 #include "model.h"
 
+#include "pool/affinity.h"
+
 #include <stdlib.h>
 
 /* The answers of some that had finished are in the journal; and those of others, long gone. */

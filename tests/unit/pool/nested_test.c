@@ -2,6 +2,7 @@
 #include "fake.h"
 
 #include "../base/run.h"
+#include "pool/deadlock.h"
 #include "pool/nested.h"
 
 #include <string.h>
@@ -342,9 +343,9 @@ START_TEST(a_call_into_its_own_pool_of_one_worker_is_hopeless)
     begin(one);
     struct call *parent = run_slow();
     begin_to_wait(&wait, parent, fake.slow);
-    ck_assert(nested_is_hopeless(wait.call));
+    ck_assert(deadlock_closes(wait.call));
     ck_assert(nested_end(fake.pool, &wait.nested));
-    ck_assert(!nested_is_hopeless(wait.call));
+    ck_assert(!deadlock_closes(wait.call));
     call_unref(&wait.call);
     cancel_all();
 }
@@ -355,10 +356,10 @@ START_TEST(a_free_worker_gives_hope)
     struct wait wait, second;
     begin(two);
     begin_to_wait(&wait, run_slow(), fake.slow);
-    ck_assert(!nested_is_hopeless(wait.call));
+    ck_assert(!deadlock_closes(wait.call));
     submit(&wait);
     begin_to_wait(&second, wait.call, fake.slow);
-    ck_assert(nested_is_hopeless(second.call));
+    ck_assert(deadlock_closes(second.call));
     drop(&second);
     cancel_all();
 }
@@ -371,7 +372,7 @@ START_TEST(a_call_that_does_not_wait_gives_hope)
     struct call *parent = run_slow();
     run_slow();
     begin_to_wait(&wait, parent, fake.slow);
-    ck_assert(!nested_is_hopeless(wait.call));
+    ck_assert(!deadlock_closes(wait.call));
     submit(&wait);
     ck_assert_int_eq(wait.call->state, CALL_QUEUED);
     cancel_all();
@@ -383,7 +384,7 @@ START_TEST(a_pool_that_can_grow_gives_hope)
     struct wait wait;
     begin(growing);
     begin_to_wait(&wait, run_slow(), fake.slow);
-    ck_assert(!nested_is_hopeless(wait.call));
+    ck_assert(!deadlock_closes(wait.call));
     drop(&wait);
     cancel_all();
 }
@@ -395,7 +396,7 @@ START_TEST(a_worker_that_starts_gives_hope)
     begin(two);
     begin_to_wait(&wait, run_slow(), fake.slow);
     fake_die(&fake, fake.invokes[0].worker.seat == 0, 11, NULL);
-    ck_assert(!nested_is_hopeless(wait.call));
+    ck_assert(!deadlock_closes(wait.call));
     drop(&wait);
     cancel_all();
 }
@@ -410,7 +411,7 @@ START_TEST(waiting_for_something_outside_gives_hope)
     pool_submit(other, stranger);
     begin_to_wait(&outside, run_slow(), NULL);
     begin_to_wait(&back, stranger, fake.slow);
-    ck_assert(!nested_is_hopeless(back.call));
+    ck_assert(!deadlock_closes(back.call));
     drop(&back);
     cancel_all();
 }
@@ -426,7 +427,7 @@ START_TEST(waiting_for_a_call_that_runs_elsewhere_gives_hope)
     submit(&wait);
     ck_assert_int_eq(wait.call->state, CALL_DISPATCHED);
     begin_to_wait(&late, second, fake.slow);
-    ck_assert(!nested_is_hopeless(late.call));
+    ck_assert(!deadlock_closes(late.call));
     drop(&late);
     cancel_all();
 }
@@ -440,7 +441,7 @@ START_TEST(a_circle_through_two_pools_is_hopeless)
     begin_to_wait(&there, run_slow(), other_tool);
     submit(&there);
     begin_to_wait(&back, there.call, fake.slow);
-    ck_assert(nested_is_hopeless(back.call));
+    ck_assert(deadlock_closes(back.call));
     drop(&back);
     cancel_all();
 }
@@ -456,10 +457,10 @@ START_TEST(a_circle_of_calls_that_are_not_related_is_hopeless)
     struct call *stranger = fake_make(&fake, other_tool);
     pool_submit(other, stranger);
     begin_to_wait(&there, here, other_tool);
-    ck_assert(!nested_is_hopeless(there.call));
+    ck_assert(!deadlock_closes(there.call));
     submit(&there);
     begin_to_wait(&back, stranger, fake.slow);
-    ck_assert(nested_is_hopeless(back.call));
+    ck_assert(deadlock_closes(back.call));
     drop(&back);
     cancel_all();
 }
@@ -474,7 +475,7 @@ START_TEST(one_hopeless_wait_among_several_is_hopeless)
     begin_to_wait(&fine, parent, other_tool);
     submit(&fine);
     begin_to_wait(&own, parent, fake.slow);
-    ck_assert(nested_is_hopeless(own.call));
+    ck_assert(deadlock_closes(own.call));
     drop(&own);
     cancel_all();
 }
@@ -503,7 +504,7 @@ START_TEST(a_call_that_may_go_to_its_parents_worker_alone_is_hopeless)
     fake_send(&fake, parent);
     begin_to_wait(&wait, parent, fake.slow);
     ck_assert_ptr_eq(wait.call->session, session);
-    ck_assert(nested_is_hopeless(wait.call));
+    ck_assert(deadlock_closes(wait.call));
     drop(&wait);
     cancel_all();
     session_store_free(&store);
@@ -521,7 +522,7 @@ START_TEST(a_call_of_a_session_that_prefers_its_parents_worker_goes_to_another)
     parent->affinity = AFFINITY_HINT;
     fake_send(&fake, parent);
     begin_to_wait(&wait, parent, fake.slow);
-    ck_assert(!nested_is_hopeless(wait.call));
+    ck_assert(!deadlock_closes(wait.call));
     submit(&wait);
     ck_assert_int_eq(wait.call->state, CALL_DISPATCHED);
     ck_assert_str_ne(wait.call->outcome.worker, parent->outcome.worker);

@@ -3,6 +3,7 @@
 #include "fake.h"
 
 #include "../base/run.h"
+#include "pool/affinity.h"
 #include "pool/inside.h"
 
 static struct fake fake;
