@@ -1,36 +1,8 @@
 #include "server/callback_url.h"
 
-#include "base/bytes.h"
-#include "server/media.h"
+#include "server/hosts.h"
 
 #include <strings.h>
-
-/* `pattern`: "host", "host:port", "*.domain" or "*.domain:port". */
-static bool allows(struct bytes pattern, struct bytes host, struct bytes port)
-{
-    struct bytes name = pattern;
-    const char *colon = memrchr(pattern.data, ':', pattern.len);
-    if (colon && !memchr(colon, ']', (size_t)(pattern.data + pattern.len - colon))) {
-        name.len = (size_t)(colon - pattern.data);
-        if (!bytes_equal(bytes_skip(pattern, name.len + 1), port))
-            return false;
-    }
-    if (!bytes_starts_with(name, BYTES("*.")))
-        return bytes_equal_nocase(name, host);
-    name = bytes_skip(name, 1);
-    return host.len > name.len && bytes_equal_nocase(bytes_skip(host, host.len - name.len), name);
-}
-
-static bool is_allowed(const char *allow, const char *host, const char *port)
-{
-    struct bytes left = bytes_of(allow);
-    while (left.len) {
-        struct bytes pattern = media_cut(&left, ',');
-        if (pattern.len && allows(pattern, bytes_of(host), bytes_of(port)))
-            return true;
-    }
-    return false;
-}
 
 static const char not_allowed[] = "callbacks.allow does not have that host and port";
 
@@ -48,7 +20,7 @@ static const char *fault_of(const struct libcurl *curl, const char *allow, CURLU
     else if (curl->url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
              curl->url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
         fault = "the URL has no host";
-    if (!fault && !is_allowed(allow, host, port)) {
+    if (!fault && !hosts_have(allow, bytes_of(host), bytes_of(port))) {
         *status = 403;
         fault = not_allowed;
     }

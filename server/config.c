@@ -346,6 +346,15 @@ static bool check_memory(const struct config *config, struct config_fault *out_f
                             config->http.h1_memory, config->http.head_limit);
 }
 
+/* Anybody may have a name that leads to this machine: a page of theirs would be of the same origin
+ * as what we serve, for the browser of somebody here. */
+static void finish_hosts(struct config *config)
+{
+    bool given = config->hosts && config->hosts[0];
+    if (given || is_loopback(config->listen.host))
+        config->http.hosts = given ? config->hosts : "";
+}
+
 bool config_finish(struct config *config, struct config_fault *out_fault)
 {
     for (unsigned i = 0; i < config->pool_count; i++) {
@@ -364,6 +373,7 @@ bool config_finish(struct config *config, struct config_fault *out_fault)
             pool->options.taint_us = 0;
         }
     }
+    finish_hosts(config);
     if (!check_memory(config, out_fault))
         return false;
     if (!config->insecure && !is_loopback(config->listen.host))

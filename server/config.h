@@ -90,6 +90,7 @@ struct config {
     const char *python;        /* NULL: find one */
     bool insecure;             /* listen beyond loopback although nobody is asked who they are */
     uint64_t drain_timeout_us; /* for running calls to finish after SIGTERM */
+    const char *hosts;         /* "name,*.domain", or NULL or empty */
     struct http_options http;
     struct stream_options streams;
     struct metadata_options metadata;

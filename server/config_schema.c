@@ -50,6 +50,9 @@ static const struct config_row top[] = {
      .help = "of a request's headers; more is 431"},
     {"http.url_limit", CONFIG_SIZE, TOP(http.url_limit), .min = 64, .max = MIB,
      .help = "of a request's target; more is 414"},
+    {"http.hosts", CONFIG_NAMES, TOP(hosts),
+     .help = "that requests may be for, beside localhost and addresses: host, host:port, *.domain, *; others are 421; "
+             "none: all, unless listen is on loopback"},
     {"http.head_timeout", CONFIG_DURATION, TOP(http.head_timeout_ms), MS(MILLISECOND, HOUR),
      .help = "from the first byte to the complete head"},
     {"http.first_byte_timeout", CONFIG_DURATION, TOP(http.first_byte_timeout_ms),

@@ -1,6 +1,7 @@
 #include "server/exchange.h"
 
 #include "base/clock.h"
+#include "server/hosts.h"
 #include "server/problem.h"
 #include "server/reactor.h"
 
@@ -9,6 +10,7 @@
 enum {
     GONE_STATUS = 499,
     REQUEST_ID_MAX = 128,
+    HOST_SHOWN = 253,
     EAGER_BODY = 1024 * 1024,
     SMALL_ANSWER = 64 * 1024
 };
@@ -170,6 +172,27 @@ static void refuse_page(struct exchange *exchange)
                                       .detail = "a page of another site may do nothing here"});
 }
 
+static bool is_for_us(struct exchange *exchange)
+{
+    const char *hosts = reactor_options(exchange->reactor)->hosts;
+    return !hosts || hosts_serve(hosts, exchange_header(exchange, "host"));
+}
+
+/* RFC 9110, 15.5.20: whoever asked meant another server. */
+static void refuse_host(struct exchange *exchange)
+{
+    struct bytes host = exchange_header(exchange, "host");
+    size_t len = host.len < HOST_SHOWN ? host.len : HOST_SHOWN;
+    const char *detail = arena_printf(exchange->arena,
+                                      "this gateway does not answer for the host %.*s: http.hosts "
+                                      "does not have it",
+                                      (int)len, host.data);
+    problem_respond(exchange, &(struct problem){.status = 421,
+                                                .code = "misdirected_request",
+                                                .category = "auth",
+                                                .detail = detail});
+}
+
 /* Bodies are read as they are; the list of codings may hold "identity", which is none. */
 static bool is_coded(struct exchange *exchange)
 {
@@ -241,6 +264,8 @@ void exchange_begin(struct exchange *exchange)
         refuse_size(exchange, 414, "uri_too_long", options->url_limit);
     else if (exchange->head_bytes > options->head_limit)
         refuse_size(exchange, 431, "headers_too_large", options->head_limit);
+    else if (!is_for_us(exchange))
+        refuse_host(exchange);
     else
         find_route(exchange);
 }

@@ -12,6 +12,7 @@ struct http_options {
     size_t body_limit;   /* bytes of a request body, where the route sets none */
     size_t head_limit;   /* bytes of a request head; more is 431 */
     size_t url_limit;    /* bytes of the request target; more is 414 */
+    const char *hosts;   /* that requests may be for, see hosts_serve(); NULL: any; borrowed */
     unsigned head_timeout_ms;       /* from the first byte to the complete head */
     unsigned first_byte_timeout_ms; /* a connection that says nothing */
     unsigned idle_timeout_ms;  /* between requests, and between two pieces of a request body; in

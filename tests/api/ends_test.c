@@ -308,7 +308,7 @@ static size_t take_refusals(int *fds, int count, char **refusal)
 START_TEST(a_full_queue_refuses_with_retry_after)
 {
     enum { CALLS = 1060, LIMIT = 1000 };
-    static const char call[] = "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 40\r\n\r\n"
+    static const char call[] = "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\n"
                                "{\"tool\":\"sleep\",\"args\":{\"seconds\":60.0}}";
     start_demo("1");
     static int fds[CALLS];
@@ -376,7 +376,7 @@ END_TEST
 
 START_TEST(a_stop_with_idle_connections_is_quick)
 {
-    static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
     start_demo("2");
     int idle[50];
     for (int i = 0; i < 50; i++) {

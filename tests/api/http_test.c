@@ -232,7 +232,7 @@ static void an_announced_body_above_the_limit_is_refused_unread_body(void)
 {
     char head[256];
     snprintf(head, sizeof(head),
-             "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: "
+             "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
              "application/json\r\nContent-Length: %d\r\n\r\n",
              BODY_LIMIT + 1);
     int fd = raw_connect(gateway_port(gateway));
@@ -248,7 +248,7 @@ WITH_CLIENT(an_announced_body_above_the_limit_is_refused_unread)
 static void expect_100_is_answered_body(void)
 {
     static const char head[] =
-        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         "Expect: 100-continue\r\nContent-Length: 15\r\n\r\n";
     int fd = raw_connect(gateway_port(gateway));
     raw_write(fd, head, sizeof(head) - 1);
@@ -272,7 +272,7 @@ static void pipelined_requests_are_answered_in_order_body(void)
         snprintf(body, sizeof(body), "{\"tool\":\"add\",\"args\":{\"a\":%d}}", 700 + i);
         size +=
             (size_t)snprintf(all + size, sizeof(all) - size,
-                             "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s",
+                             "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
                              strlen(body), body);
     }
     int fd = raw_connect(gateway_port(gateway));
@@ -304,7 +304,7 @@ WITH_CLIENT(http_1_0_is_answered_and_closed)
 
 static void connection_close_is_obeyed_body(void)
 {
-    static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     int fd = raw_connect(gateway_port(gateway));
     raw_write(fd, request, sizeof(request) - 1);
     double start = now_seconds();
@@ -320,7 +320,7 @@ WITH_CLIENT(connection_close_is_obeyed)
 static void a_slow_sender_is_understood_body(void)
 {
     static const char request[] =
-        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{\"tool\":\"echo\"}";
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\n{\"tool\":\"echo\"}";
     int fd = raw_connect(gateway_port(gateway));
     for (size_t i = 0; i + 1 < sizeof(request); i++) {
         raw_write(fd, request + i, 1);
@@ -343,9 +343,9 @@ static void noise_is_refused_body(void)
         "\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n",
         "GET\r\n\r\n",
         "GET / HTTP/9.9\r\n\r\n",
-        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n{}",
-        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n{}",
-        "POST /execute HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: abc\r\n\r\n{}",
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n{}",
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nnot a frame at all, not a frame at all, not a frame",
     };
     for (size_t i = 0; i < sizeof(noise) / sizeof(*noise); i++) {
@@ -370,9 +370,9 @@ static void clients_that_leave_half_way_do_no_harm_body(void)
         "P",
         "PRI * HTT",
         "POST /execute HT",
-        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Le",
-        "POST /execute HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{\"tool\":",
-        "POST /execute HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"to",
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Le",
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"tool\":",
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"to",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     };
     for (size_t round = 0; round < 20; round++) {

@@ -6,9 +6,12 @@ Runs where chromium, chromium-driver and python3-selenium are installed; `make t
 import json
 import os
 import shutil
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
+from urllib.parse import urlencode
 
 import pytest
 
@@ -73,6 +76,7 @@ def browser() -> Iterator[Any]:
     options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"):
         options.add_argument(argument)
+    options.add_argument("--host-resolver-rules=MAP *.evil.example 127.0.0.1")
     if os.geteuid() == 0:  # its sandbox refuses root
         options.add_argument("--no-sandbox")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -129,6 +133,84 @@ def assert_spread(events: List[Dict[str, Any]]) -> None:
     times = [event["ms"] for event in events]
     for earlier, later in zip(times, times[1:]):
         assert later - earlier > 100
+
+
+# --- pages of others ---
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Any]:
+    """A server of an empty page, on a port of its own; with the requests it has had, as pairs of path and headers."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.server.requests.append((self.path, dict(self.headers)))  # type: ignore[attr-defined]
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+
+        def log_message(self, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.requests = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def show_images(browser: Any, urls: List[str]) -> None:
+    """On the page that is open, one after the other."""
+    browser.execute_async_script(
+        """
+        const [urls, done] = arguments;
+        const next = () => {
+            if (!urls.length) return done();
+            const image = new Image();
+            image.onload = image.onerror = next;
+            image.src = urls.shift();
+        };
+        next();
+        """,
+        urls,
+    )
+
+
+def test_an_image_on_a_page_of_another_site_runs_no_tool(
+    browser: Any, streams: Any, elsewhere: Any, tmp_path: Path
+) -> None:
+    """Browsers trust loopback addresses without TLS, and say there where a request is from."""
+    path = tmp_path / "notes"
+    query = urlencode({"tool": "count", "args": json.dumps({"n": 1, "path": str(path)})})
+    other = elsewhere.server_address[1]
+    browser.get(f"http://page.evil.example:{other}/")
+    hosts = ["127.0.0.1", "localhost"]
+    show_images(browser, [f"http://{host}:{other}/image" for host in hosts])
+    sites = [headers.get("Sec-Fetch-Site") for where, headers in elsewhere.requests if where == "/image"]
+    assert sites == ["cross-site"] * len(hosts)
+    show_images(browser, [f"http://{host}:{streams.port}/stream?{query}" for host in hosts])
+    assert not path.exists()
+    browser.get(f"{streams.url}/stream?{query}")
+    wait_until(lambda: noted(path, "ended"))
+
+
+def test_a_page_whose_name_is_made_to_lead_here_sees_nothing(browser: Any, streams: Any, tmp_path: Path) -> None:
+    """To the browser it is of the same origin: what is asked is all that tells it from ours."""
+    browser.get(f"http://rebound.evil.example:{streams.port}/docs")
+    text = browser.execute_async_script(
+        """
+        const [body, done] = arguments;
+        fetch('/execute', {method: 'POST', body, headers: {'content-type': 'application/json'}})
+            .then((answer) => answer.text()).then(done, (fault) => done(String(fault)));
+        """,
+        json.dumps({"tool": "count", "args": {"n": 1, "path": str(tmp_path / "notes")}}),
+    )
+    assert json.loads(text)["code"] == "misdirected_request"
+    assert not (tmp_path / "notes").exists()
+    browser.get(streams.url + "/docs")
 
 
 # --- EventSource ---

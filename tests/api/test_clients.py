@@ -189,7 +189,7 @@ class Http2:
         self, method: str, path: str, body: bytes = b"", kind: str = "application/json"
     ) -> int:
         stream = self.http.get_next_available_stream_id()
-        headers = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "x")]
+        headers = [(":method", method), (":path", path), (":scheme", "http"), (":authority", "localhost")]
         headers += [("content-type", kind)]
         self.http.send_headers(stream, headers, end_stream=not body)
         if body:
@@ -282,7 +282,7 @@ def test_a_body_above_the_limit_is_refused_before_it_is_sent(gateway) -> None:
         (":method", "POST"),
         (":path", "/tools/text_stats"),
         (":scheme", "http"),
-        (":authority", "x"),
+        (":authority", "localhost"),
     ]
     headers += [("content-type", "image/png"), ("content-length", str((64 << 20) + 1))]
     client.http.send_headers(stream, headers)

@@ -183,7 +183,7 @@ def test_a_caller_who_leaves_takes_the_memory_along(start_gateway: Callable[...,
     for sent in (100000, MIB):  # in the middle of the body, and while the tool runs
         with socket.create_connection(("127.0.0.1", gateway.port)) as client:
             client.sendall(
-                b"POST /tools/slow HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+                b"POST /tools/slow HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
                 b"Content-Length: 1048576\r\n\r\n" + RANDOM[:sent]
             )
             wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") == 1)
@@ -197,9 +197,10 @@ def test_without_descriptors_large_bodies_travel_in_frames(start_gateway: Callab
     gateway = start_gateway("--workers", "1", "--adapter", "sizes", "--http-body-limit", str(MIB))
     clients = []
     try:
+        head = b"POST /tools/digest HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65537\r\n\r\n"
         for _ in range(2200):
             client = socket.create_connection(("127.0.0.1", gateway.port))
-            client.sendall(b"POST /tools/digest HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n" + b"a" * 1000)
+            client.sendall(head + b"a" * 1000)
             clients.append(client)
         wait_for(lambda: memory_descriptors(gateway.process.pid, "snakepit-body") >= 1024)
         assert post(gateway, "mirror", RANDOM[:100000]).content == RANDOM[:100000]

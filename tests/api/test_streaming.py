@@ -300,7 +300,7 @@ def test_a_reader_that_stops_stops_the_tool_and_grows_nothing(streams: Any, tmp_
     body = json.dumps(envelope("count", args)).encode()
     before = resident(streams.process.pid)
     with socket.create_connection(("127.0.0.1", streams.port)) as connection:
-        head = f"POST /stream HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"POST /stream HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(body)}\r\n\r\n"
         connection.sendall(head.encode() + body)
         assert connection.recv(100).startswith(b"HTTP/1.1 200")
         time.sleep(2)

@@ -38,7 +38,7 @@ class Exchange:
 
     def milliseconds(self, load: Load) -> float:
         """From the first byte sent to the last one received."""
-        head = f"POST {load.path} HTTP/1.1\r\nHost: x\r\nContent-Type: {load.kind}\r\n"
+        head = f"POST {load.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {load.kind}\r\n"
         head += f"Content-Length: {len(load.body)}\r\n\r\n"
         start = time.perf_counter()
         self._socket.sendall(head.encode())

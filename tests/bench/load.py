@@ -96,7 +96,7 @@ class Plain:
         self, method: str, path: str, body: bytes = b""
     ) -> Tuple[int, Dict[str, str], bytes]:
         """Status, headers (lower case) and body."""
-        head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {JSON}\r\n"
         head += f"Content-Length: {len(body)}\r\n\r\n"
         self.socket.sendall(head.encode() + body)
         data = b""

@@ -30,7 +30,7 @@ class Reader:
         self.ask(path)
 
     def ask(self, path: str) -> None:
-        head = f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
         self.socket.sendall(head.encode())
 
     def piece(self) -> memoryview:

@@ -23,7 +23,8 @@ class Leaver:
 
     def __init__(self, gateway: Gateway, tool: str, number: int, **args: object) -> None:
         body = json.dumps({"tool": tool, "args": {"number": number, **args}})
-        head = f"POST /execute HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        head = "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+        head += f"\r\nContent-Length: {len(body)}"
         self.number = number
         self.left_ns = 0
         self._socket = socket.create_connection(("127.0.0.1", gateway.port), 30)

@@ -106,6 +106,21 @@ START_TEST(a_page_of_another_site_may_look_and_not_act)
 }
 END_TEST
 
+START_TEST(a_host_that_is_not_ours_is_421_whatever_is_asked)
+{
+    headers[0] = (struct header){BYTES("host"), BYTES("evil.example:8080")};
+    assert_refused("GET", "/later", 0, 50, 421, "misdirected_request");
+    ck_assert_ptr_nonnull(strstr(body, "evil.example:8080: http.hosts does not have it"));
+    answers = 0;
+    assert_refused("POST", "/nowhere", 0, 50, 421, "misdirected_request");
+    answers = 0;
+    headers[0].value = BYTES("ours.example:8080");
+    begin("POST", "/now", 5, 50);
+    ck_assert_uint_eq(answers, 0);
+    exchange_end(now);
+}
+END_TEST
+
 START_TEST(unannounced_body_above_the_limit_is_413)
 {
     begin("POST", "/now", -1, 50);
@@ -154,6 +169,7 @@ int main(void)
     tcase_add_test(tests, a_body_with_a_content_coding_is_415_and_told_of_identity);
     tcase_add_test(tests, the_coding_identity_is_none_and_without_a_body_none_matters);
     tcase_add_test(tests, a_page_of_another_site_may_look_and_not_act);
+    tcase_add_test(tests, a_host_that_is_not_ours_is_421_whatever_is_asked);
     tcase_add_test(tests, long_target_is_414);
     tcase_add_test(tests, large_head_is_431);
     tcase_add_test(tests, bad_escape_in_a_name_is_400);

@@ -133,6 +133,7 @@ static inline void set_up(void)
     const struct reactor_hooks hooks = {0};
     options.url_limit = 100;
     options.head_limit = 500;
+    options.hosts = "ours.example";
     router = router_new(table, sizeof(table) / sizeof(table[0]));
     reactor = reactor_new(&options, router, &hooks, -1, NULL);
 }
