@@ -8,6 +8,7 @@ from . import failure, parcel, values
 from .parcel import LARGE
 from .chunk import unpack
 from .errors import Refused
+from .stream import Stream
 
 MAX_BODY = 64 << 20  # bytes of one result, of one value of a stream, or of the arguments for a tool that is called
 
@@ -28,9 +29,24 @@ def failed(invoke: Any, error: BaseException, run_us: int, cancelled: bool) -> A
     return failure.of_exception(invoke, error, run_us, "cancelled" if cancelled else "")
 
 
-def unexpected(invoke: Any, error: Exception) -> Any:
-    """The Failure for a call that could not be begun: a bug of ours, or an input that nobody thought of."""
-    return failure.of_refusal(invoke, Refused(type(error).__name__, str(error), 500, "worker_error"))
+def arguments(tool: Any, invoke: Any, context: Any, feed: Any) -> dict[str, Any]:
+    """What the tool's function is given; ``tool`` is None if there is none. Raises Refused, and what nobody expects."""
+    if tool is None:
+        raise unknown(invoke)
+    parameters = tool.parameters
+    given: dict[str, Any] = parameters.bind(invoke.args or parcel.arguments(invoke), invoke.content_type)
+    if parameters.context:
+        given[parameters.context] = context
+    if parameters.stream:
+        given[parameters.stream] = Stream(feed)
+    return given
+
+
+def not_begun(invoke: Any, error: Exception) -> Any:
+    """The Failure for a call that was Refused, or has met a bug of ours or an input that nobody thought of."""
+    if not isinstance(error, Refused):
+        error = Refused(type(error).__name__, str(error), 500, "worker_error")
+    return failure.of_refusal(invoke, error)
 
 
 def encode(invoke: Any, value: Any, run_us: int) -> Any:

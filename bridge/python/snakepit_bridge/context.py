@@ -33,7 +33,12 @@ class CallContext:
         self._metadata: Any = None
         self._feed = feed if feed is not None and feed.tells else None
         self.cancelled = False
-        self.deadline: Optional[float] = received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
+        self.deadline = deadline_of(invoke, received)
+
+    def speak_for(self, invoke: Any, deadline: Optional[float]) -> None:
+        """Be the context of that call from now on; for any thread. A batch, which has one, loses calls as it runs."""
+        self._invoke, self.deadline = invoke, deadline
+        self._caller = self._metadata = None
 
     @property
     def call_id(self) -> int:
@@ -55,9 +60,10 @@ class CallContext:
     @property
     def metadata(self) -> dict[str, Any]:
         """What came with the request besides its arguments: ``metadata`` of its body, and some of its headers."""
-        if self._metadata is None:
-            self._metadata = json.loads(self._invoke.metadata) if self._invoke.metadata else {}
-        return self._metadata
+        metadata: Any = self._metadata
+        if metadata is None:
+            metadata = self._metadata = json.loads(self._invoke.metadata) if self._invoke.metadata else {}
+        return metadata
 
     @property
     def traceparent(self) -> str:
@@ -127,13 +133,14 @@ class CallContext:
         return await self._asking().atools()
 
     def _asking(self) -> Any:
-        if self._caller is None:
+        caller = self._caller
+        if caller is None:
             if self._ground is None:
                 raise RuntimeError("this call cannot reach the gateway")
             from .toolcalls import Caller  # few tools call others
 
-            self._caller = Caller(self._invoke.call_id, self._ground)
-        return self._caller
+            caller = self._caller = Caller(self._invoke.call_id, self._ground)
+        return caller
 
     @property
     def variables(self) -> Any:
@@ -147,6 +154,11 @@ class CallContext:
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+
+def deadline_of(invoke: Any, received: float) -> Optional[float]:
+    """When that call's time is up, in seconds of ``time.monotonic()``; None without a limit."""
+    return received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
 
 
 running: ContextVar[Optional[CallContext]] = ContextVar("snakepit_call", default=None)

@@ -1,7 +1,7 @@
 """What a worker of any profile does with its stream: it takes calls in, hears of cancellations, answers pings, leaves.
 
 The calls that wait are in ``_calls``; whoever pops one of them has claimed it, to run it or to answer that it was
-cancelled.
+cancelled. Those that were claimed to be run together are in ``_batches``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
 from . import context, dispatch, failure, link, parcel, process, recycling
+from .batch import Batch
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
+from .started import SLOTS_MAX
 from .toolcalls import ToolCalls
 
 MAX_EARLY_CANCELS = 4096
@@ -42,6 +44,8 @@ class Desk:
 
         self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
+        self._batches: dict[int, Batch] = {}  # by the ids of the calls in them
+        self._places = list(reversed(range(SLOTS_MAX)))  # of the page that are free: one for each call there can be
 
         self._asked = False  # a receive() is under way
         self._welcomed = False
@@ -65,8 +69,8 @@ class Desk:
 
     # What the profiles add.
 
-    def _interrupt(self, call_id: int) -> bool:
-        """Stop that call if it runs now. Returns whether it does."""
+    def _interrupt(self, run_id: int) -> bool:
+        """Stop that call, or batch, if it runs now. Returns whether it does."""
         raise NotImplementedError
 
     def _done(self) -> int:
@@ -158,13 +162,26 @@ class Desk:
         waiting = self._calls.pop(call_id, None)
         if waiting is not None:
             self._answer_cancelled(waiting[0])
-        elif not self._interrupt(call_id):  # over, or still to come: frames of several threads may change places
+        elif self._interrupt(call_id) or self._drop(call_id):
+            self._feeds.cancel(call_id)
+            self._tool_calls.end_call(call_id)
+        else:  # over, or still to come: frames of several threads may change places
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
                 del self._early[next(iter(self._early))]
-        else:
-            self._feeds.cancel(call_id)
-            self._tool_calls.end_call(call_id)
+
+    def _drop(self, call_id: int) -> bool:
+        """Take a call out of its batch, which is stopped when nobody waits for any of it. False: it is in none."""
+        batch = self._batches.get(call_id)
+        if batch is None:
+            return False
+        answer = batch.drop(call_id)
+        if answer is not None:
+            self._outbox.put(answer)
+            self._outbox.flush()
+        elif batch.is_given_up:
+            self._interrupt(batch.id)
+        return True
 
     def _answer_cancelled(self, invoke: Any) -> None:
         self._early.pop(invoke.call_id, None)
@@ -188,6 +205,30 @@ class Desk:
         self._outbox.flush()
 
     # Any thread.
+
+    def _claim_batch(self, tool: Any, invoke: Any, arrived: int) -> Batch:
+        """The call, which has been claimed, and those that wait to be run with it."""
+        batch = Batch(tool, self._page, self._places)
+        batch.add(invoke, arrived)
+        self._batches[invoke.call_id] = batch
+        for call_id, (other, came) in list(self._calls.items()):
+            if batch.is_full:
+                break
+            if other.tool == invoke.tool and other.session_id == invoke.session_id and not other.session_begins:
+                batch.add(other, came)
+                self._batches[call_id] = batch  # before it is claimed: it may be cancelled at any time
+                if self._calls.pop(call_id, None) is None:
+                    batch.take_back(call_id)
+                    del self._batches[call_id]
+        return batch
+
+    def _end_batch(self, batch: Batch, answers: list[Any]) -> None:
+        """It has ended, or was never begun: ``answers`` are those that are still to be sent."""
+        for call_id in batch.call_ids:
+            del self._batches[call_id]
+            self._tool_calls.end_call(call_id)
+        for answer in answers:
+            self._outbox.put(answer)
 
     def _wish_to_go(self) -> None:
         self._wishes_to_go = True

@@ -25,8 +25,8 @@ _HINTS = ("shape", "size", "dimension", "channels", "dtype", "type", "device", "
 MAX_LOOKED_AT = 4096  # characters of a message
 _SNAKEBRIDGE = ("library", "python_module", "function", "call_type", "payload_version")
 _OWN = (
-    "runner.py", "strand.py", "tasks.py", "calls.py", "values.py", "eventloop.py", "feed.py", "generators.py",
-    "scopes.py", "dialect.py", "tools.py", "snakebridge.py", "toolcalls.py",
+    "runner.py", "strand.py", "tasks.py", "batch.py", "calls.py", "values.py", "eventloop.py", "feed.py",
+    "generators.py", "scopes.py", "dialect.py", "tools.py", "snakebridge.py", "toolcalls.py",
 )  # fmt: skip
 _OWN_FILES = tuple(os.path.join(_SDK, name) for name in _OWN)
 _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")

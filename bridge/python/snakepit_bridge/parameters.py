@@ -61,10 +61,6 @@ class Parameters:
         self._exact = not (self.whole or self.binary or self.extra)
         self._reserved = frozenset((self.context, self.stream, self._owner) if self.extra else ())
 
-    def as_batch(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """What bind() gave for one call, as the call of a batch tool with that call alone."""
-        return {**arguments, self.whole: [arguments[self.whole]]} if self.batch else arguments
-
     def _is_stream(self, parameter: Optional[inspect.Parameter]) -> bool:
         """Whether it takes the stream: one without a type, or with the right one, and nothing else by default."""
         if parameter is None or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):

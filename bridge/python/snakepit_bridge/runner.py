@@ -8,17 +8,12 @@ from _thread import get_ident as _get_ident
 from typing import Any, Optional
 
 from . import calls, failure, generators, parcel
-from .batch import Batch
 from .context import CallContext, set_source
 from .errors import Cancelled, Refused
 from .stream import Stream
 
-_LATEST = 0.2  # weight of the latest run in a tool's average
-
 # What interrupts a synchronous tool. Ignored by default, so that a late one does no harm, and used by no library.
 _INTERRUPT = signal.SIGURG
-
-_BATCH = -1  # stands for the id of a call while those of a batch run
 
 _now = time.perf_counter_ns
 
@@ -47,8 +42,7 @@ class Runner:
         self._arrived = 0
         self._context: Optional[CallContext] = None
         self._cancelled: set[int] = set()
-        self._entered = 0  # id of the call whose code runs now and may be interrupted
-        self._batch = Batch(page)
+        self._entered = 0  # id of the call, or batch, whose code runs now and may be interrupted
         self._main_thread = _get_ident()
         signal.signal(_INTERRUPT, self._on_interrupt)
         set_source(self._current_context)
@@ -65,7 +59,7 @@ class Runner:
 
     @property
     def is_running(self) -> bool:
-        return self._invoke is not None
+        return self._invoke is not None or self._context is not None
 
     def run(self, tool: Any, invoke: Any, arrived: int) -> Any:
         """Run a call of a tool, None if there is no such tool, to its end. It came at ``arrived`` (perf_counter_ns).
@@ -84,10 +78,8 @@ class Runner:
                 self._open_feed(invoke, parameters, arguments)
             if parameters.context:
                 arguments[parameters.context] = self._current_context()
-        except Refused as error:
-            answer = failure.of_refusal(invoke, error)
         except Exception as error:
-            answer = calls.unexpected(invoke, error)
+            answer = calls.not_begun(invoke, error)
         else:
             try:
                 answer = self._run_tool(invoke, tool, arguments)
@@ -130,79 +122,62 @@ class Runner:
             answer = calls.failed(invoke, error, took // 1000, call_id in self._cancelled)
         self.page.end(answer)
         self.done += 1
-        average = tool.average_ns
-        tool.average_ns = took if average < 0 else average + (took - average) * _LATEST
+        tool.note(took)
         return answer
 
-    def run_batch(self, claimed: list[tuple[Any, int]]) -> list[Any]:
-        """As run(), for several calls of one batch tool and one session. The answers of those that lack one by then."""
-        tool = self.tools[claimed[0][0].tool]
-        self._invoke, self._arrived = claimed[0]
-        answers, invokes, bodies = [], [], []
-        for invoke, _ in claimed:
-            try:
-                args = invoke.args or parcel.arguments(invoke)
-                bodies.append(tool.parameters.bind(args, invoke.content_type)[tool.parameters.whole])
-                invokes.append(invoke)
-            except Refused as error:
-                answers.append(failure.of_refusal(invoke, error))
-            except Exception as error:
-                answers.append(calls.unexpected(invoke, error))
-        if invokes:
-            answers += self._run_members(tool, invokes, bodies)
-        self._invoke = self._context = None
-        for invoke, _ in claimed:
-            self._cancelled.discard(invoke.call_id)
+    def run_batch(self, batch: Any) -> list[Any]:
+        """As run(), for a Batch that was claimed. The answers of those of its calls that lack one by then."""
+        given_up = [batch.drop(call_id) for call_id in tuple(self._cancelled)]  # as it was claimed
+        answers = [answer for answer in given_up if answer] + batch.open(self)
+        if batch.is_wanted:
+            self._context = batch.context
+            begun = _now()
+            value = self._run_together(batch)
+            took = _now() - begun
+            answers += batch.close(value, took // 1000)
+            batch.tool.note(took)
+            self.done += batch.done
+        self._context = None
+        self._cancelled.difference_update(batch.call_ids, (batch.id,))
         return answers
 
-    def _run_members(self, tool: Any, invokes: list[Any], bodies: list[Any]) -> list[Any]:
-        context = tool.parameters.context
-        more = {context: self._current_context()} if context else {}
-        self._batch.open(invokes)
-        dropped = [self._batch.drop(call_id) for call_id in tuple(self._cancelled)]  # a moment ago
-        begun = _now()
+    def _run_together(self, batch: Any) -> Any:
+        """What the tool returns, or the exception that it raises."""
         try:
-            self._entered = _BATCH
-            values = tool.run_batch(bodies, **more) if self._batch.is_wanted else []
-            self._entered = 0
-        except BaseException as error:
-            self._entered = 0
-            values = [error] * len(invokes)
-        took = _now() - begun
-        self.done += len(invokes)
-        average = tool.average_ns
-        tool.average_ns = took if average < 0 else average + (took - average) * _LATEST
-        return [answer for answer in dropped if answer] + self._batch.close(invokes, values, took // 1000)
-
-    def drop(self, call_id: int) -> Optional[Any]:
-        """Take a call out of the batch that runs, which goes on for as long as anybody waits for any of it.
-
-        Returns the call's answer, None if it is in no batch. For the thread that reads.
-        """
-        answer = self._batch.drop(call_id)
-        if answer is not None and not self._batch.is_wanted:
-            signal.pthread_kill(self._main_thread, _INTERRUPT)
-        return answer
+            try:
+                self._entered = batch.id
+                if batch.id in self._cancelled:
+                    raise Cancelled("nobody waits for these calls any more")
+                value = batch.call()
+                if batch.tool.is_async:
+                    value = self.loop.run(value)
+                self._entered = 0
+                return value
+            except BaseException as error:
+                self._entered = 0
+                return error
+        except Cancelled as error:  # it came as the tool was ending
+            return error
 
     def _on_interrupt(self, number: int, frame: Any) -> None:
         """In the main thread, between two of the tool's bytecodes or out of a system call it sleeps in."""
         entered = self._entered
-        if entered and (entered in self._cancelled or (entered == _BATCH and not self._batch.is_wanted)):
+        if entered and entered in self._cancelled:
             self._entered = 0
             raise Cancelled("nobody waits for this call any more")
 
-    def cancel(self, call_id: int) -> bool:
-        """Stop a call that has been taken from the queue, if it has not ended: nobody waits for it any more.
+    def cancel(self, run_id: int) -> bool:
+        """Stop a call, or batch, that has been taken from the queue, if it has not ended: nobody waits for it any more.
 
         A coroutine is cancelled; in other code Cancelled is raised, as soon as it is Python's code that runs. Returns
-        whether the call was being run.
+        whether a call was being run.
         """
-        self._cancelled.add(call_id)  # before the look at what runs, which may change right now
+        self._cancelled.add(run_id)  # before the look at what runs, which may change right now
         context, invoke = self._context, self._invoke
-        running = invoke is not None and invoke.call_id == call_id
+        running = invoke is not None and invoke.call_id == run_id
         if running and context is not None:
             context.cancelled = True
-        if self._entered == call_id:
+        if self._entered == run_id:
             if self.loop.is_running:
                 self.loop.cancel()
             else:
@@ -249,7 +224,7 @@ class Runner:
         """Back to the tool's code. Raises Cancelled if the call was given up in between."""
         if entered:
             self._entered = entered
-            if entered in self._cancelled or (entered == _BATCH and not self._batch.is_wanted):
+            if entered in self._cancelled:
                 self._entered = 0
                 raise Cancelled("nobody waits for this call any more")
 

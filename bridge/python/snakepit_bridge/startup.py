@@ -97,7 +97,7 @@ def _hello(tools: list[Any], order: dict[str, Any], pool: str, slots: int) -> An
             pool=pool,
             pid=os.getpid(),
             slots=slots,
-            tools=[_announce(item, order.get("profile", "process")) for item in tools],
+            tools=[_announce(item) for item in tools],
             python_version=sys.version.split()[0],
             sdk_version=__version__,
         )
@@ -109,7 +109,7 @@ def _milliseconds(seconds: Optional[float]) -> int:
     return max(1, round(seconds * 1000)) if seconds else 0
 
 
-def _announce(item: Any, profile: str) -> Any:
+def _announce(item: Any) -> Any:
     return pb.Tool(
         name=item.name,
         description=item.description,
@@ -120,5 +120,5 @@ def _announce(item: Any, profile: str) -> Any:
         queue_timeout_ms=_milliseconds(item.mark.queue_timeout),
         run_timeout_ms=_milliseconds(item.mark.run_timeout),
         idle_timeout_ms=_milliseconds(item.mark.idle_timeout),
-        batch=item.batch_size if profile == "process" else 0,
+        batch=item.batch_size,
     )

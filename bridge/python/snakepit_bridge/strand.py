@@ -7,18 +7,17 @@ import ctypes
 import time
 from typing import Any, Callable, Optional
 
-from . import calls, failure, generators, parcel
+from . import calls, failure, generators
 from .context import CallContext, running
-from .errors import Cancelled, Refused
+from .errors import Cancelled
 from .eventloop import EventLoop
-from .stream import Stream
 
 _get_ident = _thread.get_ident
 _now = time.perf_counter_ns
 
 
 class Strand:
-    """One thread's part of a worker. run() is for that thread alone, cancel() for any.
+    """One thread's part of a worker. run() and run_batch() are for that thread alone, cancel() for any.
 
     Signals reach the main thread only. What interrupts Python code in another thread is an exception that the
     interpreter raises there before its next step, so it does not end a call into C, a sleep for one. It may come late:
@@ -29,14 +28,13 @@ class Strand:
     shares_loop = False
 
     def __init__(
-        self, tools: dict[str, Any], page: Any, cancelled: set[int], feeds: Any, tool_calls: Any,
+        self, page: Any, cancelled: set[int], feeds: Any, tool_calls: Any,
         on_wait: Callable[[int], Any] = lambda change: None,
     ) -> None:  # fmt: skip
-        """``cancelled`` holds the ids of calls to be given up; cancel() is called after one was added.
+        """``cancelled`` holds the ids of calls and batches to be given up; cancel() is called after one was added.
 
         ``on_wait`` hears when the thread begins (1) and ends (-1) to wait for another tool.
         """
-        self._tools = tools
         self._page = page
         self._cancelled = cancelled
         self._feeds = feeds
@@ -46,30 +44,19 @@ class Strand:
         self._thread = 0
         self._context: Optional[CallContext] = None
         self._lock = _thread.allocate_lock()  # guards the following
-        self._entered = 0  # id of the call whose code runs now and may be interrupted
+        self._entered = 0  # id of the call, or batch, whose code runs now and may be interrupted
         self._struck = False  # it was
 
-    def run(self, invoke: Any, arrived: int, slot: int) -> Any:
+    def run(self, tool: Any, invoke: Any, arrived: int, slot: int) -> Any:
         """Run a call to its end, as Runner.run() does. ``slot`` is where the page shows it."""
-        self._thread = _thread.get_ident()
-        tool = self._tools.get(invoke.tool)
+        self._thread = _get_ident()
         feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
         context = self._context = CallContext(invoke, arrived / 1e9, feed, self)
         running.set(context)
         try:
-            if tool is None:
-                raise calls.unknown(invoke)
-            arguments = tool.parameters.bind(invoke.args or parcel.arguments(invoke), invoke.content_type)
-            if tool.parameters.context:
-                arguments[tool.parameters.context] = context
-            if tool.parameters.stream:
-                arguments[tool.parameters.stream] = Stream(feed)
-        except Refused as error:
-            return failure.of_refusal(invoke, error)
+            return self._run_tool(invoke, tool, calls.arguments(tool, invoke, context, feed), slot, feed)
         except Exception as error:
-            return calls.unexpected(invoke, error)
-        try:
-            return self._run_tool(invoke, tool, arguments, slot, feed)
+            return calls.not_begun(invoke, error)
         except Cancelled as error:  # it came as the tool was ending
             self._leave()
             answer = failure.of_exception(invoke, error, 0, "cancelled")
@@ -102,11 +89,40 @@ class Strand:
         self._page.end(answer, slot)
         return answer
 
-    def _enter(self, call_id: int) -> None:
+    def run_batch(self, batch: Any) -> list[Any]:
+        """The same for a Batch. The answers of those of its calls that lack one by then."""
+        self._thread = _get_ident()
+        answers = batch.open(self)
+        if batch.is_wanted:
+            running.set(batch.context)
+            begun = _now()
+            value = self._run_together(batch)
+            running.set(None)
+            answers += batch.close(value, (_now() - begun) // 1000)
+        return answers
+
+    def _run_together(self, batch: Any) -> Any:
+        """What the tool returns, or the exception that it raises."""
+        try:
+            try:
+                self._enter(batch.id)
+                value = batch.call()
+                if batch.tool.is_async:
+                    value = self.loop.run(value)
+                self._leave()
+                return value
+            except BaseException as error:
+                self._leave()
+                return error
+        except Cancelled as error:  # it came as the tool was ending
+            self._leave()
+            return error
+
+    def _enter(self, run_id: int) -> None:
         """From here on the call may be interrupted; raises Cancelled if it was given up a moment ago."""
         with self._lock:
-            self._entered = call_id
-        if call_id in self._cancelled:
+            self._entered = run_id
+        if run_id in self._cancelled:
             raise Cancelled("nobody waits for this call any more")
 
     def _leave(self) -> None:
@@ -121,12 +137,13 @@ class Strand:
         """Whether this is the thread that runs tools."""
         return _get_ident() == self._thread
 
-    def step_out(self, call_id: int) -> int:
+    def step_out(self, _: int) -> int:
         """From here on nothing interrupts. Returns what step_in() takes; 0 in threads that are not interrupted."""
-        if _get_ident() != self._thread or self._entered != call_id:
+        if _get_ident() != self._thread:
             return 0
+        entered = self._entered
         self._leave()
-        return call_id
+        return entered
 
     def step_aside(self, call_id: int) -> int:
         """step_out() where an event loop may run: nothing interrupts our own, whose tasks are cancelled."""
@@ -157,13 +174,13 @@ class Strand:
     def write(self, ready: Any) -> None:
         """In the loop: the reading thread writes."""
 
-    def cancel(self, call_id: int) -> None:
-        """Stop that call if it is the one that runs here: nobody waits for it any more."""
+    def cancel(self, run_id: int) -> None:
+        """Stop that call, or batch, if it is what runs here: nobody waits for it any more."""
         context = self._context
-        if context is not None and context._invoke.call_id == call_id:
+        if context is not None and context.call_id == run_id:
             context.cancelled = True
         with self._lock:
-            if self._entered != call_id or self._struck:
+            if self._entered != run_id or self._struck:
                 return
             if self.loop.is_running:
                 self.loop.cancel()

@@ -13,12 +13,12 @@ import time
 from _queue import SimpleQueue
 from typing import Any, NoReturn
 
-from . import calls, failure, generators, parcel
+from . import calls, generators
+from .batch import Batch
 from .context import CallContext, running
 from .crew import Crew
-from .errors import Cancelled, Refused
+from .errors import Cancelled
 from .strand import Strand
-from .stream import Stream
 
 HELPERS = 8  # threads for synchronous tools at once, at most; those that wait for other tools are not counted
 
@@ -26,7 +26,10 @@ _now = time.perf_counter_ns
 
 
 class AsyncWorker(Crew):
-    """A worker of many slots. ``_free`` and ``_entered`` are the loop's own; other threads send it callbacks."""
+    """A worker of many slots, ``_free`` of them unused.
+
+    That number and ``_entered`` are the loop's own; other threads send it callbacks.
+    """
 
     shares_loop = True
 
@@ -35,8 +38,8 @@ class AsyncWorker(Crew):
         super().__init__(tools, page, stream, self._clean_up)
         self._hook = leave
         self._loop: asyncio.AbstractEventLoop = loop.get()
-        self._free = list(reversed(range(slots)))
-        self._entered: dict[int, Any] = {}  # tasks whose tool's code runs, by call id
+        self._free = slots
+        self._entered: dict[int, Any] = {}  # tasks whose tool's code runs, with its context, by the id of call or batch
         self._kept: set[Any] = set()  # all tasks, of which asyncio keeps only weak references
         self._slots = slots
         self._helpers = 0 if all(item.in_loop for item in tools) else min(HELPERS, slots)
@@ -68,10 +71,10 @@ class AsyncWorker(Crew):
         if frame.invokes:
             self._loop.call_soon_threadsafe(self._start_calls)
 
-    def _stop_call(self, call_id: int) -> None:
-        self._loop.call_soon_threadsafe(self._cancel_task, call_id)
+    def _stop_run(self, run_id: int) -> None:
+        self._loop.call_soon_threadsafe(self._cancel_task, run_id)
         for strand in self._strands:
-            strand.cancel(call_id)
+            strand.cancel(run_id)
 
     def _clean_up(self) -> None:
         """Have the adapter's hook called in the loop, unless that does not answer any more."""
@@ -92,41 +95,34 @@ class AsyncWorker(Crew):
 
     def _start_calls(self) -> None:
         while self._free:
-            call = self._next_call()
-            if call is None:
+            next_call = self._next_call()
+            if next_call is None:
                 return
-            slot = self._free.pop()
-            tool = self._tools.get(call[0].tool)
+            tool, claimed = next_call
+            self._free -= 1
             if tool is None or tool.in_loop:
-                task = self._loop.create_task(self._run(*call, tool, slot))
+                run = self._run_batch(claimed) if type(claimed) is Batch else self._run(tool, *claimed)
+                task = self._loop.create_task(run)
                 self._kept.add(task)
                 task.add_done_callback(self._kept.discard)
             else:
-                self._synchronous.put((call, slot))
+                self._synchronous.put(next_call)
 
-    async def _run(self, invoke: Any, arrived: int, tool: Any, slot: int) -> None:
+    async def _run(self, tool: Any, invoke: Any, arrived: int, slot: int) -> None:
         feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
         context = CallContext(invoke, arrived / 1e9, feed, self)
         running.set(context)
         try:
-            if tool is None:
-                raise calls.unknown(invoke)
-            arguments = tool.parameters.bind(invoke.args or parcel.arguments(invoke), invoke.content_type)
-            if tool.parameters.context:
-                arguments[tool.parameters.context] = context
-            if tool.parameters.stream:
-                arguments[tool.parameters.stream] = Stream(feed)
-        except Refused as error:
-            answer = failure.of_refusal(invoke, error)
+            arguments = calls.arguments(tool, invoke, context, feed)
         except Exception as error:
-            answer = calls.unexpected(invoke, error)
+            answer = calls.not_begun(invoke, error)
         else:
             answer = await self._run_tool(invoke, tool, arguments, slot, feed)
         if feed is not None:
             self._feeds.close(invoke, feed)
         self.tool_calls.end_call(invoke.call_id)
-        self._answer(invoke, answer)
-        self._release(slot)
+        self._answer(invoke, answer, slot)
+        self._release()
 
     async def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int, feed: Any) -> Any:
         call_id = invoke.call_id
@@ -148,6 +144,24 @@ class AsyncWorker(Crew):
             del self._entered[call_id]
         self._page.end(answer, slot)
         return answer
+
+    async def _run_batch(self, batch: Batch) -> None:
+        answers = batch.open(self)
+        if batch.is_wanted:
+            running.set(batch.context)
+            begun = _now()
+            self._entered[batch.id] = asyncio.current_task(), batch.context
+            try:
+                if batch.id in self._cancelled:
+                    raise Cancelled("nobody waits for these calls any more")
+                value = await batch.call()
+            except BaseException as error:
+                value = error
+            finally:
+                del self._entered[batch.id]
+            answers += batch.close(value, (_now() - begun) // 1000)
+        self._end_batch(batch, answers)
+        self._release()
 
     # What feeds ask of it.
 
@@ -176,20 +190,20 @@ class AsyncWorker(Crew):
     def write(self, ready: Any) -> None:
         """The reading thread writes."""
 
-    def _cancel_task(self, call_id: int) -> None:
-        task, context = self._entered.get(call_id, (None, None))
+    def _cancel_task(self, run_id: int) -> None:
+        task, context = self._entered.get(run_id, (None, None))
         if task is not None:
             context.cancelled = True
             task.cancel()
 
-    def _release(self, slot: int) -> None:
-        self._free.append(slot)
+    def _release(self) -> None:
+        self._free += 1
         self._start_calls()
 
     # Helpers.
 
     def _add_helper(self) -> None:
-        strand = Strand(self._tools, self._page, self._cancelled, self._feeds, self._tool_calls, self._note_waiting)
+        strand = Strand(self._page, self._cancelled, self._feeds, self._tool_calls, self._note_waiting)
         name = f"tool-{len(self._strands)}"
         self._strands.append(strand)
         threading.Thread(target=self._help, args=(strand,), name=name, daemon=True).start()
@@ -205,6 +219,5 @@ class AsyncWorker(Crew):
 
     def _help(self, strand: Strand) -> NoReturn:
         while True:
-            (invoke, arrived), slot = self._synchronous.get()
-            self._answer(invoke, strand.run(invoke, arrived, slot))
-            self._loop.call_soon_threadsafe(self._release, slot)
+            self._run_on(strand, *self._synchronous.get())
+            self._loop.call_soon_threadsafe(self._release)

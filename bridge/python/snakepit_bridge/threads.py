@@ -17,28 +17,28 @@ class ThreadWorker(Crew):
         """``page`` is a SharedPage; the others as for Desk."""
         super().__init__(tools, page, stream, leave)
         self._strands = [
-            Strand(self._tools, page, self._cancelled, self._feeds, self._tool_calls) for _ in range(slots)
+            Strand(page, self._cancelled, self._feeds, self._tool_calls) for _ in range(slots)
         ]
         self._ready: Any = SimpleQueue()  # one item for each call that came, to wake one thread
 
     def run(self) -> None:
         """Serve until the gateway says Stop or the stream ends, then exit the process."""
-        for slot, strand in enumerate(self._strands):
-            threading.Thread(target=self._serve, args=(strand, slot), name=f"tool-{slot}", daemon=True).start()
+        for number, strand in enumerate(self._strands):
+            threading.Thread(target=self._serve, args=(strand,), name=f"tool-{number}", daemon=True).start()
         self._read()
 
-    def _serve(self, strand: Strand, slot: int) -> None:
+    def _serve(self, strand: Strand) -> None:
         while True:
             self._ready.get()
-            call = self._next_call()
-            if call is not None:
-                self._answer(call[0], strand.run(*call, slot))
+            claimed = self._next_call()
+            if claimed is not None:
+                self._run_on(strand, *claimed)
 
     def _take(self, frame: Any) -> None:
         super()._take(frame)
         for _ in frame.invokes:
             self._ready.put(None)
 
-    def _stop_call(self, call_id: int) -> None:
+    def _stop_run(self, run_id: int) -> None:
         for strand in self._strands:
-            strand.cancel(call_id)
+            strand.cancel(run_id)

@@ -14,6 +14,7 @@ from .parameters import Parameters
 
 _MARK = "_tool_metadata"
 DEFAULT_BATCH, MAX_BATCH = 32, 64  # calls
+_LATEST = 0.2  # weight of the latest run in a tool's average
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOOKS = (  # called by the worker, not by callers
     "initialize", "cleanup", "health", "on_session_start", "set_session_context", "execute_tool", "get_tools",
@@ -77,11 +78,11 @@ def tool(
     ``idempotent`` says that running it twice does no harm, so that it may be retried after a crash. ``parameters``
     takes the place of what the signature says: a JSON Schema, or a list of dicts with name, type, description, required
     and default. A ``batch`` tool takes a list of calls, each a dict of arguments, and returns as many results, of
-    which any may be an exception; a number is how many calls it takes at most (else 32). The
-    results of a ``tagged`` tool keep the types that JSON lacks (tags.py); the arguments of a ``raw`` one are JSON data
-    with the tags still on them. ``required_variables`` is passed on. ``timeout`` limits its calls in all,
-    ``queue_timeout`` their wait, ``run_timeout`` their run and ``idle_timeout`` the silence of their streams, in
-    seconds; callers may ask for less.
+    which any may be an exception; a number is how many calls it takes at most (else 32, and never more than 64). They
+    are those of one session, or of none, that waited when a slot of the worker was free. The results of a ``tagged``
+    tool keep the types that JSON lacks (tags.py); the arguments of a ``raw`` one are JSON data with the tags still on
+    them. ``required_variables`` is passed on. ``timeout`` limits its calls in all, ``queue_timeout`` their wait,
+    ``run_timeout`` their run and ``idle_timeout`` the silence of their streams, in seconds; callers may ask for less.
     """
     if isinstance(function, str):  # Snakepit's first parameter is the description
         function, description = None, function
@@ -118,7 +119,7 @@ class Tool:
     """One callable of an adapter: how it is announced, how it is called, and how long it usually runs."""
 
     __slots__ = (
-        "_finish", "attribute", "average_ns", "batch_size", "description", "function", "idempotent", "in_loop",
+        "attribute", "average_ns", "batch_size", "description", "function", "idempotent", "in_loop",
         "is_async", "mark", "name", "parameters", "schema", "streaming",
     )  # fmt: skip
 
@@ -143,22 +144,23 @@ class Tool:
         self.streaming = mark.supports_streaming or generates or bool(self.parameters.stream)
         self.in_loop = self.is_async or inspect.isasyncgenfunction(code)
         self.average_ns = -1.0  # of its run time, moving; negative before the first run
-        self.batch_size = 0 if self.is_async or self.streaming else _batch_size(mark)
-        self._finish = _finisher(mark)
+        self.batch_size = DEFAULT_BATCH if mark.batch is True else min(mark.batch, MAX_BATCH)
+        if self.batch_size and self.streaming:
+            raise LoadError(f"the batch tool {self.name!r} cannot stream: its calls have one result each")
 
     def bind(self, function: Callable[..., Any]) -> None:
         """Call this from now on: a method of the adapter's object, or what stands for it."""
-        self.function = function if self._finish is None else self._finished(function, self._finish)
+        self.function = self._tagging(function) if self.mark.tagged and not self.batch_size else function
 
-    def _finished(self, function: Callable[..., Any], finish: Callable[[Any], Any]) -> Callable[..., Any]:
-        """``function`` with ``finish`` applied to what it returns, or to each of the items that it streams."""
-        as_batch = self.parameters.as_batch
+    def _tagging(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """``function`` with finish() applied to what it returns, or to each of the items that it streams."""
+        finish = self.finish
 
         def run(**arguments: Any) -> Any:
-            return finish(function(**as_batch(arguments)))
+            return finish(function(**arguments))
 
         async def run_later(**arguments: Any) -> Any:
-            return finish(await function(**as_batch(arguments)))
+            return finish(await function(**arguments))
 
         def stream(**arguments: Any) -> Any:
             items = function(**arguments)
@@ -166,52 +168,32 @@ class Tool:
                 return _each_later(items, finish)
             return _each(items, finish) if hasattr(items, "__next__") else finish(items)
 
-        chosen: Any = run_later if self.is_async else stream if self.streaming else run
-        chosen.__wrapped__ = function
-        return chosen
+        return run_later if self.is_async else stream if self.streaming else run
 
-    def run_batch(self, calls: list[dict[str, Any]], **more: Any) -> list[Any]:
-        """The results of several calls of a synchronous ``batch`` tool at once; exceptions are in their places.
+    def note(self, took_ns: int) -> None:
+        """It has run for so long, for one call or for many."""
+        average = self.average_ns
+        self.average_ns = took_ns if average < 0 else average + (took_ns - average) * _LATEST
 
-        ``more`` is what it takes beside the calls.
+    def finish(self, value: Any) -> Any:
+        """A result, with tags if it is to have some."""
+        return tags.encode(value, markers.mark) if self.mark.tagged and not _is_body(value) else value
+
+    def results(self, outcome: Any, count: int) -> list[Any]:
+        """Those of ``count`` calls, of what a batch tool has returned or raised; some or all may be exceptions.
+
+        Raises TypeError if they are not so many.
         """
-        run = self.function.__wrapped__  # type: ignore[attr-defined]
-        results = _as_many(run(**{self.parameters.whole: calls}, **more), len(calls))
-        return [_tagged(item) for item in results] if self.mark.tagged else results
-
-
-def _finisher(mark: ToolMetadata) -> Optional[Callable[[Any], Any]]:
-    """What is done with the result of a tool that says so, None for the others."""
-    if not (mark.batch or mark.tagged):
-        return None
-
-    def finish(value: Any) -> Any:
-        if mark.batch:
-            (value,) = _as_many(value, 1)
-            if isinstance(value, Exception):
-                raise value
-        return _tagged(value) if mark.tagged else value
-
-    return finish
-
-
-def _batch_size(mark: ToolMetadata) -> int:
-    return DEFAULT_BATCH if mark.batch is True else min(mark.batch, MAX_BATCH)
-
-
-def _tagged(value: Any) -> Any:
-    return value if _is_body(value) or isinstance(value, Exception) else tags.encode(value, markers.mark)
+        if isinstance(outcome, BaseException):
+            return [outcome] * count
+        if not isinstance(outcome, (list, tuple)) or len(outcome) != count:
+            shown = f"{len(outcome)} results" if isinstance(outcome, (list, tuple)) else type(outcome).__name__
+            raise TypeError(f"a batch tool returned {shown} for {count} calls")
+        return list(outcome)
 
 
 def _is_body(value: Any) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview, values.Binary))
-
-
-def _as_many(results: Any, count: int) -> list[Any]:
-    if not isinstance(results, (list, tuple)) or len(results) != count:
-        shown = f"{len(results)} results" if isinstance(results, (list, tuple)) else type(results).__name__
-        raise TypeError(f"a batch tool returned {shown} for {count} calls")
-    return list(results)
 
 
 def _each(items: Any, finish: Callable[[Any], Any]) -> Any:

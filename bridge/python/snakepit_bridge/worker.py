@@ -21,7 +21,7 @@ import os
 import sys
 import time
 from collections import deque
-from typing import Any, NoReturn, Optional
+from typing import Any, NoReturn
 
 from .alarm import Alarm
 from .desk import Desk, leave
@@ -130,26 +130,12 @@ class Worker(Desk):
                 unsent_since = 0
             if unsent_since or not fast:
                 self._set_alarm()
-            together = calls and tool is not None and tool.batch_size > 1
-            batch = self._claim_batch(invoke, arrived, tool) if together else None
-            if batch:
-                for answer in runner.run_batch(batch):
-                    outbox.put(answer)
+            if tool is not None and tool.batch_size:
+                batch = self._claim_batch(tool, invoke, arrived)
+                self._end_batch(batch, runner.run_batch(batch))
             else:
                 outbox.put(runner.run(tool, invoke, arrived))
             unsent_since = unsent_since or _now()
-
-    def _claim_batch(self, first: Any, arrived: int, tool: Any) -> Optional[list[tuple[Any, int]]]:
-        """The call and those that wait to be run with it; None if it is run alone."""
-        batch = [(first, arrived)]
-        for call_id, (invoke, _) in list(self._calls.items()):
-            if invoke.tool == first.tool and invoke.session_id == first.session_id and not invoke.session_begins:
-                claimed = self._calls.pop(call_id, None)
-                if claimed is not None:
-                    batch.append(claimed)
-                if len(batch) == tool.batch_size:
-                    break
-        return batch if len(batch) > 1 else None
 
     def _tell_ends(self) -> None:
         ended = self._ended_sessions
@@ -165,13 +151,8 @@ class Worker(Desk):
         if self._main_thread in (0, _thread.get_ident()):
             super()._look_loaded()
 
-    def _interrupt(self, call_id: int) -> bool:
-        answer = self._runner.drop(call_id)
-        if answer is None:
-            return self._runner.cancel(call_id)
-        self._outbox.put(answer)
-        self._outbox.flush()
-        return True
+    def _interrupt(self, run_id: int) -> bool:
+        return self._runner.cancel(run_id)
 
     def _done(self) -> int:
         return self._runner.done

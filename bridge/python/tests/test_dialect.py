@@ -207,44 +207,9 @@ def batch(function):
     return item
 
 
-def test_batch_tool_is_called_with_a_list():
-    item = batch(lambda calls: [call["x"] * 2 for call in calls])
-    assert item.function(**bound(item, {"x": 4})) == 8
-
-
-def test_batch_tool_runs_several_calls_at_once():
-    def run(calls):
-        return [ValueError("odd") if call["x"] % 2 else call["x"] for call in calls]
-
-    two, one = batch(run).run_batch([{"x": 2}, {"x": 1}])
-    assert two == 2 and isinstance(one, ValueError)
-
-
-def test_exception_in_a_batch_is_its_calls():
-    item = batch(lambda calls: [KeyError("x")])
-    with pytest.raises(KeyError):
-        item.function(**bound(item, {}))
-
-
-@pytest.mark.parametrize("result", [[], [1, 2], None, {"a": 1}])
-def test_batch_of_another_length_is_an_error(result):
-    item = batch(lambda calls: result)
-    with pytest.raises(TypeError, match="for 1 calls"):
-        item.function(**bound(item, {}))
-
-
 def test_batch_tool_takes_one_list():
     with pytest.raises(LoadError, match="one list"):
         batch(lambda a, b: [])
-
-
-def test_batch_may_be_async():
-    async def run(calls):
-        return [len(calls)]
-
-    item = tools.Tool("run", tool(batch=True)(run), False)
-    item.bind(run)
-    assert asyncio.run(item.function(**bound(item, {}))) == 1
 
 
 # What adapters call on themselves.

@@ -94,7 +94,7 @@ def worker(request, monkeypatch):
         desk._alarm.close()
     else:
         desk = ThreadWorker(tools, started.SharedPage(descriptor, 1), stream, lambda: None, 1)
-        yield make(desk, stream, lambda invoke: desk._strands[0].run(invoke, 0, 0))
+        yield make(desk, stream, lambda invoke: desk._strands[0].run(desk._tools[invoke.tool], invoke, 0, 0))
     recycling.connect(None)
 
 

@@ -131,6 +131,25 @@ class Sample(BaseAdapter):
             pass
         return seconds
 
+    @tool(batch=8)
+    def gathered(self, calls):
+        """Says of each call how many there were."""
+        return [[call["n"], len(calls)] for call in calls]
+
+    @tool(batch=8)
+    async def gathered_later(self, calls):
+        await asyncio.sleep(0)
+        return self.gathered(calls)
+
+    @tool(batch=8)
+    def gathered_slowly(self, calls):
+        while True:
+            time.sleep(0.001)
+
+    @tool(batch=8)
+    async def gathered_later_slowly(self, calls):
+        await asyncio.sleep(60)
+
     @tool
     def takes_all_descriptors(self):
         """Until it is refused one. Returns how many."""
