@@ -73,7 +73,7 @@ static const struct config_row top[] = {
     {"streams.window", CONFIG_SIZE, TOP(streams.window), .min = KIB, .max = GIB,
      .help = "that a tool may emit before its reader has taken it"},
     {"streams.keep", CONFIG_SIZE, TOP(streams.keep), .min = 0, .max = GIB,
-     .help = "of the last events of a detached stream, for readers that come back"},
+     .help = "of the last events of a stream, for readers that come back or are several"},
     {"streams.result_limit", CONFIG_SIZE, TOP(streams.result_limit), .min = KIB, .max = 64 * MIB,
      .help = "of what a tool returns at the end of its stream; what it yields has no limit"},
     {"streams.keepalive", CONFIG_DURATION, TOP(streams.keepalive_us), US(0, DAY),

@@ -3,11 +3,12 @@
 #include "base/clock.h"
 #include "server/document.h"
 #include "server/gateway.h"
+#include "server/idempotency.h"
 #include "server/media.h"
 #include "server/percent.h"
 #include "server/problem.h"
 
-enum { KEY_MAX = 255, WAIT_MAX_S = 86400 };
+enum { WAIT_MAX_S = 86400 };
 
 /* An exchange that waits for a job; in its arena. */
 struct deferral {
@@ -18,20 +19,10 @@ struct deferral {
     struct list place; /* among those of the reactor that wait */
     enum result_shape shape;
     bool is_answered;
-    bool is_replay;
     uint64_t until_us; /* UINT64_MAX: for the outcome */
 };
 
 /* --- what is asked for --- */
-
-static bool is_good_key(struct bytes key)
-{
-    for (size_t i = 0; i < key.len; i++) {
-        if (key.data[i] < ' ' || key.data[i] > '~')
-            return false;
-    }
-    return key.len > 0 && key.len <= KEY_MAX;
-}
 
 /* RFC 7240, 2: a value may stand in quotes. */
 static struct bytes without_quotes(struct bytes value)
@@ -69,20 +60,11 @@ static void read_prefer(struct bytes text, struct deferral_wish *wish)
     }
 }
 
-bool deferral_read(struct exchange *exchange, struct deferral_wish *out_wish,
-                   const char **out_problem)
+bool deferral_read(struct exchange *exchange, struct deferral_wish *out_wish)
 {
-    struct bytes key = exchange_header(exchange, "idempotency-key");
-    *out_wish = (struct deferral_wish){.key = key};
-    *out_problem = NULL;
-    if (key.data && !is_good_key(key))
-        *out_problem = "idempotency-key must have 1 to 255 visible characters";
-    else if (key.data && exchange_header_count(exchange, "idempotency-key") > 1)
-        *out_problem = "idempotency-key must be given once";
-    if (*out_problem)
-        return false;
+    *out_wish = (struct deferral_wish){0};
     read_prefer(exchange_header(exchange, "prefer"), out_wish);
-    return out_wish->is_async || key.len;
+    return idempotency_read(exchange, &out_wish->key);
 }
 
 /* --- answering --- */
@@ -121,8 +103,6 @@ static void answer_later(struct exchange *exchange, const struct job *job, bool 
 static void answer_outcome(struct deferral *deferral, const struct call *call)
 {
     deferral->is_answered = true;
-    if (deferral->is_replay)
-        deferral->exchange->remark = (struct header){BYTES("idempotency-replayed"), BYTES("true")};
     outcome_respond(deferral->exchange, call, deferral->shape);
 }
 
@@ -166,9 +146,7 @@ static struct deferral *open_deferral(struct exchange *exchange, struct job *job
                                       enum result_shape shape)
 {
     struct deferral *deferral = arena_zalloc(exchange->arena, sizeof *deferral);
-    deferral->watcher.mail.open = on_end_of_job;
-    deferral->watcher.home = reactor_inbox(exchange->reactor);
-    list_init(&deferral->watcher.place);
+    job_watcher_init(&deferral->watcher, on_end_of_job, reactor_inbox(exchange->reactor));
     list_init(&deferral->place);
     deferral->exchange = exchange;
     deferral->arena = arena_ref(exchange->arena);
@@ -180,66 +158,31 @@ static struct deferral *open_deferral(struct exchange *exchange, struct job *job
     return deferral;
 }
 
-static uint64_t fingerprint_of(const struct ledger *ledger, const struct call *call)
-{
-    uint64_t sum = ledger_fingerprint(ledger, call->tool->spec.name);
-    sum = sum * 31 + ledger_fingerprint(ledger, bytes_of(pool_name(call->tool->pool)));
-    sum = sum * 31 + ledger_fingerprint(ledger, call->content_type);
-    sum = sum * 31 + ledger_fingerprint(ledger, call->session_id);
-    return sum * 31 + ledger_fingerprint(ledger, call->args);
-}
-
 static struct job *make_job(struct exchange *exchange, struct call *call,
                             const struct deferral_wish *wish, enum result_shape shape)
 {
-    struct ledger *ledger = gateway_of(exchange)->ledger;
-    struct job *job = job_new(ledger, call, 0);
+    struct job *job = job_new(gateway_of(exchange)->ledger, call);
     job->is_kept = true;
     job->is_announced = wish->is_async;
     job->shape = shape;
     job->instance = exchange->path;
-    if (wish->key.len) {
-        job->key = arena_copy(exchange->arena, wish->key);
-        job->fingerprint = fingerprint_of(ledger, call);
-    }
+    if (wish->key.len)
+        idempotency_name(exchange, job, wish->key, (struct bytes){0});
     return job;
-}
-
-static void refuse_mismatch(struct exchange *exchange)
-{
-    problem_respond(exchange,
-                    &(struct problem){.status = 422,
-                                      .code = "idempotency_mismatch",
-                                      .detail = "another request came with that idempotency key"});
-}
-
-/* The job that answers: `made`, whose reference it takes, or an older one with the same key, or
- * NULL when that is for something else. */
-static struct job *submit_or_join(struct job *made, bool *out_joined)
-{
-    struct job *older = job_submit(made);
-    *out_joined = older != NULL;
-    if (!older)
-        return made;
-    if (older->fingerprint != made->fingerprint)
-        job_unref(&older);
-    job_unref(&made);
-    return older;
 }
 
 void deferral_start(struct exchange *exchange, struct call *call, const struct deferral_wish *wish,
                     enum result_shape shape)
 {
-    bool joined = false;
-    struct job *job = submit_or_join(make_job(exchange, call, wish, shape), &joined);
-    if (!job) {
-        refuse_mismatch(exchange);
+    bool joined;
+    struct job *job = idempotency_enter(exchange, make_job(exchange, call, wish, shape), &joined);
+    if (!job)
         return;
-    }
     struct deferral *deferral = open_deferral(exchange, job, shape);
-    deferral->is_replay = joined;
-    if (!joined)
+    if (!joined) {
         exchange->request_id = job->call->request_id;
+        job_start(job);
+    }
     if (wish->is_async) {
         ledger_announce(job->ledger, job);
         deferral->until_us = clock_now_us() + wish->wait_us;

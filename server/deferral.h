@@ -1,6 +1,5 @@
 /* Calls whose outcome outlives the exchange: `Prefer: respond-async` (RFC 7240) answers before the
- * call has ended, and `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header) gives a second
- * request the answer of the first. */
+ * call has ended, and an `Idempotency-Key` gives a second request the answer of the first. */
 #ifndef SNAKEPIT_SERVER_DEFERRAL_H
 #define SNAKEPIT_SERVER_DEFERRAL_H
 
@@ -14,10 +13,10 @@ struct deferral_wish {
     struct bytes key; /* or empty */
 };
 
-/* What the headers ask for; false when they ask for nothing of the kind, or are wrong: then
- * `out_problem` says how, else it is NULL. */
-bool deferral_read(struct exchange *exchange, struct deferral_wish *out_wish,
-                   const char **out_problem);
+/* What the headers ask for, if anything. False: they are wrong, and the exchange has been answered.
+ */
+bool deferral_read(struct exchange *exchange, struct deferral_wish *out_wish)
+    __attribute__((warn_unused_result));
 
 /* Runs the call as a job, unless one with the same key runs or has run, and answers the exchange.
  * Takes the reference. */

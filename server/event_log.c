@@ -10,7 +10,8 @@ struct event {
     struct event *next;
     uint64_t id;
     enum event_kind kind;
-    bool is_paid; /* what it cost is in `owed`, or it cost nothing */
+    bool is_paid;        /* what it cost is in `owed`, or it cost nothing */
+    unsigned references; /* the log's, and those of readers that are in the midst of it */
     size_t len;
     char data[];
 };
@@ -27,13 +28,20 @@ static struct event *new_event(uint64_t id, enum event_kind kind, struct bytes d
 {
     bool free = kind != EVENT_CHUNK && kind != EVENT_PROGRESS && kind != EVENT_LOG;
     struct event *event = mem_alloc(sizeof *event + data.len);
-    *event = (struct event){.id = id, .kind = kind, .is_paid = free, .len = data.len};
+    *event =
+        (struct event){.id = id, .kind = kind, .is_paid = free, .references = 1, .len = data.len};
     memcpy(event->data, data.data, data.len);
     for (char *at = event->data, *end = at + data.len; (at = memchr(at, '\n', (size_t)(end - at)));)
         *at = ' ';
     for (char *at = event->data, *end = at + data.len; (at = memchr(at, '\r', (size_t)(end - at)));)
         *at = ' ';
     return event;
+}
+
+static void unref(struct event *event)
+{
+    if (--event->references == 0)
+        free(event);
 }
 
 static size_t size_of(const struct event *event)
@@ -48,25 +56,36 @@ static void pay(struct event_log *log, struct event *event)
     event->is_paid = true;
 }
 
-void event_log_init(struct event_log *log, size_t keep)
+static struct event_reader *reader_of(struct list *node)
 {
-    *log = (struct event_log){.keep = keep};
+    return CONTAINER_OF(node, struct event_reader, place);
+}
+
+void event_log_init(struct event_log *log)
+{
+    *log = (struct event_log){.front = UINT64_MAX};
+    list_init(&log->readers);
 }
 
 static void drop_first(struct event_log *log)
 {
     struct event *first = log->first;
+    LIST_FOREACH (&log->readers, node, following) {
+        if (reader_of(node)->next == first)
+            reader_of(node)->next = first->next;
+    }
     log->first = first->next;
     if (!log->first)
         log->last = NULL;
     log->bytes -= size_of(first);
-    free(first);
+    unref(first);
 }
 
-/* Holds no more than it should of what nobody waits for. */
+/* Holds no more than it should of what the foremost reader has had. */
 static void trim(struct event_log *log)
 {
-    while (log->bytes > log->keep && log->first && !(log->followed && log->first == log->next))
+    while (log->bytes > log->keep && log->first && log->first->id <= log->front &&
+           (log->first != log->last || !log->keep))
         drop_first(log);
 }
 
@@ -74,8 +93,6 @@ void event_log_deinit(struct event_log *log)
 {
     while (log->first)
         drop_first(log);
-    free(log->gap);
-    log->gap = log->next = NULL;
 }
 
 void event_log_add(struct event_log *log, enum event_kind kind, struct bytes data)
@@ -87,10 +104,50 @@ void event_log_add(struct event_log *log, enum event_kind kind, struct bytes dat
         log->first = event;
     log->last = event;
     log->bytes += size_of(event);
-    if (!log->followed)
+    if (list_empty(&log->readers))
         pay(log, event);
-    else if (!log->next)
-        log->next = event;
+    LIST_FOREACH (&log->readers, node, following) {
+        if (!reader_of(node)->next)
+            reader_of(node)->next = event;
+    }
+    trim(log);
+}
+
+/* --- readers --- */
+
+static void find_front(struct event_log *log)
+{
+    log->front = list_empty(&log->readers) ? UINT64_MAX : 0;
+    LIST_FOREACH (&log->readers, node, following) {
+        if (reader_of(node)->had > log->front)
+            log->front = reader_of(node)->had;
+    }
+}
+
+/* What the last reader has not had is not waited for any more. */
+void event_log_unfollow(struct event_log *log, struct event_reader *reader)
+{
+    if (list_empty(&reader->place))
+        return;
+    list_remove(&reader->place);
+    if (reader->current)
+        unref(reader->current);
+    reader->current = NULL;
+    for (struct event *event = log->first; event && list_empty(&log->readers); event = event->next)
+        pay(log, event);
+    find_front(log);
+    trim(log);
+}
+
+/* What it does not want of the events that another has not had is paid as if it had read that. */
+void event_log_follow(struct event_log *log, struct event_reader *reader, uint64_t had)
+{
+    *reader = (struct event_reader){.had = had < log->count ? had : log->count};
+    list_push_back(&log->readers, &reader->place);
+    for (reader->next = log->first; reader->next && reader->next->id <= had;
+         reader->next = reader->next->next)
+        pay(log, reader->next);
+    find_front(log);
     trim(log);
 }
 
@@ -103,64 +160,53 @@ static struct event *new_gap(uint64_t from, uint64_t to)
     return new_event(to, EVENT_GAP, bytes_of(text));
 }
 
-/* What the reader has not had is not waited for any more. */
-void event_log_unfollow(struct event_log *log)
+bool event_log_waits(const struct event_log *log, const struct event_reader *reader)
 {
-    for (struct event *event = log->next; event; event = event->next)
-        pay(log, event);
-    free(log->gap);
-    log->gap = log->next = NULL;
-    log->offset = 0;
-    log->followed = false;
-    trim(log);
+    return reader->had < log->count;
 }
 
-/* What another reader has not had stays unpaid, unless this one does not want it either: so that
- * readers who take turns cannot make the worker emit more. */
-void event_log_follow(struct event_log *log, uint64_t had)
+/* What it is to be told now, of which it has a reference. */
+static struct event *turn_to_next(struct event_log *log, struct event_reader *reader)
 {
-    uint64_t first = log->first ? log->first->id : log->count + 1;
-    free(log->gap);
-    log->gap = first > had + 1 ? new_gap(had + 1, first - 1) : NULL;
-    log->offset = 0;
-    log->followed = true;
-    for (log->next = log->first; log->next && log->next->id <= had; log->next = log->next->next)
-        pay(log, log->next);
-    trim(log);
+    struct event *next = reader->next;
+    uint64_t id = next ? next->id : log->count + 1;
+    if (id > reader->had + 1)
+        return new_gap(reader->had + 1, id - 1);
+    reader->next = next->next;
+    next->references++;
+    return next;
 }
 
-/* The reader has had all of it. */
-static void pass(struct event_log *log, struct event *event)
+/* It has had all of it. */
+static void pass(struct event_log *log, struct event_reader *reader)
 {
-    log->offset = 0;
+    struct event *event = reader->current;
+    reader->current = NULL;
+    reader->offset = 0;
+    reader->had = event->id;
+    if (reader->had > log->front)
+        log->front = reader->had;
     pay(log, event);
-    if (event == log->gap) {
-        free(log->gap);
-        log->gap = NULL;
-    } else {
-        log->next = event->next;
-    }
+    unref(event);
 }
 
-size_t event_log_read(struct event_log *log, enum event_format format, char *room, size_t size)
+size_t event_log_read(struct event_log *log, struct event_reader *reader, enum event_format format,
+                      char *room, size_t size)
 {
     size_t filled = 0;
-    while (event_log_waits(log) && filled < size) {
-        struct event *event = log->gap ? log->gap : log->next;
-        struct bytes data = bytes_from(event->data, event->len);
+    while (event_log_waits(log, reader) && filled < size) {
+        if (!reader->current)
+            reader->current = turn_to_next(log, reader);
+        const struct event *event = reader->current;
         bool end = false;
-        size_t count = event_text_piece(format, event->id, names[event->kind], data, log->offset,
+        size_t count = event_text_piece(format, event->id, names[event->kind],
+                                        bytes_from(event->data, event->len), reader->offset,
                                         room + filled, size - filled, &end);
         filled += count;
-        log->offset += count;
+        reader->offset += count;
         if (end)
-            pass(log, event);
+            pass(log, reader);
     }
     trim(log);
     return filled;
-}
-
-bool event_log_waits(const struct event_log *log)
-{
-    return log->followed && (log->gap || log->next);
 }

@@ -300,15 +300,10 @@ void invocation_start(struct exchange *exchange, const struct invocation_request
                       enum result_shape shape)
 {
     struct deferral_wish wish;
-    const char *wrong = NULL;
-    bool deferred = deferral_read(exchange, &wish, &wrong);
-    if (wrong) {
-        problem_respond(
-            exchange, &(struct problem){.status = 400, .code = "invalid_request", .detail = wrong});
+    if (!deferral_read(exchange, &wish))
         return;
-    }
     struct call *call = make(exchange, request, shape, false);
-    if (call && deferred)
+    if (call && (wish.is_async || wish.key.len))
         deferral_start(exchange, call, &wish, shape);
     else if (call)
         run(exchange, call, shape);

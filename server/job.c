@@ -26,7 +26,7 @@ static void free_job(struct call *call)
     free(job);
 }
 
-struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
+struct job *job_new(struct ledger *ledger, struct call *call)
 {
     struct job *job = MEM_NEW(struct job);
     job->ledger = ledger;
@@ -37,7 +37,7 @@ struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
     list_init(&job->watchers);
     list_init(&job->questions);
     pthread_mutex_init(&job->lock, NULL);
-    event_log_init(&job->events, keep);
+    event_log_init(&job->events);
     return job;
 }
 
@@ -69,12 +69,14 @@ static void tell(struct job_watcher *watcher)
     mailbox_post(watcher->home, &watcher->mail);
 }
 
-static void tell_follower(struct job *job)
+static void tell_readers(struct job *job)
 {
-    if (!job->follower || !job->hungry)
-        return;
-    job->hungry = false;
-    tell(job->follower);
+    LIST_FOREACH (&job->events.readers, node, next) {
+        struct job_watcher *watcher = CONTAINER_OF(node, struct job_watcher, reader.place);
+        if (watcher->hungry)
+            tell(watcher);
+        watcher->hungry = false;
+    }
 }
 
 /* --- what the worker emits --- */
@@ -133,7 +135,7 @@ static void hear(struct job *job, const struct emission *emission)
     add_start(job);
     add_emission(job, emission);
     job->was_heard = true;
-    tell_follower(job);
+    tell_readers(job);
 }
 
 /* Nothing comes after the last event, not even what the worker said before it knew of the end. */
@@ -163,7 +165,7 @@ bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
         add_start(job);
         event_log_add(&job->events, kind, text);
         job->was_heard = true;
-        tell_follower(job);
+        tell_readers(job);
     }
     pthread_mutex_unlock(&job->lock);
     return fits;
@@ -222,6 +224,14 @@ static const struct call_failure too_large_to_keep = {
     .message = BYTES("the answer is larger than calls.keep_size and was not kept"),
     .code = BYTES("result_too_large")};
 
+/* Of all there were, with the number that it had. */
+static void add_last(struct job *digest, uint64_t number)
+{
+    digest->events.count = number - 1;
+    digest->events.keep = SIZE_MAX;
+    add_end(digest);
+}
+
 static struct call *digest_call(const struct call *call, bool whole)
 {
     struct arena *arena = arena_new(0);
@@ -249,37 +259,41 @@ struct job *job_digest(struct job *job, size_t size)
     size_t needed = JOB_OVERHEAD + outcome->body.len + outcome->failure.traceback.len;
     bool lacks = job->is_stream && outcome->end == CALL_END_RESULT; /* what it said before */
     bool whole = !lacks && needed <= size;
-    struct job *digest = job_new(job->ledger, digest_call(job->call, whole), 0);
+    struct job *digest = job_new(job->ledger, digest_call(job->call, whole));
     digest->is_stream = job->is_stream;
     digest->shape = job->shape;
     digest->instance = arena_copy(digest->call->arena, job->instance);
     digest->is_kept = digest->done = true;
     digest->fingerprint = job->fingerprint;
+    digest->was_heard = job->was_heard;
     if (digest->is_stream)
-        add_end(digest);
+        add_last(digest, job->events.count);
     return digest;
 }
 
 /* --- for whoever made it --- */
 
-struct job *job_submit(struct job *job)
+struct job *job_enter(struct job *job)
+{
+    return ledger_add(job->ledger, job);
+}
+
+void job_start(struct job *job)
 {
     struct call *call = job->call;
-    struct job *other = ledger_add(job->ledger, job);
-    if (other)
-        return other;
     call->mail.open = on_call_ended;
     call->on_emission = on_emission;
     pool_submit(call->tool->pool, call);
-    return NULL;
 }
 
 void job_abandon(struct job *job, struct job_watcher *watcher)
 {
     pthread_mutex_lock(&job->lock);
-    bool was_followed = job->follower == watcher;
+    bool followed = !list_empty(&watcher->reader.place);
+    event_log_unfollow(&job->events, &watcher->reader);
+    bool last = followed && list_empty(&job->events.readers);
     pthread_mutex_unlock(&job->lock);
-    if (was_followed && !job->detached)
+    if (last && !job->detached)
         job_cancel(job);
 }
 
@@ -325,6 +339,14 @@ size_t job_size(struct job *job)
 
 /* --- for watchers --- */
 
+void job_watcher_init(struct job_watcher *watcher, void (*open)(struct mail *mail),
+                      struct mailbox *home)
+{
+    *watcher = (struct job_watcher){.mail.open = open, .home = home};
+    list_init(&watcher->place);
+    list_init(&watcher->reader.place);
+}
+
 void job_watch(struct job *job, struct job_watcher *watcher)
 {
     pthread_mutex_lock(&job->lock);
@@ -338,10 +360,7 @@ bool job_ignore(struct job *job, struct job_watcher *watcher)
 {
     pthread_mutex_lock(&job->lock);
     list_remove(&watcher->place);
-    if (job->follower == watcher) {
-        job->follower = NULL;
-        event_log_unfollow(&job->events);
-    }
+    event_log_unfollow(&job->events, &watcher->reader);
     uint64_t credit = take_owed(job);
     bool posted = watcher->posted;
     pthread_mutex_unlock(&job->lock);
@@ -356,33 +375,31 @@ void job_heard(struct job *job, struct job_watcher *watcher)
     pthread_mutex_unlock(&job->lock);
 }
 
+void job_hold(struct job *job, size_t bytes)
+{
+    pthread_mutex_lock(&job->lock);
+    job->events.keep = bytes;
+    pthread_mutex_unlock(&job->lock);
+}
+
 void job_follow(struct job *job, struct job_watcher *watcher, uint64_t had)
 {
     pthread_mutex_lock(&job->lock);
-    struct job_watcher *other = job->follower;
-    job->follower = watcher;
-    job->hungry = true;
-    event_log_follow(&job->events, had);
-    if (other)
-        tell(other);
-    if (event_log_waits(&job->events))
-        tell_follower(job);
+    event_log_follow(&job->events, &watcher->reader, had);
+    watcher->hungry = !event_log_waits(&job->events, &watcher->reader);
+    if (!watcher->hungry)
+        tell(watcher);
     pthread_mutex_unlock(&job->lock);
 }
 
 size_t job_read(struct job *job, struct job_watcher *watcher, enum event_format format, char *room,
                 size_t size, bool *out_end)
 {
-    size_t len = 0;
-    uint64_t credit = 0;
     pthread_mutex_lock(&job->lock);
-    *out_end = job->follower != watcher;
-    if (!*out_end) {
-        len = event_log_read(&job->events, format, room, size);
-        credit = take_owed(job);
-        *out_end = job->done && !event_log_waits(&job->events);
-        job->hungry = !event_log_waits(&job->events);
-    }
+    size_t len = event_log_read(&job->events, &watcher->reader, format, room, size);
+    uint64_t credit = take_owed(job);
+    watcher->hungry = !event_log_waits(&job->events, &watcher->reader);
+    *out_end = job->done && watcher->hungry;
     pthread_mutex_unlock(&job->lock);
     give(job, credit);
     return len;

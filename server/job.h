@@ -2,9 +2,9 @@
  * are calls that are answered later, or that an Idempotency-Key names.
  *
  * A monitor, as the pool is: one mutex, short sections. What a worker emits goes into the log of
- * events on the thread that received it, and the reader's reactor is woken only when the reader has
- * had all there was: a hop through the mailbox for each value would cost more than the lock, and a
- * reader that comes back may sit on another reactor. Any thread may call everything here. */
+ * events on the thread that received it, and a reader's reactor is woken only when the reader has
+ * had all there was: a hop through the mailbox for each value would cost more than the lock, and
+ * readers may sit on different reactors. Any thread may call everything here. */
 #ifndef SNAKEPIT_SERVER_JOB_H
 #define SNAKEPIT_SERVER_JOB_H
 
@@ -29,7 +29,13 @@ struct job_watcher {
     /* The job's, under its lock. */
     struct list place;
     bool posted;
+    struct event_reader reader; /* of those who follow the events */
+    bool hungry;                /* it has read all there was */
 };
+
+/* `open`: of its mail, which goes to `home`. */
+void job_watcher_init(struct job_watcher *watcher, void (*open)(struct mail *mail),
+                      struct mailbox *home);
 
 /* Lives as long as its call, whose references are its own: who emits has one. */
 struct job {
@@ -54,22 +60,19 @@ struct job {
     size_t kept_bytes;
     uint64_t expires_us;
 
-    pthread_mutex_t lock; /* guards the following */
-    bool done;            /* the call's outcome is final */
-    bool was_heard;       /* the worker has emitted something */
-    const char *fault;    /* what is wrong with what it has emitted, or NULL; static */
-    struct event_log events;
-    struct job_watcher *follower; /* who reads the events, or NULL */
-    bool hungry;                  /* it has read all there was */
-    struct list watchers;         /* who wait for the end */
-    struct list questions;        /* to the reader, see question.h */
-    uint64_t asked;               /* questions there have been */
+    pthread_mutex_t lock;    /* guards the following */
+    bool done;               /* the call's outcome is final */
+    bool was_heard;          /* the worker has emitted something */
+    const char *fault;       /* what is wrong with what it has emitted, or NULL; static */
+    struct event_log events; /* its readers are watchers */
+    struct list watchers;    /* who wait for the end */
+    struct list questions;   /* to the readers, see question.h */
+    uint64_t asked;          /* questions there have been */
 };
 
-/* A job for that call, which has not been submitted: takes the caller's reference to it. `keep`:
- * bytes of events to hold for readers that come back. Returned with one reference. */
-struct job *job_new(struct ledger *ledger, struct call *call, size_t keep)
-    __attribute__((returns_nonnull));
+/* A job for that call, which has not been submitted: takes the caller's reference to it. Returned
+ * with one reference. */
+struct job *job_new(struct ledger *ledger, struct call *call) __attribute__((returns_nonnull));
 struct job *job_ref(struct job *job);
 
 /* The job of that call, which lives as long as the call; NULL: it has none. */
@@ -78,12 +81,15 @@ struct job *job_of(const struct call *call);
 /* Drops a reference and clears the pointer; accepts NULL inside. */
 void job_unref(struct job **job);
 
-/* Enters it into the ledger and submits the call; returns NULL. If there is a job with its key
- * already, nothing happens, and that one is returned with a reference for the caller. */
-struct job *job_submit(struct job *job) __attribute__((warn_unused_result));
+/* Enters it into the ledger, so that it can be found, and returns NULL. If there is a job with its
+ * key already, nothing happens, and that one is returned with a reference for the caller. */
+struct job *job_enter(struct job *job) __attribute__((warn_unused_result));
 
-/* Tells the reader something of the call, which has not ended; `text` is JSON. False: the reader is
- * so far behind that it must not be told more. */
+/* Submits the call of a job that was entered, and whose request id is final thereby. */
+void job_start(struct job *job);
+
+/* Tells the readers something of the call, which has not ended; `text` is JSON. False: they are so
+ * far behind that they must not be told more. */
 bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
     __attribute__((warn_unused_result));
 
@@ -95,7 +101,8 @@ struct job *job_digest(struct job *job, size_t size) __attribute__((returns_nonn
 /* Gives the call up. */
 void job_cancel(struct job *job);
 
-/* The reader has left: gives the call up, unless it goes on for others, or another reads now. */
+/* The watcher has left: if it was the last that read, the call is given up, unless it goes on for
+ * others. */
 void job_abandon(struct job *job, struct job_watcher *watcher);
 
 /* The call, if it is DONE, else NULL. */
@@ -115,12 +122,14 @@ bool job_ignore(struct job *job, struct job_watcher *watcher) __attribute__((war
 /* The watcher's mail has arrived. */
 void job_heard(struct job *job, struct job_watcher *watcher);
 
-/* The watcher, which watches already, reads the events after number `had`; whoever read them before
- * hears of it. */
+/* Holds so many bytes of the events from now on, for readers that come back, or are several. */
+void job_hold(struct job *job, size_t bytes);
+
+/* The watcher, which watches already, reads the events after number `had`. */
 void job_follow(struct job *job, struct job_watcher *watcher, uint64_t had);
 
 /* Writes text of events to `room`; returns how much. 0 and not `out_end`: the watcher will hear
- * when there is more. `out_end`: that was all, or another reads now. */
+ * when there is more. `out_end`: that was all. */
 size_t job_read(struct job *job, struct job_watcher *watcher, enum event_format format, char *room,
                 size_t size, bool *out_end);
 

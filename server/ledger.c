@@ -257,6 +257,16 @@ struct job *ledger_find(struct ledger *ledger, struct bytes request_id)
     return job;
 }
 
+struct job *ledger_find_key(struct ledger *ledger, struct bytes key)
+{
+    pthread_mutex_lock(&ledger->lock);
+    struct job *job = find_key(ledger, key);
+    if (job)
+        job_ref(job);
+    pthread_mutex_unlock(&ledger->lock);
+    return job;
+}
+
 unsigned ledger_look(struct ledger *ledger, uint64_t after, struct job **out_jobs, unsigned max)
 {
     unsigned count = 0;

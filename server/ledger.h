@@ -35,8 +35,10 @@ void ledger_announce(struct ledger *ledger, struct job *job);
  * for in all is kept as job_digest() makes it. */
 void ledger_settle(struct ledger *ledger, struct job *job);
 
-/* The job of that request id with a reference for the caller; NULL when there is none. */
+/* The job of that request id, or of that key, with a reference for the caller; NULL when there is
+ * none. */
 struct job *ledger_find(struct ledger *ledger, struct bytes request_id);
+struct job *ledger_find_key(struct ledger *ledger, struct bytes key);
 
 /* Takes a job out, so that nobody finds it any more. */
 void ledger_forget(struct ledger *ledger, struct job *job);

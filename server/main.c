@@ -6,7 +6,7 @@
  *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
- *   deferral.c     answers later, or again; lookup.c finds the call that a path names
+ *   deferral.c     answers later, or again; idempotency.c, lookup.c find the call that is meant
  *   switchboard.c  what Python asks for while it runs a call; tool_request.c is one of these
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
  *   registration.c tools that were registered, in toolbox.c; callbacks.c has them run

@@ -8,12 +8,13 @@
 #include "server/envelope.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
+#include "server/idempotency.h"
 #include "server/job.h"
 #include "server/lookup.h"
 #include "server/media.h"
 #include "server/problem.h"
 
-#include <stdlib.h>
+enum { LAST_ID_MAX = 18 }; /* digits */
 
 /* In the exchange's arena; the reactor's. */
 struct stream {
@@ -126,9 +127,7 @@ static struct stream *open_stream(struct exchange *exchange, struct job *job,
                                   enum event_format format)
 {
     struct stream *stream = arena_zalloc(exchange->arena, sizeof *stream);
-    stream->watcher.mail.open = on_news;
-    stream->watcher.home = reactor_inbox(exchange->reactor);
-    list_init(&stream->watcher.place);
+    job_watcher_init(&stream->watcher, on_news, reactor_inbox(exchange->reactor));
     stream->exchange = exchange;
     stream->arena = arena_ref(exchange->arena);
     stream->job = job;
@@ -139,6 +138,51 @@ static struct stream *open_stream(struct exchange *exchange, struct job *job,
     exchange->on_gone = on_gone;
     exchange->on_end = on_end;
     return stream;
+}
+
+/* --- coming back --- */
+
+/* False: it is not a number, and the exchange has been answered. */
+static bool read_last_id(struct exchange *exchange, uint64_t *out_id)
+{
+    struct bytes text = exchange_header(exchange, "last-event-id");
+    bool good = text.len <= LAST_ID_MAX;
+    *out_id = 0;
+    for (size_t i = 0; i < text.len && good; i++) {
+        good = text.data[i] >= '0' && text.data[i] <= '9';
+        *out_id = *out_id * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    if (!good)
+        problem_respond(
+            exchange, &(struct problem){.status = 400,
+                                        .code = "invalid_request",
+                                        .detail = "last-event-id must be the number of an event"});
+    return good;
+}
+
+/* The exchange gets the events after number `had`. Takes the reference. */
+static struct stream *attach(struct exchange *exchange, struct job *job, uint64_t had,
+                             enum event_format format)
+{
+    struct stream *stream = open_stream(exchange, job, format);
+    job_watch(job, &stream->watcher);
+    job_follow(job, &stream->watcher, had);
+    return stream;
+}
+
+/* The same for a caller that has had some; `job` may be NULL. When no event is left, 204 keeps an
+ * EventSource from asking again. */
+static void resume(struct exchange *exchange, struct job *job, uint64_t had,
+                   enum event_format format)
+{
+    bool has_all = job && job_has_told(job, had);
+    if (has_all)
+        exchange_respond(exchange, &(struct response){.status = 204});
+    else if (job && bytes_equal(exchange->method, BYTES("HEAD")))
+        respond(exchange, format);
+    else if (job)
+        answer(attach(exchange, job_ref(job), had, format));
+    job_unref(&job);
 }
 
 /* --- what is asked for --- */
@@ -199,51 +243,62 @@ static bool bring_tools(struct exchange *exchange, const struct invocation_reque
     return good;
 }
 
-/* A retry must not run the tool again without the caller's knowing. True: it has been told. */
-static bool refuse_key(struct exchange *exchange)
-{
-    if (!exchange_header(exchange, "idempotency-key").data)
-        return false;
-    problem_respond(exchange, &(struct problem){.status = 400,
-                                                .code = "invalid_request",
-                                                .detail = "a stream takes no idempotency-key: "
-                                                          "with on_disconnect: detach it goes on, "
-                                                          "and GET /calls/{id}/events has it"});
-    return true;
-}
-
-static void start(struct exchange *exchange, const struct invocation_request *request)
+/* A caller with a key means to come back, as one that detaches. NULL: the exchange has been
+ * answered. */
+static struct job *make_job(struct exchange *exchange, const struct invocation_request *request,
+                            struct bytes key)
 {
     struct gateway *gateway = gateway_of(exchange);
-    bool detached = bytes_equal(request->on_disconnect, BYTES("detach"));
-    enum event_format format;
+    struct bytes leaving = request->on_disconnect;
     struct offers *offers = NULL;
-    struct call *call = !refuse_key(exchange) && choose_format(exchange, &format)
-                            ? invocation_make(exchange, request, RESULT_ENVELOPE)
-                            : NULL;
-    if (!call)
-        return;
-    if (!may_stream(exchange, call->tool)) {
+    struct call *call = invocation_make(exchange, request, RESULT_ENVELOPE);
+    if (!call || !may_stream(exchange, call->tool) ||
+        !bring_tools(exchange, request, call, &offers)) {
         call_unref(&call);
-        return;
-    }
-    if (!bring_tools(exchange, request, call, &offers)) {
-        call_unref(&call);
-        return;
+        return NULL;
     }
     call->window = gateway->streams.window;
-    struct job *job = job_new(gateway->ledger, call, detached ? gateway->streams.keep : 0);
+    struct job *job = job_new(gateway->ledger, call);
     job->is_stream = true;
     job->instance = exchange->path;
     job->result_limit = gateway->streams.result_limit;
-    job->detached = job->is_kept = detached;
+    job->detached = leaving.len ? bytes_equal(leaving, BYTES("detach")) : key.len > 0;
+    job->is_kept = job->detached || key.len;
     job->offers = offers;
-    struct stream *stream = open_stream(exchange, job, format);
-    job_watch(job, &stream->watcher);
-    job_follow(job, &stream->watcher, 0);
-    if (job_submit(job))
-        abort(); /* only jobs with a key meet another */
+    if (key.len)
+        idempotency_name(exchange, job, key, request->tools);
+    if (job->is_kept)
+        job_hold(job, gateway->streams.keep);
+    return job;
+}
+
+static void run(struct exchange *exchange, struct job *made, enum event_format format)
+{
+    bool joined;
+    struct job *job = idempotency_enter(exchange, made, &joined);
+    if (!job)
+        return;
+    attach(exchange, job, 0, format);
+    if (joined)
+        return;
     exchange->request_id = job->call->request_id;
+    job_start(job);
+}
+
+/* With a key and the number of an event the caller goes on with what it has had a part of. */
+static void start(struct exchange *exchange, const struct invocation_request *request)
+{
+    struct bytes key;
+    enum event_format format;
+    uint64_t had = 0;
+    if (!idempotency_read(exchange, &key) || !choose_format(exchange, &format) ||
+        (key.len && !read_last_id(exchange, &had)))
+        return;
+    struct job *made = make_job(exchange, request, key);
+    if (made && key.len && exchange_header(exchange, "last-event-id").data)
+        resume(exchange, idempotency_find(exchange, made), had, format);
+    else if (made)
+        run(exchange, made, format);
 }
 
 void stream_post(struct exchange *exchange)
@@ -253,13 +308,14 @@ void stream_post(struct exchange *exchange)
         start(exchange, &request);
 }
 
-/* An EventSource reconnects when a stream has ended, too, and must not run the tool again: 204
- * tells it to stop (WHATWG HTML, 9.2.3). */
+/* An EventSource, which sends no key, reconnects when a stream has ended, too, and must not run the
+ * tool again: 204 tells it to stop (WHATWG HTML, 9.2.3). */
 void stream_get(struct exchange *exchange)
 {
     struct invocation_request request;
     struct member_fault fault;
-    if (exchange_header(exchange, "last-event-id").data)
+    if (exchange_header(exchange, "last-event-id").data &&
+        !exchange_header(exchange, "idempotency-key").data)
         exchange_respond(exchange, &(struct response){.status = 204});
     else if (!envelope_read_query(exchange->query, exchange->arena, &request, &fault))
         members_refuse(exchange, 400, &fault);
@@ -272,44 +328,11 @@ void stream_get(struct exchange *exchange)
         start(exchange, &request);
 }
 
-/* --- coming back --- */
-
-/* False: it is not a number. */
-static bool read_last_id(struct exchange *exchange, uint64_t *out_id)
-{
-    struct bytes text = exchange_header(exchange, "last-event-id");
-    *out_id = 0;
-    if (text.len > 18)
-        return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        *out_id = *out_id * 10 + (uint64_t)(text.data[i] - '0');
-    }
-    return true;
-}
-
-/* HEAD takes the events from nobody. When none is left, 204 keeps an EventSource from asking again.
- */
-static void resume(struct exchange *exchange, struct job *job, uint64_t had,
-                   enum event_format format)
-{
-    if (job_has_told(job, had)) {
-        exchange_respond(exchange, &(struct response){.status = 204});
-    } else if (bytes_equal(exchange->method, BYTES("HEAD"))) {
-        respond(exchange, format);
-    } else {
-        struct stream *stream = open_stream(exchange, job_ref(job), format);
-        job_watch(job, &stream->watcher);
-        job_follow(job, &stream->watcher, had);
-        answer(stream);
-    }
-}
-
+/* What others read is held from now on, so that no reader takes it from another. */
 void stream_events(struct exchange *exchange)
 {
     enum event_format format;
-    uint64_t had = 0;
+    uint64_t had;
     struct job *job = lookup_job(exchange);
     if (!job || !job->is_stream) {
         problem_respond(exchange, &(struct problem){.status = 404,
@@ -317,13 +340,9 @@ void stream_events(struct exchange *exchange)
                                                     .category = "pool",
                                                     .detail = "no stream with that request id runs "
                                                               "or is kept"});
-    } else if (!read_last_id(exchange, &had)) {
-        problem_respond(
-            exchange, &(struct problem){.status = 400,
-                                        .code = "invalid_request",
-                                        .detail = "last-event-id must be the number of an event"});
-    } else if (choose_format(exchange, &format)) {
-        resume(exchange, job, had, format);
+    } else if (read_last_id(exchange, &had) && choose_format(exchange, &format)) {
+        job_hold(job, gateway_of(exchange)->streams.keep);
+        resume(exchange, job_ref(job), had, format);
     }
     job_unref(&job);
 }

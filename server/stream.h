@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 struct stream_options {
-    uint64_t window;     /* what a tool may emit before its reader has taken it, bytes */
-    size_t keep;         /* of the events of a detached stream, for readers that come back, bytes */
-    size_t result_limit; /* of what the tool returns in the end, bytes */
+    uint64_t window;       /* what a tool may emit before its reader has taken it, bytes */
+    size_t keep;           /* of its events, for readers that come back or are several, bytes */
+    size_t result_limit;   /* of what the tool returns in the end, bytes */
     uint64_t keepalive_us; /* of silence, after which a comment is sent */
 };
 

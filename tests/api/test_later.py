@@ -202,8 +202,3 @@ def test_an_idempotency_key_is_given_once(gateway, http2: bool) -> None:
         answer = client.post("/execute", content=b'{"tool":"echo"}', headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert "once" in answer.json()["detail"]
-
-
-def test_a_stream_takes_no_idempotency_key(client) -> None:
-    answer = client.post("/stream", json={"tool": "countdown"}, headers={"idempotency-key": "k"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")

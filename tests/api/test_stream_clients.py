@@ -198,8 +198,9 @@ def test_head_of_events_takes_them_from_nobody(client: httpx.Client) -> None:
         assert json.loads(list(lines)[-1])["event"] == "done"
 
 
-def test_the_youngest_reader_has_the_stream(streams: Any, client: httpx.Client) -> None:
-    body = {"tool": "count", "args": {"n": 40, "seconds": 0.02}, "on_disconnect": "detach"}
+@pytest.mark.parametrize("leaving", ["detach", "cancel"])
+def test_each_of_many_readers_has_the_stream(streams: Any, client: httpx.Client, leaving: str) -> None:
+    body = {"tool": "count", "args": {"n": 40, "seconds": 0.02}, "on_disconnect": leaving}
 
     def attach(call: str) -> List[Dict[str, Any]]:
         answer = requests.get(f"{streams.url}/calls/{call}/events", headers=NDJSON, timeout=30)
@@ -208,10 +209,12 @@ def test_the_youngest_reader_has_the_stream(streams: Any, client: httpx.Client) 
     with client.stream("POST", "/stream", json=body, headers=NDJSON) as answer:
         with concurrent.futures.ThreadPoolExecutor(8) as threads:
             others = list(threads.map(attach, [answer.headers["x-request-id"]] * 8))
-        first = list(answer.iter_lines())
-    whole = [events for events in others if events and events[-1]["event"] == "done"]
-    assert len(whole) == 1 and json.loads(first[-1])["event"] != "done"
-    assert [event["id"] for event in whole[0]] == list(range(1, 43))
+        first = [json.loads(line) for line in answer.iter_lines()]
+    assert [event["id"] for event in first] == list(range(1, 43))
+    for events in others:
+        lacking = events[0]["id"] if events[0]["event"] == "gap" else 0  # nothing is held for nobody
+        assert lacking == 0 or leaving == "cancel"
+        assert [event["id"] for event in events if event["event"] != "gap"] == list(range(lacking + 1, 43))
 
 
 @pytest.mark.parametrize("call", ["%00", "%FF%FE", "a%2Fb", "..", "%2e%2e", "x" * 4000, "%F0%9F%90%8D", "*", "'", "%"])

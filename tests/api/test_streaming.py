@@ -263,7 +263,7 @@ def test_a_running_stream_can_be_cancelled(client: httpx.Client, tmp_path: Path)
     wait_for(path, "ended")
 
 
-def test_a_reader_that_was_replaced_ends_nothing_when_it_leaves(streams: Any) -> None:
+def test_a_reader_that_leaves_ends_nothing_while_another_reads(streams: Any) -> None:
     with httpx.Client(base_url=streams.url, trust_env=False, timeout=30) as first:
         with first.stream("POST", "/stream", json=envelope("count", {"n": 60, "seconds": 0.02})) as answer:
             call = answer.headers["x-request-id"]

@@ -1,6 +1,6 @@
-/* The events of a stream, under readers that come, read in pieces, leave and come back: each event
- * is whole, in order and told once to each reader, what a reader has missed is told by a gap,
- * memory stays within bounds, and each emission is paid for once.
+/* The events of a stream, under several readers that come, read in pieces, leave and come back:
+ * each event is whole, in order and told once to each reader, what a reader has missed is told by a
+ * gap, memory stays within bounds, and each emission is paid for once.
  *
  * The input is a program: a byte that says what happens, a byte of argument, and for events so many
  * bytes of data. */
@@ -11,14 +11,19 @@
 
 #include <string.h>
 
-enum { KEEP_MAX = 2000, TOLD_MAX = 1 << 20 };
+enum { KEEP_MAX = 2000, TOLD_MAX = 1 << 20, READERS = 3 };
 
 static struct event_log event_log;
-static uint64_t cost, paid, expected; /* the id of the event that the reader is told next */
-static enum event_format format;
-static bool reads;
-static char told[TOLD_MAX];
-static size_t told_len;
+static uint64_t cost, paid;
+
+static struct listener {
+    struct event_reader reader;
+    uint64_t expected; /* the id of the event that it is told next */
+    enum event_format format;
+    bool reads;
+    char told[TOLD_MAX];
+    size_t told_len;
+} listeners[READERS];
 
 static struct bytes take(struct bytes *input, size_t count)
 {
@@ -42,14 +47,15 @@ static void collect(void)
     event_log.owed = 0;
 }
 
-static void expect_event(uint64_t id, bool gap)
+static void expect_event(struct listener *listener, uint64_t id, bool gap)
 {
-    fuzz_require(gap ? id >= expected : id == expected, "events come in order, each once");
-    expected = id + 1;
+    fuzz_require(gap ? id >= listener->expected : id == listener->expected,
+                 "events come in order, each once");
+    listener->expected = id + 1;
 }
 
 /* {"id":…,"event":…,"data":…} */
-static void check_line(struct bytes line)
+static void check_line(struct listener *listener, struct bytes line)
 {
     struct json_cursor cursor = {0};
     struct bytes key;
@@ -59,7 +65,8 @@ static void check_line(struct bytes line)
         json_next(value.raw, &cursor, &key, &id) && json_next(value.raw, &cursor, &key, &name) &&
         json_next(value.raw, &cursor, &key, &data) && !json_next(value.raw, &cursor, &key, &value);
     fuzz_require(whole, "a line has three members");
-    expect_event(strtoull(id.raw.data, NULL, 10), bytes_equal(name.raw, BYTES("\"gap\"")));
+    expect_event(listener, strtoull(id.raw.data, NULL, 10),
+                 bytes_equal(name.raw, BYTES("\"gap\"")));
 }
 
 static struct bytes next_line(struct bytes *text)
@@ -77,61 +84,70 @@ static bool begins(struct bytes line, struct bytes with)
 }
 
 /* id: …, event: …, data: …, and an empty line. */
-static void check_block(struct bytes *text)
+static void check_block(struct listener *listener, struct bytes *text)
 {
     struct bytes id = next_line(text), name = next_line(text), data = next_line(text);
     fuzz_require(begins(id, BYTES("id: ")) && begins(name, BYTES("event: ")) &&
                      begins(data, BYTES("data: ")) && next_line(text).len == 0,
                  "a block has three lines and an empty one");
     fuzz_require(json_check(bytes_skip(data, 6), JSON_MAX_DEPTH, NULL, NULL), "data is JSON");
-    expect_event(strtoull(id.data + 4, NULL, 10), bytes_equal(name, BYTES("event: gap")));
+    expect_event(listener, strtoull(id.data + 4, NULL, 10), bytes_equal(name, BYTES("event: gap")));
 }
 
-/* What the reader has been told in full is right. */
-static void check_told(bool all)
+/* What it has been told in full is right. */
+static void check_told(struct listener *listener, bool all)
 {
-    const char *mark = format == EVENT_SSE ? "\n\n" : "\n";
-    size_t mark_len = strlen(mark), len = told_len;
+    const char *mark = listener->format == EVENT_SSE ? "\n\n" : "\n", *told = listener->told;
+    size_t mark_len = strlen(mark), len = listener->told_len;
     while (len >= mark_len && memcmp(told + len - mark_len, mark, mark_len) != 0)
         len--;
     len = len < mark_len ? 0 : len;
-    fuzz_require(!all || len == told_len, "the last event is whole");
+    fuzz_require(!all || len == listener->told_len, "the last event is whole");
     struct bytes text = bytes_from(told, len);
     while (text.len) {
-        if (format == EVENT_SSE)
-            check_block(&text);
+        if (listener->format == EVENT_SSE)
+            check_block(listener, &text);
         else
-            check_line(next_line(&text));
+            check_line(listener, next_line(&text));
     }
-    told_len = 0;
+    listener->told_len = 0;
 }
 
-static void stop_reading(void)
+static void leave(struct listener *listener)
 {
-    if (reads)
-        check_told(!event_log_waits(&event_log));
-    reads = false;
+    if (listener->reads)
+        check_told(listener, !event_log_waits(&event_log, &listener->reader));
+    listener->reads = false;
+    event_log_unfollow(&event_log, &listener->reader);
 }
 
-static void follow(unsigned argument)
+static void follow(struct listener *listener, unsigned argument)
 {
-    stop_reading();
+    leave(listener);
     uint64_t had = argument & 0x7f;
     had = had < event_log.count ? had : event_log.count;
-    format = argument & 0x80 ? EVENT_SSE : EVENT_NDJSON;
-    event_log_follow(&event_log, had);
-    expected = had + 1;
-    reads = true;
+    listener->format = argument & 0x80 ? EVENT_SSE : EVENT_NDJSON;
+    event_log_follow(&event_log, &listener->reader, had);
+    listener->expected = had + 1;
+    listener->reads = true;
 }
 
-static void read_some(size_t size)
+static void read_some(struct listener *listener, size_t size)
 {
-    if (told_len + size > TOLD_MAX)
+    if (!listener->reads || listener->told_len + size > TOLD_MAX)
         return;
-    size_t len = event_log_read(&event_log, format, told + told_len, size);
+    size_t len = event_log_read(&event_log, &listener->reader, listener->format,
+                                listener->told + listener->told_len, size);
     fuzz_require(len <= size, "a read stays within its room");
-    fuzz_require(reads || len == 0, "nobody reads");
-    told_len += len;
+    listener->told_len += len;
+}
+
+static void leave_all(void)
+{
+    for (unsigned i = 0; i < READERS; i++)
+        leave(&listeners[i]);
+    fuzz_require(event_log.first == event_log.last || event_log.bytes <= event_log.keep,
+                 "no more is held than should be");
 }
 
 static void do_next(struct bytes *input)
@@ -139,20 +155,19 @@ static void do_next(struct bytes *input)
     unsigned what = (unsigned char)take(input, 1).data[0];
     struct bytes next = take(input, 1);
     unsigned argument = next.len ? (unsigned char)next.data[0] : 0;
+    struct listener *listener = &listeners[what / 4 % READERS];
     switch (what % 4) {
     case 0:
         add((enum event_kind)(what / 4 % EVENT_GAP), take(input, argument));
         break;
     case 1:
-        follow(argument);
+        follow(listener, argument);
         break;
     case 2:
-        read_some(argument);
+        read_some(listener, argument);
         break;
     case 3:
-        stop_reading();
-        event_log_unfollow(&event_log);
-        fuzz_require(event_log.bytes <= event_log.keep, "no more is held than should be");
+        leave(listener);
         break;
     }
     collect();
@@ -162,14 +177,15 @@ static void do_next(struct bytes *input)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes input = bytes_from(data, size);
-    cost = paid = told_len = 0;
-    reads = false;
+    cost = paid = 0;
     struct bytes keep = take(&input, 1);
-    event_log_init(&event_log, keep.len ? (unsigned char)keep.data[0] * KEEP_MAX / UINT8_MAX : 0);
+    event_log_init(&event_log);
+    event_log.keep = keep.len ? (unsigned char)keep.data[0] * KEEP_MAX / UINT8_MAX : 0;
+    for (unsigned i = 0; i < READERS; i++)
+        list_init(&listeners[i].reader.place);
     while (input.len)
         do_next(&input);
-    stop_reading();
-    event_log_unfollow(&event_log);
+    leave_all();
     collect();
     fuzz_require(paid == cost, "everything is paid for");
     event_log_deinit(&event_log);

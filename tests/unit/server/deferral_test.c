@@ -6,6 +6,7 @@
 #include "../pool/fake.h"
 #include "base/clock.h"
 #include "server/gateway.h"
+#include "server/idempotency.h"
 #include "server/reactor.h"
 
 #include <stdio.h>
@@ -146,13 +147,12 @@ static struct asker *arrive(const char *name, const char *value, const char *nam
 static void start(struct asker *asker, const char *args, enum result_shape shape)
 {
     struct deferral_wish wish;
-    const char *wrong;
     struct call *call = call_new(asker->exchange.arena);
     call->tool = fake.slow;
     call->home = &fake.home;
     call->args = bytes_of(args);
     call->request_id = arena_copy(call->arena, asker->exchange.request_id);
-    ck_assert(deferral_read(&asker->exchange, &wish, &wrong));
+    ck_assert(deferral_read(&asker->exchange, &wish));
     deferral_start(&asker->exchange, call, &wish, shape);
 }
 
@@ -203,11 +203,9 @@ START_TEST(preferences_are_read_as_they_are_written)
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct deferral_wish wish;
-        const char *wrong;
         struct asker *asker = arrive("prefer", cases[i].text, NULL, NULL);
-        ck_assert_msg(deferral_read(&asker->exchange, &wish, &wrong) == cases[i].is_async, "%s",
-                      cases[i].text);
-        ck_assert_ptr_null(wrong);
+        ck_assert(deferral_read(&asker->exchange, &wish));
+        ck_assert_msg(wish.is_async == cases[i].is_async, "%s", cases[i].text);
         ck_assert_msg(wish.wait_us == cases[i].wait_s * UINT64_C(1000000), "%s: %llu",
                       cases[i].text, (unsigned long long)wish.wait_us);
         leave(asker);
@@ -216,25 +214,35 @@ START_TEST(preferences_are_read_as_they_are_written)
 }
 END_TEST
 
-START_TEST(a_key_is_visible_not_too_long_and_given_once)
+static void assert_good(const char *key, bool good)
 {
-    struct deferral_wish wish;
-    const char *wrong;
+    struct bytes read;
+    struct asker *asker = arrive("idempotency-key", key, NULL, NULL);
+    ck_assert_msg(idempotency_read(&asker->exchange, &read) == good, "%s", key);
+    if (!good)
+        assert_sent(asker, 400, "1 to 255 visible characters");
+    leave(asker);
+    asker_count = 0;
+}
+
+START_TEST(a_key_is_visible_and_not_too_long)
+{
     char longest[257] = "";
     memset(longest, 'k', 255);
-    struct asker *asker = arrive("idempotency-key", longest, NULL, NULL);
-    ck_assert(deferral_read(&asker->exchange, &wish, &wrong));
+    assert_good(longest, true);
     longest[255] = 'k';
-    ck_assert(!deferral_read(&asker->exchange, &wish, &wrong));
-    ck_assert_ptr_nonnull(wrong);
-    asker->headers[0][1] = "";
-    ck_assert(!deferral_read(&asker->exchange, &wish, &wrong) && wrong);
-    asker->headers[0][1] = "a\tb";
-    ck_assert(!deferral_read(&asker->exchange, &wish, &wrong) && wrong);
-    asker->headers[0][1] = asker->headers[1][1] = "same";
-    asker->headers[1][0] = "idempotency-key";
-    ck_assert(!deferral_read(&asker->exchange, &wish, &wrong));
-    ck_assert_str_eq(wrong, "idempotency-key must be given once");
+    assert_good(longest, false);
+    assert_good("", false);
+    assert_good("a\tb", false);
+}
+END_TEST
+
+START_TEST(a_key_is_given_once)
+{
+    struct bytes key;
+    struct asker *asker = arrive("idempotency-key", "same", "idempotency-key", "same");
+    ck_assert(!idempotency_read(&asker->exchange, &key));
+    assert_sent(asker, 400, "idempotency-key must be given once");
 }
 END_TEST
 
@@ -350,7 +358,8 @@ int main(void)
     TCase *tests = tcase_create("deferral");
     tcase_add_checked_fixture(tests, set_up, tear_down);
     tcase_add_test(tests, preferences_are_read_as_they_are_written);
-    tcase_add_test(tests, a_key_is_visible_not_too_long_and_given_once);
+    tcase_add_test(tests, a_key_is_visible_and_not_too_long);
+    tcase_add_test(tests, a_key_is_given_once);
     tcase_add_test(tests, what_may_come_later_is_announced_at_once);
     tcase_add_test(tests, who_waits_gets_the_outcome_in_its_shape);
     tcase_add_test(tests, who_has_waited_for_long_enough_is_told_where_it_will_be);

@@ -73,7 +73,8 @@ static struct job *make(const char *id, const char *key, bool stream)
     struct call *call = fake_make(&fake, fake.slow);
     call->request_id = bytes_of(id);
     call->window = stream ? WINDOW : 0;
-    struct job *made = job_new(ledger, call, KEEP);
+    struct job *made = job_new(ledger, call);
+    job_hold(made, KEEP);
     made->is_stream = made->detached = stream;
     made->result_limit = 1000;
     made->is_kept = true;
@@ -81,16 +82,25 @@ static struct job *make(const char *id, const char *key, bool stream)
     return made;
 }
 
+/* The job that has its key already, or NULL. */
+static struct job *submit(struct job *made)
+{
+    struct job *other = job_enter(made);
+    if (!other)
+        job_start(made);
+    return other;
+}
+
 static void begin(bool stream)
 {
     job = make("r", "", stream);
-    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(submit(job));
 }
 
 static void attach(struct reader *reader, uint64_t had)
 {
-    *reader = (struct reader){.watcher = {.mail.open = on_news, .home = &home}, .job = job};
-    list_init(&reader->watcher.place);
+    *reader = (struct reader){.job = job};
+    job_watcher_init(&reader->watcher, on_news, &home);
     job_watch(job, &reader->watcher);
     job_follow(job, &reader->watcher, had);
 }
@@ -185,7 +195,7 @@ START_TEST(a_job_that_ends_without_a_word_is_mute)
 }
 END_TEST
 
-START_TEST(a_second_reader_cuts_the_first_off)
+START_TEST(each_reader_hears_of_what_it_has_not_read)
 {
     struct reader first, second;
     begin(true);
@@ -195,14 +205,35 @@ START_TEST(a_second_reader_cuts_the_first_off)
     read_text(&first);
     attach(&second, 1);
     hear();
-    ck_assert_uint_eq(first.news, 2);
-    ck_assert_str_eq(read_text(&first), "");
-    ck_assert(first.ended);
+    ck_assert_uint_eq(first.news, 1);
     ck_assert_str_eq(read_text(&second), "{\"id\":2,\"event\":\"chunk\",\"data\":1}\n");
-    ck_assert(!second.ended);
-    ck_assert(job_ignore(job, &first.watcher));
     emit("2");
     ck_assert_ptr_nonnull(strstr(read_text(&second), "\"data\":2}"));
+    emit("3");
+    hear();
+    ck_assert_uint_eq(first.news, 2);
+    ck_assert_uint_eq(second.news, 2);
+    ck_assert_ptr_nonnull(strstr(read_text(&first), "\"data\":3}"));
+    ck_assert(!first.ended && !second.ended);
+    ck_assert(job_ignore(job, &first.watcher));
+    ck_assert(job_ignore(job, &second.watcher));
+}
+END_TEST
+
+START_TEST(the_last_reader_that_leaves_gives_the_call_up)
+{
+    struct reader first, second;
+    begin(true);
+    job->detached = false;
+    attach(&first, 0);
+    attach(&second, 0);
+    job_abandon(job, &second.watcher);
+    job_abandon(job, &second.watcher);
+    ck_assert_uint_eq(fake.cancel_count, 0);
+    job_abandon(job, &first.watcher);
+    ck_assert_uint_eq(fake.cancel_count, 1);
+    deliver();
+    ck_assert(!job_ignore(job, &first.watcher));
     ck_assert(!job_ignore(job, &second.watcher));
     hear();
 }
@@ -286,16 +317,16 @@ END_TEST
 START_TEST(a_key_finds_the_job_that_has_it)
 {
     job = make("first", "key", false);
-    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(submit(job));
     struct job *second = make("second", "key", false);
-    struct job *found = job_submit(second);
+    struct job *found = submit(second);
     ck_assert_ptr_eq(found, job);
     ck_assert_uint_eq(fake.invoke_count, 1);
     job_unref(&second);
     job_unref(&found);
     finish();
     struct job *third = make("third", "key", false);
-    found = job_submit(third);
+    found = submit(third);
     ck_assert_ptr_eq(found, job);
     job_unref(&third);
     job_unref(&found);
@@ -305,14 +336,14 @@ END_TEST
 START_TEST(a_key_whose_call_did_not_run_is_free_again)
 {
     job = make("first", "key", false);
-    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(submit(job));
     struct job *others[2] = {make("b", "", false), make("c", "key2", false)};
-    ck_assert_ptr_null(job_submit(others[0]));
-    ck_assert_ptr_null(job_submit(others[1]));
+    ck_assert_ptr_null(submit(others[0]));
+    ck_assert_ptr_null(submit(others[1]));
     job_cancel(others[1]); /* it was queued */
     deliver();
     struct job *again = make("d", "key2", false);
-    ck_assert_ptr_null(job_submit(again));
+    ck_assert_ptr_null(submit(again));
     for (unsigned i = 0; i < 2; i++)
         job_unref(&others[i]);
     job_unref(&again);
@@ -326,9 +357,9 @@ START_TEST(a_request_id_that_another_job_has_gets_a_number)
     job = make("same", "", false);
     struct job *others[] = {make("same", "", false), make(longest, "", false),
                             make(longest, "", false)};
-    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(submit(job));
     for (unsigned i = 0; i < 3; i++)
-        ck_assert_ptr_null(job_submit(others[i]));
+        ck_assert_ptr_null(submit(others[i]));
     ck_assert(bytes_equal(job->call->request_id, BYTES("same")));
     ck_assert(bytes_equal(others[0]->call->request_id, BYTES("same~1")));
     ck_assert_uint_le(others[2]->call->request_id.len, 128);
@@ -379,7 +410,7 @@ START_TEST(a_job_that_is_too_large_displaces_no_other)
     finish();
     struct job *large = make("large", "", false);
     ck_assert(buffer_reserve(&large->call->payload, 30000));
-    ck_assert_ptr_null(job_submit(large));
+    ck_assert_ptr_null(submit(large));
     fake_answer(&fake, 1, 1000);
     deliver();
     struct job *found = ledger_find(ledger, BYTES("large"));
@@ -402,7 +433,7 @@ START_TEST(of_a_result_that_is_too_large_it_is_kept_that_it_was)
     ledger =
         ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 20000});
     job = make("r", "key", false);
-    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(submit(job));
     job->call->payload.capacity = 0;
     struct call *call = job->call;
     fake_answer(&fake, 0, 1000);
@@ -414,7 +445,7 @@ START_TEST(of_a_result_that_is_too_large_it_is_kept_that_it_was)
     ck_assert_int_eq(kept->outcome.end, CALL_END_FAILURE);
     ck_assert_int_eq(kept->outcome.executed, EXECUTED_YES);
     ck_assert(bytes_equal(kept->outcome.failure.code, BYTES("result_too_large")));
-    struct job *again = make("again", "key", false), *joined = job_submit(again);
+    struct job *again = make("again", "key", false), *joined = submit(again);
     ck_assert_ptr_eq(joined, found); /* it must not run twice */
     job_unref(&again);
     job_unref(&joined);
@@ -422,20 +453,46 @@ START_TEST(of_a_result_that_is_too_large_it_is_kept_that_it_was)
 }
 END_TEST
 
+START_TEST(of_a_stream_that_is_too_large_its_end_is_kept_under_its_number)
+{
+    struct reader reader;
+    char body[1100];
+    ledger_free(&ledger);
+    ledger =
+        ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 10000});
+    begin(true);
+    snprintf(body, sizeof body, "\"%01000d\"", 0);
+    emit(body);
+    emit(body);
+    finish();
+    job_unref(&job);
+    job = ledger_find(ledger, BYTES("r"));
+    attach(&reader, 1);
+    const char *text = read_text(&reader);
+    ck_assert_ptr_nonnull(strstr(text, "\"data\":{\"from\":2,\"to\":3}"));
+    ck_assert_ptr_nonnull(strstr(text, "{\"id\":4,\"event\":\"error\""));
+    ck_assert_ptr_nonnull(strstr(text, "result_too_large"));
+    ck_assert(reader.ended);
+    ck_assert(!job_is_mute(job));
+    ck_assert(!job_ignore(job, &reader.watcher));
+    hear();
+}
+END_TEST
+
 START_TEST(a_job_that_was_announced_is_kept_though_it_did_not_run)
 {
     job = make("first", "", false);
-    ck_assert_ptr_null(job_submit(job));
+    ck_assert_ptr_null(submit(job));
     struct job *filler = make("filler", "", false), *told = make("told", "key", false);
-    ck_assert_ptr_null(job_submit(filler));
-    ck_assert_ptr_null(job_submit(told));
+    ck_assert_ptr_null(submit(filler));
+    ck_assert_ptr_null(submit(told));
     ledger_announce(ledger, told);
     job_cancel(told); /* it was queued */
     deliver();
     struct job *found = ledger_find(ledger, BYTES("told"));
     ck_assert_ptr_eq(found, told);
     struct job *again = make("again", "key", false);
-    ck_assert_ptr_null(job_submit(again)); /* and its key is free */
+    ck_assert_ptr_null(submit(again)); /* and its key is free */
     job_unref(&found);
     job_unref(&filler);
     job_unref(&told);
@@ -465,7 +522,8 @@ static Suite *make_suite(void)
     tcase_add_test(streams, a_stream_whose_end_comes_after_the_deadline_ends_with_that);
     tcase_add_test(streams, a_job_that_runs_has_not_told_all);
     tcase_add_test(streams, a_job_that_ends_without_a_word_is_mute);
-    tcase_add_test(streams, a_second_reader_cuts_the_first_off);
+    tcase_add_test(streams, each_reader_hears_of_what_it_has_not_read);
+    tcase_add_test(streams, the_last_reader_that_leaves_gives_the_call_up);
     tcase_add_test(streams, mail_under_way_is_not_forgotten);
     tcase_add_test(streams, the_worker_is_paid_when_its_reader_has_read);
     tcase_add_test(streams, the_worker_is_paid_at_once_when_nobody_reads);
@@ -478,6 +536,7 @@ static Suite *make_suite(void)
     tcase_add_test(kept, a_job_is_not_kept_beyond_the_size);
     tcase_add_test(kept, a_job_that_is_too_large_displaces_no_other);
     tcase_add_test(kept, of_a_result_that_is_too_large_it_is_kept_that_it_was);
+    tcase_add_test(kept, of_a_stream_that_is_too_large_its_end_is_kept_under_its_number);
     tcase_add_test(kept, a_job_that_was_announced_is_kept_though_it_did_not_run);
     tcase_add_test(kept, a_job_that_was_forgotten_while_it_ran_is_not_kept);
     suite_add_tcase(suite, streams);
