@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "bridge/channel.h"
 #include "bridge/inside.h"
+#include "bridge/seat.h"
 #include "bridge/session_op.h"
 #include "bridge/watch.h"
 #include "bridge/zygote.h"
@@ -14,7 +15,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { SCHEMA_MAX_DEPTH = 64, SLOTS_MAX = RUNNING_MAX, START_FAILURES = 3 };
+enum { SCHEMA_MAX_DEPTH = 64, SLOTS_MAX = RUNNING_MAX };
 
 static struct bridge *of(struct runtime *runtime)
 {
@@ -50,7 +51,9 @@ static void send_errand(struct bridge *bridge, void (*run)(struct errand *errand
 static void run_start(struct errand *errand)
 {
     struct bridge_errand *it = of_errand(errand);
-    seat_start(&it->bridge->seats[it->worker.seat], it->worker, it->id);
+    struct seat *seat = &it->bridge->seats[it->worker.seat];
+    seat_start(seat, it->worker, it->id);
+    zygote_supply(it->bridge, seat);
     free(it);
 }
 
@@ -64,14 +67,16 @@ static void run_stop(struct errand *errand)
 static void run_refork(struct errand *errand)
 {
     struct bridge_errand *it = of_errand(errand);
-    seat_refork(&it->bridge->seats[it->worker.seat], it->worker, it->grace_us);
+    zygote_refork(it->bridge, &it->bridge->seats[it->worker.seat], it->worker, it->grace_us);
     free(it);
 }
 
 static void run_unlinked(struct errand *errand)
 {
     struct bridge_errand *it = of_errand(errand);
-    seat_unlinked(&it->bridge->seats[it->worker.seat], it->worker, it->fault);
+    struct seat *seat = &it->bridge->seats[it->worker.seat];
+    if (seat_unlinked(seat, it->worker, it->fault))
+        zygote_adopt(it->bridge, seat);
     free(it);
 }
 
@@ -372,6 +377,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
     bridge->options = *options;
     bridge->supervisor = supervisor;
     bridge->registry = registry;
+    bridge->seats = mem_array(POOL_MAX_SEATS, sizeof(struct seat));
     bridge->handler = (struct link_handler){.hello = on_hello,
                                             .telemetry = on_telemetry,
                                             .tool_calls = on_tool_calls,
@@ -431,27 +437,6 @@ void bridge_reply(struct bridge *bridge, struct worker_ref worker, const struct 
     link_unref(&link);
 }
 
-void bridge_failed(struct bridge *bridge, const char *reason)
-{
-    if (bridge->serving)
-        pool_fail(bridge->pool, reason);
-    else
-        snprintf(bridge->failure, sizeof bridge->failure, "%s", reason);
-}
-
-void bridge_start_failed(struct bridge *bridge, const char *reason, const struct worker_exit *exit)
-{
-    char text[320];
-    if (bridge->leaving || ++bridge->start_failures < START_FAILURES)
-        return;
-    if (reason[0])
-        snprintf(text, sizeof text, "%s", reason);
-    else
-        snprintf(text, sizeof text, "workers end before they are ready (%s %d)", exit->cause,
-                 exit->signal ? exit->signal : exit->code);
-    bridge_failed(bridge, text);
-}
-
 static void run_reload(struct errand *errand)
 {
     zygote_reload(of_errand(errand)->bridge);
@@ -474,14 +459,6 @@ void bridge_look_at_reload(struct bridge *bridge, struct reload_view *out_view)
 {
     pthread_mutex_lock(&bridge->lock);
     *out_view = bridge->reload;
-    pthread_mutex_unlock(&bridge->lock);
-}
-
-void bridge_vacated(struct bridge *bridge)
-{
-    pthread_mutex_lock(&bridge->lock);
-    bridge->occupied--;
-    pthread_cond_broadcast(&bridge->changed);
     pthread_mutex_unlock(&bridge->lock);
 }
 
@@ -525,5 +502,6 @@ void bridge_free(struct bridge **bridge)
         pthread_mutex_destroy(&gone->seats[i].lock);
     pthread_cond_destroy(&gone->changed);
     pthread_mutex_destroy(&gone->lock);
+    free(gone->seats);
     free(gone);
 }

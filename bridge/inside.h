@@ -1,10 +1,18 @@
-/* The bridge's insides, shared by bridge.c, seat.c, watch.c and zygote.c. */
+/* The bridge's insides, for the files of this room alone: what its seats have in common, and what
+ * is noted of them. */
 #ifndef SNAKEPIT_BRIDGE_INSIDE_H
 #define SNAKEPIT_BRIDGE_INSIDE_H
 
-#include "bridge/bridge.h"
 #include "bridge/endpoint.h"
-#include "bridge/seat.h"
+#include "bridge/link.h"
+#include "bridge/options.h"
+#include "bridge/reload.h"
+#include "bridge/supervisor.h"
+#include "pool/pool.h"
+
+#include <pthread.h>
+
+struct seat;
 
 enum { DIRTY_WORDS = (POOL_MAX_SEATS + 63) / 64 };
 
@@ -15,8 +23,8 @@ struct bridge {
     struct registry *registry;
     struct endpoint *endpoint;
     struct link_handler handler;
-    struct pool *pool; /* constant from bridge_serve() on */
-    struct seat seats[POOL_MAX_SEATS];
+    struct pool *pool;                   /* constant from bridge_serve() on */
+    struct seat *seats;                  /* POOL_MAX_SEATS of them, owned */
     _Atomic uint64_t dirty[DIRTY_WORDS]; /* seats whose frames wait for a flush */
 
     pthread_mutex_t lock; /* guards this block */
@@ -43,14 +51,14 @@ struct bridge {
     uv_timer_t zygote_retry;
 };
 
-/* The seat is empty again. */
+/* A seat is empty again. Any thread. */
 void bridge_vacated(struct bridge *bridge);
 
-/* No worker can be started, and why. */
+/* No worker can be started, and why. Supervisor's thread. */
 void bridge_failed(struct bridge *bridge, const char *reason);
 
 /* A worker ended by itself before it had attached. `reason`: in its own words, or empty. When it
- * happens again and again, the pool is told. */
+ * happens again and again, the pool is told. Supervisor's thread. */
 void bridge_start_failed(struct bridge *bridge, const char *reason, const struct worker_exit *exit);
 
 #endif

@@ -4,7 +4,6 @@
 #include "bridge/control.h"
 #include "bridge/inside.h"
 #include "bridge/page.h"
-#include "bridge/zygote.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -161,7 +160,7 @@ static void read_legacy(struct seat *seat, struct started_calls *started)
     pthread_mutex_unlock(&seat->lock);
 }
 
-static void vacate(struct seat *seat)
+void seat_vacate(struct seat *seat)
 {
     struct arena *arena = arena_new(0);
     struct started_calls started = {.known = true, .memory = arena};
@@ -211,7 +210,7 @@ static void on_gone(struct seat *seat, const struct worker_exit *exit)
     if (link)
         set_timer(seat, STREAM_LAG_MS);
     else
-        vacate(seat);
+        seat_vacate(seat);
     link_unref(&link);
 }
 
@@ -234,33 +233,19 @@ void seat_unable(struct seat *seat, const char *reason)
     snprintf(seat->failure, sizeof seat->failure, "%s", reason);
 }
 
-/* The process lives on without the seat, unless the zygote's place was promised to another while it
- * finished its calls: a reload may have begun since. */
-static void let_go(struct seat *seat)
-{
-    if (!zygote_may_adopt(seat->bridge, seat->generation)) {
-        seat->reforking = false;
-        seat_kill(seat);
-        return;
-    }
-    int control = seat->control;
-    seat->control = -1;
-    zygote_adopt(seat->bridge, control, &seat->process);
-    vacate(seat);
-}
-
-void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault)
+bool seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault)
 {
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
-        return;
+        return false;
     if (fault[0])
         seat_unable(seat, fault);
+    bool adoptable = seat->reforking && !seat->exited;
     if (seat->exited)
-        vacate(seat);
-    else if (seat->reforking)
-        let_go(seat);
-    else if (!seat->stopping)
+        seat_vacate(seat);
+    else if (!adoptable && !seat->stopping)
         set_timer(seat, PROCESS_LAG_MS);
+    seat->reforking = false;
+    return adoptable;
 }
 
 pid_t seat_pid(const struct seat *seat)
@@ -312,7 +297,7 @@ static void give_up(struct seat *seat, const char *why)
     log_event(LOG_ERROR, "cannot start a worker", LOG_STR("worker", seat->id),
               LOG_STR("reason", why), LOG_END);
     seat->exit = (struct worker_exit){.cause = "not started"};
-    vacate(seat);
+    seat_vacate(seat);
 }
 
 static struct interpreter_task make_task(const struct seat *seat, char *token)
@@ -332,20 +317,18 @@ static struct interpreter_task make_task(const struct seat *seat, char *token)
     };
 }
 
-static void fork_it(struct seat *seat)
+bool seat_fork(struct seat *seat, struct interpreter *zygote, unsigned generation)
 {
     char token[2 * START_TOKEN_BYTES + 1];
     struct interpreter_task task = make_task(seat, token);
-    if (!interpreter_fork(seat->bridge->zygote, &task)) {
-        interpreter_kill(
-            seat->bridge->zygote); /* it does not listen; the seat waits for the next */
-        return;
-    }
+    if (!interpreter_fork(zygote, &task))
+        return false;
     close_handed_over(seat);
-    seat->generation = seat->bridge->generation;
-    seat->mother = seat->bridge->zygote;
+    seat->generation = generation;
+    seat->mother = zygote;
     seat_move(seat, SEAT_FORKING);
     arm_start_timeout(seat);
+    return true;
 }
 
 /* --- an interpreter of one's own --- */
@@ -390,18 +373,12 @@ static void on_ended(void *context, struct interpreter *interpreter, const char 
 static const struct interpreter_handler own_interpreter = {
     .loaded = on_loaded, .unable = on_unable, .ended = on_ended};
 
-void seat_proceed(struct seat *seat)
+void seat_boot(struct seat *seat)
 {
     struct bridge *bridge = seat->bridge;
-    if (seat->state != SEAT_WAITING)
-        return;
-    if (bridge->spawn_only) {
-        seat_move(seat, SEAT_BOOTING);
-        seat->interpreter = interpreter_start(bridge->supervisor, &bridge->options.interpreter,
-                                              &own_interpreter, seat);
-    } else if (bridge->zygote_loaded) {
-        fork_it(seat);
-    }
+    seat_move(seat, SEAT_BOOTING);
+    seat->interpreter =
+        interpreter_start(bridge->supervisor, &bridge->options.interpreter, &own_interpreter, seat);
 }
 
 void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
@@ -427,8 +404,6 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
                   LOG_STR("reason", strerror(errno)), LOG_END);
     if (!seat->page || !seat->tail || !channel || !random)
         give_up(seat, strerror(errno));
-    else
-        seat_proceed(seat);
 }
 
 void seat_forked(struct seat *seat, pid_t pid)
@@ -444,7 +419,7 @@ void seat_orphaned(struct seat *seat, const struct interpreter *zygote)
     if (seat->state != SEAT_FORKING || seat->mother != zygote)
         return;
     seat->exit = (struct worker_exit){.cause = "not started"};
-    vacate(seat);
+    seat_vacate(seat);
 }
 
 void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
@@ -454,7 +429,7 @@ void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
     seat->stopping = true;
     struct link *link = seat_link_of(seat, worker);
     if (seat->state == SEAT_WAITING) {
-        vacate(seat);
+        seat_vacate(seat);
     } else if (link && grace_us) {
         link_add_stop(link, grace_us, seat->reforking);
         link_flush(link);
@@ -465,11 +440,11 @@ void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
     link_unref(&link);
 }
 
-void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us)
+void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us, bool adoptable)
 {
     if (seat->state == SEAT_EMPTY || seat->worker.number != worker.number)
         return;
-    seat->reforking = seat->state == SEAT_ALIVE && !seat->interpreter && seat->control >= 0 &&
-                      grace_us && zygote_may_adopt(seat->bridge, seat->generation);
+    seat->reforking = adoptable && seat->state == SEAT_ALIVE && !seat->interpreter &&
+                      seat->control >= 0 && grace_us;
     seat_stop(seat, worker, grace_us);
 }

@@ -97,17 +97,23 @@ void seat_move(struct seat *seat, enum seat_state next);
 void seat_open(struct seat *seat);
 void seat_close(struct seat *seat);
 
-/* A process is wanted in this EMPTY seat. */
+/* A process is wanted in this EMPTY seat, which then WAITs, unless it cannot be had. */
 void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
 
 /* The worker, if it is still this one, is to leave within `grace_us`; 0 kills it now. */
 void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
 
-/* The same, but that its process is to stay, as zygote_adopt()'s. */
-void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
+/* The same, but that its process is to stay, for others to be forked from it, if it can and
+ * `adoptable`: seat_unlinked() says when it has come so far. */
+void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us, bool adoptable);
 
-/* Goes on, if it is WAITING and what it waits for is there. */
-void seat_proceed(struct seat *seat);
+/* The WAITING seat has the zygote fork its worker, in that generation. False: it cannot be asked,
+ * and the seat waits on. */
+bool seat_fork(struct seat *seat, struct interpreter *zygote, unsigned generation)
+    __attribute__((warn_unused_result));
+
+/* The WAITING seat gets an interpreter of its own. */
+void seat_boot(struct seat *seat);
 
 /* The zygote has forked it. */
 void seat_forked(struct seat *seat, pid_t pid);
@@ -122,8 +128,13 @@ void seat_unable(struct seat *seat, const char *reason);
 /* It has attached in time. */
 void seat_attached(struct seat *seat, struct worker_ref worker);
 
-/* Its link is over. `fault`: why it was refused, or empty. */
-void seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault);
+/* Its link is over. `fault`: why it was refused, or empty. Returns whether workers can be forked
+ * from its process now, as seat_refork() wanted: the caller takes `process` and `control`, and
+ * vacates the seat; or kills it. */
+bool seat_unlinked(struct seat *seat, struct worker_ref worker, const char *fault);
+
+/* Nobody sits here any more: the pool is told, and the seat is EMPTY. */
+void seat_vacate(struct seat *seat);
 
 /* Its process, 0 when there is none that is known. */
 pid_t seat_pid(const struct seat *seat);

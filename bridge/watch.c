@@ -5,6 +5,7 @@
 #include "bridge/inside.h"
 #include "bridge/memory.h"
 #include "bridge/page.h"
+#include "bridge/seat.h"
 #include "bridge/zygote.h"
 
 #include <signal.h>

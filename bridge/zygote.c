@@ -2,9 +2,9 @@
 
 #include "base/log.h"
 #include "bridge/inside.h"
+#include "bridge/seat.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,10 +12,22 @@ enum { RETRY_MS = 1000 };
 
 static const struct interpreter_handler handler;
 
-static void proceed(struct bridge *bridge)
+/* --- supplying seats --- */
+
+void zygote_supply(struct bridge *bridge, struct seat *seat)
+{
+    if (seat->state != SEAT_WAITING)
+        return;
+    if (bridge->spawn_only)
+        seat_boot(seat);
+    else if (bridge->zygote_loaded && !seat_fork(seat, bridge->zygote, bridge->generation))
+        interpreter_kill(bridge->zygote); /* it does not listen; the seat waits for the next */
+}
+
+static void supply_all(struct bridge *bridge)
 {
     for (unsigned i = 0; i < POOL_MAX_SEATS; i++)
-        seat_proceed(&bridge->seats[i]);
+        zygote_supply(bridge, &bridge->seats[i]);
 }
 
 /* --- reloading --- */
@@ -126,7 +138,7 @@ static void on_loaded(void *context, struct interpreter *interpreter, bool forka
         bridge->spawn_only = true;
         interpreter_kill(interpreter);
     }
-    proceed(bridge);
+    supply_all(bridge);
 }
 
 static struct seat *find_forking(struct bridge *bridge, const struct interpreter *interpreter,
@@ -238,22 +250,32 @@ void zygote_reload(struct bridge *bridge)
     begin_pending(bridge);
 }
 
-bool zygote_may_adopt(const struct bridge *bridge, unsigned generation)
+/* Whether the worker, which was forked from this very zygote, may take its place now. */
+static bool may_adopt(const struct bridge *bridge, const struct seat *seat)
 {
-    return generation == bridge->generation && bridge->zygote && !bridge->next_zygote &&
+    return seat->generation == bridge->generation && bridge->zygote && !bridge->next_zygote &&
            !bridge->old_zygote && !bridge->leaving;
 }
 
-void zygote_adopt(struct bridge *bridge, int control, struct process *worker)
+void zygote_refork(struct bridge *bridge, struct seat *seat, struct worker_ref worker,
+                   uint64_t grace_us)
 {
-    if (bridge->next_zygote) { /* nobody would end the one that is forgotten */
-        fprintf(stderr, "snakepit: two processes are to be the zygote\n");
-        abort();
+    seat_refork(seat, worker, grace_us, may_adopt(bridge, seat));
+}
+
+void zygote_adopt(struct bridge *bridge, struct seat *seat)
+{
+    if (!may_adopt(bridge, seat)) {
+        seat_kill(seat);
+        return;
     }
+    int control = seat->control;
+    seat->control = -1;
     note(bridge, &bridge->refork, RELOAD_LOADING, NULL);
     bridge->next_is_warm = true;
     bridge->next_zygote = interpreter_adopt(bridge->supervisor, &bridge->options.interpreter,
-                                            &handler, bridge, control, worker);
+                                            &handler, bridge, control, &seat->process);
+    seat_vacate(seat);
 }
 
 /* Whether workers that it was asked for are still to come. */

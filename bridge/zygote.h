@@ -3,10 +3,12 @@
 #ifndef SNAKEPIT_BRIDGE_ZYGOTE_H
 #define SNAKEPIT_BRIDGE_ZYGOTE_H
 
-#include <stdbool.h>
+#include "pool/runtime.h"
+
+#include <stdint.h>
 
 struct bridge;
-struct process;
+struct seat;
 
 /* Starts the first one. */
 void zygote_open(struct bridge *bridge);
@@ -15,12 +17,17 @@ void zygote_close(struct bridge *bridge);
 /* As bridge_reload(). */
 void zygote_reload(struct bridge *bridge);
 
-/* Whether a worker that was forked in that generation may take the zygote's place now. */
-bool zygote_may_adopt(const struct bridge *bridge, unsigned generation);
+/* The seat's worker is forked, if it is WAITING and there is what it waits for. */
+void zygote_supply(struct bridge *bridge, struct seat *seat);
 
-/* A worker has let go of its stream to take the zygote's place, which zygote_may_adopt() says it
- * may: takes our end of its control socket, and its process. */
-void zygote_adopt(struct bridge *bridge, int control, struct process *worker);
+/* The worker is to leave and to take the zygote's place; or only to leave, if it may not. */
+void zygote_refork(struct bridge *bridge, struct seat *seat, struct worker_ref worker,
+                   uint64_t grace_us);
+
+/* That worker has let go of its stream: its process takes the zygote's place, and lives on without
+ * the seat. Unless that place was promised to another while it finished its calls, by a reload: it
+ * is killed then. */
+void zygote_adopt(struct bridge *bridge, struct seat *seat);
 
 /* Lets go of one that was replaced, once the workers that it was asked for are there, and notes
  * when a reload is over. To be called now and then. */
