@@ -20,6 +20,7 @@ GATES = (
     words.later,
     words.dead_code,
     structure.includes,
+    structure.floors,
     structure.header_comments,
     structure.exported_unused,
     structure.module_names,

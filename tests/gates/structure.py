@@ -14,6 +14,8 @@ FOREIGN_LIBRARIES = {
     "bridge": ("microhttpd", "nghttp2/", "curl/"),
     "server": ("grpc/", "protobuf-c/"),
 }
+# Where files stand on floors, too: no two of them know each other, be it through others.
+FLOORED_ROOMS = ("pool", "bridge")
 # Verbs whose meaning the style fixes once for all, and names; they may go without a comment.
 _FIXED_VERBS = ("_init", "_deinit", "_free", "_ref", "_unref", "_name")
 
@@ -28,6 +30,50 @@ def includes(tree: Tree) -> Iterator[Finding]:
                 yield Finding(source.path, line, f"{source.room}/ may not know {match[1]}")
             if (match[2] or "").startswith(FOREIGN_LIBRARIES[source.room]):
                 yield Finding(source.path, line, f"<{match[2]}> is not for {source.room}/")
+
+
+def _users(tree: Tree, room: str) -> dict[str, dict[str, tuple[Source, int]]]:
+    """By noun the nouns that it includes or calls, and where: a noun is a .c with its .h."""
+    sources = [source for source in tree.rooms if source.room == room]
+    home = {
+        function.name: source.path.stem
+        for source in sources
+        if source.path.suffix == ".c"
+        for function in source.functions
+        if not function.static
+    }
+    pattern = re.compile(rf'"{room}/(\w+)\.h"|\b(\w+)\b')
+    users: dict[str, dict[str, tuple[Source, int]]] = {}
+    for source in sources:
+        known = users.setdefault(source.path.stem, {})
+        for line, match in source.search(pattern, source.code):
+            calls = source.path.suffix == ".c" and home.get(match[2] or "")
+            noun = match[1] or calls
+            if noun and noun != source.path.stem:
+                known.setdefault(noun, (source, line))
+    return users
+
+
+def _reaches(users: dict[str, dict[str, tuple[Source, int]]], start: str, goal: str) -> bool:
+    seen, left = {start}, [start]
+    while left:
+        for noun in users.get(left.pop(), ()):
+            if noun == goal:
+                return True
+            if noun not in seen:
+                seen.add(noun)
+                left.append(noun)
+    return False
+
+
+def floors(tree: Tree) -> Iterator[Finding]:
+    """In a floored room an include or a call goes down: no file knows one that knows it."""
+    for room in FLOORED_ROOMS:
+        users = _users(tree, room)
+        for noun, known in users.items():
+            for below, (source, line) in known.items():
+                if _reaches(users, below, noun):
+                    yield Finding(source.path, line, f"{noun} knows {below}, which knows {noun}")
 
 
 def module_names(tree: Tree) -> Iterator[Finding]:

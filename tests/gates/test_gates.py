@@ -50,6 +50,22 @@ BAD: list[tuple[Gate, dict[str, str], list[str]]] = [
         ["pool/a.c:2", "pool/a.c:3"],
     ),
     (
+        structure.floors,
+        {
+            "pool__a_c": '#include "pool/b.h"\nvoid a(void)\n{\n}\n',
+            "pool__b_h": "void b(void);\nstruct c;\n",
+            "pool__b_c": "void b(void)\n{\n    c();\n}\n",
+            "pool__c_c": "static void f(void)\n{\n}\nvoid c(void)\n{\n    a();\n    f();\n}\n",
+            "pool__d_c": '#include "pool/a.h"\nstatic void f(void)\n{\n}\n',
+        },
+        ["pool/a.c:1", "pool/b.c:3", "pool/c.c:6"],
+    ),
+    (
+        structure.floors,
+        {"pool__a_h": '#include "pool/b.h"\n', "pool__b_c": '#include "pool/a.h"\n'},
+        ["pool/a.h:1", "pool/b.c:1"],
+    ),
+    (
         structure.header_comments,
         {"base__a_h": "/* A. */\n\n/* Does. */\nvoid f(void);\nvoid g(void);\n\nvoid h(void);\n"},
         ["base/a.h:7"],
