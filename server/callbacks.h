@@ -1,18 +1,15 @@
 /* Callbacks: runs of tools that are somewhere else and are asked by HTTP, POST to the URL that was
  * registered; for a client of the gateway (callout.h), or for a tool (switchboard.h).
  *
- * One thread has them all, with libcurl's multi interface: what a resolver, a TLS handshake or a
- * slow peer costs there holds up no reactor. Redirects are not followed, proxies of the environment
- * not used, and only what the operator allows is called. */
+ * A courier of their own sends them (courier.h); only what the operator allows is called. */
 #ifndef SNAKEPIT_SERVER_CALLBACKS_H
 #define SNAKEPIT_SERVER_CALLBACKS_H
 
 #include "base/list.h"
-#include "base/mailbox.h"
 #include "pool/pool.h"
+#include "server/courier.h"
 #include "server/toolbox.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,8 +25,7 @@ struct callback_options {
     size_t response_limit; /* bytes of an answer */
 };
 
-/* Starts the thread, if anything may be called. Before it there are no others. Borrows the options.
- */
+/* Starts their courier, if anything may be called. Borrows the options. */
 struct callbacks *callbacks_start(const struct callback_options *options)
     __attribute__((returns_nonnull));
 
@@ -69,7 +65,7 @@ enum callback_asker { CALLBACK_OF_CLIENT, CALLBACK_OF_TOOL };
 enum { CALLBACK_ASKERS = CALLBACK_OF_TOOL + 1 };
 
 struct callback_run_ops {
-    /* Once, on the thread of the callbacks, with a reference held meanwhile. */
+    /* Once, on the courier's thread, with a reference held meanwhile. */
     void (*on_done)(struct callback_run *run, const struct callback_answer *answer);
     void (*ref)(struct callback_run *run);
     void (*unref)(struct callback_run *run);
@@ -88,12 +84,10 @@ struct callback_run {
     uint64_t timeout_us; /* 0: the maker looks after the time */
 
     /* Of the callbacks: */
-    struct mail start, cancel;
-    atomic_bool unwanted;
+    struct outgoing outgoing;
     uint64_t started_us;
-    struct transfer *transfer; /* while it is under way; the thread's own */
-    struct list place;         /* of a client's, among those; under the lock */
-    uint64_t number;           /* of a client's, among those there have been */
+    struct list place; /* of a client's, among those; under the lock */
+    uint64_t number;   /* of a client's, among those there have been */
 };
 
 /* Runs it; takes a reference until it is done. False: clients wait for as many as they may, and

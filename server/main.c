@@ -10,7 +10,7 @@
  *   switchboard.c  what Python asks for while it runs a call; tool_request.c is one of these
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
  *   registration.c tools that were registered, in toolbox.c; callbacks.c has them run
- *   callback_url.c where that may be
+ *   callback_url.c where that may be; courier.c sends what the gateway itself asks for
  *   sessions.c     sessions; membership.c finds the one of a call
  *   variables.c    their variables; variable_request.c reads requests, variable_answer.c answers
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
