@@ -2,7 +2,7 @@
  *
  *   options.c      command line and environment, around config*.c: the file, and what may be set
  *   routes.c       route table; gateway.c has what handlers know of the rest
- *   reactor.c      a thread: loop, listener.c (accept, sniff.c), http1*.c, http2*.c
+ *   reactor.c      a thread: loop, bell.c, listener.c (accept, sniff.c), http1*.c, http2*.c
  *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;

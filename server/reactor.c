@@ -52,7 +52,7 @@ static void on_again(uv_idle_t *idle)
     (void)idle;
 }
 
-/* Everything is gone: closes what keeps the loop running. `wake` stays, for late posts of other
+/* Everything is gone: closes what keeps the loop running. The bell stays, for late posts of other
  * threads. */
 static void finish(struct reactor *reactor)
 {
@@ -61,7 +61,7 @@ static void finish(struct reactor *reactor)
     uv_close((uv_handle_t *)&reactor->turn, NULL);
     uv_close((uv_handle_t *)&reactor->again, NULL);
     uv_close((uv_handle_t *)&reactor->second, NULL);
-    uv_unref((uv_handle_t *)&reactor->wake);
+    uv_unref((uv_handle_t *)&reactor->bell.poll);
 }
 
 static bool is_drained(const struct reactor *reactor)
@@ -124,9 +124,9 @@ static void begin_drain(struct reactor *reactor)
     uv_timer_start(&reactor->second, on_drain_poll, DRAIN_POLL_MS, DRAIN_POLL_MS);
 }
 
-static void on_wake(uv_async_t *wake)
+static void on_ring(void *context)
 {
-    struct reactor *reactor = wake->data;
+    struct reactor *reactor = context;
     hand_out_mail(reactor);
     if (atomic_load(&reactor->wish_stop_accepting))
         listener_stop(reactor->listener);
@@ -137,7 +137,7 @@ static void on_wake(uv_async_t *wake)
 static void wake_up(void *context)
 {
     struct reactor *reactor = context;
-    uv_async_send(&reactor->wake);
+    bell_ring(&reactor->bell);
 }
 
 void reactor_stop_accepting(struct reactor *reactor)
@@ -180,10 +180,9 @@ struct reactor *reactor_new(const struct http_options *options, const struct rou
     http_stats_init(&reactor->stats, router_count(router));
     choose_id_prefix(reactor);
     mailbox_init(&reactor->inbox, wake_up, reactor);
-    if (uv_loop_init(&reactor->loop) != 0 ||
-        uv_async_init(&reactor->loop, &reactor->wake, on_wake) != 0)
+    if (uv_loop_init(&reactor->loop) != 0)
         abort();
-    reactor->wake.data = reactor;
+    bell_init(&reactor->bell, &reactor->loop, on_ring, reactor);
     return reactor;
 }
 
@@ -231,7 +230,7 @@ void reactor_free(struct reactor **where)
     if (!reactor)
         return;
     *where = NULL;
-    uv_close((uv_handle_t *)&reactor->wake, NULL);
+    bell_close(&reactor->bell);
     uv_run(&reactor->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&reactor->loop) != 0)
         abort();

@@ -3,6 +3,7 @@
 #ifndef SNAKEPIT_SERVER_REACTOR_INSIDE_H
 #define SNAKEPIT_SERVER_REACTOR_INSIDE_H
 
+#include "server/bell.h"
 #include "server/reactor.h"
 
 #include <uv.h>
@@ -18,7 +19,7 @@ struct reactor {
 
     uv_thread_t thread;
     uv_loop_t loop;
-    uv_async_t wake;    /* any thread sends: mail, or a changed wish */
+    struct bell bell;   /* any thread rings: mail, or a changed wish */
     uv_prepare_t turn;  /* the end of a turn, before the loop sleeps */
     uv_idle_t again;    /* active when the next turn must not sleep */
     uv_timer_t second;  /* sweeps time-outs; faster while draining */
