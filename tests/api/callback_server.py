@@ -74,3 +74,10 @@ class Client:
         answer = self.http.post("/execute", json=body, headers={"x-request-id": "outer"})
         assert answer.status_code == 200, answer.text
         return answer.json()["result"]
+
+    def execute(self, tool: str = "look_up", headers: Any = None, **more: Any) -> httpx.Response:
+        return self.http.post("/execute", json={"tool": tool, **more}, headers=headers)
+
+    def metric(self, name: str) -> float:
+        lines = self.http.get("/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

@@ -3,6 +3,7 @@
 from typing import Callable, Dict, Iterator, List, Optional
 
 import pytest
+from callback_server import Callback, Client
 from served import Gateway
 
 
@@ -40,3 +41,23 @@ def start_gateway() -> Iterator[Callable[..., Gateway]]:
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture(scope="module")
+def callback() -> Iterator[Callback]:
+    """Answers for tools that are registered; the module's gateway has to allow it."""
+    server = Callback()
+    yield server
+    server.shutdown()
+
+
+@pytest.fixture
+def client(gateway: Gateway, callback: Callback) -> Iterator[Client]:
+    """Of the module's gateway, which has no registered tools afterwards."""
+    made = Client(gateway.url, callback)
+    callback.seen.clear()
+    callback.answers.clear()
+    yield made
+    for tool in made.http.get("/tools").json()["tools"]:
+        if tool.get("callback"):
+            assert made.http.delete(f"/tools/{tool['name']}").status_code == 204

@@ -8,21 +8,13 @@ from typing import Any, Callable, Dict, Iterator
 
 import pytest
 from callback_server import Callback, Client
+from served import Gateway
 
 SECRET = "s3cret-" + "x" * 20
 
 
-@pytest.fixture(scope="module")
-def callback() -> Iterator[Callback]:
-    server = Callback()
-    yield server
-    server.shutdown()
-
-
 @pytest.fixture(scope="module", params=["process", "async"])
 def gateway(request: Any, callback: Callback, tmp_path_factory: Any) -> Iterator[Any]:
-    from conftest import Gateway
-
     path = tmp_path_factory.mktemp("callbacks") / "snakepit.yaml"
     slots = "" if request.param == "process" else ", slots: 8"
     path.write_text(
@@ -34,17 +26,6 @@ def gateway(request: Any, callback: Callback, tmp_path_factory: Any) -> Iterator
     made = Gateway("--config", str(path), env={"http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"})
     yield made
     made.stop()
-
-
-@pytest.fixture
-def client(gateway: Any, callback: Callback) -> Iterator[Client]:
-    made = Client(gateway.url, callback)
-    callback.seen.clear()
-    callback.answers.clear()
-    yield made
-    for tool in made.http.get("/tools").json()["tools"]:
-        if tool.get("callback"):
-            assert made.http.delete(f"/tools/{tool['name']}").status_code == 204
 
 
 def test_python_calls_a_registered_tool(client: Client) -> None:

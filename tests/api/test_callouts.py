@@ -9,22 +9,14 @@ from typing import Any, Callable, Dict, Iterator
 import httpx
 import pytest
 from callback_server import Callback, Client
+from served import Gateway, wait_for
 from test_openapi import check
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(scope="module")
-def callback() -> Iterator[Callback]:
-    server = Callback()
-    yield server
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
 def gateway(callback: Callback, tmp_path_factory: Any) -> Iterator[Any]:
-    from conftest import Gateway
-
     path = tmp_path_factory.mktemp("callouts") / "snakepit.yaml"
     path.write_text(
         f"callbacks: {{allow: ['127.0.0.1:{callback.port}', 'localhost'], timeout: 1s, pending: 4, "
@@ -37,37 +29,10 @@ def gateway(callback: Callback, tmp_path_factory: Any) -> Iterator[Any]:
     made.stop()
 
 
-@pytest.fixture
-def client(gateway: Any, callback: Callback) -> Iterator[Client]:
-    made = Client(gateway.url, callback)
-    callback.seen.clear()
-    callback.answers.clear()
-    yield made
-    for tool in made.http.get("/tools").json()["tools"]:
-        if tool.get("callback"):
-            assert made.http.delete(f"/tools/{tool['name']}").status_code == 204
-
-
-def execute(client: Client, tool: str = "look_up", headers: Any = None, **more: Any) -> httpx.Response:
-    return client.http.post("/execute", json={"tool": tool, **more}, headers=headers)
-
-
-def metric(client: Client, name: str) -> float:
-    lines = client.http.get("/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def test_execute_runs_a_registered_tool(client: Client) -> None:
     client.register("look_up")
     client.server.answers["/"] = 200, {}, b'{"found": [1, 2]}'
-    answer = execute(client, args={"i": 1}, headers={"x-request-id": "mine", "traceparent": TRACE})
+    answer = client.execute(args={"i": 1}, headers={"x-request-id": "mine", "traceparent": TRACE})
     assert answer.status_code == 200, answer.text
     check(answer, "/execute", "post")
     body = answer.json()
@@ -92,22 +57,22 @@ def test_its_path_runs_it_and_answers_bare(client: Client) -> None:
 def test_bytes_of_a_callback_are_passed_on(client: Client) -> None:
     client.register("look_up")
     client.server.answers["/"] = 200, {"content-type": "image/png"}, b"\x89PNG"
-    for answer in (execute(client), client.http.post("/tools/look_up")):
+    for answer in (client.execute(), client.http.post("/tools/look_up")):
         assert (answer.headers["content-type"], answer.content) == ("image/png", b"\x89PNG")
 
 
 def test_a_large_body_arrives_whole(client: Client) -> None:
     client.register("look_up")
-    answer = execute(client, args={"text": "x" * 300_000})
+    answer = client.execute(args={"text": "x" * 300_000})
     assert answer.status_code == 200, answer.text
     assert client.server.seen[0]["body"]["args"] == {"text": "x" * 300_000}
 
 
 def test_the_correlation_id_goes_along(client: Client) -> None:
     client.register("look_up")
-    execute(client, correlation_id="member")
-    execute(client, headers={"x-correlation-id": "usual"})
-    execute(client, headers={"x-snakepit-correlation-id": "own"})
+    client.execute(correlation_id="member")
+    client.execute(headers={"x-correlation-id": "usual"})
+    client.execute(headers={"x-snakepit-correlation-id": "own"})
     seen = client.server.seen
     assert [each["body"]["correlation_id"] for each in seen] == ["member", "usual", "own"]
     assert [each["headers"]["x-correlation-id"] for each in seen] == ["member", "usual", "own"]
@@ -116,7 +81,7 @@ def test_the_correlation_id_goes_along(client: Client) -> None:
 @pytest.mark.parametrize("text", ["\u20ac", "\x7f"])
 def test_a_correlation_id_that_is_no_header_stays_in_the_body(client: Client, text: str) -> None:
     client.register("look_up")
-    assert execute(client, correlation_id=text).status_code == 200
+    assert client.execute(correlation_id=text).status_code == 200
     seen = client.server.seen[0]
     assert seen["body"]["correlation_id"] == text
     assert "x-correlation-id" not in seen["headers"]
@@ -124,7 +89,7 @@ def test_a_correlation_id_that_is_no_header_stays_in_the_body(client: Client, te
 
 def test_arguments_are_held_against_the_schema(client: Client) -> None:
     client.register("look_up")
-    for answer, pointer in ((execute(client, args={"i": "x"}), "/args/i"),
+    for answer, pointer in ((client.execute(args={"i": "x"}), "/args/i"),
                             (client.http.post("/tools/look_up", json={"i": "x"}), "/i")):  # fmt: skip
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_arguments")
         assert answer.json()["errors"][0]["pointer"] == pointer
@@ -146,7 +111,7 @@ def test_a_slow_callback_times_out_at_the_least_limit(client: Client) -> None:
              ("other", {}, 1.0), ("own", {"timeout_ms": 3000}, 0.2)]  # fmt: skip
     for tool, limits, expected in cases:
         begun = time.monotonic()
-        problem = execute(client, tool, **limits).json()
+        problem = client.execute(tool, **limits).json()
         assert expected - 0.01 < time.monotonic() - begun < expected + 0.5, (tool, limits)
         assert (problem["status"], problem["code"], problem["category"]) == (504, "callback_timeout", "timeout")
         assert (problem["executed"], problem["tool"]) == ("maybe", tool)
@@ -156,7 +121,7 @@ def test_a_time_limit_may_come_as_a_header(client: Client) -> None:
     client.register("look_up", "/slow")
     client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
     begun = time.monotonic()
-    assert execute(client, headers={"request-timeout": "0.2"}).status_code == 504
+    assert client.execute(headers={"request-timeout": "0.2"}).status_code == 504
     assert time.monotonic() - begun < 0.7
 
 
@@ -164,13 +129,13 @@ def test_a_client_that_leaves_ends_it(client: Client) -> None:
     released = threading.Event()
     client.register("look_up", "/slow", timeout_ms=30000)
     client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
-    before = metric(client, 'snakepit_callbacks_total{asker="client",end="cancelled"}')
+    before = client.metric('snakepit_callbacks_total{asker="client",end="cancelled"}')
     try:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"{client.http.base_url}/execute", json={"tool": "look_up"}, timeout=0.3, trust_env=False)
         name = 'snakepit_callbacks_total{asker="client",end="cancelled"}'
-        wait_until(lambda: metric(client, name) == before + 1)
-        assert metric(client, "snakepit_callbacks_in_flight") == 0
+        wait_for(lambda: client.metric(name) == before + 1)
+        assert client.metric("snakepit_callbacks_in_flight") == 0
     finally:
         released.set()
 
@@ -181,16 +146,16 @@ def test_it_is_a_call_that_can_be_seen_and_cancelled(client: Client) -> None:
     client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
     got: Dict[str, Any] = {}
     thread = threading.Thread(
-        target=lambda: got.update(answer=execute(client, headers={"x-request-id": "seen"}).json())
+        target=lambda: got.update(answer=client.execute(headers={"x-request-id": "seen"}).json())
     )
     thread.start()
     try:
-        wait_until(lambda: client.http.get("/calls/seen").status_code == 200)
+        wait_for(lambda: client.http.get("/calls/seen").status_code == 200)
         check(client.http.get("/calls"), "/calls", "get")
         shown = client.http.get("/calls/seen").json()
         assert (shown["tool"], shown["callback"], shown["state"]) == ("look_up", True, "running")
         assert "seen" in [call["request_id"] for call in client.http.get("/calls").json()["calls"]]
-        assert metric(client, "snakepit_callbacks_in_flight") == 1
+        assert client.metric("snakepit_callbacks_in_flight") == 1
         assert client.http.delete("/calls/seen").status_code == 204
         thread.join(5)
         assert (got["answer"]["status"], got["answer"]["code"]) == (499, "cancelled")
@@ -204,12 +169,12 @@ def test_there_may_be_so_many_at_once(client: Client) -> None:
     released = threading.Event()
     client.register("look_up", "/slow", timeout_ms=30000)
     client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
-    threads = [threading.Thread(target=execute, args=(client,)) for _ in range(4)]
+    threads = [threading.Thread(target=client.execute) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
-        wait_until(lambda: metric(client, "snakepit_callbacks_in_flight") == 4)
-        answer = execute(client)
+        wait_for(lambda: client.metric("snakepit_callbacks_in_flight") == 4)
+        answer = client.execute()
         problem = answer.json()
         assert (problem["status"], problem["code"], problem["limit"]) == (503, "callbacks_saturated", 4)
         assert int(answer.headers["retry-after"]) >= 1
@@ -217,14 +182,14 @@ def test_there_may_be_so_many_at_once(client: Client) -> None:
         released.set()
         for thread in threads:
             thread.join()
-    assert execute(client).status_code == 200
+    assert client.execute().status_code == 200
 
 
 def test_what_a_callback_says_of_an_error_is_the_answer(client: Client) -> None:
     told = {"title": "No page", "detail": "there is no such page", "code": "no_such_page", "n": 1}
     client.register("look_up")
     client.server.answers["/"] = 404, {"content-type": "application/problem+json"}, json.dumps(told).encode()
-    answer = execute(client, session_id="one")
+    answer = client.execute(session_id="one")
     problem = answer.json()
     check(answer, "/execute", "post")
     assert answer.status_code == 404
@@ -241,7 +206,7 @@ def test_what_a_callback_says_of_an_error_is_the_answer(client: Client) -> None:
 def test_other_errors_are_the_callbacks_own(client: Client, status: int, headers: Any, body: bytes, code: str) -> None:
     client.register("look_up")
     client.server.answers["/"] = status, headers, body
-    answer = execute(client)
+    answer = client.execute()
     assert answer.json()["code"] == code
     assert answer.status_code == (400 if status == 400 else 502)
     assert (answer.json()["retryable"], answer.json()["executed"]) == (False, "yes")
@@ -250,7 +215,7 @@ def test_other_errors_are_the_callbacks_own(client: Client, status: int, headers
 
 def test_a_callback_that_is_not_there_has_run_nothing(client: Client) -> None:
     client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": "http://localhost:9/"}})
-    problem = execute(client).json()
+    problem = client.execute().json()
     assert (problem["status"], problem["code"]) == (502, "callback_unreachable")
     assert (problem["executed"], problem["retryable"]) == ("no", True)
 
@@ -258,11 +223,11 @@ def test_a_callback_that_is_not_there_has_run_nothing(client: Client) -> None:
 def test_a_sessions_tool_is_run_for_the_session_alone(client: Client) -> None:
     client.register("look_up", "/mine", session="one")
     client.register("ask", "/ask", session="one")
-    assert execute(client, session_id="one").json()["result"] == "done"
+    assert client.execute(session_id="one").json()["result"] == "done"
     assert client.server.seen[0]["body"]["session_id"] == "one"
-    assert execute(client, session_id="two").json()["code"] == "tool_not_found"
-    assert execute(client).json()["code"] == "tool_not_found"
-    execute(client, "ask", session_id="one")
+    assert client.execute(session_id="two").json()["code"] == "tool_not_found"
+    assert client.execute().json()["code"] == "tool_not_found"
+    client.execute("ask", session_id="one")
     assert [seen["path"] for seen in client.server.seen] == ["/mine", "/ask"]
     assert client.http.get("/sessions/one").json()["calls"] >= 2
     client.http.delete("/sessions/one")
@@ -270,7 +235,7 @@ def test_a_sessions_tool_is_run_for_the_session_alone(client: Client) -> None:
 
 def test_a_pool_that_is_named_has_no_registered_tools(client: Client) -> None:
     client.register("look_up")
-    assert execute(client, pool="default").json()["code"] == "tool_not_found"
+    assert client.execute(pool="default").json()["code"] == "tool_not_found"
 
 
 def test_it_does_not_stream(client: Client) -> None:
@@ -282,7 +247,7 @@ def test_it_does_not_stream(client: Client) -> None:
 
 def test_an_idempotency_key_is_refused_for_it(client: Client) -> None:
     client.register("look_up")
-    answer = execute(client, headers={"idempotency-key": "k"})
+    answer = client.execute(headers={"idempotency-key": "k"})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert client.server.seen == []
 
@@ -290,13 +255,13 @@ def test_an_idempotency_key_is_refused_for_it(client: Client) -> None:
 def test_its_runs_are_counted(client: Client) -> None:
     name = 'snakepit_callbacks_total{asker="client",end="%s"}'
     tools = 'snakepit_callbacks_total{asker="tool",end="result"}'
-    before = [metric(client, name % "result"), metric(client, name % "failure"), metric(client, tools)]
+    before = [client.metric(name % "result"), client.metric(name % "failure"), client.metric(tools)]
     client.register("look_up")
-    execute(client)
+    client.execute()
     client.ask("look_up")
     client.server.answers["/"] = 500, {}, b""
-    execute(client)
-    after = [metric(client, name % "result"), metric(client, name % "failure"), metric(client, tools)]
+    client.execute()
+    after = [client.metric(name % "result"), client.metric(name % "failure"), client.metric(tools)]
     assert [now - then for now, then in zip(after, before)] == [1, 1, 1]
 
 
@@ -305,7 +270,7 @@ def test_its_runs_are_counted(client: Client) -> None:
 
 def test_callbacks_are_told_how_deep_they_are(client: Client) -> None:
     client.register("look_up")
-    execute(client)
+    client.execute()
     client.ask("look_up")
     assert [seen["headers"]["x-snakepit-depth"] for seen in client.server.seen] == ["1", "1"]
 
@@ -320,7 +285,7 @@ def test_a_circle_through_the_world_outside_ends(client: Client) -> None:
 
     client.register("look_up", "/again")
     client.server.answers["/again"] = again
-    got = execute(client, headers={"x-snakepit-depth": "2"})
+    got = client.execute(headers={"x-snakepit-depth": "2"})
     assert got.status_code == 200, got.text
     assert got.json()["result"]["result"]["code"] == "tool_call_depth"
     assert len(client.server.seen) == 1
@@ -329,7 +294,7 @@ def test_a_circle_through_the_world_outside_ends(client: Client) -> None:
 @pytest.mark.parametrize("tool", ["look_up", "deep"])
 def test_what_is_too_deep_is_refused(client: Client, tool: str) -> None:
     client.register("look_up")
-    assert execute(client, tool, args={"n": 0}, headers={"x-snakepit-depth": "3"}).status_code == 200
+    assert client.execute(tool, args={"n": 0}, headers={"x-snakepit-depth": "3"}).status_code == 200
     for path, body in (("/execute", {"tool": tool}), (f"/tools/{tool}", {}), ("/stream", {"tool": tool})):
         answer = client.http.post(path, json=body, headers={"x-snakepit-depth": "4"})
         check(answer, path.replace(tool, "{name}"), "post")
@@ -339,7 +304,7 @@ def test_what_is_too_deep_is_refused(client: Client, tool: str) -> None:
 
 @pytest.mark.parametrize("depth", ["x", "-1", "99999", "1,1"])
 def test_a_depth_that_is_none_is_refused(client: Client, depth: str) -> None:
-    assert execute(client, "names", headers={"x-snakepit-depth": depth}).json()["code"] == "invalid_request"
+    assert client.execute("names", headers={"x-snakepit-depth": depth}).json()["code"] == "invalid_request"
 
 
 # --- the end ---
@@ -357,9 +322,9 @@ def test_one_that_runs_is_waited_for_when_the_gateway_leaves(
     client.register("look_up", "/slow")
     callback.answers["/slow"] = lambda: time.sleep(1) or (200, {}, b'"late"')
     got: Dict[str, Any] = {}
-    thread = threading.Thread(target=lambda: got.update(answer=execute(client).json()))
+    thread = threading.Thread(target=lambda: got.update(answer=client.execute().json()))
     thread.start()
-    wait_until(lambda: metric(client, "snakepit_callbacks_in_flight") == 1)
+    wait_for(lambda: client.metric("snakepit_callbacks_in_flight") == 1)
     gateway.stop()
     thread.join()
     assert got["answer"]["result"] == "late"
@@ -390,9 +355,9 @@ def test_a_callback_that_breaks_off_is_not_asked_again(client: Client) -> None:
         body = client.describe("breaks")
         body["callback"]["url"] = f"http://localhost:{listener.getsockname()[1]}/"
         assert client.http.post("/tools", json=body).status_code == 201
-        assert execute(client, "breaks").status_code == 200
+        assert client.execute("breaks").status_code == 200
         time.sleep(0.05)
-        failed = execute(client, "breaks")
+        failed = client.execute("breaks")
         assert (failed.status_code, failed.json()["executed"]) == (502, "maybe"), failed.text
         assert len(asked) == 2
         listener.shutdown(socket.SHUT_RDWR)
