@@ -195,8 +195,17 @@ static size_t on_data(char *data, size_t size, size_t count, void *context)
     return buffer_append(&outgoing->answer, bytes_from(data, size * count)) ? size * count : 0;
 }
 
+static void add_line(const struct libcurl *curl, struct outgoing *outgoing, const char *line)
+{
+    struct curl_slist *longer = curl->slist_append(outgoing->headers, line);
+    if (longer)
+        outgoing->headers = longer;
+}
+
 static void configure(const struct libcurl *curl, CURL *easy, struct outgoing *outgoing)
 {
+    /* Or libcurl asks whether it may send more than 1 MiB, and waits for a second. */
+    add_line(curl, outgoing, "Expect:");
     curl->easy_setopt(easy, CURLOPT_URL, outgoing->url);
     curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl->easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -295,9 +304,7 @@ void courier_add_header(const struct courier *courier, struct outgoing *outgoing
     if (!is_plain(value))
         return;
     snprintf(line, sizeof line, "%s: %.*s", name, (int)value.len, value.data);
-    struct curl_slist *longer = courier->curl.slist_append(outgoing->headers, line);
-    if (longer)
-        outgoing->headers = longer;
+    add_line(&courier->curl, outgoing, line);
 }
 
 const struct libcurl *courier_libcurl(const struct courier *courier)

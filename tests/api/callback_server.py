@@ -1,5 +1,6 @@
 """A server that answers for tools which callers have registered, and who registers them."""
 
+import asyncio
 import http.server
 import json
 import threading
@@ -9,10 +10,11 @@ import httpx
 
 
 class Callback(http.server.ThreadingHTTPServer):
-    """A server on loopback; `answer` maps a path to status, headers and body, or a function that gives them."""
+    """A server on loopback; `answers` maps a path to status, headers and body, or a function that gives them. `/echo`
+    answers with the arguments."""
 
     daemon_threads = True
-    request_queue_size = 100
+    request_queue_size = 1000
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -26,13 +28,16 @@ class Callback(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True  # head and body are written apart
     server: Callback
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.seen.append({"path": self.path, "headers": headers, "body": json.loads(body)})
-        answer = self.server.answers.get(self.path, (200, {}, b'"done"'))
+        seen = {"path": self.path, "headers": headers, "body": json.loads(body)}
+        self.server.seen.append(seen)
+        otherwise = json.dumps(seen["body"]["args"] if self.path == "/echo" else "done").encode()
+        answer = self.server.answers.get(self.path, (200, {}, otherwise))
         status, more, data = answer() if callable(answer) else answer
         try:
             self.send_response(status)
@@ -77,6 +82,14 @@ class Client:
 
     def execute(self, tool: str = "look_up", headers: Any = None, **more: Any) -> httpx.Response:
         return self.http.post("/execute", json={"tool": tool, **more}, headers=headers)
+
+    async def execute_all(self, bodies: List[Dict[str, Any]], timeout: float = 30) -> List[Any]:
+        """All at once; the answers, or why there is none."""
+        limits = httpx.Limits(max_connections=None)
+        url = self.http.base_url
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=timeout, limits=limits) as http:
+            posts = (http.post("/execute", json=body) for body in bodies)
+            return await asyncio.gather(*posts, return_exceptions=True)
 
     def metric(self, name: str) -> float:
         lines = self.http.get("/metrics").text.splitlines()
