@@ -343,7 +343,6 @@ static void run(void *context)
     struct courier *courier = context;
     pthread_setname_np(pthread_self(), "courier");
     uv_run(&courier->loop, UV_RUN_DEFAULT);
-    open_mail(courier);
 }
 
 static void start_multi(struct courier *courier, unsigned connections)
@@ -388,6 +387,7 @@ void courier_stop(struct courier **courier)
     atomic_store(&gone->leaving, true);
     wake_up(gone);
     uv_thread_join(&gone->thread);
+    open_mail(gone);
     gone->curl.multi_cleanup(gone->multi);
     gone->curl.global_cleanup();
     bell_close(&gone->bell);

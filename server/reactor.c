@@ -230,6 +230,7 @@ void reactor_free(struct reactor **where)
     if (!reactor)
         return;
     *where = NULL;
+    hand_out_mail(reactor); /* of what has ended since */
     bell_close(&reactor->bell);
     uv_run(&reactor->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&reactor->loop) != 0)
