@@ -318,6 +318,13 @@ static void on_session_ops(void *context, struct link *link, const struct sessio
     link_flush(link);
 }
 
+static void on_batches(void *context, struct link *link, const struct worker_batch *batches,
+                       size_t count)
+{
+    struct bridge *bridge = context;
+    pool_worker_batches(bridge->pool, link_worker(link), batches, count);
+}
+
 static void on_emissions(void *context, struct link *link, struct worker_emission *emissions,
                          size_t count)
 {
@@ -382,6 +389,7 @@ struct bridge *bridge_new(const struct bridge_options *options, struct superviso
                                             .telemetry = on_telemetry,
                                             .tool_calls = on_tool_calls,
                                             .session_ops = on_session_ops,
+                                            .batches = on_batches,
                                             .emissions = on_emissions,
                                             .answers = on_answers,
                                             .pong = on_pong,

@@ -143,6 +143,8 @@ struct worker_frame {
     const struct bytes *loaded; /* with the pong: labels of what is loaded */
     size_t loaded_count;
     bool recycle; /* the worker wants to be replaced */
+    struct worker_batch *batches;
+    size_t batch_count;
     struct part *parts;
     size_t part_count;
     uint64_t taken;           /* bytes of parts, 0: it does not say */

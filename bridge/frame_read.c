@@ -199,6 +199,16 @@ static bool read_session_ops(const Snakepit__Bridge__V1__WorkerFrame *from, stru
     return good;
 }
 
+static void read_batches(const Snakepit__Bridge__V1__WorkerFrame *from, struct arena *arena,
+                         struct worker_frame *frame)
+{
+    frame->batch_count = from->n_batches;
+    frame->batches = arena_alloc(arena, from->n_batches * sizeof frame->batches[0]);
+    for (size_t i = 0; i < from->n_batches; i++)
+        frame->batches[i] = (struct worker_batch){.call_ids = from->batches[i]->call_ids,
+                                                  .count = from->batches[i]->n_call_ids};
+}
+
 static void read_answers(const Snakepit__Bridge__V1__WorkerFrame *from, struct arena *arena,
                          struct worker_frame *frame)
 {
@@ -265,6 +275,7 @@ bool frame_read(struct bytes data, struct arena *arena, struct worker_frame *out
     };
     if (frame->transfer)
         read_transfer(frame->transfer, arena, out_frame);
+    read_batches(frame, arena, out_frame);
     read_answers(frame, arena, out_frame);
     read_tool_calls(frame, arena, out_frame);
     return read_emissions(frame, arena, out_frame) && read_session_ops(frame, arena, out_frame);

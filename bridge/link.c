@@ -448,6 +448,8 @@ static bool greet(struct link *link, const struct frame_hello *hello)
 static void pass_on(struct link *link, const struct worker_frame *frame, struct arena *arena)
 {
     const struct link_handler *handler = link->handler;
+    if (frame->batch_count)
+        handler->batches(handler->context, link, frame->batches, frame->batch_count);
     if (frame->telemetry)
         handler->telemetry(handler->context, link, frame->telemetry);
     if (frame->tool_call_count)

@@ -17,6 +17,9 @@ struct link_handler {
     /* The first frame. Returns whether the worker is welcome; if not, the link is closed and
      * nothing else is called. */
     bool (*hello)(void *context, struct link *link, const struct frame_hello *hello);
+    /* It runs calls together; all is borrowed. */
+    void (*batches)(void *context, struct link *link, const struct worker_batch *batches,
+                    size_t count);
     /* Tools have told of themselves; all is borrowed. */
     void (*telemetry)(void *context, struct link *link, const struct telemetry_batch *batch);
     /* Running calls ask for tools; the bytes lie in `memory`, of which references may be taken. */

@@ -13,9 +13,10 @@
 
 _Static_assert(SESSION_SEAT_WORDS * 64 >= (int)POOL_MAX_SEATS, "a bit for each seat");
 
-static bool can_take(const struct pool *pool, const struct worker *worker, bool free)
+static bool can_take(const struct pool *pool, const struct worker *worker, const struct call *call,
+                     bool free)
 {
-    return free ? worker_has_free_slot(worker) : slots_can_give(pool, worker);
+    return free ? worker_has_free_slot(worker) : slots_can_give(pool, worker, call->tool);
 }
 
 /* --- by session --- */
@@ -177,15 +178,16 @@ static unsigned load_limit(const struct pool *pool)
     return workers ? (5 * load + 4 * workers - 1) / (4 * workers) : 0;
 }
 
-static struct worker *by_content(const struct pool *pool, uint64_t content, bool free)
+static struct worker *by_content(const struct pool *pool, const struct call *call, bool free)
 {
+    uint64_t content = call->content;
     struct worker *best = NULL;
     uint64_t most = 0;
     bool found_loaded = false;
     unsigned limit = load_limit(pool);
     for (unsigned i = 0; i < pool->seats; i++) {
         struct worker *worker = &pool->workers[i];
-        if (!can_take(pool, worker, free))
+        if (!can_take(pool, worker, call, free))
             continue;
         bool loaded = has_loaded(worker, content);
         uint64_t weight = weigh(content, worker->ref.number);
@@ -202,7 +204,7 @@ static struct worker *by_content(const struct pool *pool, uint64_t content, bool
 struct worker *affinity_prefer(const struct pool *pool, const struct call *call, bool free)
 {
     struct worker *last = call->session ? last_of(pool, trail_of(pool, call)) : NULL;
-    if (last && can_take(pool, last, free))
+    if (last && can_take(pool, last, call, free))
         return last;
-    return call->content ? by_content(pool, call->content, free) : NULL;
+    return call->content ? by_content(pool, call, free) : NULL;
 }

@@ -61,19 +61,16 @@ static bool can_go_on(const struct call *call)
     return true;
 }
 
-/* Whether a slot is free, or will be. A call that was given up leaves its slot soon. */
+/* Whether a slot is free, or will be. A call that waits for others holds one; of those that are run
+ * together one waits for them all. A call that was given up leaves its slot soon. */
 static bool will_yield(const struct worker *worker)
 {
-    unsigned slots = worker->slots;
+    unsigned held = 0;
     LIST_FOREACH (&worker->sent, node, next) {
         const struct call *call = CONTAINER_OF(node, struct inflight, order)->call;
-        if (slots == 0)
-            break;
-        if (!call || can_go_on(call))
-            return true;
-        slots--;
+        held += call && !can_go_on(call);
     }
-    return slots > 0;
+    return held < worker->slots;
 }
 
 /* Of one pool. Returns whether there were any. */

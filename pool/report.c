@@ -116,6 +116,21 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     turn_end_pumping(pool, now_us, &effects);
 }
 
+void pool_worker_batches(struct pool *pool, struct worker_ref ref,
+                         const struct worker_batch *batches, size_t count)
+{
+    struct effects effects;
+    uint64_t now_us = pool_enter(pool, &effects);
+    struct worker *worker = pool_resolve(pool, ref);
+    if (worker) {
+        for (size_t i = 0; i < count; i++)
+            worker_join(worker, &batches[i]);
+        slots_reconsider(pool, worker);
+    }
+    effects.flush = true;
+    turn_end_pumping(pool, now_us, &effects);
+}
+
 static void complain(const struct pool *pool, const char *why)
 {
     log_event(LOG_WARNING,

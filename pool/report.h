@@ -20,6 +20,10 @@ bool pool_worker_ready(struct pool *pool, struct worker_ref worker,
 void pool_worker_answers(struct pool *pool, struct worker_ref worker,
                          const struct worker_answer *answers, size_t count, struct arena *memory);
 
+/* The worker runs calls together: the slots this saves are free. */
+void pool_worker_batches(struct pool *pool, struct worker_ref worker,
+                         const struct worker_batch *batches, size_t count);
+
 /* The worker wants to be replaced. */
 void pool_worker_wishes(struct pool *pool, struct worker_ref worker);
 

@@ -77,6 +77,12 @@ struct worker_emission {
     struct call *call; /* the pool's, while it deals with it */
 };
 
+/* Calls that a worker runs together, in one slot. Borrowed. */
+struct worker_batch {
+    const uint64_t *call_ids;
+    size_t count;
+};
+
 /* A worker's answer to a call. The bytes lie in `memory` of pool_worker_answers(). */
 struct worker_answer {
     uint64_t call_id;

@@ -36,16 +36,21 @@ static bool takes_ahead(const struct worker *worker)
            (worker->waiting.depth == 0 || queue_first(&worker->waiting)->depth == 0);
 }
 
-static bool may_send_ahead(const struct pool *pool, const struct worker *worker)
+/* What it has is short; or it has calls of the same tool, which runs many at once: as many as its
+ * slots run, and as many again that wait for the next turn. */
+static bool may_send_ahead(const struct pool *pool, const struct worker *worker,
+                           const struct tool *tool)
 {
-    return takes_ahead(worker) &&
-           worker->backlog_us <= pool->options.ahead_budget_us * worker->slots;
+    if (pool->options.ahead_budget_us == 0 || !takes_ahead(worker))
+        return false;
+    uint64_t batches = tool->spec.batch > 1 && worker->latest == tool ? 2 * worker->slots : 0;
+    return worker->backlog_us <= pool->options.ahead_budget_us * worker->slots ||
+           worker->inflight_count < batches * tool->spec.batch;
 }
 
-bool slots_can_give(const struct pool *pool, const struct worker *worker)
+bool slots_can_give(const struct pool *pool, const struct worker *worker, const struct tool *tool)
 {
-    return worker_has_free_slot(worker) ||
-           (pool->options.ahead_budget_us && may_send_ahead(pool, worker));
+    return worker_has_free_slot(worker) || may_send_ahead(pool, worker, tool);
 }
 
 /* A nested call is not sent ahead: it could wait for whoever waits for it. A worker that is about
@@ -54,16 +59,8 @@ bool slots_can_have(const struct pool *pool, const struct worker *worker, const 
 {
     if (worker->state == WORKER_DRAINING)
         return !worker->leaving && !worker->lost && !worker->stalled &&
-               worker->inflight_count < worker->slots;
-    return call->depth ? worker_has_free_slot(worker) : slots_can_give(pool, worker);
-}
-
-/* It has calls of the same tool, which runs many at once: as many as it runs, and as many again
- * that wait for the next turn. */
-static bool is_batching(const struct worker *worker, const struct tool *tool)
-{
-    return tool->spec.batch > 1 && worker->latest == tool && takes_ahead(worker) &&
-           worker->inflight_count / 2 < tool->spec.batch;
+               worker_has_unused_slot(worker);
+    return call->depth ? worker_has_free_slot(worker) : slots_can_give(pool, worker, call->tool);
 }
 
 static bool is_better_ahead(const struct worker *worker, const struct worker *other)
@@ -78,12 +75,11 @@ struct worker *slots_choose(const struct pool *pool, const struct call *call)
     if (!list_empty(&pool->free))
         return CONTAINER_OF(pool->free.next, struct worker, free_place);
     struct worker *best = NULL;
-    if (pool->options.ahead_budget_us == 0 || call->depth > 0)
+    if (call->depth > 0)
         return NULL;
     for (unsigned i = 0; i < pool->seats_used; i++) {
         struct worker *worker = &pool->workers[i];
-        bool may = may_send_ahead(pool, worker) || is_batching(worker, call->tool);
-        if (may && (!best || is_better_ahead(worker, best)))
+        if (may_send_ahead(pool, worker, call->tool) && (!best || is_better_ahead(worker, best)))
             best = worker;
     }
     return best;

@@ -9,8 +9,8 @@
  * list of free ones. */
 void slots_reconsider(struct pool *pool, struct worker *worker);
 
-/* Whether the worker can be given a call now, be it ahead. */
-bool slots_can_give(const struct pool *pool, const struct worker *worker);
+/* Whether the worker can be given a call of the tool now, be it ahead. */
+bool slots_can_give(const struct pool *pool, const struct worker *worker, const struct tool *tool);
 
 /* Whether the worker can be given this call now, which waits for it alone. */
 bool slots_can_have(const struct pool *pool, const struct worker *worker, const struct call *call);

@@ -58,6 +58,7 @@ static void make_room(struct worker *worker)
     list_init(&worker->unused);
     for (unsigned i = 0; i < worker->room; i++) {
         worker->inflight[i].worker = worker;
+        list_init(&worker->inflight[i].mates);
         list_push_back(&worker->unused, &worker->inflight[i].order);
     }
 }
@@ -81,6 +82,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;
     worker->nesting = 0;
+    worker->sharing = 0;
     worker->latest = NULL;
     queue_init(&worker->waiting);
 }
@@ -123,8 +125,26 @@ struct inflight *worker_find(struct worker *worker, uint64_t id)
     return holds ? &worker->inflight[index] : NULL;
 }
 
+void worker_join(struct worker *worker, const struct worker_batch *batch)
+{
+    struct inflight *first = NULL;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct inflight *entry = worker_find(worker, batch->call_ids[i]);
+        if (!entry || entry == first || !list_empty(&entry->mates))
+            continue;
+        if (first) {
+            list_insert_before(&first->mates, &entry->mates);
+            worker->sharing++;
+        } else {
+            first = entry;
+        }
+    }
+}
+
 void worker_release(struct worker *worker, struct inflight *entry)
 {
+    worker->sharing -= !list_empty(&entry->mates);
+    list_remove(&entry->mates);
     worker->inflight_count--;
     worker->backlog_us -= entry->cost_us;
     entry->id = 0;

@@ -42,6 +42,7 @@ struct inflight {
     struct worker *worker;
     struct call *call; /* the pool's reference; NULL once the caller was answered otherwise */
     struct list order; /* in `sent`, oldest first, or in `unused` */
+    struct list mates; /* the ring of those that it is run with, in one slot */
     struct pool_timer
         grace;        /* until when the worker may take to give up a call that nobody waits for */
     uint64_t cost_us; /* what it was expected to take */
@@ -85,6 +86,7 @@ struct worker {
     unsigned slots;
     unsigned room;
     unsigned inflight_count;
+    unsigned sharing;    /* of its calls: the slots saved by running them together */
     unsigned nesting;    /* of its calls, how many wait for others, see nested.h */
     uint64_t backlog_us; /* sum of cost_us over `sent` */
 
@@ -118,10 +120,17 @@ static inline bool worker_is_tainted(const struct worker *worker)
     return heap_holds(&worker->taint.node);
 }
 
+/* As far as its calls go. Of those that it has been given each takes a slot, or all that it runs
+ * together; how it does that it says a moment later. */
+static inline bool worker_has_unused_slot(const struct worker *worker)
+{
+    return worker->inflight_count - worker->sharing < worker->slots &&
+           worker->inflight_count < worker->room;
+}
+
 static inline bool worker_has_free_slot(const struct worker *worker)
 {
-    return worker->state == WORKER_READY && !worker->stalled &&
-           worker->inflight_count < worker->slots;
+    return worker->state == WORKER_READY && !worker->stalled && worker_has_unused_slot(worker);
 }
 
 static inline bool worker_is(const struct worker *worker, struct worker_ref ref)
@@ -133,6 +142,9 @@ static inline bool worker_is(const struct worker *worker, struct worker_ref ref)
  * id. The worker must have room. */
 struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t cost_us,
                              uint64_t now_us);
+
+/* Notes that it runs these together; what it does not have, or runs with others, is left out. */
+void worker_join(struct worker *worker, const struct worker_batch *batch);
 
 /* The entry with that id, or NULL. */
 struct inflight *worker_find(struct worker *worker, uint64_t id);

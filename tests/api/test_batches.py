@@ -127,7 +127,7 @@ TOOLS = """
     @tool(batch=16)
     def doubled(calls: list, ctx) -> list:
         "By another tool of this worker."
-        return [ctx.call_tool("double", n=call["n"]) + len(calls) * 1000 for call in calls]
+        return [ctx.call_tool("double", n=call["n"]) for call in calls]
 
 
     @tool(batch=16)
@@ -161,7 +161,7 @@ def batching(request: Any, tmp_path_factory: Any) -> Iterator[Any]:
 
 
 def path_of(gateway: Any, tool: str) -> str:
-    return f"/tools/{tool}" + ("" if tool in ("seen", "stubborn") else gateway.kind)
+    return f"/tools/{tool}" + ("" if tool in ("seen", "stubborn", "doubled") else gateway.kind)
 
 
 def post(gateway: Any, tool: str, body: Any) -> httpx.Response:
@@ -318,3 +318,24 @@ def test_context_of_a_batch(batching: Any) -> None:
     for answer in at_once(batching, "seen", [{"n": n} for n in range(6)], params=params):
         session_id, left = answer.json()
         assert session_id == "of-batch" and 10 < left <= 20
+
+
+async def double_together(gateway: Gateway) -> List[httpx.Response]:
+    """In one batch, since they come while no slot is free."""
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=30, trust_env=False) as client:
+        first = [asyncio.create_task(client.post("/tools/busy", json={"seconds": s})) for s in (0.3, 0.5)]
+        await asyncio.sleep(0.1)
+        calls = [client.post("/tools/doubled?timeout_ms=5000", json={"n": n}) for n in range(8)]
+        answers = await asyncio.gather(*calls)
+        await asyncio.gather(*first)
+        return answers
+
+
+@pytest.mark.parametrize("profile", ["thread", "async"])
+def test_a_batch_leaves_a_slot_for_the_tool_that_it_calls(tmp_path: Path, profile: str) -> None:
+    gateway = start(tmp_path, profile, "cancel_grace: 300ms")
+    try:
+        answers = asyncio.run(double_together(gateway))
+        assert [answer.json() for answer in answers] == [2 * n for n in range(8)]
+    finally:
+        gateway.stop()

@@ -38,12 +38,15 @@ class Crew(Desk):
             except KeyError:
                 return None
             tool = self._tools.get(invoke.tool)
-            if tool is not None and tool.batch_size:
-                batch = self._claim_batch(tool, invoke, arrived)
-                self._active.add(batch.id)
-                return tool, batch
-            self._active.add(call_id)
-            return tool, (invoke, arrived, self._places.pop())
+            if tool is None or not tool.batch_size:
+                self._active.add(call_id)
+                return tool, (invoke, arrived, self._places.pop())
+            batch = self._claim_batch(tool, invoke, arrived)
+            self._active.add(batch.id)
+        if len(batch.call_ids) > 1:  # they take one slot
+            self._outbox.put(pb.Batch(call_ids=batch.call_ids))
+            self._outbox.flush()
+        return tool, batch
 
     def _run_on(self, strand: Any, tool: Any, claimed: Any) -> None:
         """Run what was claimed in a thread, to its end."""

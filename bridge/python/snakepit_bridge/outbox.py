@@ -154,7 +154,7 @@ class Outbox:
     def _next_frame(self) -> bytes:
         """Answers are (call id, body, content type, microseconds) or a Failure.
 
-        Others are a Segment, ToolCall, SessionOp, State, Transfer or Cargo.
+        Others are a Segment, ToolCall, SessionOp, Batch, State, Transfer or Cargo.
         """
         frame: Any = None  # of what is no small result
         parts: list[bytes] = []
@@ -221,7 +221,9 @@ def _add(frame: Any, message: Any) -> int:
     if kind is pb.Result:
         frame.results.append(message)
         return PARCEL_COST
-    if kind is pb.Transfer:
+    if kind is pb.Batch:
+        frame.batches.append(message)
+    elif kind is pb.Transfer:
         frame.transfer.taken = message.taken
     else:
         message.sequence = message.sequence or frame.state.sequence  # a wish may have come after the answer to a ping

@@ -237,3 +237,15 @@ def test_calls_of_batches_are_counted(crew):
     values(crew, together(crew, "gathered", 6))
     crew.stream.ping(1)
     assert crew.stream.state(1).calls_done == 6
+
+
+def test_worker_says_which_calls_take_one_slot(crew):
+    calls = together(crew, "gathered", 3)
+    values(crew, calls)
+    told = [list(batch.call_ids) for frame in crew.stream.frames for batch in frame.batches]
+    assert told == [[call.call_id for call in calls]]
+
+
+def test_worker_says_nothing_of_a_call_that_is_alone(crew):
+    crew.stream.value("gathered", {"n": 1})
+    assert not any(frame.batches for frame in crew.stream.frames)

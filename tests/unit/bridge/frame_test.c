@@ -176,6 +176,28 @@ START_TEST(emissions_are_read)
 }
 END_TEST
 
+START_TEST(calls_that_are_run_together_are_read)
+{
+    Snakepit__Bridge__V1__Batch batch;
+    snakepit__bridge__v1__batch__init(&batch);
+    Snakepit__Bridge__V1__WorkerFrame message = SNAKEPIT__BRIDGE__V1__WORKER_FRAME__INIT;
+    uint64_t ids[] = {5, 1 << 20};
+    uint8_t packed[64];
+    batch.call_ids = ids;
+    batch.n_call_ids = 2;
+    message.batches = &(Snakepit__Bridge__V1__Batch *){&batch};
+    message.n_batches = 1;
+    size_t size = snakepit__bridge__v1__worker_frame__pack(&message, packed);
+    struct arena *arena = arena_new(0);
+    struct worker_frame read;
+    ck_assert(frame_read(bytes_from(packed, size), arena, &read));
+    ck_assert_uint_eq(read.batch_count, 1);
+    ck_assert_uint_eq(read.batches[0].count, 2);
+    ck_assert_uint_eq(read.batches[0].call_ids[1], 1 << 20);
+    arena_unref(&arena);
+}
+END_TEST
+
 START_TEST(an_emission_of_unknown_kind_is_refused)
 {
     uint8_t packed[64];
@@ -576,6 +598,7 @@ int main(void)
     tcase_add_test(tests, many_messages_share_a_frame_in_order);
     tcase_add_test(tests, results_and_failures_are_read);
     tcase_add_test(tests, emissions_are_read);
+    tcase_add_test(tests, calls_that_are_run_together_are_read);
     tcase_add_test(tests, an_emission_of_unknown_kind_is_refused);
     tcase_add_test(tests, a_stream_begins_with_credit_and_gets_more);
     tcase_add_test(tests, a_frame_of_invocations_alone_says_so);

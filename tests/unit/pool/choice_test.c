@@ -293,6 +293,36 @@ START_TEST(calls_of_a_batch_tool_go_ahead_for_the_batch_after_this_one)
 }
 END_TEST
 
+START_TEST(calls_of_a_batch_tool_go_ahead_for_a_batch_in_each_slot)
+{
+    struct call *calls[14];
+    fake_init(&fake, long_queue);
+    fake_ready(&fake, 0, 3);
+    submit_all(announce_batch(2), calls, 14);
+    ck_assert_uint_eq(fake.invoke_count, 12);
+    ck_assert_uint_eq(fake_look(&fake).queue_depth, 2);
+    cancel_all(calls, 14);
+}
+END_TEST
+
+START_TEST(a_call_goes_to_the_slots_that_a_batch_leaves)
+{
+    struct call *calls[6];
+    fake_init(&fake, long_queue);
+    fake_ready(&fake, 0, 2);
+    submit_all(announce_batch(4), calls, 4);
+    calls[4] = fake_submit(&fake, fake.slow);
+    calls[5] = fake_submit(&fake, fake.slow);
+    ck_assert_uint_eq(fake.invoke_count, 4);
+    const uint64_t ids[] = {fake.invokes[0].call_id, fake.invokes[1].call_id,
+                            fake.invokes[2].call_id, fake.invokes[3].call_id};
+    fake_join(&fake, 0, ids, 4);
+    ck_assert_uint_eq(fake.invoke_count, 5);
+    ck_assert_ptr_eq(fake.invokes[4].call, calls[4]);
+    cancel_all(calls, 6);
+}
+END_TEST
+
 START_TEST(calls_of_a_batch_tool_do_not_go_ahead_behind_another_tool)
 {
     struct call *calls[3];
@@ -336,6 +366,8 @@ int main(void)
     tcase_add_test(tests, a_call_that_waits_for_stalled_workers_gets_another_one);
     tcase_add_test(tests, calls_are_sent_ahead_to_a_tainted_worker_last);
     tcase_add_test(tests, calls_of_a_batch_tool_go_ahead_for_the_batch_after_this_one);
+    tcase_add_test(tests, calls_of_a_batch_tool_go_ahead_for_a_batch_in_each_slot);
+    tcase_add_test(tests, a_call_goes_to_the_slots_that_a_batch_leaves);
     tcase_add_test(tests, calls_of_a_batch_tool_do_not_go_ahead_behind_another_tool);
     tcase_add_test(tests, calls_of_another_tool_do_not_go_ahead_behind_a_batch);
     return run_case(tests, "choice");

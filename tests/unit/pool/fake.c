@@ -249,6 +249,12 @@ void fake_claim(struct fake *fake, unsigned invoke, uint64_t run_us)
     arena_unref(&memory);
 }
 
+void fake_join(struct fake *fake, unsigned invoke, const uint64_t *ids, size_t count)
+{
+    const struct worker_batch batch = {.call_ids = ids, .count = count};
+    pool_worker_batches(fake->pool, fake->invokes[invoke].worker, &batch, 1);
+}
+
 void fake_occupy(struct fake *fake, struct call *out_calls[2])
 {
     for (unsigned i = 0; i < 2; i++)

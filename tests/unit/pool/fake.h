@@ -92,6 +92,9 @@ void fake_answer(struct fake *fake, unsigned invoke, uint64_t run_us);
 /* The same, but no time has passed: that it ran so long is what the worker says. */
 void fake_claim(struct fake *fake, unsigned invoke, uint64_t run_us);
 
+/* The n-th invocation's worker says that it runs these calls together. */
+void fake_join(struct fake *fake, unsigned invoke, const uint64_t *ids, size_t count);
+
 /* Keeps two workers busy with a call each of a tool that was never measured; and answers these, the
  * first two invocations. */
 void fake_occupy(struct fake *fake, struct call *out_calls[2]);

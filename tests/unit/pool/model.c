@@ -408,7 +408,8 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
           worker->state == WORKER_READY || worker->stalled);
     COMPARE(worker->waiting.depth > 0, ==, !list_empty(&worker->awaited_place));
     HOLDS(worker->waiting.depth == 0 || !worker_has_free_slot(worker));
-    HOLDS(worker->waiting.depth == 0 || !slots_can_give(model->pool, worker) ||
+    HOLDS(worker->waiting.depth == 0 ||
+          !slots_can_give(model->pool, worker, queue_first(&worker->waiting)->tool) ||
           is_held_up(model->pool, process));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
     HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));

@@ -351,6 +351,51 @@ START_TEST(a_call_into_its_own_pool_of_one_worker_is_hopeless)
 }
 END_TEST
 
+/* The only worker, of two slots, has four calls, which it runs two by two. */
+static void run_batches(struct call *calls[4])
+{
+    uint64_t ids[4];
+    given_up = 0;
+    other = NULL;
+    fake_init(&fake, one);
+    fake_ready(&fake, 0, 2);
+    const struct tool_spec spec = {.name = BYTES("two"), .schema = BYTES("{}"), .batch = 2};
+    char fault[TOOL_FAULT_MAX];
+    ck_assert(registry_announce(fake.registry, fake.pool, &spec, 1, fault));
+    for (unsigned i = 0; i < 4; i++) {
+        calls[i] = fake_submit(&fake, registry_find(fake.registry, spec.name, NULL));
+        ids[i] = calls[i]->inflight->id;
+        if (i % 2)
+            fake_join(&fake, i, ids + i - 1, 2);
+    }
+}
+
+START_TEST(a_slot_that_calls_share_gives_hope)
+{
+    struct wait wait;
+    struct call *calls[4];
+    run_batches(calls);
+    begin_to_wait(&wait, calls[0], fake.slow);
+    ck_assert(!deadlock_closes(wait.call));
+    drop(&wait);
+    cancel_all();
+}
+END_TEST
+
+START_TEST(a_batch_in_each_slot_that_waits_is_hopeless)
+{
+    struct wait first, second;
+    struct call *calls[4];
+    run_batches(calls);
+    begin_to_wait(&first, calls[0], fake.slow);
+    begin_to_wait(&second, calls[3], fake.slow);
+    ck_assert(deadlock_closes(second.call));
+    drop(&second);
+    drop(&first);
+    cancel_all();
+}
+END_TEST
+
 START_TEST(a_free_worker_gives_hope)
 {
     struct wait wait, second;
@@ -553,6 +598,8 @@ static TCase *ends(void)
 static void add_circles(TCase *tests)
 {
     tcase_add_test(tests, a_call_into_its_own_pool_of_one_worker_is_hopeless);
+    tcase_add_test(tests, a_slot_that_calls_share_gives_hope);
+    tcase_add_test(tests, a_batch_in_each_slot_that_waits_is_hopeless);
     tcase_add_test(tests, a_free_worker_gives_hope);
     tcase_add_test(tests, a_call_that_does_not_wait_gives_hope);
     tcase_add_test(tests, a_pool_that_can_grow_gives_hope);
