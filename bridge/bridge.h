@@ -1,5 +1,22 @@
 /* The bridge: runs one pool's workers. It implements the pool's runtime port with Python processes
- * on this machine, each attached by one gRPC stream. */
+ * on this machine, each attached by one gRPC stream.
+ *
+ * From the top floor down; each knows only those below it:
+ *
+ *   bridge.c       its life; what the gateway asks of it
+ *   reception.c    workers attach, say what they have to say, and are gone; session_op.c
+ *   runtime.c      what the pool wants of workers; order.c: what of it is the supervisor's to do
+ *   watch.c        pings, and what workers have in memory: memory.c
+ *   zygote.c       from which workers are forked, and its replacement
+ *   seat.c         the process in a worker's seat; control.c, tail.c: what else we have of it
+ *   inside.c       what all these have in common
+ *   interpreter.c  a process on its way to being a zygote or a worker; environment.c
+ *   supervisor.c   the thread that watches processes; oom.c, proc.c: why they ended
+ *   warden.c run.c strays.c rundir.c   that none of them is left behind, nor a file
+ *   endpoint.c     gRPC; link.c: one worker's stream
+ *   page.c channel.c inlet.c outlet.c  memory and descriptors that a worker shares with us
+ *   frame.c frame_read.c telemetry.c   what is on the wire
+ */
 #ifndef SNAKEPIT_BRIDGE_BRIDGE_H
 #define SNAKEPIT_BRIDGE_BRIDGE_H
 
