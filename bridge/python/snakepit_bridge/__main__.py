@@ -1,5 +1,5 @@
 """``python3 -m snakepit_bridge``: started by the gateway, never by hand."""
 
-from .zygote import main
+from .boot import main
 
 main()

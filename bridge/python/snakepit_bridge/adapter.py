@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from . import context
+from . import current
 from .context import CallContext
 
 
@@ -36,12 +36,12 @@ class BaseAdapter:
     @property
     def context(self) -> Optional[CallContext]:
         """The call that runs now, None outside of calls."""
-        return context.current()
+        return current.call()
 
     @property
     def session_id(self) -> str:
         """The session of the call that runs now, or an empty string."""
-        call = context.current()
+        call = current.call()
         return call.session_id if call else ""
 
     # What Snakepit's adapters use besides.

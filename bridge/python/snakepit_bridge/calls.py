@@ -10,8 +10,6 @@ from .chunk import unpack
 from .errors import Refused
 from .stream import Stream
 
-MAX_BODY = 64 << 20  # bytes of one result, of one value of a stream, or of the arguments for a tool that is called
-
 
 class Unencodable(Exception):
     """A value that cannot be sent ends its call: ``error`` says why, ``code`` is the answer's."""
@@ -57,7 +55,7 @@ def encode(invoke: Any, value: Any, run_us: int) -> Any:
         return failure.of_exception(invoke, error, run_us, "result_not_encodable")
     size = len(body) if type(body) is bytes else body.nbytes
     if size > LARGE:
-        if size > MAX_BODY:
+        if size > values.MAX_BODY:
             return failed(invoke, too_large(size), run_us, False)
         body = parcel.pack(body)
     return invoke.call_id, body, content_type, run_us
@@ -69,21 +67,21 @@ def encode_chunk(value: Any) -> bytes:
         body = values.encode(unpack(value)[0])
     except Exception as error:
         raise Unencodable(error, "result_not_encodable") from None
-    if len(body) > MAX_BODY:
+    if len(body) > values.MAX_BODY:
         raise too_large(len(body))
     return body
 
 
 def limited(body: bytes) -> bytes:
     """The same, if it is not too large. Raises Unencodable."""
-    if len(body) > MAX_BODY:
+    if len(body) > values.MAX_BODY:
         raise too_large(len(body))
     return body
 
 
 def too_large(size: int) -> Unencodable:
     """The error for a result of ``size`` bytes or more."""
-    return Unencodable(ValueError(f"the result has {size} bytes; {MAX_BODY} is the limit"), "result_too_large")
+    return Unencodable(ValueError(f"the result has {size} bytes; {values.MAX_BODY} is the limit"), "result_too_large")
 
 
 def unknown(invoke: Any) -> Refused:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from contextvars import ContextVar
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
+from . import telemetry
 from .log import Log
 from .pause import DONE
 
@@ -98,8 +98,6 @@ class CallContext:
         ``span.set_attribute(name, value)`` adds what is known only later. See telemetry.span(). It is this call's in
         any thread.
         """
-        from . import telemetry  # few tools measure themselves
-
         return telemetry.span_of(self, name, attributes)
 
     def call_tool(self, name: str, arguments: Any = None, /, **keywords: Any) -> Any:
@@ -137,9 +135,7 @@ class CallContext:
         if caller is None:
             if self._ground is None:
                 raise RuntimeError("this call cannot reach the gateway")
-            from .toolcalls import Caller  # few tools call others
-
-            caller = self._caller = Caller(self._invoke.call_id, self._ground)
+            caller = self._caller = self._ground.requests.caller(self._invoke.call_id, self._ground)
         return caller
 
     @property
@@ -147,9 +143,7 @@ class CallContext:
         """The variables of the call's session."""
         if self._ground is None:
             raise RuntimeError("this call cannot reach the gateway")
-        from .variables import Variables  # few tools have any
-
-        return Variables(self._invoke.session_id, self._invoke.call_id, self._ground)
+        return self._ground.requests.variables(self._invoke.session_id, self._invoke.call_id, self._ground)
 
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""
@@ -159,20 +153,3 @@ class CallContext:
 def deadline_of(invoke: Any, received: float) -> Optional[float]:
     """When that call's time is up, in seconds of ``time.monotonic()``; None without a limit."""
     return received + invoke.timeout_ms / 1000 if invoke.timeout_ms else None
-
-
-running: ContextVar[Optional[CallContext]] = ContextVar("snakepit_call", default=None)
-"""The call that this thread or task runs, where a worker runs several at once."""
-
-_source: Callable[[], Optional[CallContext]] = running.get
-
-
-def current() -> Optional[CallContext]:
-    """The call that runs here, None outside of calls. Threads of a tool's own have none, but in ``process`` workers."""
-    return _source()
-
-
-def set_source(source: Callable[[], Optional[CallContext]] = running.get) -> None:
-    """Have current() ask ``source`` from now on: where one call runs at a time, nothing is kept per thread."""
-    global _source
-    _source = source

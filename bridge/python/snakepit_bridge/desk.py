@@ -14,13 +14,13 @@ from collections import OrderedDict
 from typing import Any, NoReturn
 
 from . import bridge_pb2 as pb
-from . import context, dispatch, failure, link, parcel, process, recycling
+from . import current, failure, link, parcel, process, recycling, telemetry
 from .batch import Batch
 from .errors import Refused
 from .feeds import Feeds
 from .outbox import Outbox
+from .requests import Requests
 from .started import SLOTS_MAX
-from .toolcalls import ToolCalls
 
 MAX_EARLY_CANCELS = 4096
 LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
@@ -38,9 +38,9 @@ class Desk:
         self._cleanup = leave
         self._memory = process.Memory()
         self._outbox = Outbox(stream)
-        dispatch.current = self._outbox.telemetry
+        telemetry.gateway.dispatch = self._outbox.telemetry
         self._feeds = Feeds(self._outbox)
-        self._tool_calls = ToolCalls(self._outbox)
+        self._requests = Requests(self._outbox)
 
         self._calls: OrderedDict[int, Any] = OrderedDict()  # with their arrival; popping one claims it
         self._early: dict[int, None] = {}  # cancelled before their Invoke came, oldest first
@@ -114,12 +114,12 @@ class Desk:
         if mixed and frame.HasField("transfer"):
             self._take_transfer(frame.transfer)
         for session_id in frame.ended_sessions if mixed else ():
-            self._tool_calls.cache.forget(session_id)
+            self._requests.cache.forget(session_id)
             self._end_session(session_id)
         for invoke in frame.invokes:
             call_id = invoke.call_id
             if invoke.session_begins:
-                self._tool_calls.cache.forget(invoke.session_id)
+                self._requests.cache.forget(invoke.session_id)
                 self._end_session(invoke.session_id)
             if early and call_id in early:
                 self._answer_cancelled(invoke)
@@ -134,11 +134,11 @@ class Desk:
         for credit in frame.credits:
             self._feeds.grant(credit.call_id, credit.bytes)
         for reply in frame.tool_replies:
-            self._tool_calls.take(reply)
+            self._requests.take(reply)
         for reply in frame.session_replies:
-            self._tool_calls.take_variables(reply)
+            self._requests.take_variables(reply)
         for each in frame.invalidations:
-            self._tool_calls.cache.invalidate(each.session_id, each.revision)
+            self._requests.cache.invalidate(each.session_id, each.revision)
         if frame.HasField("ping"):
             self._answer_ping(frame.ping.sequence)
         if frame.HasField("welcome"):
@@ -164,7 +164,7 @@ class Desk:
             self._answer_cancelled(waiting[0])
         elif self._interrupt(call_id) or self._drop(call_id):
             self._feeds.cancel(call_id)
-            self._tool_calls.end_call(call_id)
+            self._requests.end_call(call_id)
         else:  # over, or still to come: frames of several threads may change places
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
@@ -226,13 +226,13 @@ class Desk:
         """It has ended, or was never begun: ``answers`` are those that are still to be sent."""
         for call_id in batch.call_ids:
             del self._batches[call_id]
-            self._tool_calls.end_call(call_id)
+            self._requests.end_call(call_id)
         for answer in answers:
             self._outbox.put(answer)
 
     def _wish_to_go(self) -> None:
         self._wishes_to_go = True
-        call = context.current()
+        call = current.call()
         ground = call._ground if call is not None else None
         if call is None or ground is None:
             self._put_state(0)

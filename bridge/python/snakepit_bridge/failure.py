@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import parcel, values
+from . import parcel, telemetry, values
 from .errors import Refused, ToolCallError, ToolError
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
@@ -22,11 +22,19 @@ _KNOWN = (
     "NotImplementedError", "FileNotFoundError", "PermissionError", "ZeroDivisionError",
 )  # fmt: skip
 _HINTS = ("shape", "size", "dimension", "channels", "dtype", "type", "device", "cuda", "memory", "alloc", "oom")
+_EVENTS = {  # that the kinds of faults are told with
+    "shape_mismatch": "error.shape_mismatch",
+    "dtype_mismatch": "error.dtype_mismatch",
+    "device_mismatch": "error.device",
+    "device_unavailable": "error.device",
+    "out_of_memory": "error.oom",
+}
 MAX_LOOKED_AT = 4096  # characters of a message
 _SNAKEBRIDGE = ("library", "python_module", "function", "call_type", "payload_version")
 _OWN = (
     "runner.py", "strand.py", "tasks.py", "batch.py", "calls.py", "values.py", "eventloop.py", "feed.py",
     "generators.py", "scopes.py", "dialect.py", "tools.py", "snakebridge.py", "toolcalls.py",
+    "asking.py", "requests.py",
 )  # fmt: skip
 _OWN_FILES = tuple(os.path.join(_SDK, name) for name in _OWN)
 _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
@@ -134,16 +142,12 @@ def known_type(kind: type) -> str:
 
 
 def _tell(place: dict[str, Any], name: str, kind: str, found: Optional[dict[str, Any]]) -> None:
-    from . import telemetry  # workers whose tools never fail do without it
-
     event = "python.exception.unmapped" if kind == "PythonException" else "python.exception.mapped"
     metadata = {"python_type": name, "tool": place["tool_name"]}
     telemetry.emit(event, {"count": 1}, metadata)
     if found is not None:
-        from . import faults
-
         keys = ("operation", "device", "expected", "got")
-        telemetry.emit(faults.EVENTS[found["kind"]], {"count": 1}, {key: found[key] for key in keys if found.get(key)})
+        telemetry.emit(_EVENTS[found["kind"]], {"count": 1}, {key: found[key] for key in keys if found.get(key)})
 
 
 def _message(error: BaseException) -> str:

@@ -278,13 +278,3 @@ def _human(count: int) -> str:
         if count >= size:
             return f"{count / size:.2f} {unit}"
     return f"{count} bytes"
-
-
-EVENTS: dict[str, str] = {
-    "shape_mismatch": "error.shape_mismatch",
-    "dtype_mismatch": "error.dtype_mismatch",
-    "device_mismatch": "error.device",
-    "device_unavailable": "error.device",
-    "out_of_memory": "error.oom",
-}
-"""The event that each kind is told with."""

@@ -175,7 +175,7 @@ class Collector:
     def put(self, value: Any) -> bool:
         body = calls.encode_chunk(value)
         self._size += len(body) + 1
-        if self._size > calls.MAX_BODY:
+        if self._size > values.MAX_BODY:
             raise calls.too_large(self._size)
         self._bodies.append(body)
         return len(self._bodies) % FAIR_COUNT == 0

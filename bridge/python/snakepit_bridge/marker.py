@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from . import telemetry
+
 KEY = "__ffi_unserializable__"
 TYPE_KEY = "__type__"
 REPR_KEY = "__repr__"
@@ -48,7 +50,10 @@ class Markers:
         return cls(detail, number(environment, "SNAKEPIT_UNSERIALIZABLE_REPR_MAXLEN", REPR_DEFAULT))
 
     def mark(self, value: Any) -> dict[str, Any]:
-        """The marker for ``value``. Its repr is not even asked for unless the policy wants it."""
+        """The marker for ``value``. Its repr is not even asked for unless the policy wants it.
+
+        An event tells of the first value of each type, with the type alone.
+        """
         kind = type(value)
         name = f"{kind.__module__}.{kind.__qualname__}"
         made = {KEY: True, TYPE_KEY: name}
@@ -57,7 +62,7 @@ class Markers:
             made[REPR_KEY] = detail
         if name not in self._seen and len(self._seen) < TYPES_MAX:
             self._seen.add(name)
-            _tell(name)
+            telemetry.emit("serialization.unserializable_marker", {"first_seen": 1}, {"type": name})
         return made
 
     def _detail(self, value: Any, name: str) -> Optional[str]:
@@ -99,16 +104,6 @@ def info(value: Any) -> Optional[dict[str, Any]]:
     if not is_marker(value):
         return None
     return {name: value[key] for name, key in (("type", TYPE_KEY), ("repr", REPR_KEY)) if key in value}
-
-
-def _tell(name: str) -> None:
-    """An event for the first value of each type, with the type alone."""
-    from . import telemetry  # late: results that need no marker need no telemetry either
-
-    try:
-        telemetry.emit("serialization.unserializable_marker", {"first_seen": 1}, {"type": name})
-    except Exception:  # a backend of the adapter's own
-        pass
 
 
 markers = Markers.from_environment(os.environ)

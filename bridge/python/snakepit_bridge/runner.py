@@ -7,8 +7,8 @@ import time
 from _thread import get_ident as _get_ident
 from typing import Any, Optional
 
-from . import calls, failure, generators, parcel
-from .context import CallContext, set_source
+from . import calls, current, failure, generators, parcel
+from .context import CallContext
 from .errors import Cancelled, Refused
 from .stream import Stream
 
@@ -36,7 +36,7 @@ class Runner:
         self._feeds: Any = None
         self._feed: Any = None  # of what runs now, if that streams
         self._read_until: Any = None
-        self.tool_calls: Any = None
+        self.requests: Any = None
         self.expect: Any = None
         self._invoke: Optional[Any] = None  # what runs now
         self._arrived = 0
@@ -45,15 +45,15 @@ class Runner:
         self._entered = 0  # id of the call, or batch, whose code runs now and may be interrupted
         self._main_thread = _get_ident()
         signal.signal(_INTERRUPT, self._on_interrupt)
-        set_source(self._current_context)
+        current.set_source(self._current_context)
 
-    def attach(self, feeds: Any, tool_calls: Any, read_until: Any, expect: Any) -> None:
+    def attach(self, feeds: Any, requests: Any, read_until: Any, expect: Any) -> None:
         """Before the first run(). ``read_until(ready)`` lets the main thread read the stream while a call runs.
 
         ``expect()`` has another thread read soon.
         """
         self._feeds = feeds
-        self.tool_calls = tool_calls
+        self.requests = requests
         self._read_until = read_until
         self.expect = expect
 
@@ -92,7 +92,7 @@ class Runner:
             self._feeds.close(invoke, self._feed)
             self._feed = None
         if asked is not None:
-            self.tool_calls.end_call(invoke.call_id)
+            self.requests.end_call(invoke.call_id)
         if self._cancelled:
             self._cancelled = {call_id for call_id in tuple(self._cancelled) if call_id > invoke.call_id}
         return answer
@@ -187,7 +187,7 @@ class Runner:
     def release(self) -> None:
         """Nothing will be run any more: nobody is to come here any longer."""
         signal.signal(_INTERRUPT, signal.SIG_DFL)
-        set_source()
+        current.set_source()
 
     def _current_context(self) -> Optional[CallContext]:
         """The running call's: made when its tool first asks, as most never do."""

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from types import ModuleType
 from typing import Any, Callable
 
-from . import context
+from . import current
 from .errors import LoadError
 from .session_context import SessionContext
 
@@ -63,7 +63,7 @@ class _Use:
     __slots__ = ("_call_id", "_ground", "_is_over", "entry")
 
     def __init__(self) -> None:
-        call = context.current()
+        call = current.call()
         self._ground = call._ground if call else None
         self._call_id = call.call_id if call else 0
         self._is_over = False
@@ -338,7 +338,7 @@ def _clean(instance: Any, run: Callable[[Any], Any]) -> None:
 
 
 def _session_id() -> str:
-    call = context.current()
+    call = current.call()
     return call.session_id if call else ""
 
 

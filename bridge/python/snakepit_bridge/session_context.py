@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Optional
 
-from . import context
+from . import current
 from .context import CallContext
 from .errors import ToolCallError, VariableError, VariableNotFound, also
 
@@ -53,7 +53,7 @@ class SessionContext:
         """The session, or an empty string."""
         if self._session_id is not None:
             return self._session_id
-        call = context.current()
+        call = current.call()
         return call.session_id if call else ""
 
     @property
@@ -61,18 +61,18 @@ class SessionContext:
         """What came with the request besides its arguments."""
         if self._metadata is not None:
             return self._metadata
-        call = context.current()
+        call = current.call()
         return dict(getattr(call, "metadata", None) or {})
 
     @property
     def elixir_tools(self) -> dict[str, Any]:
         """The tools that can be called from here, by name, each with name, description and parameters."""
-        call = context.current()
+        call = current.call()
         return dict(getattr(call, "tools", None) or {})
 
     async def aelixir_tools(self) -> dict[str, Any]:
         """The same for async code, where ``elixir_tools`` would have to wait, and raises RuntimeError."""
-        call = context.current()
+        call = current.call()
         return dict(await call.atools()) if call else {}
 
     def call_elixir_tool(self, tool_name: str, parameters: Optional[Mapping[str, Any]] = None, **kwargs: Any) -> Any:
@@ -201,7 +201,7 @@ def _translated(tool_name: str, error: Exception) -> Exception:
 
 
 def _running() -> CallContext:
-    call = context.current()
+    call = current.call()
     if call is None:
         raise RuntimeError("no call is running here")
     return call

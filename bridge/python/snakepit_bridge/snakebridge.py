@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from . import context, helpers, references, tags, telemetry
+from . import current, helpers, references, tags, telemetry
 from .adapter import BaseAdapter
 from .allowed import Modules
 from .errors import ToolError
@@ -229,7 +229,7 @@ def _whole(version: Any) -> int:
 
 def _session(params: Mapping[str, Any]) -> str:
     """The call's session: the gateway's if there is one, else what the arguments say, else a new one."""
-    call = context.current()
+    call = current.call()
     ours = call.session_id if call else ""
     theirs = params.get("session_id")
     if ours and theirs and theirs != ours:
@@ -268,7 +268,7 @@ def _callback(tagged: Mapping[str, Any], session_id: str) -> Callable[..., Any]:
     def call_back(*args: Any) -> Any:
         if arity is not None and len(args) != arity:
             raise TypeError(f"Callback expected arity {arity}, got {len(args)}")
-        call = context.current()
+        call = current.call()
         if call is None:
             raise RuntimeError("a callback was called outside of its call")
         arguments = {"callback_id": callback_id, "args": [tags.encode(item, markers.mark) for item in args]}

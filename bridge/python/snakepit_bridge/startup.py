@@ -6,9 +6,9 @@ import inspect
 import os
 import sys
 import traceback
-from typing import Any, NoReturn, Optional
+from typing import Any, Optional
 
-from . import __version__, link, parcel, process, template
+from . import __version__, link, parcel, process
 from . import bridge_pb2 as pb
 from .control import tell_failure
 from .eventloop import EventLoop
@@ -21,19 +21,19 @@ from .worker import Worker
 PROTOCOL_VERSION = 1
 
 
-def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], control: Any) -> NoReturn:
-    """Make the adapter's object, dial the gateway and serve. Takes the descriptors and the control socket.
+def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], control: Any) -> EventLoop:
+    """Make the adapter's object, dial the gateway and serve. Takes the control socket and the descriptors.
 
-    ``descriptors`` are the started-call page, what has become standard error already, the worker's end of the
-    descriptor channel, and, if it may become a template, a control socket for that time.
+    These are the started-call page, what has become standard error already, the worker's end of the descriptor channel,
+    and, if it may become a template, a control socket for that time, which is left alone. Returns, with the loop of the
+    adapter's hooks, only to become that.
     """
     try:
-        page, sockets = descriptors[0], descriptors[3:]
         if len(descriptors) > 2:
             parcel.open_channel(descriptors[2])
         profile = order.get("profile", "process")
         slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
-        started = (StartedPage if profile == "process" else SharedPage)(page, slots)
+        started = (StartedPage if profile == "process" else SharedPage)(descriptors[0], slots)
         process.restrict(order.get("limits") or {}, bool(order.get("no_new_privs")))
         loop = EventLoop()
         instance = adapter.start(loop)
@@ -43,14 +43,12 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
         worker = _make_worker(profile, adapter.tools, instance, loop, started, stream, slots)
         del started, stream
         worker.attend(adapter)
-        worker.run()  # returns only to become the template
-        del worker
-        template.serve(adapter, loop, pool, sockets[0])
+        worker.run()
+        return loop
     except BaseException as error:  # the adapter's constructor or initialize(), mostly
         if not tell_failure(control, "start", error, worker=order["worker"]):
             print(f"snakepit_bridge: worker {order['worker']} cannot start", file=sys.stderr)
             traceback.print_exc()
-    finally:
         sys.stderr.flush()
         os._exit(1)
 

@@ -7,8 +7,8 @@ import ctypes
 import time
 from typing import Any, Callable, Optional
 
-from . import calls, failure, generators
-from .context import CallContext, running
+from . import calls, current, failure, generators
+from .context import CallContext
 from .errors import Cancelled
 from .eventloop import EventLoop
 
@@ -28,7 +28,7 @@ class Strand:
     shares_loop = False
 
     def __init__(
-        self, page: Any, cancelled: set[int], feeds: Any, tool_calls: Any,
+        self, page: Any, cancelled: set[int], feeds: Any, requests: Any,
         on_wait: Callable[[int], Any] = lambda change: None,
     ) -> None:  # fmt: skip
         """``cancelled`` holds the ids of calls and batches to be given up; cancel() is called after one was added.
@@ -38,7 +38,7 @@ class Strand:
         self._page = page
         self._cancelled = cancelled
         self._feeds = feeds
-        self.tool_calls = tool_calls
+        self.requests = requests
         self._on_wait = on_wait
         self.loop = EventLoop()
         self._thread = 0
@@ -52,7 +52,7 @@ class Strand:
         self._thread = _get_ident()
         feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
         context = self._context = CallContext(invoke, arrived / 1e9, feed, self)
-        running.set(context)
+        current.running.set(context)
         try:
             return self._run_tool(invoke, tool, calls.arguments(tool, invoke, context, feed), slot, feed)
         except Exception as error:
@@ -64,10 +64,10 @@ class Strand:
             return answer
         finally:
             self._context = None
-            running.set(None)
+            current.running.set(None)
             if feed is not None:
                 self._feeds.close(invoke, feed)
-            self.tool_calls.end_call(invoke.call_id)
+            self.requests.end_call(invoke.call_id)
 
     def _run_tool(self, invoke: Any, tool: Any, arguments: dict[str, Any], slot: int, feed: Any) -> Any:
         self._page.start(invoke.call_id, slot)
@@ -94,10 +94,10 @@ class Strand:
         self._thread = _get_ident()
         answers = batch.open(self)
         if batch.is_wanted:
-            running.set(batch.context)
+            current.running.set(batch.context)
             begun = _now()
             value = self._run_together(batch)
-            running.set(None)
+            current.running.set(None)
             answers += batch.close(value, (_now() - begun) // 1000)
         return answers
 

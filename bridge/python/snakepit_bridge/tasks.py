@@ -13,9 +13,9 @@ import time
 from _queue import SimpleQueue
 from typing import Any, NoReturn
 
-from . import calls, generators
+from . import calls, current, generators
 from .batch import Batch
-from .context import CallContext, running
+from .context import CallContext
 from .crew import Crew
 from .errors import Cancelled
 from .strand import Strand
@@ -44,7 +44,7 @@ class AsyncWorker(Crew):
         self._slots = slots
         self._helpers = 0 if all(item.in_loop for item in tools) else min(HELPERS, slots)
         self._waiting = 0  # helpers that wait for other tools; the loop's own
-        self.tool_calls = self._tool_calls
+        self.requests = self._requests
         self._strands: list[Strand] = []
         self._synchronous: Any = SimpleQueue()
         self._main_thread = threading.get_ident()
@@ -111,7 +111,7 @@ class AsyncWorker(Crew):
     async def _run(self, tool: Any, invoke: Any, arrived: int, slot: int) -> None:
         feed = self._feeds.open(invoke, self) if tool is not None and tool.streaming else None
         context = CallContext(invoke, arrived / 1e9, feed, self)
-        running.set(context)
+        current.running.set(context)
         try:
             arguments = calls.arguments(tool, invoke, context, feed)
         except Exception as error:
@@ -120,7 +120,7 @@ class AsyncWorker(Crew):
             answer = await self._run_tool(invoke, tool, arguments, slot, feed)
         if feed is not None:
             self._feeds.close(invoke, feed)
-        self.tool_calls.end_call(invoke.call_id)
+        self.requests.end_call(invoke.call_id)
         self._answer(invoke, answer, slot)
         self._release()
 
@@ -128,7 +128,7 @@ class AsyncWorker(Crew):
         call_id = invoke.call_id
         self._page.start(call_id, slot)
         begun = _now()
-        self._entered[call_id] = asyncio.current_task(), running.get()
+        self._entered[call_id] = asyncio.current_task(), current.running.get()
         try:
             if call_id in self._cancelled:
                 raise Cancelled("nobody waits for this call any more")
@@ -148,7 +148,7 @@ class AsyncWorker(Crew):
     async def _run_batch(self, batch: Batch) -> None:
         answers = batch.open(self)
         if batch.is_wanted:
-            running.set(batch.context)
+            current.running.set(batch.context)
             begun = _now()
             self._entered[batch.id] = asyncio.current_task(), batch.context
             try:
@@ -203,7 +203,7 @@ class AsyncWorker(Crew):
     # Helpers.
 
     def _add_helper(self) -> None:
-        strand = Strand(self._page, self._cancelled, self._feeds, self._tool_calls, self._note_waiting)
+        strand = Strand(self._page, self._cancelled, self._feeds, self._requests, self._note_waiting)
         name = f"tool-{len(self._strands)}"
         self._strands.append(strand)
         threading.Thread(target=self._help, args=(strand,), name=name, daemon=True).start()

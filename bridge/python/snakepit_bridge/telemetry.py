@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import Any, Optional
 
-from . import context, dispatch, spans
+from . import current, spans
 
 BUFFERED = 1024  # events
 CORRELATION_HEADER = "x-snakepit-correlation-id"
@@ -24,8 +24,26 @@ CORRELATION_HEADER = "x-snakepit-correlation-id"
 _correlation: ContextVar[Optional[str]] = ContextVar("snakepit_correlation_id", default=None)
 
 
+class Event:
+    """One event, bound to the call that made it (``call_id`` 0: none did) and to its place in a trace."""
+
+    __slots__ = (
+        "call_id", "correlation_id", "measurements", "metadata", "name", "request_id", "span_id", "time_ns", "trace_id",
+    )  # fmt: skip
+
+    def __init__(self, name: str, measurements: Mapping[str, Any], metadata: Any, correlation_id: str) -> None:
+        call = current.call()
+        self.name = name
+        self.measurements = dict(measurements)
+        self.metadata = dict(metadata or {})
+        self.correlation_id = correlation_id
+        self.time_ns = time.time_ns()
+        self.call_id, self.request_id = spans.identify(call)
+        self.trace_id, self.span_id = spans.place(call)
+
+
 class TelemetryBackend:
-    """Where events go. A backend has this one method; what it raises is ignored."""
+    """Where events go. A backend has one of these methods; what it raises is ignored."""
 
     def emit(
         self,
@@ -34,26 +52,15 @@ class TelemetryBackend:
         metadata: Optional[dict[str, Any]] = None,
         correlation_id: Optional[str] = None,
     ) -> None:
+        """Take one event in its parts."""
+        self.put(Event(event_name, measurements, metadata, correlation_id or ""))
+
+    def put(self, event: Event) -> None:
         """Take one event."""
         raise NotImplementedError
 
     def close(self) -> None:
         """Nothing more will come."""
-
-
-class Event:
-    """One event, bound to the call that made it (``call_id`` 0: none did)."""
-
-    __slots__ = ("call_id", "correlation_id", "measurements", "metadata", "name", "time_ns")
-
-    def __init__(self, name: str, measurements: Mapping[str, Any], metadata: Any, correlation_id: str) -> None:
-        self.name = name
-        self.measurements = dict(measurements)
-        self.metadata = dict(metadata or {})
-        self.correlation_id = correlation_id
-        self.time_ns = time.time_ns()
-        call = context.current()
-        self.call_id = call.call_id if call else 0
 
 
 class Buffer(TelemetryBackend):
@@ -64,14 +71,8 @@ class Buffer(TelemetryBackend):
         self.emitted = 0
         self._taken = 0
 
-    def emit(
-        self,
-        event_name: str,
-        measurements: dict[str, Any],
-        metadata: Optional[dict[str, Any]] = None,
-        correlation_id: Optional[str] = None,
-    ) -> None:
-        self._events.append(Event(event_name, measurements, metadata, correlation_id or ""))
+    def put(self, event: Event) -> None:
+        self._events.append(event)
         self.emitted += 1
 
     def take(self) -> list[Event]:
@@ -91,39 +92,28 @@ class Buffer(TelemetryBackend):
 class StderrBackend(TelemetryBackend):
     """Writes each event to standard error, as a line of JSON after ``TELEMETRY:``."""
 
-    def emit(
-        self,
-        event_name: str,
-        measurements: dict[str, Any],
-        metadata: Optional[dict[str, Any]] = None,
-        correlation_id: Optional[str] = None,
-    ) -> None:
-        event = {
-            "event": event_name,
-            "measurements": measurements,
-            "metadata": metadata or {},
-            "timestamp_ns": time.time_ns(),
-            "correlation_id": correlation_id or "",
+    def put(self, event: Event) -> None:
+        told = {
+            "event": event.name,
+            "measurements": event.measurements,
+            "metadata": event.metadata,
+            "timestamp_ns": event.time_ns,
+            "correlation_id": event.correlation_id,
         }
-        sys.stderr.write(f"TELEMETRY:{json.dumps(event, default=str)}\n")
+        sys.stderr.write(f"TELEMETRY:{json.dumps(told, default=str)}\n")
 
 
 class GatewayBackend(TelemetryBackend):
     """Sends events to the gateway; outside of a worker ``buffer`` keeps them."""
 
-    def emit(
-        self,
-        event_name: str,
-        measurements: dict[str, Any],
-        metadata: Optional[dict[str, Any]] = None,
-        correlation_id: Optional[str] = None,
-    ) -> None:
-        if dispatch.current is None:
-            buffer.emit(event_name, measurements, metadata, correlation_id)
+    def __init__(self) -> None:
+        self.dispatch: Any = None  # the worker's, which takes them there; None outside of workers
+
+    def put(self, event: Event) -> None:
+        if self.dispatch is None:
+            buffer.put(event)
         else:
-            dispatch.current.put(
-                event=spans.event_message(event_name, measurements, metadata or {}, correlation_id or "")
-            )
+            self.dispatch.put_event(event)
 
 
 buffer = Buffer()
@@ -171,7 +161,7 @@ def span(
     The gateway gets it as a span when it has ended. A backend gets events, ``<operation>.start``, then ``.stop`` or
     ``.exception`` with the ``duration`` in nanoseconds. Tools that are called meanwhile are a part of it.
     """
-    yield from _measure(context.current(), operation, metadata, correlation_id)
+    yield from _measure(current.call(), operation, metadata, correlation_id)
 
 
 @contextmanager
@@ -184,36 +174,35 @@ def _measure(
     call: Any, operation: str, metadata: Optional[Mapping[str, Any]], correlation_id: Optional[str]
 ) -> Iterator[spans.Span]:
     made = spans.Span(operation, metadata, correlation_id or _correlation_of(call) or "", call)
-    whole = _backend is gateway and dispatch.current is not None
+    whole = _backend is gateway and gateway.dispatch is not None
     if not whole:
         emit(f"{operation}.start", {"system_time": made.start_ns}, made.attributes, made.correlation_id)
     made.open()
     try:
         yield made
     except BaseException as error:  # a cancelled one has ended too
-        _end(made, made.close(), whole, error)
+        made.close()
+        _end(made, whole, error)
         raise
-    _end(made, made.close(), whole, None)
+    made.close()
+    _end(made, whole, None)
 
 
-def _end(made: spans.Span, duration: int, whole: bool, error: Optional[BaseException]) -> None:
+def _end(made: spans.Span, whole: bool, error: Optional[BaseException]) -> None:
+    duration = {"duration": made.duration_ns}
     if whole:
-        _send(made, duration, error)
+        _send(made, error)
     elif error is None:
-        emit(f"{made.name}.stop", {"duration": duration}, made.attributes, made.correlation_id)
+        emit(f"{made.name}.stop", duration, made.attributes, made.correlation_id)
     else:
         told = {**made.attributes, "error_type": type(error).__name__, "error_message": str(error)}
-        emit(f"{made.name}.exception", {"duration": duration}, told, made.correlation_id)
+        emit(f"{made.name}.exception", duration, told, made.correlation_id)
 
 
-def _send(made: spans.Span, duration: int, error: Optional[BaseException]) -> None:
-    sender = dispatch.current
-    if sender is None:
-        return
+def _send(made: spans.Span, error: Optional[BaseException]) -> None:
     try:
-        sender.put(span=spans.span_message(made, duration, error))
+        gateway.dispatch.put_span(made, error)
     except Exception as failure:
-        sender.drop()
         print(f"snakepit_bridge: a span was lost: {failure!r}", file=sys.stderr)
 
 
@@ -235,7 +224,7 @@ def reset_correlation_id(token: Token[Optional[str]]) -> None:
 
 def get_correlation_id(default: Optional[str] = None) -> Optional[str]:
     """The id that was set here, else the running call's."""
-    return _correlation_of(context.current()) or default
+    return _correlation_of(current.call()) or default
 
 
 def _correlation_of(call: Any) -> Optional[str]:

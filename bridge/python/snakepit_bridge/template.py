@@ -7,35 +7,23 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from . import parcel, process
-from .control import Control
-from .zygote import Zygote
 
 THREADS_SECONDS = 2.0  # for those of gRPC, and ours, to end
 
 
-def serve(adapter: Any, loop: Any, pool: str, descriptor: int) -> NoReturn:
-    """Be the template until the gateway closes the control socket. Takes ``descriptor``, its other end."""
+def settle(adapter: Any, loop: Any) -> str:
+    """Let go of what a worker has; its calls are over. Returns why the process cannot be forked, or an empty string."""
     os.dup2(1, 2)  # the gateway reads a worker's standard error only as long as it serves
     parcel.close_channel()
     adapter.keep()
     loop.close()
     gc.collect()  # the last of gRPC, whose threads end with it
     gc.disable()  # as in a zygote: collections would touch, and thereby copy, what all share
-    control = Control(descriptor)
-    reason = _wait_to_be_alone()
-    version = ".".join(map(str, sys.version_info[:3]))
-    try:
-        control.send("loaded", python=version, forkable=not reason, reason=reason, import_ms=0)
-        if not reason:
-            Zygote(control, os.getppid(), adapter, pool).run()
-    except OSError:  # the gateway is gone
-        pass
-    os._exit(0)
+    return _wait_to_be_alone()
 
 
 def _wait_to_be_alone() -> str:

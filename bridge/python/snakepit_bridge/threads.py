@@ -17,7 +17,7 @@ class ThreadWorker(Crew):
         """``page`` is a SharedPage; the others as for Desk."""
         super().__init__(tools, page, stream, leave)
         self._strands = [
-            Strand(page, self._cancelled, self._feeds, self._tool_calls) for _ in range(slots)
+            Strand(page, self._cancelled, self._feeds, self._requests) for _ in range(slots)
         ]
         self._ready: Any = SimpleQueue()  # one item for each call that came, to wake one thread
 

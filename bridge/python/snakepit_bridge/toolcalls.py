@@ -2,167 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-import os
-from typing import Any, NoReturn, Optional
+from typing import Any, Callable, Optional
 
 from . import bridge_pb2 as pb
-from . import calls, parcel, spans, tags, values
-from .cache import Cache
-from .errors import Cancelled, ToolCallError, ToolNotFound, tool_call_error
-from .gate import Gate
+from . import spans, tags, values
+from .asking import Asker, Waiter, running_loop
+from .errors import ToolCallError, ToolNotFound, tool_call_error
+from .parcel import LARGE
 
 LIST = "$tools"  # asks for the tools that can be called
 _NAME_MAX = 256  # characters; tools have shorter ones
 
-_running_loop = asyncio._get_running_loop
 
+class Caller(Asker):
+    """Calls tools on behalf of one call."""
 
-class Waiter:
-    """One request and, in the end, its reply. Written by the reading thread."""
-
-    __slots__ = ("body", "call_id", "gate", "id", "is_over", "reply", "tool")
-
-    def __init__(self, call_id: int, number: int, tool: str = "") -> None:
-        self.call_id = call_id
-        self.id = number
-        self.tool = tool
-        self.gate = Gate()
-        self.reply: Any = None
-        self.body: Any = b""
-        self.is_over = False  # the reply is there, or it is not waited for any more
-
-    def ready(self) -> bool:
-        return self.is_over
-
-    def end(self, reply: Any = None, body: Any = b"") -> None:
-        """``body``: that of a reply which does not have it in itself."""
-        self.reply = reply
-        self.body = body
-        self.is_over = True
-        self.gate.open()
-
-    def answer(self) -> Any:
-        """The reply. Raises Cancelled."""
-        if self.reply is None:
-            raise Cancelled("nobody waits for this call any more")
-        return self.reply
-
-    def value(self) -> Any:
-        """What the tool has returned. Raises what it raised, as a ToolCallError."""
-        reply = self.answer()
-        if reply.HasField("failure"):
-            raise tool_call_error(self.tool, reply.failure)
-        return decode(self.tool, bytes(self.body) or reply.body, reply.content_type)
-
-
-class ToolCalls:
-    """All requests of a worker that wait. take() and cancel() are for the thread that reads the stream.
-
-    Variables are asked for here too; ``cache`` is what is known of them.
-    """
-
-    def __init__(self, outbox: Any) -> None:
-        self.cache = Cache()
-        self._outbox = outbox
-        self._ids = itertools.count(1)
-        self._waiting: dict[int, Waiter] = {}
-        os.register_at_fork(after_in_child=self._leave_child)
-
-    def _leave_child(self) -> None:
-        """A child that a tool has forked asks for nothing: it would read the stream in its parent's place."""
-        self.wait = _refuse  # type: ignore[method-assign]
-
-    def ask(self, call_id: int, tool: str, body: Any = b"", content_type: str = "", **options: Any) -> Waiter:
-        """Send a request on behalf of a call. ``body`` is bytes, or a large contiguous memoryview."""
-        request = pb.ToolCall(call_id=call_id, tool=tool, content_type=content_type, **options)  # which may raise
-        waiter = self.wait(call_id, tool)
-        request.id = waiter.id
-        if type(body) is bytes and len(body) <= parcel.LARGE:
-            request.args = body
-            self.send(request)
-        else:
-            self.send_large(request, [(request.parcel, body)])
-        return waiter
-
-    def wait(self, call_id: int, tool: str = "") -> Waiter:
-        """Expect the reply to a request that is sent next."""
-        waiter = Waiter(call_id, next(self._ids), tool)
-        self._waiting[waiter.id] = waiter
-        return waiter
-
-    def send_large(self, request: Any, values: list[tuple[Any, Any]]) -> None:
-        """See Outbox.send_large()."""
-        self._outbox.send_large(request, values)
-
-    def send(self, request: Any) -> None:
-        self._outbox.put(request)
-        self._outbox.flush()
-
-    def forget(self, waiter: Waiter) -> None:
-        """Its reply will not matter."""
-        self._waiting.pop(waiter.id, None)
-
-    def give_up(self, waiter: Waiter) -> None:
-        """The call goes on without the reply."""
-        if self._waiting.pop(waiter.id, None) is not None:
-            waiter.end()
-            self._outbox.put(pb.ToolCall(call_id=waiter.call_id, id=waiter.id, cancel=True))
-            self._outbox.flush()
-
-    def take(self, reply: Any) -> None:
-        """A ToolReply."""
-        waiter = self._waiting.pop(reply.id, None)
-        if waiter is None:
-            parcel.drop(reply)
-        elif reply.HasField("parcel"):
-            self._take_large(waiter, reply)
-        else:
-            waiter.end(reply)
-
-    def _take_large(self, waiter: Waiter, reply: Any) -> None:
-        """The value is taken even if who waits does not ask for it any more."""
-        try:
-            waiter.end(reply, parcel.open_parcel(reply.parcel))
-        except (RuntimeError, OSError, ValueError) as error:
-            reply.failure.type, reply.failure.message, reply.failure.code = "ProtocolError", str(error), "worker_error"
-            waiter.end(reply)
-
-    def take_variables(self, reply: Any) -> None:
-        """A SessionReply."""
-        for variable in reply.variables:
-            if variable.HasField("parcel"):
-                try:
-                    variable.value = bytes(parcel.open_parcel(variable.parcel))
-                except (RuntimeError, OSError, ValueError) as error:
-                    reply.code, reply.detail, reply.name = "transfer_failed", str(error).encode(), variable.name
-        waiter = self._waiting.pop(reply.id, None)
-        if waiter is not None:
-            waiter.end(reply)
-
-    def end_call(self, call_id: int) -> None:
-        """The call is cancelled, or has ended: whoever waits on its behalf is to stop. For any thread."""
-        if self._waiting:
-            for waiter in [each for each in self._waiting.copy().values() if each.call_id == call_id]:
-                if self._waiting.pop(waiter.id, None) is not None:
-                    waiter.end()
-
-
-def _refuse(call_id: int, tool: str = "") -> NoReturn:
-    raise RuntimeError("this process cannot reach the gateway")
-
-
-class Caller:
-    """What one call asks with. ``ground`` is what runs it: it knows how its thread pauses, as for Feed."""
-
-    __slots__ = ("_call_id", "_ground", "_tool_calls", "_tools")
+    __slots__ = ("_tools",)
 
     def __init__(self, call_id: int, ground: Any) -> None:
-        self._call_id = call_id
-        self._ground = ground
-        self._tool_calls = ground.tool_calls
+        super().__init__(call_id, ground)
         self._tools: Optional[dict[str, Any]] = None
 
     def call(self, tool: str, arguments: Any, **options: Any) -> Any:
@@ -172,9 +31,7 @@ class Caller:
         within = spans.innermost(self._call_id)
         if within is not None:
             options = {"trace_id": within.trace_id, "span_id": within.span_id, **options}
-        if _running_loop() is not None:
-            return self._wait(tool, body, content_type, options)
-        return self._block(tool, body, content_type, options)
+        return self._ask(tool, body, content_type=content_type, **options)
 
     def tool(self, name: str, timeout: Optional[float], idempotent: bool) -> RemoteTool:
         """See CallContext.tool()."""
@@ -183,47 +40,51 @@ class Caller:
     def tools(self) -> dict[str, Any]:
         """The tools that can be called, by name. Asked for once."""
         if self._tools is None:
-            if _running_loop() is not None:
+            if running_loop() is not None:
                 raise RuntimeError("in async code: await context.atools()")
-            self._tools = _by_name(self._block(LIST, b"", "", {}))
+            self._tools = _by_name(self._ask(LIST))
         return self._tools
 
     async def atools(self) -> dict[str, Any]:
         if self._tools is None:
-            self._tools = _by_name(await self._wait(LIST, b"", "", {}))
+            self._tools = _by_name(await self._ask(LIST))
         return self._tools
 
-    def _block(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:
-        ground = self._ground
-        entered = ground.step_out(self._call_id)
-        try:
-            waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
-            ground.wait_for_reply(waiter.gate, waiter.ready)
-        finally:
-            ground.step_in(entered)
-        return waiter.value()
+    def _ask(self, tool: str, body: Any = b"", **options: Any) -> Any:
+        """``body`` is bytes, or a large contiguous memoryview."""
 
-    async def _wait(self, tool: str, body: Any, content_type: str, options: dict[str, Any]) -> Any:
-        ground = self._ground
-        entered = ground.step_aside(self._call_id)
-        try:
-            waiter = self._tool_calls.ask(self._call_id, tool, body, content_type, **options)
-            ground.expect()
-        finally:
-            ground.step_in(entered)
-        try:
-            await waiter.gate.wait(waiter.ready)
-        finally:
-            if not waiter.is_over:
-                self._give_up(waiter)
-        return waiter.value()
+        def send() -> Waiter:
+            return self._send(pb.ToolCall(call_id=self._call_id, tool=tool, **options), body)
 
-    def _give_up(self, waiter: Waiter) -> None:
-        entered = self._ground.step_aside(self._call_id)
-        try:
-            self._tool_calls.give_up(waiter)
-        finally:
-            self._ground.step_in(entered)
+        if running_loop() is not None:
+            return self._awaited(send)
+        return _value(self._block(self._ground.wait_for_reply, send, _nothing))
+
+    async def _awaited(self, send: Callable[[], Waiter]) -> Any:
+        return _value(await self._wait(send))
+
+    def _send(self, request: Any, body: Any) -> Waiter:
+        requests = self._requests
+        waiter = requests.wait(self._call_id, request.tool)
+        request.id = waiter.id
+        if type(body) is bytes and len(body) <= LARGE:
+            request.args = body
+            requests.send(request)
+        else:
+            requests.send_large(request, [(request.parcel, body)])
+        return waiter
+
+
+def _nothing(waiter: Waiter) -> None:
+    """A tool's reply is looked at when an interrupt may come."""
+
+
+def _value(waiter: Waiter) -> Any:
+    """What the tool has returned. Raises what it raised, as a ToolCallError."""
+    reply = waiter.answer()
+    if reply.HasField("failure"):
+        raise tool_call_error(waiter.tool, reply.failure)
+    return decode(waiter.tool, bytes(waiter.body) or reply.body, reply.content_type)
 
 
 class RemoteTool:
@@ -246,8 +107,8 @@ class RemoteTool:
 def _check_size(tool: str, body: Any) -> None:
     """Raises ToolCallError for what the gateway would not take: a larger frame would cost the worker its stream."""
     size = len(body) if type(body) is bytes else body.nbytes
-    if size > calls.MAX_BODY:
-        message = f"the arguments have {size} bytes; {calls.MAX_BODY} is the limit"
+    if size > values.MAX_BODY:
+        message = f"the arguments have {size} bytes; {values.MAX_BODY} is the limit"
         raise ToolCallError(tool, message, code="payload_too_large", status=413)
     if len(tool) > _NAME_MAX:
         raise ToolNotFound(tool[:_NAME_MAX], "no tool has so long a name", code="tool_not_found", status=404)

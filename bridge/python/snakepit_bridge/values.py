@@ -15,6 +15,7 @@ from . import tags
 from .conversion import convert, rebuild
 from .parcel import LARGE
 
+MAX_BODY = 64 << 20  # bytes of one value: a result, one of a stream, the arguments of a tool that is called
 _CONTENT_TYPE_MAX = 1024  # characters
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from . import bridge_pb2 as pb
-from . import calls, tags, values
+from . import tags, values
+from .asking import Asker, Waiter, running_loop
 from .errors import VariableError, VariableNotFound, variable_error
 from .parcel import LARGE
-from .toolcalls import Waiter
 
 _NAMES_MAX = 1 << 20  # characters of all the names in one request
 _NAME_SHOWN = 80  # characters of one, in an error
-
-_running_loop = asyncio._get_running_loop
 
 
 class Variable(NamedTuple):
@@ -39,7 +36,7 @@ class Write(NamedTuple):
     expected_version: Optional[int] = None
 
 
-class Variables:
+class Variables(Asker):
     """A mapping of names to values. Values are copies: to change a variable, set it.
 
     What was read is remembered for up to 5 s, or until somebody else changes a variable of the session. Methods block
@@ -49,14 +46,12 @@ class Variables:
     All raise VariableError: VariableNotFound (a KeyError), VersionConflict, ConstraintViolation (a ValueError).
     """
 
-    __slots__ = ("_cache", "_call_id", "_ground", "session_id")
+    __slots__ = ("_cache", "session_id")
 
     def __init__(self, session_id: str, call_id: int, ground: Any) -> None:
-        """``ground`` is what runs the call, as for Caller."""
+        super().__init__(call_id, ground)
         self.session_id = session_id
-        self._call_id = call_id
-        self._ground = ground
-        self._cache = ground.tool_calls.cache
+        self._cache = self._requests.cache
 
     # Reading.
 
@@ -203,54 +198,29 @@ class Variables:
     def _forget(self, reply: Any) -> None:
         self._cache.written(self.session_id, [each.name for each in reply.variables], reply.revision)
 
-    def _undisturbed(self, step: Callable[..., Any], *arguments: Any) -> None:
-        entered = self._ground.step_aside(self._call_id)
-        try:
-            step(*arguments)
-        finally:
-            self._ground.step_in(entered)
-
     def _ask(self, request: Any, note: Callable[[Any], None], large: Any = ()) -> Any:
         """The reply, when ``note`` has had it."""
         ground = self._ground
-        if ground.shares_loop and _running_loop() is not None:
+        if ground.shares_loop and running_loop() is not None:
             raise RuntimeError("in async code: await the methods that begin with a, as in variables.aget()")
-        entered = ground.step_out(self._call_id)
-        try:
-            waiter = self._send(request, large)
-            ground.block(waiter.gate, waiter.ready)
-            reply = _checked(waiter)
-            note(reply)
-        finally:
-            ground.step_in(entered)
-        return reply
+        waiter = self._block(ground.block, lambda: self._send(request, large), lambda waiter: note(_checked(waiter)))
+        return waiter.reply
 
     async def _aask(self, request: Any, note: Callable[[Any], None], large: Any = ()) -> Any:
-        ground = self._ground
-        entered = ground.step_aside(self._call_id)
-        try:
-            waiter = self._send(request, large)
-            ground.expect()
-        finally:
-            ground.step_in(entered)
-        try:
-            await waiter.gate.wait(waiter.ready)
-        finally:
-            ground.tool_calls.forget(waiter)
-        reply = _checked(waiter)
+        reply = _checked(await self._wait(lambda: self._send(request, large)))
         self._undisturbed(note, reply)
         return reply
 
     def _send(self, request: Any, large: Any) -> Waiter:
         if not self.session_id:
             raise VariableError("the call belongs to no session", "session_not_found")
-        registry = self._ground.tool_calls
-        waiter = registry.wait(self._call_id)
+        requests = self._requests
+        waiter = requests.wait(self._call_id)
         request.id, request.call_id, request.session_id = waiter.id, self._call_id, self.session_id
         if large:
-            registry.send_large(request, large)
+            requests.send_large(request, large)
         else:
-            registry.send(request)
+            requests.send(request)
         return waiter
 
 
@@ -284,7 +254,7 @@ def _checked_names(names: list[str]) -> list[str]:
 def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[Any, list[tuple[Any, bytes]]]:
     """And its large values, which are not in it, with the places where it is to say where they are."""
     request, large = pb.SessionOp(kind=pb.SessionOp.WRITE), []
-    room = calls.MAX_BODY
+    room = values.MAX_BODY
     for name, item in writes.items():
         write = item if isinstance(item, Write) else Write(item)
         value = _encode(write.value, write.type)
@@ -301,14 +271,14 @@ def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[An
             message.expects, message.expected_version = True, write.expected_version
     for name in _checked_names(list(delete)):
         request.writes.add(name=name, remove=True)
-    if request.ByteSize() > calls.MAX_BODY:  # which counts what comes with each of many short ones
+    if request.ByteSize() > values.MAX_BODY:  # which counts what comes with each of many short ones
         raise _too_large("")
     return request, large
 
 
 def _too_large(name: str) -> VariableError:
     """A frame with more would cost the worker its stream."""
-    detail = f"the values have more than {calls.MAX_BODY} bytes"
+    detail = f"the values have more than {values.MAX_BODY} bytes"
     return VariableError(detail, "variable_too_large", name[:_NAME_SHOWN])
 
 

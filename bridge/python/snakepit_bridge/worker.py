@@ -41,7 +41,7 @@ class Worker(Desk):
         """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
         super().__init__(stream, runner.page, leave)
         self._runner = runner
-        runner.attach(self._feeds, self._tool_calls, self._read_until, self._set_alarm)
+        runner.attach(self._feeds, self._requests, self._read_until, self._set_alarm)
 
         self._alarm = Alarm(AWAY_MS, ROUND_MS)
         self._alarm_set = False

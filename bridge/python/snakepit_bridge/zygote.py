@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 import importlib
 import os
-import signal
 import sys
 import time
 import traceback
 from typing import Any, NoReturn
 
-from . import loading, process
+from . import loading, process, startup, template
 from .control import Control, tell_failure
 
 
@@ -45,24 +44,16 @@ class Zygote:
     def _load(self, order: dict[str, Any]) -> None:
         begun = time.perf_counter()
         self._pool = order.get("pool", "")
-        _require_packages(self._control)
-        from . import startup
-
         try:
             for module in order.get("preload") or ():
                 importlib.import_module(module)
             self._adapter = loading.Adapter(order["adapter"], order.get("snakebridge_allow") or ())
             startup.rehearse(self._adapter.tools)
         except BaseException as error:  # SystemExit of an imported module too
-            _fail(self._control, "import", error)
+            tell_failure(self._control, "import", error)
+            os._exit(1)
         reason = process.why_not_forkable()
-        self._control.send(
-            "loaded",
-            python=".".join(map(str, sys.version_info[:3])),
-            forkable=not reason,
-            reason=reason,
-            import_ms=round((time.perf_counter() - begun) * 1000),
-        )
+        _tell_loaded(self._control, reason, round((time.perf_counter() - begun) * 1000))
 
     def _fork(self, order: dict[str, Any], descriptors: list[int]) -> None:
         """Start a worker as the gateway's child, by way of a process that ends at once."""
@@ -111,10 +102,21 @@ class Zygote:
         self._serve(order, descriptors)
 
     def _serve(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
-        from . import startup
-
         gc.enable()
-        startup.run(self._adapter, order, self._pool, descriptors, self._control)
+        loop = startup.run(self._adapter, order, self._pool, descriptors, self._control)
+        self._become_template(loop, descriptors[3])
+
+    def _become_template(self, loop: Any, descriptor: int) -> NoReturn:
+        """The worker's end was not the process's: serve the gateway as a zygote does, by another control socket."""
+        control = Control(descriptor)
+        reason = template.settle(self._adapter, loop)
+        try:
+            _tell_loaded(control, reason, 0)
+            if not reason:
+                Zygote(control, os.getppid(), self._adapter, self._pool).run()
+        except OSError:  # the gateway is gone
+            pass
+        os._exit(0)
 
 
 def _settle(descriptors: list[int]) -> None:
@@ -127,36 +129,7 @@ def _settle(descriptors: list[int]) -> None:
     process.reset_signals()
 
 
-def _require_packages(control: Control) -> None:
-    """Leave if this interpreter has no gRPC, or one that this SDK cannot use."""
-    try:
-        import grpc  # noqa: F401
-
-        from . import startup  # noqa: F401  (what every worker needs)
-    except Exception as error:  # protobuf, for one, raises TypeError for generated code that it finds too old
-        _fail(control, "missing", error)
-
-
-def _fail(control: Control, kind: str, error: BaseException) -> NoReturn:
-    tell_failure(control, kind, error)
-    os._exit(1)
-
-
-def main() -> None:
-    """The process's whole life. Its parent and SNAKEPIT_CONTROL_FD are as bridge/BOOT.md says."""
-    process.die_with_parent()
-    gateway = os.getppid()
-    process.sign_children()
-    del sys.argv[1:]  # the mark of the gateway's run is for its next one, not for the adapter
-    gc.disable()  # until there is a worker; imports make little garbage, and pages without holes are shared for longer
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it is meant for the gateway
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # what a tool prints must not die with it
-    # Newer gRPC would otherwise stop its threads around each fork, those for a tool's subprocesses too.
-    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    descriptor = int(os.environ.pop("SNAKEPIT_CONTROL_FD"))
-    process.close_descriptors_but(descriptor)
-    try:
-        Zygote(Control(descriptor), gateway).run()
-    except ConnectionError:  # the gateway is gone
-        pass
+def _tell_loaded(control: Control, reason: str, import_ms: int) -> None:
+    """``reason``: why this process cannot be forked, or empty."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    control.send("loaded", python=version, forkable=not reason, reason=reason, import_ms=import_ms)

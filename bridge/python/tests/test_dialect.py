@@ -7,7 +7,7 @@ import json
 import pytest
 
 import snakepit_bridge
-from snakepit_bridge import BaseAdapter, context, loading, tool, tools
+from snakepit_bridge import BaseAdapter, CallContext, current, loading, tool, tools
 from snakepit_bridge.base_adapter import BaseAdapter as TheirBase
 from snakepit_bridge.base_adapter import tool as their_tool
 from snakepit_bridge.base_adapter_threaded import (
@@ -93,11 +93,11 @@ def test_tools_that_only_the_adapter_knows_are_announced(capsys):
 
 def test_context_of_a_dispatched_tool_is_the_calls_session(pb):
     _, found = start(Dispatching)
-    token = context.running.set(context.CallContext(pb.Invoke(session_id="s1"), 0))
+    token = current.running.set(CallContext(pb.Invoke(session_id="s1"), 0))
     try:
         assert found["greet"].function(name="Ada") == "Hello Ada of 's1'"
     finally:
-        context.running.reset(token)
+        current.running.reset(token)
 
 
 def test_stream_of_a_dispatched_tool():
@@ -302,7 +302,7 @@ class Call:
 @pytest.fixture
 def call(monkeypatch):
     running = Call()
-    monkeypatch.setattr(context, "_source", lambda: running)
+    monkeypatch.setattr(current, "_source", lambda: running)
     return running
 
 

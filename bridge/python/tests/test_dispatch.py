@@ -2,7 +2,7 @@
 
 import pytest
 
-from snakepit_bridge import context, dispatch, telemetry
+from snakepit_bridge import CallContext, current, dispatch, telemetry
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -11,7 +11,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def sender(monkeypatch):
     monkeypatch.setenv("SNAKEPIT_TELEMETRY_BUFFER", "4")
     made = dispatch.Dispatch()
-    monkeypatch.setattr(dispatch, "current", made)
+    monkeypatch.setattr(telemetry.gateway, "dispatch", made)
     return made
 
 
@@ -28,9 +28,9 @@ def frame(pb, sender):
 @pytest.fixture
 def call(pb):
     invoke = pb.Invoke(call_id=7, request_id="r", traceparent=TRACE)
-    token = context.running.set(context.CallContext(invoke, 0))
+    token = current.running.set(CallContext(invoke, 0))
     yield
-    context.running.reset(token)
+    current.running.reset(token)
 
 
 def test_an_event_is_told_with_its_call(frame, call):
@@ -77,12 +77,12 @@ def test_a_span_that_another_call_left_open_is_no_parent(pb, frame):
     left = work()
     for number in (1, 2):
         invoke = pb.Invoke(call_id=number, request_id=str(number))
-        token = context.running.set(context.CallContext(invoke, 0))
+        token = current.running.set(CallContext(invoke, 0))
         if number == 1:
             next(left)
         with telemetry.span("work"):
             pass
-        context.running.reset(token)
+        current.running.reset(token)
     first, second = frame().spans
     assert first.parent_id and not second.parent_id
     assert first.origin.trace_id != second.origin.trace_id
@@ -93,9 +93,9 @@ def test_a_function_is_measured_for_the_call_that_runs_it(pb, frame):
     def work():
         return "done"
 
-    token = context.running.set(context.CallContext(pb.Invoke(call_id=3, request_id="r"), 0))
+    token = current.running.set(CallContext(pb.Invoke(call_id=3, request_id="r"), 0))
     assert work() == "done"
-    context.running.reset(token)
+    current.running.reset(token)
     assert frame().spans[0].origin.request_id == "r"
 
 
@@ -119,12 +119,12 @@ def test_long_texts_are_cut(frame):
 
 @pytest.mark.parametrize("text", ["", "x", "00-12-34-01", "00-" + "g" * 32 + "-" + "0" * 16 + "-01"])
 def test_a_trace_that_is_none_begins_one_of_the_call(pb, frame, text):
-    token = context.running.set(context.CallContext(pb.Invoke(call_id=1, request_id="r", traceparent=text), 0))
+    token = current.running.set(CallContext(pb.Invoke(call_id=1, request_id="r", traceparent=text), 0))
     with telemetry.span("a"):
         pass
     with telemetry.span("b"):
         pass
-    context.running.reset(token)
+    current.running.reset(token)
     first, second = frame().spans
     assert len(first.origin.trace_id) == 16 and first.origin.trace_id == second.origin.trace_id
     assert first.parent_id == second.parent_id == b""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snakepit_bridge import context, loading, scopes, tool
+from snakepit_bridge import CallContext, current, loading, scopes, tool
 from snakepit_bridge.errors import LoadError
 from striking import Ground
 
@@ -39,12 +39,12 @@ def start(pb):
         found = {item.name: item for item in adapter.tools}
 
         def call(tool, session_id=""):
-            token = context.running.set(context.CallContext(pb.Invoke(session_id=session_id), 0))
+            token = current.running.set(CallContext(pb.Invoke(session_id=session_id), 0))
             try:
                 value = found[tool].function()
                 return asyncio.run(value) if found[tool].is_async else value
             finally:
-                context.running.reset(token)
+                current.running.reset(token)
 
         return place, call
 
@@ -258,17 +258,17 @@ def test_a_worker_goes_on_when_a_cleanup_exits(zygotes, gateway, profile):
 def seconds_of_a_call(place, pb, sessions):
     """The best of several, with so many sessions that have begun."""
     for number in range(sessions):
-        token = context.running.set(context.CallContext(pb.Invoke(session_id=f"s{number}"), 0))
+        token = current.running.set(CallContext(pb.Invoke(session_id=f"s{number}"), 0))
         place.close(place.open())
-        context.running.reset(token)
-    token = context.running.set(context.CallContext(pb.Invoke(session_id="s0"), 0))
+        current.running.reset(token)
+    token = current.running.set(CallContext(pb.Invoke(session_id="s0"), 0))
     best = 1.0
     for _ in range(50):
         begun = time.perf_counter()
         for _ in range(20):
             place.close(place.open())
         best = min(best, time.perf_counter() - begun)
-    context.running.reset(token)
+    current.running.reset(token)
     return best / 20
 
 
@@ -313,9 +313,9 @@ def test_a_generator_that_was_never_begun_gives_its_object_back(scope, later):
 def struck(pb, function, strike_at):
     """Run a tool in the session "a", cancelled at that moment. Returns whether it came to that."""
     ground = Ground(strike_at)
-    token = context.running.set(context.CallContext(pb.Invoke(session_id="a", call_id=7), 0, None, ground))
+    token = current.running.set(CallContext(pb.Invoke(session_id="a", call_id=7), 0, None, ground))
     ground.run(function)
-    context.running.reset(token)
+    current.running.reset(token)
     return ground.has_struck
 
 

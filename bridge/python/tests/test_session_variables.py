@@ -2,7 +2,7 @@
 
 import pytest
 
-from snakepit_bridge import calls, toolcalls, variables
+from snakepit_bridge import requests, values, variables
 from snakepit_bridge.errors import VariableError
 from striking import Ground
 
@@ -13,7 +13,7 @@ class Answering:
     def __init__(self, pb):
         self.pb = pb
         self.asked = []
-        self.registry = toolcalls.ToolCalls(self)
+        self.registry = requests.Requests(self)
 
     def put(self, request):
         self.asked.append(request)
@@ -29,7 +29,7 @@ def asking(pb, strike_at=0):
     """The variables of a call that is cancelled at that moment, what runs it, and whom it asks."""
     gateway = Answering(pb)
     ground = Ground(strike_at)
-    ground.shares_loop, ground.block, ground.tool_calls = False, lambda gate, ready: None, gateway.registry
+    ground.shares_loop, ground.block, ground.requests = False, lambda gate, ready: None, gateway.registry
     return variables.Variables("s", 7, ground), ground, gateway
 
 
@@ -56,7 +56,7 @@ def test_what_is_remembered_is_right_whenever_a_call_is_cancelled(pb, step):
 @pytest.mark.parametrize("name", ["\N{SNOWMAN}" * 40, ""], ids=["written", "deleted"])
 def test_many_short_values_are_too_large_together(pb, monkeypatch, name):
     """Each of them has a name, and costs some bytes beside it."""
-    monkeypatch.setattr(calls, "MAX_BODY", 1000)
+    monkeypatch.setattr(values, "MAX_BODY", 1000)
     mine, _, gateway = asking(pb)
     with pytest.raises(VariableError) as error:
         if name:

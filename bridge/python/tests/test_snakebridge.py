@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from snakepit_bridge import context, loading
+from snakepit_bridge import CallContext, current, loading
 from snakepit_bridge.allowed import ModuleNotAllowedError, Modules
 from snakepit_bridge.errors import ToolError
 from snakepit_bridge.references import InvalidRefError, RefNotFoundError, References, SessionMismatchError
@@ -55,11 +55,11 @@ def session(pb):
 
     def enter(session_id):
         invoke = pb.Invoke(call_id=1, session_id=session_id)
-        tokens.append(context.running.set(context.CallContext(invoke, 0)))
+        tokens.append(current.running.set(CallContext(invoke, 0)))
 
     yield enter
     for token in reversed(tokens):
-        context.running.reset(token)
+        current.running.reset(token)
 
 
 def call(bridge, module="", function="", args=(), **members):
@@ -315,7 +315,7 @@ def test_callback_is_called_through_the_gateway(bridge, monkeypatch):
             asked.append((name, arguments))
             return {"__type__": "tuple", "elements": [1]}
 
-    monkeypatch.setattr(context, "_source", Call)
+    monkeypatch.setattr(current, "_source", Call)
     callback = {"__type__": "callback", "ref_id": "cb", "arity": 1}
     assert call(bridge, "things", "apply", [callback, 5]) == {"__type__": "tuple", "__schema__": 1, "elements": [1]}
     assert asked == [("snakebridge.callback", {"callback_id": "cb", "args": [5]})]

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from snakepit_bridge import context, logging_config, telemetry
+from snakepit_bridge import CallContext, current, logging_config, telemetry
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def events():
 
 @pytest.fixture
 def call(pb):
-    token = context.running.set(context.CallContext(pb.Invoke(call_id=7, session_id="s", correlation_id="c"), 0))
+    token = current.running.set(CallContext(pb.Invoke(call_id=7, session_id="s", correlation_id="c"), 0))
     yield
-    context.running.reset(token)
+    current.running.reset(token)
 
 
 def test_span_tells_of_its_start_and_stop(events):

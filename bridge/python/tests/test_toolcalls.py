@@ -225,9 +225,11 @@ def test_a_call_can_be_cancelled_after_an_error_of_what_it_asked_for(caller, tmp
 
 
 def test_a_request_that_cannot_be_made_is_not_waited_for(pb):
-    from snakepit_bridge import toolcalls
+    from snakepit_bridge import requests
+    from striking import Ground
 
-    registry = toolcalls.ToolCalls(None)
+    ground = Ground(0)
+    ground.requests, ground.wait_for_reply = requests.Requests(None), None
     with pytest.raises(ValueError):
-        registry.ask(1, "add", timeout_ms=1 << 80)
-    assert not registry._waiting
+        ground.requests.caller(1, ground).call("add", {}, timeout_ms=1 << 80)
+    assert not ground.requests._waiting
