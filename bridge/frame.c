@@ -263,7 +263,8 @@ void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint6
 }
 
 /* The members of a Transfer, and of a Part. */
-enum { TRANSFER = 9, TRANSFER_PARTS = 1, TRANSFER_TAKEN = 2, PART_ID = 1, PART_SIZE, PART_DATA };
+enum { TRANSFER = 9, TRANSFER_PARTS = 1, TRANSFER_TAKEN, TRANSFER_DROPPED };
+enum { PART_ID = 1, PART_SIZE, PART_DATA };
 
 void frame_add_part(struct buffer *frame, const struct part *part)
 {
@@ -278,11 +279,21 @@ void frame_add_part(struct buffer *frame, const struct part *part)
     frame->len = (size_t)(put_bytes(at, PART_DATA, part->data) - frame->data);
 }
 
+static void add_transfer_number(struct buffer *frame, unsigned field, uint64_t number)
+{
+    char *at = open_message(frame, TRANSFER, number_size(number));
+    if (at)
+        frame->len = (size_t)(put_number(at, field, number) - frame->data);
+}
+
 void frame_add_taken(struct buffer *frame, uint64_t bytes)
 {
-    char *at = open_message(frame, TRANSFER, number_size(bytes));
-    if (at)
-        frame->len = (size_t)(put_number(at, TRANSFER_TAKEN, bytes) - frame->data);
+    add_transfer_number(frame, TRANSFER_TAKEN, bytes);
+}
+
+void frame_add_dropped(struct buffer *frame, uint64_t parcel_id)
+{
+    add_transfer_number(frame, TRANSFER_DROPPED, parcel_id);
 }
 
 static void add_packed(struct buffer *frame, const Snakepit__Bridge__V1__GatewayFrame *message)

@@ -69,6 +69,7 @@ struct tool_call {
 };
 
 struct tool_reply {
+    uint64_t call_id; /* of the call that asked */
     uint64_t id;
     struct bytes body;
     struct shared *shared; /* in which the body lies, if that can be passed on; or NULL */
@@ -82,6 +83,7 @@ enum session_op_kind { SESSION_OP_READ, SESSION_OP_LIST, SESSION_OP_WRITE };
 
 /* What a running call does with variables, see SessionOp in bridge.proto. */
 struct session_op {
+    uint64_t call_id; /* of the call that asks */
     uint64_t id;
     struct bytes session_id;
     enum session_op_kind kind;
@@ -93,6 +95,7 @@ struct session_op {
 };
 
 struct session_reply {
+    uint64_t call_id; /* of the call that asked */
     uint64_t id;
     const char *code, *detail; /* NULL: it is done */
     struct bytes name;
@@ -117,6 +120,7 @@ void frame_add_session_reply(struct buffer *frame, const struct session_reply *r
 void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint64_t revision);
 void frame_add_part(struct buffer *frame, const struct part *part);
 void frame_add_taken(struct buffer *frame, uint64_t bytes);
+void frame_add_dropped(struct buffer *frame, uint64_t parcel_id);
 void frame_add_ping(struct buffer *frame, uint64_t sequence);
 void frame_add_stop(struct buffer *frame, uint64_t grace_us, bool refork);
 
@@ -147,7 +151,9 @@ struct worker_frame {
     size_t batch_count;
     struct part *parts;
     size_t part_count;
-    uint64_t taken;           /* bytes of parts, 0: it does not say */
+    uint64_t taken;          /* bytes of parts, 0: it does not say */
+    const uint64_t *dropped; /* parcels that will not come whole; to be handled before the parts */
+    size_t dropped_count;
     struct arrival *arrivals; /* values of the following that are still to be fetched, in order */
     struct arrival *last_arrival;
     struct tool_call *tool_calls;

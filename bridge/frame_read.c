@@ -177,6 +177,7 @@ static bool read_session_op(const Snakepit__Bridge__V1__SessionOp *from, struct 
             expect(frame, from->writes[i]->parcel, arena, &writes[i].value, &out_op->lost);
     }
     *out_op = (struct session_op){
+        .call_id = from->call_id,
         .id = from->id,
         .session_id = bytes_of(from->session_id),
         .kind = (enum session_op_kind)from->kind,
@@ -240,6 +241,8 @@ static void read_transfer(const Snakepit__Bridge__V1__Transfer *from, struct are
                           struct worker_frame *frame)
 {
     frame->taken = from->taken;
+    frame->dropped = from->dropped;
+    frame->dropped_count = from->n_dropped;
     frame->part_count = from->n_parts;
     frame->parts = arena_alloc(arena, from->n_parts * sizeof frame->parts[0]);
     for (size_t i = 0; i < from->n_parts; i++)

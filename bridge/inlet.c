@@ -32,6 +32,27 @@ static struct collected **find(struct inlet *inlet, uint64_t id)
     return place;
 }
 
+/* Its data are the caller's from now on. */
+static void take_out(struct inlet *inlet, struct collected **place)
+{
+    struct collected *gone = *place;
+    *place = gone->next;
+    inlet->size -= gone->size;
+    inlet->count--;
+    free(gone);
+}
+
+void inlet_drop(struct inlet *inlet, const uint64_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct collected **place = find(inlet, ids[i]);
+        if (!*place)
+            continue;
+        free((*place)->data);
+        take_out(inlet, place);
+    }
+}
+
 /* Memory that is not written to yet takes none. */
 static struct collected *begin(struct inlet *inlet, const struct part *part)
 {
@@ -109,10 +130,7 @@ static struct bytes take(struct inlet *inlet, const struct parcel *parcel, struc
     if (!found || found->len != found->size || found->size != parcel->size)
         return (struct bytes){0};
     struct bytes value = hold(arena, found->data, found->len);
-    *place = found->next;
-    inlet->size -= found->size;
-    inlet->count--;
-    free(found);
+    take_out(inlet, place);
     return value;
 }
 

@@ -33,6 +33,9 @@ void inlet_deinit(struct inlet *inlet);
 bool inlet_add(struct inlet *inlet, const struct part *parts, size_t count)
     __attribute__((warn_unused_result));
 
+/* Forgets what has come of these parcels, if there are such: the rest will not come. */
+void inlet_drop(struct inlet *inlet, const uint64_t *ids, size_t count);
+
 /* What the worker should be told to have been taken, 0: nothing yet. */
 uint64_t inlet_receipt(struct inlet *inlet);
 

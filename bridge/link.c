@@ -153,11 +153,20 @@ static struct buffer *place_of(struct link *link, struct cargo *cargo, size_t mo
 }
 
 /* The message is complete. */
-static void send_off(struct link *link, struct cargo **cargo)
+static void send_off(struct link *link, struct cargo **cargo, uint64_t call_id)
 {
     if (*cargo)
-        outlet_add(&link->outlet, *cargo);
+        outlet_add(&link->outlet, *cargo, call_id);
     *cargo = NULL;
+}
+
+/* Adds the message of a cargo that has left the outlet. */
+static void unload(struct link *link, struct cargo *cargo, struct buffer *frame)
+{
+    buffer_add(frame, buffer_bytes(&cargo->message));
+    if (cargo->is_reply)
+        link->held_replies -= cargo->size;
+    cargo_free(&cargo);
 }
 
 /* Others of its session may overtake an invocation whose arguments go in parts, so that the session
@@ -176,7 +185,7 @@ void link_add_invoke(struct link *link, uint64_t call_id, const struct call *cal
             frame_add_ended_session(filling(link, 0), call->session_id);
         frame_add_invoke(cargo ? &cargo->message : &last_frame(link, size)->bytes, call_id, call,
                          &parcel, remaining_us, session_begins && !cargo);
-        send_off(link, &cargo);
+        send_off(link, &cargo, call_id);
     }
     pthread_mutex_unlock(&link->lock);
     cargo_free(&cargo);
@@ -190,11 +199,18 @@ void link_add_ended_session(struct link *link, struct bytes id)
     pthread_mutex_unlock(&link->lock);
 }
 
+/* An invocation whose arguments are still on their way is sent without them: so the worker answers
+ * it, as any other that is cancelled. */
 void link_add_cancel(struct link *link, uint64_t call_id)
 {
     pthread_mutex_lock(&link->lock);
-    if (!link->over)
-        frame_add_cancel(filling(link, 0), call_id);
+    if (!link->over) {
+        struct buffer *frame = filling(link, 0);
+        struct cargo *cargo;
+        while ((cargo = outlet_withdraw(&link->outlet, call_id, frame)))
+            unload(link, cargo, frame);
+        frame_add_cancel(frame, call_id);
+    }
     pthread_mutex_unlock(&link->lock);
 }
 
@@ -216,7 +232,7 @@ void link_add_tool_reply(struct link *link, const struct tool_reply *given)
     pthread_mutex_lock(&link->lock);
     if (!link->over) {
         frame_add_tool_reply(place_of(link, cargo, size), &reply);
-        send_off(link, &cargo);
+        send_off(link, &cargo, reply.call_id);
     }
     pthread_mutex_unlock(&link->lock);
     cargo_free(&cargo);
@@ -247,7 +263,7 @@ void link_add_session_reply(struct link *link, const struct session_reply *given
         frame_add_session_reply(&cargo->message, &reply);
         cargo->is_reply = true;
         link->held_replies += cargo->size;
-        send_off(link, &cargo);
+        send_off(link, &cargo, reply.call_id);
     } else if (!link->over) {
         struct buffer *frame = filling(link, 0);
         size_t before = frame->len;
@@ -305,12 +321,8 @@ static void add_part(struct link *link, struct outgoing *frame)
     size_t before = frame->bytes.len;
     struct cargo *cargo = outlet_fill(&link->outlet, &frame->bytes);
     frame->mixed |= frame->bytes.len > before;
-    if (!cargo)
-        return;
-    buffer_add(&frame->bytes, buffer_bytes(&cargo->message));
-    if (cargo->is_reply)
-        link->held_replies -= cargo->size;
-    cargo_free(&cargo);
+    if (cargo)
+        unload(link, cargo, &frame->bytes);
 }
 
 /* Takes the oldest frame for sending, which makes the caller the one who writes; NULL when there is
@@ -466,6 +478,7 @@ static void pass_on(struct link *link, const struct worker_frame *frame, struct 
  * the protocol. */
 static bool take_large(struct link *link, const struct worker_frame *frame, struct arena *arena)
 {
+    inlet_drop(&link->inlet, frame->dropped, frame->dropped_count);
     if (!inlet_add(&link->inlet, frame->parts, frame->part_count))
         return false;
     uint64_t receipt = inlet_receipt(&link->inlet);
@@ -490,7 +503,7 @@ static bool handle(struct link *link, grpc_byte_buffer *message)
     bool attached = link->welcome;
     if (good && !attached)
         good = greet(link, frame.hello);
-    else if (good && (frame.part_count || frame.taken || frame.arrivals))
+    else if (good && (frame.part_count || frame.taken || frame.dropped_count || frame.arrivals))
         good = take_large(link, &frame, arena);
     if (good && attached)
         pass_on(link, &frame, arena);

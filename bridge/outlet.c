@@ -136,8 +136,9 @@ void outlet_pack(struct outlet *outlet, struct bytes value, const struct shared 
 
 /* --- sending in parts --- */
 
-void outlet_add(struct outlet *outlet, struct cargo *cargo)
+void outlet_add(struct outlet *outlet, struct cargo *cargo, uint64_t call_id)
 {
+    cargo->call_id = call_id;
     bool opens = outlet->open_count < PARCELS_OPEN;
     list_push_back(opens ? &outlet->open : &outlet->waiting, &cargo->place);
     outlet->open_count += opens;
@@ -180,6 +181,29 @@ struct cargo *outlet_fill(struct outlet *outlet, struct buffer *frame)
     }
     list_push_back(&outlet->open, &cargo->place);
     return NULL;
+}
+
+static struct cargo *find(struct list *list, uint64_t call_id)
+{
+    LIST_FOREACH (list, node, next) {
+        if (of(node)->call_id == call_id)
+            return of(node);
+    }
+    return NULL;
+}
+
+struct cargo *outlet_withdraw(struct outlet *outlet, uint64_t call_id, struct buffer *frame)
+{
+    struct cargo *open = find(&outlet->open, call_id);
+    struct cargo *cargo = open ? open : find(&outlet->waiting, call_id);
+    if (!cargo)
+        return NULL;
+    list_remove(&cargo->place);
+    if (open)
+        advance(outlet);
+    if (cargo->first->sent > 0)
+        frame_add_dropped(frame, cargo->first->id);
+    return cargo;
 }
 
 /* Never more than was sent, whatever the worker says. */

@@ -13,6 +13,7 @@
 /* A message whose values go ahead in parts; it follows the last one. */
 struct cargo {
     struct list place;
+    uint64_t call_id; /* in whose name it is sent */
     struct buffer message;
     size_t size;          /* of the values, bytes */
     bool is_reply;        /* to a session operation; set by the link */
@@ -43,8 +44,8 @@ void outlet_connect(struct outlet *outlet, struct channel *channel);
 void outlet_pack(struct outlet *outlet, struct bytes value, const struct shared *shared,
                  struct arena *memory, struct parcel *out_parcel, struct cargo **cargo);
 
-/* Takes the cargo, whose message is complete. */
-void outlet_add(struct outlet *outlet, struct cargo *cargo);
+/* Takes the cargo, whose message is complete; it is sent in the name of that call. */
+void outlet_add(struct outlet *outlet, struct cargo *cargo, uint64_t call_id);
 
 /* Frees a cargo that is not sent, and clears the pointer; accepts NULL inside. */
 void cargo_free(struct cargo **cargo);
@@ -55,6 +56,11 @@ bool outlet_is_ready(const struct outlet *outlet);
 /* Adds the next part to the frame, if there is one. Returns the cargo that is complete with it,
  * whose message is then to be added by the caller, who frees it; or NULL. */
 struct cargo *outlet_fill(struct outlet *outlet, struct buffer *frame);
+
+/* Nobody waits for that call any more. Takes out a cargo that is sent in its name; what has not
+ * been sent of its values will not be, and the frame says so. Returns it as outlet_fill() does;
+ * NULL: there is none, or no other. */
+struct cargo *outlet_withdraw(struct outlet *outlet, uint64_t call_id, struct buffer *frame);
 
 /* The worker has taken so many bytes of parts, in all. */
 void outlet_taken(struct outlet *outlet, uint64_t bytes);

@@ -68,7 +68,7 @@ void session_op_answer(struct session_store *store, const struct variables_reade
                        const struct session_op *op, struct link *link)
 {
     struct arena *arena = arena_new(0);
-    struct session_reply reply = {.id = op->id, .memory = arena};
+    struct session_reply reply = {.call_id = op->call_id, .id = op->id, .memory = arena};
     struct session *session = session_find(store, op->session_id);
     if (!session)
         fail(&reply, "session_not_found", "there is no session of that id; it may have expired");

@@ -136,6 +136,7 @@ bool tool_request_end(struct tool_request *request)
 
 static void reply(struct tool_request *request, struct tool_reply reply, enum switchboard_end end)
 {
+    reply.call_id = request->asked.call_id;
     reply.id = request->asked.id;
     switchboard_reply(request->switchboard, request->pool, request->worker, &reply, end);
 }

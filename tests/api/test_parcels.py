@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -168,6 +169,60 @@ def test_a_worker_that_is_killed_in_the_middle_leaves_nothing(start: Callable[..
     wait_for(lambda: memory_descriptors(pid, "snakepit-") == 0)
     wait_for(lambda: resident(pid) < before + 40 * MIB)
     assert call(gateway, "exchange", size=MIB) == [MIB]
+
+
+@pytest.fixture
+def slow(start_gateway: Callable[..., Gateway]) -> Gateway:
+    """One worker without a descriptor channel, whose values leave slowly; it may leave calls alone for long."""
+    settings = {"profile": "thread", "cancel-grace": "60s", "heartbeat-interval": "0"}
+    more = [word for name, value in settings.items() for word in (f"--pools-default-{name}", value)]
+    return start_gateway("--workers", "1", "--adapter", "bulky.Slow", *more)
+
+
+def moved(gateway: Gateway) -> Dict[str, int]:
+    return dict(call(gateway, "moved"))
+
+
+def begin(gateway: Gateway, tool: str, **request: Any) -> socket.socket:
+    """Post it, and do not wait for the answer."""
+    prepared = requests.Request("POST", f"{gateway.url}/tools/{tool}", **request).prepare()
+    connection = socket.create_connection(("127.0.0.1", gateway.port), timeout=60)
+    head = "".join(f"{name}: {value}\r\n" for name, value in prepared.headers.items())
+    text = f"POST {prepared.path_url} HTTP/1.1\r\nhost: localhost\r\n{head}\r\n"
+    connection.sendall(text.encode() + (prepared.body or b""))
+    return connection
+
+
+def test_arguments_of_a_cancelled_call_are_not_sent_to_their_end(slow: Gateway) -> None:
+    worker = requests.get(f"{slow.url}/workers").json()["workers"][0]["pid"]
+    body = bytes(40 * MIB)
+    binary = {"content-type": "application/octet-stream"}
+    before = moved(slow)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with begin(slow, "mirror_here", data=body, headers=binary):
+            wait_for(lambda: running(slow) == 1)
+        wait_for(lambda: running(slow) == 0)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    after = moved(slow)
+    assert 0 < after["came"] - before["came"] <= 2 * MIB
+    assert after["here"] == 0
+    assert requests.post(f"{slow.url}/tools/mirror_here", data=body, headers=binary, timeout=60).content == body
+    assert requests.get(f"{slow.url}/workers").json()["workers"][0]["pid"] == worker
+
+
+def running(gateway: Gateway) -> int:
+    return len(requests.get(f"{gateway.url}/calls").json()["calls"])
+
+
+def test_a_result_of_a_cancelled_call_is_not_sent_to_its_end(slow: Gateway) -> None:
+    before = moved(slow)
+    with begin(slow, "zeros_here", json={"size": 40 * MIB}):
+        wait_for(lambda: moved(slow)["left"] > before["left"])
+    wait_for(lambda: moved(slow)["here"] == 0)
+    assert moved(slow)["left"] - before["left"] < 20 * MIB
+    assert len(requests.post(f"{slow.url}/tools/zeros_here", json={"size": MIB}, timeout=60).content) == MIB
 
 
 def test_nothing_is_left_of_many_exchanges(start: Callable[..., Gateway]) -> None:

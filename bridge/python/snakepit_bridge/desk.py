@@ -151,7 +151,7 @@ class Desk:
 
     def _take_transfer(self, transfer: Any) -> None:
         """Parts of large values, and news of ours."""
-        receipt = parcel.collect(transfer.parts)
+        receipt = parcel.collect(transfer)
         if receipt:
             self._outbox.put(pb.Transfer(taken=receipt))
         if transfer.taken:
@@ -169,6 +169,7 @@ class Desk:
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
                 del self._early[next(iter(self._early))]
+        self._outbox.give_up(call_id)
 
     def _drop(self, call_id: int) -> bool:
         """Take a call out of its batch, which is stopped when nobody waits for any of it. False: it is in none."""

@@ -38,6 +38,19 @@ class Freight:
         self.held[cargo.call_id] = []
         (self._open if len(self._open) < OPEN_MAX else self._waiting).append(cargo)
 
+    def give_up(self, call_id: int) -> tuple[Any, list[Any], list[int]]:
+        """Take out the cargo that is sent in the name of that call; it has some here.
+
+        Returns the cargo, what has waited for it, and the numbers of parcels of which the rest will not be sent.
+        """
+        for queue in (self._open, self._waiting):
+            for cargo in queue:
+                if cargo.call_id == call_id:
+                    queue.remove(cargo)
+                    self._advance()
+                    return cargo, self.held.pop(call_id), [cargo.parcels[-1].id] if cargo.at else []
+        raise KeyError(call_id)
+
     def hold(self, item: Any) -> bool:
         """Keep back what is said in the name of a call that has cargo here. Returns whether it is."""
         waiting = self.held.get(item[0] if type(item) is tuple else getattr(item, "call_id", 0))
@@ -74,6 +87,10 @@ class Freight:
         if cargo.parcels:
             self._open.append(cargo)
             return None
-        if self._waiting:
-            self._open.append(self._waiting.popleft())
+        self._advance()
         return [cargo.message, *self.held.pop(cargo.call_id)]
+
+    def _advance(self) -> None:
+        """A place among those that take turns may be free."""
+        if self._waiting and len(self._open) < OPEN_MAX:
+            self._open.append(self._waiting.popleft())

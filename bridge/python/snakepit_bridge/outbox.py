@@ -19,6 +19,7 @@ PARCEL_COST = 16 << 10  # bytes of a frame's room, for a value that is not in it
 EMISSION_COST = 64  # of credit, beside its bytes
 PACE_NS = 150_000  # between the frames of a stream that emits without pause
 BURST_NS = 1_500_000  # of this pace that may be used up at once, after a pause
+GIVEN_UP_MAX = 4096  # calls that are remembered
 _NEVER = float("-inf")
 
 _now = time.perf_counter_ns
@@ -51,6 +52,7 @@ class Outbox:
         self.put = self._waiting.append
         self._freight = Freight()
         self._held = self._freight.held
+        self._given_up: dict[int, None] = {}  # calls that were cancelled, oldest first
         self.sending = True  # Hello is on its way
         self.pong = 0  # sequence of the ping that is answered by the frame that is being written, or 0
         os.register_at_fork(after_in_child=self._leave_child)
@@ -117,6 +119,17 @@ class Outbox:
             self._freight.taken(count)
         self.flush()
 
+    def give_up(self, call_id: int) -> None:
+        """Nobody waits for that call: what has not left of its large values stays, whatever speaks of them."""
+        with self._lock:
+            self._given_up[call_id] = None
+            if len(self._given_up) > GIVEN_UP_MAX:
+                del self._given_up[next(iter(self._given_up))]
+            if call_id in self._held:
+                cargo, waiting, dropped = self._freight.give_up(call_id)
+                self._waiting.extendleft(reversed([pb.Transfer(dropped=dropped), cargo, *waiting]))
+        self.flush()
+
     def send_large(self, message: Any, values: list[tuple[Any, Any]]) -> None:
         """Send a ToolCall or SessionOp with large values: the places where it says where they are, and their bytes."""
         parcels = [pack(body) for _, body in values]
@@ -173,9 +186,11 @@ class Outbox:
                 waiting.appendleft(answer)
                 break
             if type(answer) is Cargo:
-                self._freight.add(answer)
-            else:
-                room -= _add(frame, answer)
+                if answer.call_id not in self._given_up:
+                    self._freight.add(answer)
+                    continue
+                answer = answer.message
+            room -= _add(frame, answer)
         if held or self.telemetry.waiting:
             frame = pb.WorkerFrame() if frame is None else frame
             self._load_part(frame)
@@ -224,7 +239,7 @@ def _add(frame: Any, message: Any) -> int:
     if kind is pb.Batch:
         frame.batches.append(message)
     elif kind is pb.Transfer:
-        frame.transfer.taken = message.taken
+        frame.transfer.MergeFrom(message)
     else:
         message.sequence = message.sequence or frame.state.sequence  # a wish may have come after the answer to a ping
         frame.state.CopyFrom(message)  # a newer State takes the place of an older one

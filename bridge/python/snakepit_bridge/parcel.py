@@ -54,10 +54,12 @@ class Collection:
         self._taken = 0  # bytes, in all
         self._told = 0  # of which the gateway knows that
 
-    def add(self, parts: Any) -> int:
+    def add(self, transfer: Any) -> int:
         """Take parts. Returns how many bytes the gateway should be told to have been taken; 0: nothing yet."""
         with self._lock:
-            for part in parts:
+            for number in transfer.dropped:
+                self._collected.pop(number, None)
+            for part in transfer.parts:
                 whole, done = self._collected.get(part.id) or (bytearray(part.size), 0)
                 end = done + len(part.data)
                 whole[done:end] = part.data
@@ -100,9 +102,9 @@ os.register_at_fork(after_in_child=close_channel)
 # What comes.
 
 
-def collect(parts: Any) -> int:
+def collect(transfer: Any) -> int:
     """See Collection.add()."""
-    return _collection.add(parts)
+    return _collection.add(transfer)
 
 
 def open_parcel(place: Any) -> memoryview:

@@ -149,3 +149,62 @@ def test_all_values_of_a_message_go_before_it(outbox, link):
     assert [len(frame.session_ops) for frame in frames] == [0, 1]
     named = {write.parcel.id for write in frames[-1].session_ops[0].writes}
     assert named == {part.id for frame in frames for part in frame.transfer.parts}
+
+
+def dropped(frames: list[Any]) -> list[int]:
+    return [number for frame in frames for number in frame.transfer.dropped]
+
+
+def sent(frames: list[Any], number: int) -> int:
+    return sum(len(part.data) for frame in frames for part in frame.transfer.parts if part.id == number)
+
+
+def test_of_a_call_that_is_given_up_nothing_more_is_sent(outbox, link):
+    outbox.put(result(1, 10_000_000))
+    outbox.put(result(2))
+    outbox.flush()
+    outbox.give_up(1)
+    frames = drain(outbox, link)
+    assert (sent(frames, 1), sent(frames, 2)) == (PART_BYTES, 300_000)
+    assert dropped(frames) == [1]
+    assert order(frames) == [1, 2]
+    assert frames[1].results[0].parcel.id == 1 and frames[1].transfer.dropped and frames[1].transfer.parts
+
+
+def test_what_was_not_begun_need_not_be_dropped(outbox, link):
+    for number in range(1, OPEN_MAX + 2):
+        outbox.put(result(number, 10_000_000))
+    outbox.flush()
+    last = OPEN_MAX + 1
+    outbox.give_up(last)
+    outbox.sent()
+    assert order(link.frames) == [last]
+    assert (sent(link.frames, last), dropped(link.frames)) == (0, [])
+
+
+def test_all_that_a_call_says_after_it_was_given_up_comes_in_order_without_large_values(outbox, link):
+    feed = Feed(1)
+    outbox.emit(feed, 0, b"x" * 200_000)
+    outbox.emit(feed, 0, b"1")
+    outbox.emit(feed, 0, b"y" * 200_000)
+    outbox.give_up(1)
+    outbox.emit(feed, 0, b"z" * 200_000)
+    outbox.put(result(1))
+    said = []
+    frames = drain(outbox, link)
+    for frame in frames:
+        said += [each.parcel.size or list(each.bodies) for each in frame.emissions]
+        said += [each.parcel.size for each in frame.results]
+    assert said == [200_000, [b"1"], 200_000, 200_000, 300_000]
+    assert sum(len(part.data) for frame in frames for part in frame.transfer.parts) == PART_BYTES
+
+
+def test_a_call_that_is_given_up_leaves_its_turn_to_others():
+    freight, frame = Freight(), pb.WorkerFrame()
+    for number in range(1, OPEN_MAX + 2):
+        freight.add(Cargo(number, None, [large(number, 3 * PART_BYTES)]))
+    freight.load(frame)
+    assert freight.give_up(1)[2] == [1]
+    for _ in range(OPEN_MAX):
+        freight.load(frame)
+    assert {part.id for part in frame.transfer.parts} == set(range(1, OPEN_MAX + 2))

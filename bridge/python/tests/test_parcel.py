@@ -147,7 +147,7 @@ def collection() -> Iterator[None]:
 def test_what_comes_in_parts_is_put_together(collection):
     mixed = zip(parts(7, b"a" * 900 + b"b", 100), parts(8, b"c" * 950, 100))
     for pair in mixed:
-        parcel.collect(pair)
+        parcel.collect(pb.Transfer(parts=pair))
     view = parcel.open_parcel(pb.Parcel(id=7, size=901))
     assert (bytes(view), view.readonly) == (b"a" * 900 + b"b", True)
     assert bytes(parcel.open_parcel(pb.Parcel(id=8, size=950))) == b"c" * 950
@@ -159,13 +159,22 @@ def test_the_gateway_is_told_before_its_window_closes(collection):
     content, told, sent = bytes(16 << 20), 0, 0
     for part in parts(1, content, parcel.PART_BYTES):
         sent += len(part.data)
-        told = parcel.collect([part]) or told
+        told = parcel.collect(pb.Transfer(parts=[part])) or told
         assert sent - told <= parcel.WINDOW_BYTES - parcel.PART_BYTES
     assert told == sent == len(content)
 
 
 def test_a_refused_call_lets_go_of_its_parts(collection):
-    parcel.collect(parts(7, b"abc", 3))
+    parcel.collect(pb.Transfer(parts=parts(7, b"abc", 3)))
     of_refusal(invoke(7, 0, 3), Refused("TypeError", "no", 422, "no"))
     with pytest.raises(RuntimeError):
         parcel.arguments(invoke(7, 0, 3))
+
+
+def test_what_the_gateway_drops_is_forgotten(collection):
+    parcel.collect(pb.Transfer(parts=parts(7, b"abc", 2)[:1] + parts(8, b"def", 3)))
+    parcel.collect(pb.Transfer(dropped=[7, 9], parts=parts(9, b"ghi", 3)))
+    with pytest.raises(RuntimeError):
+        parcel.open_parcel(pb.Parcel(id=7, size=3))
+    assert bytes(parcel.open_parcel(pb.Parcel(id=8, size=3))) == b"def"
+    assert bytes(parcel.open_parcel(pb.Parcel(id=9, size=3))) == b"ghi"

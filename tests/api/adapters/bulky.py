@@ -1,12 +1,14 @@
 """Tools that say more than fits, and tools that send large values about. The same module serves two pools."""
 
 import asyncio
+import gc
 import hashlib
 import os
 import random
+import time
 from typing import Any, Callable, Dict, List
 
-from snakepit_bridge import BaseAdapter, CallContext, ToolError, calls, parcel, tool
+from snakepit_bridge import BaseAdapter, CallContext, ToolError, calls, freight, parcel, tool
 
 
 def told(error: ToolError) -> Dict[str, Any]:
@@ -174,6 +176,38 @@ class Caller(BaseAdapter):
     def descriptors_here(self) -> int:
         """How many this process has."""
         return len(os.listdir("/proc/self/fd"))
+
+
+class Slow(Caller):
+    """In parts, of which those that leave take their time."""
+
+    def initialize(self) -> None:
+        """Have each wait a little."""
+        parcel.close_channel()
+        load = freight.Freight.load
+
+        def wait_and_load(self: Any, frame: Any) -> Any:
+            if self.is_ready:
+                time.sleep(0.01)
+            return load(self, frame)
+
+        freight.Freight.load = wait_and_load
+
+    @tool
+    def moved(self) -> Dict[str, int]:
+        """Bytes of parts that have come and have left, and parcels of which some are here."""
+        collection = parcel._collection
+        mine = [each for each in gc.get_objects() if type(each) is freight.Freight]
+        return {
+            "came": collection._taken,
+            "left": sum(each._sent for each in mine),
+            "here": len(collection._collected) + sum(len(each.held) for each in mine),
+        }
+
+    @tool
+    def zeros_here(self, size: int) -> bytes:
+        """So many."""
+        return bytes(size)
 
 
 class PartedCallee(Callee):

@@ -379,6 +379,18 @@ START_TEST(parts_of_a_value_and_a_receipt_make_one_transfer)
 }
 END_TEST
 
+START_TEST(several_values_are_dropped_by_one_transfer)
+{
+    frame_add_dropped(&frame, 4);
+    frame_add_dropped(&frame, 300);
+    Snakepit__Bridge__V1__GatewayFrame *message = read_back();
+    ck_assert_uint_eq(message->transfer->n_dropped, 2);
+    ck_assert_uint_eq(message->transfer->dropped[0], 4);
+    ck_assert_uint_eq(message->transfer->dropped[1], 300);
+    release(message);
+}
+END_TEST
+
 START_TEST(replies_say_where_their_large_values_are)
 {
     struct parcel parcels[] = {{0}, {.id = 7, .size = 70000}};
@@ -609,6 +621,7 @@ int main(void)
     tcase_add_test(tests, values_that_went_ahead_are_expected_in_their_places);
     tcase_add_test(tests, values_that_went_ahead_are_expected_in_the_order_of_their_messages);
     tcase_add_test(tests, parts_of_a_value_and_a_receipt_make_one_transfer);
+    tcase_add_test(tests, several_values_are_dropped_by_one_transfer);
     tcase_add_test(tests, replies_say_where_their_large_values_are);
     tcase_add_test(tests, a_ping_goes_out_and_its_answer_comes_in);
     tcase_add_test(tests, a_session_op_is_read);

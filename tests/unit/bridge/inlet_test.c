@@ -113,6 +113,20 @@ START_TEST(a_part_of_another_size_is_refused)
 }
 END_TEST
 
+START_TEST(what_is_dropped_is_forgotten_and_leaves_its_room)
+{
+    const uint64_t dropped[] = {9, 2};
+    for (uint64_t id = 1; id <= PARCELS_OPEN; id++)
+        ck_assert(add(id, VALUE_MAX_BYTES, BYTES("four")));
+    inlet_drop(&inlet, dropped, 2);
+    ck_assert(fetch(2, VALUE_MAX_BYTES).lost);
+    ck_assert(add(5, 4, BYTES("four")));
+    ck_assert(bytes_equal(fetch(5, 4).value, BYTES("four")));
+    ck_assert(add(6, VALUE_MAX_BYTES, BYTES("four")));
+    ck_assert(!add(7, 4, BYTES("four")));
+}
+END_TEST
+
 START_TEST(no_more_is_collected_than_messages_that_take_turns_may_hold)
 {
     for (uint64_t id = 1; id <= PARCELS_OPEN; id++)
@@ -229,6 +243,7 @@ int main(void)
     tcase_add_test(tests, what_has_not_come_whole_is_lost);
     tcase_add_test(tests, parts_that_make_no_sense_are_refused);
     tcase_add_test(tests, a_part_of_another_size_is_refused);
+    tcase_add_test(tests, what_is_dropped_is_forgotten_and_leaves_its_room);
     tcase_add_test(tests, no_more_is_collected_than_messages_that_take_turns_may_hold);
     tcase_add_test(tests, no_more_small_parcels_are_collected_than_there_could_be_large_ones);
     tcase_add_test(tests, a_parcel_that_was_fetched_makes_room);

@@ -2,6 +2,7 @@
 
 #include "../base/run.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,16 +29,21 @@ static void tear_down(void)
     arena_unref(&arena);
 }
 
-/* A cargo of one value, whose message is `mark`. */
-static struct parcel add(size_t size, const char *mark)
+/* A cargo of one value, whose message is `mark`, in the name of that call. */
+static struct parcel add_for(uint64_t call_id, size_t size, const char *mark)
 {
     struct parcel parcel;
     struct cargo *cargo = NULL;
     outlet_pack(&outlet, bytes_from(letters, size), NULL, NULL, &parcel, &cargo);
     ck_assert_ptr_nonnull(cargo);
     buffer_add_string(&cargo->message, mark);
-    outlet_add(&outlet, cargo);
+    outlet_add(&outlet, cargo, call_id);
     return parcel;
+}
+
+static struct parcel add(size_t size, const char *mark)
+{
+    return add_for(1, size, mark);
 }
 
 /* Fills a frame: the bytes that were added, and the message that is complete, or "". */
@@ -105,7 +111,7 @@ START_TEST(all_values_of_a_message_go_before_it)
     outlet_pack(&outlet, bytes_from(letters, 80000), NULL, NULL, &parcels[1], &cargo);
     ck_assert_uint_ne(parcels[0].id, parcels[1].id);
     buffer_add_string(&cargo->message, "m");
-    outlet_add(&outlet, cargo);
+    outlet_add(&outlet, cargo, 1);
     fill(mark);
     ck_assert_str_eq(mark, "");
     fill(mark);
@@ -158,8 +164,60 @@ START_TEST(memory_that_is_referred_to_is_not_copied_and_lasts)
     outlet_pack(&outlet, value, NULL, memory, &parcel, &cargo);
     arena_unref(&memory);
     buffer_add_string(&cargo->message, "m");
-    outlet_add(&outlet, cargo);
+    outlet_add(&outlet, cargo, 1);
     ck_assert_uint_gt(fill(mark), 70000);
+}
+END_TEST
+
+/* Withdraws a cargo of that call; whether the frame says that a parcel was dropped, and the message
+ * that is to follow, or "". */
+static bool withdraw(uint64_t call_id, char *out_mark)
+{
+    struct buffer frame = {0};
+    struct cargo *cargo = outlet_withdraw(&outlet, call_id, &frame);
+    bool dropped = frame.len > 0;
+    snprintf(out_mark, 2, "%c", cargo ? cargo->message.data[0] : '\0');
+    cargo_free(&cargo);
+    buffer_deinit(&frame);
+    return dropped;
+}
+
+START_TEST(what_has_not_been_sent_of_a_cancelled_call_is_not)
+{
+    char mark[2];
+    add_for(1, LARGE, "a");
+    add_for(2, LARGE, "b");
+    add_for(1, LARGE, "c");
+    fill(mark);
+    size_t sent = outlet.sent;
+    ck_assert(!withdraw(1, mark)); /* nothing of it has been sent */
+    ck_assert_str_eq(mark, "c");
+    ck_assert(withdraw(1, mark));
+    ck_assert_str_eq(mark, "a");
+    ck_assert(!withdraw(1, mark));
+    ck_assert_str_eq(mark, "");
+    ck_assert_uint_eq(outlet.sent, sent);
+    while (outlet_is_ready(&outlet))
+        fill(mark);
+    ck_assert_str_eq(mark, "b");
+    ck_assert_uint_eq(outlet.sent, sent + LARGE);
+}
+END_TEST
+
+START_TEST(one_that_waits_takes_the_turn_of_a_cancelled_one)
+{
+    char mark[2];
+    for (unsigned i = 0; i < PARCELS_OPEN; i++)
+        add_for(1 + i, LARGE, "l");
+    add_for(9, 70000, "s");
+    add_for(8, 70000, "t");
+    withdraw(8, mark);
+    ck_assert_str_eq(mark, "t");
+    withdraw(1, mark);
+    for (unsigned i = 0; i < PARCELS_OPEN; i++)
+        fill(mark);
+    ck_assert_str_eq(mark, "s");
+    ck_assert_uint_eq(outlet.open_count, PARCELS_OPEN - 1);
 }
 END_TEST
 
@@ -198,6 +256,8 @@ int main(void)
     tcase_add_test(tests, no_more_parcels_are_open_than_the_worker_collects);
     tcase_add_test(tests, the_window_closes_until_the_worker_has_taken_some);
     tcase_add_test(tests, memory_that_is_referred_to_is_not_copied_and_lasts);
+    tcase_add_test(tests, what_has_not_been_sent_of_a_cancelled_call_is_not);
+    tcase_add_test(tests, one_that_waits_takes_the_turn_of_a_cancelled_one);
     tcase_add_test(tests, a_channel_takes_a_copy_or_the_memory_itself);
     return run_case(tests, "outlet");
 }
