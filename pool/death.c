@@ -109,7 +109,7 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
         } else if (again) {
             nested_abandon(call, effects);
             call->inflight = NULL;
-            waiting_begin(pool, call, true, now_us);
+            waiting_begin(pool, call, now_us);
             pool->requeued++;
         } else if (call) {
             lost += lose(pool, call, executed, exit, now_us, effects);

@@ -84,7 +84,7 @@ bool forecast_is_hopeless(const struct pool *pool, const struct call *call,
                           const struct worker *only, uint64_t now_us)
 {
     const struct call_queue *queue = only ? &only->waiting : &pool->queue;
-    uint64_t wait_us = queue_ahead_us(queue, call->priority);
+    uint64_t wait_us = call->depth ? 0 : queue_ahead_us(queue, call->priority); /* see queue.h */
     wait_us += wait_us / PACE_DOUBT; /* or half of its like would wait in vain */
     if (wait_us)
         return now_us + wait_us + call->tool->run_median_us > call->deadline_us;

@@ -99,7 +99,8 @@ void pool_submit(struct pool *pool, struct call *call)
         call->content = affinity_hash(pool, call->affinity_key);
     uint64_t now_us = pool_enter(pool, &effects);
     call->submitted_us = call->enqueued_us = now_us;
-    call->turn_us = now_us + call->priority * pool->options.priority_step_us;
+    call->turn_us =
+        call->root ? call->root->turn_us : now_us + call->priority * pool->options.priority_step_us;
     due_init(call);
     limits_settle(pool, call);
     call->deadline_us = now_us + call->timeout_us;
@@ -111,7 +112,7 @@ void pool_submit(struct pool *pool, struct call *call)
     }
     call->number = ++pool->call_count;
     list_push_back(&pool->calls, &call->known);
-    waiting_begin(pool, call, false, now_us);
+    waiting_begin(pool, call, now_us);
     turn_end_pumping(pool, now_us, &effects);
 }
 
@@ -146,7 +147,7 @@ void pool_cancel(struct pool *pool, struct call *call)
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
     cancel(pool, call, now_us, &effects);
-    pool_leave(pool, &effects);
+    turn_end_pumping(pool, now_us, &effects); /* it may have held up those behind it */
 }
 
 bool pool_cancel_request(struct pool *pool, struct bytes request_id)
@@ -161,7 +162,7 @@ bool pool_cancel_request(struct pool *pool, struct bytes request_id)
             found = true;
         }
     }
-    pool_leave(pool, &effects);
+    turn_end_pumping(pool, now_us, &effects);
     return found;
 }
 

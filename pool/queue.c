@@ -15,15 +15,27 @@ static struct call *owner(struct list *place)
     return CONTAINER_OF(place, struct call, place);
 }
 
-void queue_put(struct call_queue *queue, struct call *call, bool again, uint64_t now_us)
+static bool comes_before(const struct call *a, const struct call *b)
+{
+    return a->turn_us != b->turn_us ? a->turn_us < b->turn_us : a->number < b->number;
+}
+
+/* Those of old turns are few, and in front. */
+static struct list *place_of(struct list *level, const struct call *call)
+{
+    if (list_empty(level) || comes_before(owner(level->prev), call))
+        return level;
+    struct list *place = level->next;
+    while (comes_before(owner(place), call))
+        place = place->next;
+    return place;
+}
+
+void queue_put(struct call_queue *queue, struct call *call, uint64_t now_us)
 {
     if (queue->depth == 0)
         queue->pace_since_us = now_us;
-    struct list *level = &queue->levels[call->priority];
-    struct list *before = again ? level->next : level;
-    while (before != level && owner(before)->turn_us < call->turn_us)
-        before = before->next;
-    list_insert_before(before, &call->place);
+    list_insert_before(place_of(&queue->levels[call->priority], call), &call->place);
     queue->depths[call->priority]++;
     queue->depth++;
 }
@@ -78,7 +90,8 @@ uint64_t queue_ahead_us(const struct call_queue *queue, unsigned priority)
     return count * queue->answer_every_us;
 }
 
-/* Those in front may have lost a worker, and wait for less long than those behind them. */
+/* Those in front may have lost a worker, or be nested, and wait for less long than those behind
+ * them. */
 static uint64_t longest_of(const struct list *level)
 {
     uint64_t oldest_us = UINT64_MAX;
@@ -86,7 +99,7 @@ static uint64_t longest_of(const struct list *level)
         const struct call *call = owner(place);
         if (call->enqueued_us < oldest_us)
             oldest_us = call->enqueued_us;
-        if (call->outcome.attempts == 0)
+        if (call->outcome.attempts == 0 && call->depth == 0)
             break;
     }
     return oldest_us;

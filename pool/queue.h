@@ -1,7 +1,8 @@
 /* The calls that wait: first come, first served within a priority, and across priorities by turn. A
  * call's turn is its arrival plus a step for each level of its priority, so that what is less
- * urgent is overtaken by what comes at most that much later, and never starves. Under the pool's
- * lock. */
+ * urgent is overtaken by what comes at most that much later, and never starves. A nested call has
+ * the turn of the call that all began with: who waits for it keeps a worker, which what came later
+ * might take for more of the same. Under the pool's lock. */
 #ifndef SNAKEPIT_POOL_QUEUE_H
 #define SNAKEPIT_POOL_QUEUE_H
 
@@ -19,10 +20,9 @@ struct call_queue {
 
 void queue_init(struct call_queue *queue);
 
-/* Puts the call behind those of its priority; or, `again`, since it lost its worker, back to where
- * it was among them: in front, but for older ones that lost theirs too. call->turn_us and
- * call->priority are set. */
-void queue_put(struct call_queue *queue, struct call *call, bool again, uint64_t now_us);
+/* Puts the call where its turn is among those of its priority: mostly behind them; in front if it
+ * has lost its worker, or is nested. call->turn_us, call->number and call->priority are set. */
+void queue_put(struct call_queue *queue, struct call *call, uint64_t now_us);
 
 /* Takes the call out; it must be in. */
 void queue_remove(struct call_queue *queue, struct call *call);

@@ -14,10 +14,14 @@ enum { OVERHEAD_US = 10, UNMEASURED_US = 1000000 };
 
 /* --- admission --- */
 
-/* A pool without a queue takes what a worker is free for. `only`: no other will do; or NULL. */
-static bool has_room(const struct pool *pool, const struct worker *only)
+/* A pool without a queue takes what a worker is free for. Nested calls find room where others have
+ * filled it: refusing them would throw away what their callers have done; each of these, of which
+ * there are as many as slots, waits for a limited number. `only`: no other will do; or NULL. */
+static bool has_room(const struct pool *pool, const struct call *call, const struct worker *only)
 {
     if (only ? worker_has_free_slot(only) : pool->queue.depth == 0 && !list_empty(&pool->free))
+        return true;
+    if (call->depth > 0 && pool->options.queue_limit > 0)
         return true;
     return waiting_count(pool) < pool->options.queue_limit;
 }
@@ -36,7 +40,7 @@ bool schedule_refuses(struct pool *pool, struct call *call, uint64_t now_us, enu
         *out_end = CALL_END_SESSION_LOST;
     else if (verdict == AFFINITY_BUSY)
         *out_end = CALL_END_WORKER_BUSY;
-    else if (!has_room(pool, only))
+    else if (!has_room(pool, call, only))
         *out_end = CALL_END_SATURATED;
     else if (forecast_is_hopeless(pool, call, only, now_us))
         *out_end = CALL_END_UNREACHABLE;

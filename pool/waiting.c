@@ -7,13 +7,13 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Puts the call among those that wait for this worker alone; `again` as for queue_put(). */
-static void await_worker(struct pool *pool, struct call *call, struct worker *worker, bool again,
+/* Puts the call among those that wait for this worker alone. */
+static void await_worker(struct pool *pool, struct call *call, struct worker *worker,
                          uint64_t now_us)
 {
     if (worker->waiting.depth == 0)
         list_push_back(&pool->awaited, &worker->awaited_place);
-    queue_put(&worker->waiting, call, again, now_us);
+    queue_put(&worker->waiting, call, now_us);
     call->awaits = worker;
     pool->pinned++;
 }
@@ -28,7 +28,7 @@ static void await_no_worker(struct pool *pool, struct call *call)
 }
 
 /* Into the queue in which its turn will come. */
-static void join(struct pool *pool, struct call *call, bool again, uint64_t now_us)
+static void join(struct pool *pool, struct call *call, uint64_t now_us)
 {
     uint64_t limit_us = call->queue_timeout_us;
     uint64_t waited_us = call->outcome.queue_us; /* before it lost a worker */
@@ -36,16 +36,16 @@ static void join(struct pool *pool, struct call *call, bool again, uint64_t now_
     struct worker *only;
     heap_set(&pool->timers, &call->timer.node, sooner(now_us + left_us, call->deadline_us));
     if (affinity_judge(pool, call, &only) == AFFINITY_ONE)
-        await_worker(pool, call, only, again, now_us);
+        await_worker(pool, call, only, now_us);
     else
-        queue_put(&pool->queue, call, again, now_us);
+        queue_put(&pool->queue, call, now_us);
 }
 
-void waiting_begin(struct pool *pool, struct call *call, bool again, uint64_t now_us)
+void waiting_begin(struct pool *pool, struct call *call, uint64_t now_us)
 {
     call_move(call, CALL_QUEUED);
     call->enqueued_us = now_us;
-    join(pool, call, again, now_us);
+    join(pool, call, now_us);
 }
 
 void waiting_begin_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
@@ -65,7 +65,7 @@ bool waiting_is_for_retry(const struct call *call)
 void waiting_resume(struct pool *pool, struct call *call, uint64_t now_us)
 {
     pool->retrying--;
-    join(pool, call, true, now_us);
+    join(pool, call, now_us);
 }
 
 void waiting_end(struct pool *pool, struct call *call)
@@ -81,13 +81,13 @@ void waiting_end(struct pool *pool, struct call *call)
 void waiting_bind(struct pool *pool, struct call *call, struct worker *worker, uint64_t now_us)
 {
     waiting_end(pool, call);
-    await_worker(pool, call, worker, true, now_us);
+    await_worker(pool, call, worker, now_us);
 }
 
 void waiting_unbind(struct pool *pool, struct call *call, uint64_t now_us)
 {
     waiting_end(pool, call);
-    queue_put(&pool->queue, call, true, now_us);
+    queue_put(&pool->queue, call, now_us);
 }
 
 unsigned waiting_count(const struct pool *pool)

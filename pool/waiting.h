@@ -5,9 +5,9 @@
 
 #include "pool/inside.h"
 
-/* The call begins to wait; `again`: it had its turn and lost its worker. Its timer is set to when
- * it has waited too long. */
-void waiting_begin(struct pool *pool, struct call *call, bool again, uint64_t now_us);
+/* The call begins to wait, or does so again since it lost its worker. Its timer is set to when it
+ * has waited too long. */
+void waiting_begin(struct pool *pool, struct call *call, uint64_t now_us);
 
 /* The call, whose worker died with it, waits so long before it goes into the queue again, by
  * waiting_resume(). Its timer is set to that. */

@@ -387,10 +387,11 @@ static void check_order(const struct pool *pool)
 
 /* Calls might go ahead to it, but none goes before a nested one, which does not; or nobody has
  * looked since its calls wait for others no more. */
-static bool is_held_up(const struct pool *pool, const struct process *process)
+static bool is_held_up(const struct pool *pool, const struct worker *worker,
+                       const struct process *process)
 {
-    const struct call *first = queue_first(&pool->queue);
-    return process->asked || (first && first->depth);
+    const struct call *of_all = queue_first(&pool->queue), *of_it = queue_first(&worker->waiting);
+    return process->asked || (of_all && of_all->depth) || (of_it && of_it->depth);
 }
 
 static void check_worker(const struct model *model, unsigned seat, unsigned *out_timers)
@@ -410,7 +411,7 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
     HOLDS(worker->waiting.depth == 0 || !worker_has_free_slot(worker));
     HOLDS(worker->waiting.depth == 0 ||
           !slots_can_give(model->pool, worker, queue_first(&worker->waiting)->tool) ||
-          is_held_up(model->pool, process));
+          is_held_up(model->pool, worker, process));
     HOLDS(worker->state != WORKER_READY || (process->ready && !process->told));
     HOLDS(worker->state != WORKER_STARTING || (!process->ready && !process->told));
     COMPARE(worker_has_free_slot(worker), ==, !list_empty(&worker->free_place));

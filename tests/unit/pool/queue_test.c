@@ -6,6 +6,7 @@ enum { STEP_US = 1000 };
 
 static struct call_queue queue;
 static struct call calls[16];
+static uint64_t number; /* of calls so far */
 
 static void set_up(void)
 {
@@ -21,7 +22,8 @@ static struct call *put(unsigned i, unsigned priority, uint64_t at_us)
     calls[i].priority = priority;
     calls[i].submitted_us = calls[i].enqueued_us = at_us;
     calls[i].turn_us = at_us + priority * STEP_US;
-    queue_put(&queue, &calls[i], false, at_us);
+    calls[i].number = ++number;
+    queue_put(&queue, &calls[i], at_us);
     return &calls[i];
 }
 
@@ -29,7 +31,7 @@ static void put_back(unsigned i, uint64_t at_us)
 {
     calls[i].enqueued_us = at_us;
     calls[i].outcome.attempts++;
-    queue_put(&queue, &calls[i], true, at_us);
+    queue_put(&queue, &calls[i], at_us);
 }
 
 static void expect_next(unsigned i)
@@ -114,6 +116,24 @@ START_TEST(a_call_that_comes_back_does_not_pass_older_ones_that_did_too)
 }
 END_TEST
 
+START_TEST(nested_calls_go_before_what_came_after_their_root_in_their_own_order)
+{
+    put(0, 3, 10);
+    put(1, 3, 30);
+    for (unsigned i = 2; i < 5; i++) {
+        calls[i].depth = 1;
+        put(i, 3, 20); /* the root's */
+        calls[i].enqueued_us = 40;
+    }
+    ck_assert_uint_eq(queue_oldest_us(&queue), 10);
+    expect_next(0);
+    ck_assert_uint_eq(queue_oldest_us(&queue), 30);
+    for (unsigned i = 2; i < 5; i++)
+        expect_next(i);
+    expect_next(1);
+}
+END_TEST
+
 START_TEST(the_oldest_is_who_waits_longest_not_who_came_first)
 {
     put(0, 3, 10);
@@ -150,6 +170,7 @@ int main(void)
     tcase_add_test(tests, the_least_urgent_does_not_starve_among_urgent_ones_that_keep_coming);
     tcase_add_test(tests, a_call_that_lost_its_worker_goes_before_those_that_came_later);
     tcase_add_test(tests, a_call_that_comes_back_does_not_pass_older_ones_that_did_too);
+    tcase_add_test(tests, nested_calls_go_before_what_came_after_their_root_in_their_own_order);
     tcase_add_test(tests, the_oldest_is_who_waits_longest_not_who_came_first);
     tcase_add_test(tests, ahead_of_a_call_are_those_of_its_priority_and_more_urgent);
     return run_case(tests, "queue");
