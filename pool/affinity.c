@@ -34,12 +34,15 @@ static struct worker *last_of(const struct pool *pool, const struct session_trai
     return there && worker->ref.number == trail->worker ? worker : NULL;
 }
 
+static enum affinity habit_of(const struct pool *pool, const struct session *session)
+{
+    enum affinity mode = atomic_load_explicit(&session->affinity, memory_order_relaxed);
+    return mode == AFFINITY_UNSAID ? pool->options.affinity : mode;
+}
+
 static enum affinity mode_of(const struct pool *pool, const struct call *call)
 {
-    enum affinity mode = call->affinity;
-    if (mode == AFFINITY_UNSAID)
-        mode = atomic_load_explicit(&call->session->affinity, memory_order_relaxed);
-    return mode == AFFINITY_UNSAID ? pool->options.affinity : mode;
+    return call->affinity == AFFINITY_UNSAID ? habit_of(pool, call->session) : call->affinity;
 }
 
 static bool is_strict(const struct pool *pool, const struct call *call)
@@ -73,6 +76,20 @@ enum affinity_verdict affinity_judge(const struct pool *pool, const struct call 
     return AFFINITY_ONE;
 }
 
+/* From now on the session's last worker is this one, or none; `bound`: it may have no other. */
+static void move(const struct pool *pool, struct session_trail *trail, struct worker *worker,
+                 bool bound)
+{
+    struct worker *old = &pool->workers[trail->seat];
+    if (trail->bound && old->ref.number == trail->worker)
+        old->bound--;
+    trail->worker = worker ? worker->ref.number : 0;
+    trail->seat = worker ? worker->ref.seat : 0;
+    trail->bound = bound;
+    if (bound)
+        worker->bound++;
+}
+
 bool affinity_binds(const struct pool *pool, const struct call *call, const struct worker *worker)
 {
     if (!is_strict(pool, call))
@@ -86,7 +103,7 @@ void affinity_release(const struct pool *pool, const struct call *call, uint64_t
     struct session_trail *trail = trail_of(pool, call);
     trail->lost = number ? number : trail->worker;
     if (trail->worker == trail->lost)
-        trail->worker = 0;
+        move(pool, trail, NULL, false);
 }
 
 /* A seat's bit is about the worker that sat there when the trail was written last: workers that are
@@ -105,7 +122,16 @@ static void forget_replaced(const struct pool *pool, struct session_trail *trail
     trail->newest = pool->next_number;
 }
 
-bool affinity_follow(const struct pool *pool, const struct call *call, const struct worker *worker)
+/* It goes elsewhere than its session, which stays where it is: by a wish of its own in a session
+ * that is strict, or because its caller sits there. */
+static bool is_aside(const struct pool *pool, const struct call *call)
+{
+    bool may = call->depth > 0 ||
+               (!is_strict(pool, call) && habit_of(pool, call->session) != AFFINITY_HINT);
+    return may && last_of(pool, trail_of(pool, call));
+}
+
+bool affinity_follow(const struct pool *pool, const struct call *call, struct worker *worker)
 {
     if (!call->session)
         return false;
@@ -115,11 +141,15 @@ bool affinity_follow(const struct pool *pool, const struct call *call, const str
     uint64_t bit = UINT64_C(1) << worker->ref.seat % 64;
     bool first = !(*word & bit);
     *word |= bit;
-    if (worker->state == WORKER_READY) { /* else the session may have gone elsewhere already */
-        trail->worker = worker->ref.number;
-        trail->seat = worker->ref.seat;
-    }
+    /* Of one that is about to leave the session may have gone elsewhere already. */
+    if (worker->state == WORKER_READY && !is_aside(pool, call))
+        move(pool, trail, worker, is_strict(pool, call));
     return first;
+}
+
+void affinity_forget(const struct pool *pool, struct session *session)
+{
+    move(pool, &session->trails[pool->rank], NULL, false);
 }
 
 const struct worker *affinity_last(const struct pool *pool, const struct session *session)

@@ -22,7 +22,10 @@ enum affinity_verdict affinity_judge(const struct pool *pool, const struct call 
 struct worker *affinity_prefer(const struct pool *pool, const struct call *call, bool free);
 
 /* The worker gets a call. Returns whether it is the first one there of its session. */
-bool affinity_follow(const struct pool *pool, const struct call *call, const struct worker *worker);
+bool affinity_follow(const struct pool *pool, const struct call *call, struct worker *worker);
+
+/* Nobody uses the session any more. */
+void affinity_forget(const struct pool *pool, struct session *session);
 
 /* Whether no other worker may run the call. */
 bool affinity_binds(const struct pool *pool, const struct call *call, const struct worker *worker);

@@ -258,11 +258,12 @@ void pool_reload(struct pool *pool)
     turn_end_balancing(pool, now_us, &effects);
 }
 
-void pool_end_session(struct pool *pool, struct session *session)
+void pool_end_session(struct pool *pool, struct session *session, bool again)
 {
     struct worker_ref visited[POOL_MAX_SEATS];
     pthread_mutex_lock(&pool->lock);
-    unsigned count = affinity_visited(pool, session, visited);
+    unsigned count = again ? 0 : affinity_visited(pool, session, visited);
+    affinity_forget(pool, session);
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < count; i++)
         pool->runtime->ops->end_session(pool->runtime, visited[i], session->id);

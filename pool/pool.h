@@ -76,9 +76,9 @@ void pool_cancel(struct pool *pool, struct call *call);
 /* The same for the live call with that request id. False: there is none. */
 bool pool_cancel_request(struct pool *pool, struct bytes request_id);
 
-/* Tells the workers that have had calls of this session, which nobody uses any more, to forget it.
- * Does not send: pool_flush() does. */
-void pool_end_session(struct pool *pool, struct session *session);
+/* Tells the workers that have had calls of this session, which nobody uses any more, to forget it;
+ * not if one of its id is there `again`. Does not send: pool_flush() does. */
+void pool_end_session(struct pool *pool, struct session *session, bool again);
 
 /* --- for the runtime --- */
 

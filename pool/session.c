@@ -15,7 +15,7 @@ enum { FIRST_BUCKETS = 256, SWEEP_MAX = 1024, RANDOM_BYTES = 16, MADE_ID_LEN = 2
 /* A pool whose workers serve sessions. */
 struct server {
     struct pool *pool;
-    void (*forget)(struct pool *pool, struct session *session);
+    void (*forget)(struct pool *pool, struct session *session, bool again);
 };
 
 struct session_store {
@@ -74,7 +74,7 @@ struct session_store *session_store_new(const struct session_options *options)
 }
 
 void session_store_add(struct session_store *store, struct pool *pool,
-                       void (*forget)(struct pool *pool, struct session *session))
+                       void (*forget)(struct pool *pool, struct session *session, bool again))
 {
     store->servers[store->server_count++] = (struct server){pool, forget};
 }
@@ -123,8 +123,8 @@ static void widen(struct session_store *store)
 static void finish(struct session_store *store, struct session *session)
 {
     bool again = *place_of(store, session->id) != NULL;
-    for (unsigned i = 0; i < store->server_count && !again && !store->stopped; i++)
-        store->servers[i].forget(store->servers[i].pool, session);
+    for (unsigned i = 0; i < store->server_count && !store->stopped; i++)
+        store->servers[i].forget(store->servers[i].pool, session, again);
     free((void *)(uintptr_t)session->metadata.data);
     variable_set_deinit(&session->variables);
     if (session->free_extra)

@@ -36,6 +36,7 @@ enum { SESSION_SEAT_WORDS = 3 };
 struct session_trail {
     uint64_t worker;                    /* number of the last one, 0: none */
     unsigned seat;                      /* where that one sits */
+    bool bound;                         /* it may have no other: counted in worker->bound */
     uint64_t lost;                      /* number of the one that was lost last, and waited for */
     uint64_t newest;                    /* number of the newest worker there was then */
     uint64_t seats[SESSION_SEAT_WORDS]; /* a bit for each whose worker has had a call, then */
@@ -84,10 +85,10 @@ struct session_store *session_store_new(const struct session_options *options)
     __attribute__((returns_nonnull));
 
 /* Workers of this pool, which is borrowed, serve sessions; `forget` is called with each session
- * that nobody uses any more, under the store's lock. In the order of the pools' ranks, and before
- * there are any sessions. */
+ * that nobody uses any more, and whether one of its id is there again, under the store's lock. In
+ * the order of the pools' ranks, and before there are any sessions. */
 void session_store_add(struct session_store *store, struct pool *pool,
-                       void (*forget)(struct pool *pool, struct session *session));
+                       void (*forget)(struct pool *pool, struct session *session, bool again));
 
 /* Workers do not hear any more of sessions that end. */
 void session_store_stop(struct session_store *store);

@@ -272,14 +272,16 @@ static void dismiss_drained(struct pool *pool, struct effects *effects)
 
 /* --- how many --- */
 
-/* Who is missed least: one that is not ready yet, the youngest first; then the least busy, and of
- * the idle the one that is so longest. */
+/* Who is missed least: one that is not ready yet, the youngest first; then those with the fewest
+ * sessions of their own, of them the least busy, and of the idle the one that is so longest. */
 static bool is_missed_less(const struct worker *one, const struct worker *other)
 {
     if (one->state != other->state)
         return one->state == WORKER_STARTING;
     if (one->state == WORKER_STARTING)
         return one->ref.number > other->ref.number;
+    if (one->bound != other->bound)
+        return one->bound < other->bound;
     if (one->inflight_count != other->inflight_count)
         return one->inflight_count < other->inflight_count;
     return one->idle_since_us < other->idle_since_us;
@@ -352,15 +354,15 @@ static void grow(struct pool *pool, uint64_t now_us)
     pool->wanted = at_least(at_least(pool->wanted, with_spare), fewest(pool));
 }
 
-/* READY workers that have had nothing to do for long, and those that are not ready after all this
- * time in which nobody waited for them. */
+/* READY workers that have had nothing to do for long, and have no session that would be lost with
+ * them; and those that are not ready after all this time in which nobody waited for them. */
 static unsigned count_needless(const struct pool *pool, uint64_t now_us)
 {
     unsigned count = 0, able = staff_able_count(pool);
     for (unsigned i = 0; i < pool->seats; i++) {
         const struct worker *worker = &pool->workers[i];
         count += is_lasting(worker) && worker->state == WORKER_READY &&
-                 worker->inflight_count == 0 &&
+                 worker->inflight_count == 0 && worker->bound == 0 &&
                  now_us - worker->idle_since_us >= pool->options.idle_us;
     }
     if (now_us - pool->wanting_us >= pool->options.idle_us && able < pool->wanted)

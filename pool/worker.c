@@ -74,6 +74,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->started_us = now_us;
     worker->ready_us = 0;
     worker->calls_done = 0;
+    worker->bound = 0;
     worker->outdated = worker->retiring = NULL;
     worker->proven = worker->premature = false;
     worker->loaded_count = 0;

@@ -61,6 +61,7 @@ struct worker {
     uint64_t ready_us;
     uint64_t calls_done;
     uint64_t idle_since_us; /* READY without calls since then */
+    unsigned bound;         /* sessions whose calls may go nowhere else */
     uint64_t stalled_us;    /* when `stalled` was said last */
     const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
     const char *retiring;   /* its turn has come: goes once there are others; or NULL */

@@ -259,7 +259,68 @@ START_TEST(a_call_may_ask_for_another_affinity_than_its_session)
 }
 END_TEST
 
+START_TEST(a_call_that_asks_for_a_hint_does_not_move_a_strict_session)
+{
+    struct call *busy;
+    ck_assert(session_change(session, &(struct session_wish){.affinity = AFFINITY_STRICT_QUEUE}));
+    uint64_t first = run(AFFINITY_UNSAID);
+    unsigned invoke = occupy(first, &busy);
+    ck_assert_uint_ne(run(AFFINITY_HINT), first);
+    finish(invoke, busy);
+    ck_assert_uint_eq(run(AFFINITY_UNSAID), first);
+}
+END_TEST
+
+START_TEST(a_nested_call_does_not_move_its_session)
+{
+    uint64_t first = run(AFFINITY_HINT);
+    struct call *parent = submit(AFFINITY_HINT), *nested = fake_make(&fake, fake.slow);
+    nested->session = session_find(store, session->id);
+    nested->depth = 1;
+    fake_send(&fake, nested);
+    ck_assert_uint_ne(taker(fake.invoke_count - 1), first);
+    finish(fake.invoke_count - 1, nested);
+    finish(fake.invoke_count - 2, parent);
+    ck_assert_uint_eq(run(AFFINITY_HINT), first);
+}
+END_TEST
+
 /* --- workers that go --- */
+
+static void leave_idle(void)
+{
+    ck_assert_ptr_null(pool_resize(fake.pool, 0, 2, 0));
+    fake_pass(&fake, 3600000000);
+}
+
+START_TEST(a_worker_with_a_strict_session_is_not_idle)
+{
+    uint64_t first = run(AFFINITY_STRICT_QUEUE);
+    leave_idle();
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 1);
+    ck_assert_uint_eq(run(AFFINITY_STRICT_QUEUE), first);
+}
+END_TEST
+
+START_TEST(a_worker_is_idle_once_its_strict_session_has_ended)
+{
+    run(AFFINITY_STRICT_QUEUE);
+    struct bytes id = session->id;
+    ck_assert(session_delete(store, id));
+    session_unref(&session);
+    leave_idle();
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 0);
+}
+END_TEST
+
+START_TEST(a_worker_is_idle_once_its_session_is_not_strict_any_more)
+{
+    run(AFFINITY_STRICT_QUEUE);
+    run(AFFINITY_HINT);
+    leave_idle();
+    ck_assert_uint_eq(fake_count(&fake, WORKER_READY), 0);
+}
+END_TEST
 
 START_TEST(a_strict_session_is_lost_with_its_worker_once_and_then_begins_anew)
 {
@@ -500,6 +561,11 @@ int main(void)
     tcase_add_test(sessions, a_call_that_does_not_want_to_wait_is_refused_when_its_worker_is_busy);
     tcase_add_test(sessions, a_waiting_call_that_does_not_want_to_wait_for_its_worker_is_refused);
     tcase_add_test(sessions, a_call_may_ask_for_another_affinity_than_its_session);
+    tcase_add_test(sessions, a_call_that_asks_for_a_hint_does_not_move_a_strict_session);
+    tcase_add_test(sessions, a_nested_call_does_not_move_its_session);
+    tcase_add_test(sessions, a_worker_with_a_strict_session_is_not_idle);
+    tcase_add_test(sessions, a_worker_is_idle_once_its_strict_session_has_ended);
+    tcase_add_test(sessions, a_worker_is_idle_once_its_session_is_not_strict_any_more);
     tcase_add_test(sessions, a_strict_session_is_lost_with_its_worker_once_and_then_begins_anew);
     tcase_add_test(sessions, all_calls_that_wait_for_a_worker_are_lost_with_it);
     tcase_add_test(sessions, calls_that_had_not_started_on_the_lost_worker_are_not_run_elsewhere);

@@ -77,10 +77,14 @@ static void check_session(struct model *model, const struct call *call, struct p
     struct bond *bond = &model->bonds[promise->session];
     const struct worker *last = &model->pool->workers[bond->worker.seat];
     bool ready = model->pool->workers[process->ref.seat].state == WORKER_READY;
-    if (ready && promise->strict && bond->instance == promise->instance &&
-        last->ref.number == bond->worker.number && last->state == WORKER_READY)
+    bool lives = bond->instance == promise->instance && last->ref.number == bond->worker.number &&
+                 last->state == WORKER_READY;
+    if (ready && promise->strict && lives)
         COMPARE(process->ref.number, ==, bond->worker.number);
-    if (ready) /* else the session may have gone elsewhere */
+    enum affinity habit = call->session->affinity;
+    habit = habit ? habit : model->pool->options.affinity;
+    bool exception = !promise->strict && habit != AFFINITY_HINT;
+    if (ready && !(lives && (call->depth || exception))) /* else the session stays, or has gone */
         *bond = (struct bond){promise->instance, process->ref};
     uint64_t *visited = &process->visited[promise->session];
     if (*visited <= promise->instance) /* else a call of one that has ended already */

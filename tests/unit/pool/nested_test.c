@@ -309,6 +309,35 @@ START_TEST(a_nested_call_is_not_sent_ahead)
 }
 END_TEST
 
+static void one_with_a_short_queue(struct pool_options *options)
+{
+    one(options);
+    options->queue_limit = 1;
+}
+
+START_TEST(a_nested_call_goes_before_what_came_after_its_root_even_into_a_full_queue)
+{
+    begin(one_with_a_short_queue);
+    struct call *root = run_slow();
+    fake_pass(&fake, 1);
+    struct call *later = fake_submit(&fake, fake.slow);
+    ck_assert_int_eq(later->state, CALL_QUEUED);
+    struct call *nested = fake_make(&fake, fake.slow);
+    nested->depth = 1;
+    nested->root = call_ref(root);
+    fake_send(&fake, nested);
+    fake_expect(&fake, fake_submit(&fake, fake.slow), CALL_END_SATURATED, EXECUTED_NO);
+    fake_answer(&fake, 0, 1000000);
+    ck_assert_int_eq(nested->state, CALL_DISPATCHED);
+    ck_assert_int_eq(later->state, CALL_QUEUED);
+    fake_expect(&fake, root, CALL_END_RESULT, EXECUTED_YES);
+    fake_answer(&fake, 1, 10);
+    fake_expect(&fake, nested, CALL_END_RESULT, EXECUTED_YES);
+    fake_answer(&fake, 2, 10);
+    fake_expect(&fake, later, CALL_END_RESULT, EXECUTED_YES);
+}
+END_TEST
+
 START_TEST(a_pool_that_drains_takes_nested_calls_alone)
 {
     begin(two);
@@ -591,6 +620,8 @@ static TCase *ends(void)
     tcase_add_test(tests, it_has_the_time_that_its_parent_has_left);
     tcase_add_test(tests, nothing_is_sent_ahead_to_a_worker_whose_call_waits);
     tcase_add_test(tests, a_nested_call_is_not_sent_ahead);
+    tcase_add_test(tests,
+                   a_nested_call_goes_before_what_came_after_its_root_even_into_a_full_queue);
     tcase_add_test(tests, a_pool_that_drains_takes_nested_calls_alone);
     return tests;
 }
