@@ -117,6 +117,7 @@ struct call_outcome {
     struct call_failure failure;
     struct worker_exit crash;
     unsigned retry_after_s; /* for refusals: when to try again, seconds */
+    unsigned limit;         /* that was reached, of SATURATED */
     unsigned attempts;      /* workers it was given to */
     uint64_t queue_us;      /* waited, in all */
     uint64_t run_us;        /* the tool's own time, as the worker measured it */

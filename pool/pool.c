@@ -106,6 +106,7 @@ void pool_submit(struct pool *pool, struct call *call)
     call->deadline_us = now_us + call->timeout_us;
     if (schedule_refuses(pool, call, now_us, &end)) {
         call->outcome.retry_after_s = forecast_retry_after(pool, call);
+        call->outcome.limit = end == CALL_END_SATURATED ? pool->options.queue_limit : 0;
         ending_give(pool, call, end, EXECUTED_NO, &effects);
         pool_leave(pool, &effects);
         return;

@@ -273,6 +273,15 @@ bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_
     return run;
 }
 
+void callbacks_cancel_all(struct callbacks *callbacks)
+{
+    pthread_mutex_lock(&callbacks->lock);
+    LIST_FOREACH (&callbacks->asked, node, next) {
+        callbacks_cancel(CONTAINER_OF(node, struct callback_run, place));
+    }
+    pthread_mutex_unlock(&callbacks->lock);
+}
+
 static void view(const struct callback_run *run, struct call_view *out_view)
 {
     struct bytes tool = run->tool->offer.name;

@@ -101,6 +101,9 @@ void callbacks_cancel(struct callback_run *run);
 /* The same for the client's of that request id. False: there is none. */
 bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_id);
 
+/* The same for all that run for clients. */
+void callbacks_cancel_all(struct callbacks *callbacks);
+
 /* Writes up to `max` of those that run for clients and whose number is above `after`, the oldest
  * first; returns how many. */
 unsigned callbacks_look(struct callbacks *callbacks, uint64_t after, struct call_view *out_views,

@@ -1,101 +1,46 @@
 #include "server/callout.h"
 
-#include "base/json.h"
-#include "server/arguments.h"
 #include "server/callbacks.h"
-#include "server/gateway.h"
-#include "server/media.h"
-#include "server/problem.h"
 
-#include <stdio.h>
-
-/* In the exchange's arena; has a reference of the exchange, and others while it runs. */
+/* In the call's arena. */
 struct callout {
-    struct callback_run run; /* first */
-    atomic_uint references;
-    struct arena *arena;       /* a reference */
-    struct exchange *exchange; /* the reactor's; NULL once it has ended */
-    struct buffer payload;     /* may own what the arguments lie in */
-    struct session *session;
-    enum result_shape shape;
-
-    /* What came of it, from the thread of the callbacks to the reactor. */
-    struct mail mail;
-    struct mailbox *home;
-    struct callback_answer answer;
-    struct buffer received;
-    struct arena *texts; /* of the answer */
+    struct tool tool; /* as its call knows it */
+    struct arena_hook hook;
+    struct callback_run run;
+    const struct gateway *gateway;
+    struct call *call; /* whose references are those of the run */
 };
 
-static struct callout *callout_of(struct callback_run *run)
+static struct callout *callout_of(const struct call *call)
 {
-    return CONTAINER_OF(run, struct callout, run);
+    return CONTAINER_OF(call->tool, struct callout, tool);
+}
+
+static struct call *call_of(struct callback_run *run)
+{
+    return CONTAINER_OF(run, struct callout, run)->call;
 }
 
 static void ref(struct callback_run *run)
 {
-    atomic_fetch_add_explicit(&callout_of(run)->references, 1, memory_order_relaxed);
+    call_ref(call_of(run));
 }
 
 static void unref(struct callback_run *run)
 {
-    struct callout *callout = callout_of(run);
-    if (atomic_fetch_sub_explicit(&callout->references, 1, memory_order_acq_rel) != 1)
-        return;
-    struct arena *arena = callout->arena; /* in which it lies */
-    callback_tool_unref(&callout->run.tool);
-    session_unref(&callout->session);
-    buffer_deinit(&callout->payload);
-    buffer_deinit(&callout->received);
-    arena_unref(&callout->texts);
-    arena_unref(&arena);
+    struct call *call = call_of(run);
+    call_unref(&call);
 }
 
-/* --- answering --- */
+/* --- the end --- */
 
-#define MS_FORMAT "%llu.%03llu"
-#define MS(us) (unsigned long long)((us) / 1000), (unsigned long long)((us) % 1000)
-
-static struct bytes print_meta(const struct callout *callout)
+/* A call that is kept for its outcome is no use of its session, nor of its tool, any more. */
+static void finish(struct call *call)
 {
-    struct bytes id = callout->run.request_id;
-    return bytes_of(arena_printf(callout->arena,
-                                 ",\"meta\":{\"request_id\":\"%.*s\",\"callback\":true,"
-                                 "\"attempts\":1,\"queue_ms\":0,\"run_ms\":" MS_FORMAT "}}",
-                                 (int)id.len, id.data, MS(callout->answer.run_us)));
-}
-
-static void respond_result(struct callout *callout)
-{
-    const struct callback_answer *answer = &callout->answer;
-    struct response response = {.status = 200};
-    response_header(&response, "content-type", media_safe(answer->content_type));
-    response_header(&response, "server-timing",
-                    bytes_of(arena_printf(callout->arena, "queue;dur=0, run;dur=" MS_FORMAT,
-                                          MS(answer->run_us))));
-    if (callout->shape == RESULT_ENVELOPE && answer->content_type.len == 0) {
-        response_part(&response, BYTES("{\"result\":"));
-        response_part(&response, answer->body);
-        response_part(&response, print_meta(callout));
-    } else {
-        response_part(&response, answer->body);
-    }
-    exchange_respond(callout->exchange, &response);
-}
-
-static void add_members(struct buffer *members, const struct callout *callout)
-{
-    struct bytes details = callout->answer.details;
-    buffer_add_string(members, "\"tool\":");
-    buffer_add_json_string(members, callout->run.tool->offer.name);
-    if (callout->run.session_id.len) {
-        buffer_add_string(members, ",\"session_id\":");
-        buffer_add_json_string(members, callout->run.session_id);
-    }
-    if (details.len && json_check(details, JSON_MAX_DEPTH, NULL, NULL)) {
-        buffer_add_string(members, ",\"details\":");
-        buffer_add(members, details);
-    }
+    callback_tool_unref(&callout_of(call)->run.tool);
+    session_unref(&call->session);
+    call_ref(call);
+    mailbox_post(call->home, &call->mail);
 }
 
 /* A callback's own problem document says what the answer is, as a ToolError of Python does; any
@@ -106,168 +51,127 @@ static unsigned status_of(const struct callback_answer *answer)
     return chosen && answer->status >= 400 && answer->status <= 599 ? answer->status : 502;
 }
 
-static void respond_problem(struct callout *callout)
+static void write_outcome(struct call_outcome *outcome, const struct callback_answer *answer)
 {
-    static const char *const executed[] = {
-        [EXECUTED_NO] = "no", [EXECUTED_MAYBE] = "maybe", [EXECUTED_YES] = "yes"};
-    const struct callback_answer *answer = &callout->answer;
-    struct buffer members = {0};
-    unsigned status = status_of(answer);
-    bool again = status == 503 || answer->executed == EXECUTED_NO;
-    add_members(&members, callout);
-    problem_respond(
-        callout->exchange,
-        &(struct problem){.status = status,
-                          .code = problem_code(bytes_of(answer->code)) ? answer->code
-                                                                       : "callback_failed",
-                          .detail = answer->message.data,
-                          .category = answer->end == CALLBACK_TIMEOUT ? "timeout" : "worker",
-                          .executed = executed[answer->executed],
-                          .retryable = again && answer->end != CALLBACK_CANCELLED,
-                          .retry_after_s = status == 503 ? 1 : 0,
-                          .members = buffer_bytes(&members)});
-    buffer_deinit(&members);
+    static const enum call_end ends[] = {
+        [CALLBACK_RESULT] = CALL_END_RESULT,       [CALLBACK_FAILURE] = CALL_END_FAILURE,
+        [CALLBACK_UNREACHABLE] = CALL_END_FAILURE, [CALLBACK_TIMEOUT] = CALL_END_TIMEOUT,
+        [CALLBACK_CANCELLED] = CALL_END_CANCELLED,
+    };
+    bool result = answer->end == CALLBACK_RESULT;
+    struct arena *memory = arena_new(answer->body.len + answer->details.len);
+    *outcome = (struct call_outcome){
+        .end = ends[answer->end],
+        .executed = result ? EXECUTED_YES : answer->executed,
+        .body = arena_copy(memory, answer->body),
+        .content_type = arena_copy(memory, answer->content_type),
+        .failure = {.message = arena_copy(memory, answer->message),
+                    .code = arena_copy(memory, bytes_of(answer->code)),
+                    .details = arena_copy(memory, answer->details),
+                    .status = status_of(answer)},
+        .attempts = 1,
+        .run_us = answer->run_us,
+        .memory = memory,
+    };
 }
 
-static void on_mail(struct mail *mail)
+/* The gateway's own reason why it has not run, or not to its end. */
+static void say(struct call_outcome *outcome, enum call_end end, const char *code,
+                const char *message)
 {
-    struct callout *callout = CONTAINER_OF(mail, struct callout, mail);
-    if (callout->exchange && callout->answer.end == CALLBACK_RESULT)
-        respond_result(callout);
-    else if (callout->exchange)
-        respond_problem(callout);
-    unref(&callout->run);
+    outcome->end = end;
+    outcome->failure =
+        (struct call_failure){.message = bytes_of(message), .code = bytes_of(code), .status = 503};
 }
 
-/* On the thread of the callbacks. */
+static bool is_leaving(const struct call *call)
+{
+    return atomic_load(&callout_of(call)->gateway->leaving);
+}
+
+static void say_leaving(struct call *call)
+{
+    say(&call->outcome, CALL_END_SHUTDOWN, "shutting_down", "the gateway is shutting down");
+}
+
+static void say_full(struct call *call)
+{
+    call->outcome.limit = callout_of(call)->gateway->callback_options.pending;
+    say(&call->outcome, CALL_END_SATURATED, "callbacks_saturated",
+        "as many registered tools are run as callbacks.pending allows");
+}
+
+/* On the courier's thread. */
 static void on_done(struct callback_run *run, const struct callback_answer *answer)
 {
-    struct callout *callout = callout_of(run);
-    struct arena *texts = callout->texts = arena_new(0);
-    callout->received = *answer->received;
-    *answer->received = (struct buffer){0};
-    callout->answer = *answer;
-    callout->answer.code = answer->code ? arena_string(texts, bytes_of(answer->code)) : NULL;
-    callout->answer.message = arena_copy(texts, answer->message);
-    callout->answer.content_type = arena_copy(texts, answer->content_type);
-    ref(run);
-    mailbox_post(callout->home, &callout->mail);
+    struct call *call = call_of(run);
+    write_outcome(&call->outcome, answer);
+    if (answer->end == CALLBACK_CANCELLED && is_leaving(call))
+        say_leaving(call);
+    finish(call);
 }
 
 /* --- beginning --- */
-
-static const struct callback_run_ops run_ops = {.on_done = on_done, .ref = ref, .unref = unref};
-
-static void on_gone(struct exchange *exchange)
-{
-    struct callout *callout = exchange->handler;
-    callbacks_cancel(&callout->run);
-}
-
-static void on_end(struct exchange *exchange)
-{
-    struct callout *callout = exchange->handler;
-    callout->exchange = NULL;
-    unref(&callout->run);
-}
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a && (a < b || !b) ? a : b;
 }
 
-static void describe_run(struct callout *callout, const struct invocation_request *request,
-                         const struct origin *origin)
+static void describe_run(struct callout *callout)
 {
-    const struct gateway *gateway = gateway_of(callout->exchange);
+    static const struct callback_run_ops ops = {.on_done = on_done, .ref = ref, .unref = unref};
+    const struct call *call = callout->call;
     const struct callback_tool *tool = callout->run.tool;
     struct callback_run *run = &callout->run;
-    run->ops = &run_ops;
-    run->callbacks = gateway->callbacks;
+    run->ops = &ops;
+    run->callbacks = callout->gateway->callbacks;
     run->asker = CALLBACK_OF_CLIENT;
-    run->args = request->args;
-    run->request_id = arena_copy(callout->arena, callout->exchange->request_id);
-    run->correlation_id = origin->correlation_id.len ? origin->correlation_id : run->request_id;
-    run->traceparent = origin->traceparent;
-    run->tracestate = origin->tracestate;
-    run->depth = origin->depth;
-    run->timeout_us = least(request->timeout_us, request->run_timeout_us);
+    run->args = call->args;
+    run->session_id = call->session_id;
+    run->request_id = call->request_id;
+    run->correlation_id = call_correlation(call);
+    run->traceparent = call->traceparent;
+    run->tracestate = call->tracestate;
+    run->depth = call->depth;
     run->timeout_us =
-        least(run->timeout_us,
-              tool->timeout_us ? tool->timeout_us : gateway->callback_options.timeout_us);
+        least(least(call->timeout_us, call->run_timeout_us),
+              tool->timeout_us ? tool->timeout_us : callout->gateway->callback_options.timeout_us);
 }
 
-/* Takes the references. */
-static struct callout *make_callout(struct exchange *exchange, struct callback_tool *tool,
-                                    struct session *session, enum result_shape shape)
+void callout_submit(struct call *call)
 {
-    struct callout *callout = arena_zalloc(exchange->arena, sizeof *callout);
-    atomic_init(&callout->references, 1);
-    callout->arena = arena_ref(exchange->arena);
-    callout->exchange = exchange;
-    callout->run.tool = tool;
-    callout->session = session;
-    callout->shape = shape;
-    callout->mail.open = on_mail;
-    callout->home = reactor_inbox(exchange->reactor);
-    if (session) {
-        callout->run.session_id = session->id;
-        atomic_fetch_add_explicit(&session->calls, 1, memory_order_relaxed);
-    }
-    callout->payload = exchange->gathered;
-    exchange->gathered = (struct buffer){0};
-    exchange->handler = callout;
-    exchange->on_gone = on_gone;
-    exchange->on_end = on_end;
-    return callout;
+    struct callout *callout = callout_of(call);
+    callout->call = call;
+    describe_run(callout);
+    if (is_leaving(call))
+        say_leaving(call);
+    else if (!callbacks_run(&callout->run))
+        say_full(call);
+    else
+        return;
+    finish(call);
 }
 
-/* NULL, or why it cannot be run at all. */
-static const struct problem *fault_of(struct exchange *exchange,
-                                      const struct invocation_request *request)
+void callout_cancel(struct call *call)
 {
-    static const struct problem shutting_down = {.status = 503,
-                                                 .code = "shutting_down",
-                                                 .detail = "the gateway is shutting down",
-                                                 .retryable = true,
-                                                 .retry_after_s = 1};
-    static const struct problem not_json = {.status = 415,
-                                            .code = "unsupported_media_type",
-                                            .detail = "the tool was registered, and takes JSON "
-                                                      "arguments only"};
-    static const struct problem has_key = {.status = 400,
-                                           .code = "invalid_request",
-                                           .detail = "the tool was registered, and runs elsewhere: "
-                                                     "an idempotency-key cannot be honoured"};
-    if (atomic_load(&gateway_of(exchange)->leaving))
-        return &shutting_down;
-    if (exchange_header(exchange, "idempotency-key").data)
-        return &has_key;
-    return request->content_type.len ? &not_json : NULL;
+    callbacks_cancel(&callout_of(call)->run);
 }
 
-static void refuse_full(struct exchange *exchange)
+static void release(struct arena_hook *hook)
 {
-    unsigned limit = gateway_of(exchange)->callback_options.pending;
-    problem_respond(exchange, &(struct problem){.status = 503,
-                                                .code = "callbacks_saturated",
-                                                .detail = "as many registered tools are run as "
-                                                          "callbacks.pending allows",
-                                                .retryable = true,
-                                                .retry_after_s = 1,
-                                                .limit = limit});
+    callback_tool_unref(&CONTAINER_OF(hook, struct callout, hook)->run.tool);
 }
 
-void callout_start(struct exchange *exchange, const struct invocation_request *request,
-                   const struct origin *origin, struct callback_tool *tool, struct session *session,
-                   enum result_shape shape)
+struct tool *callout_new(struct arena *arena, const struct gateway *gateway,
+                         struct callback_tool *callback)
 {
-    const struct problem *fault = fault_of(exchange, request);
-    struct callout *callout = make_callout(exchange, tool, session, shape);
-    describe_run(callout, request, origin);
-    if (fault)
-        problem_respond(exchange, fault);
-    else if (arguments_fit(exchange, tool->offer.schema, tool->offer.name, NULL, request, shape) &&
-             !callbacks_run(&callout->run))
-        refuse_full(exchange);
+    struct callout *callout = arena_zalloc(arena, sizeof *callout);
+    callout->tool.spec.name = arena_copy(arena, callback->offer.name);
+    callout->tool.schema = callback->offer.schema;
+    callout->gateway = gateway;
+    callout->run.tool = callback;
+    callout->hook.run = release;
+    arena_add_hook(arena, &callout->hook);
+    return &callout->tool;
 }

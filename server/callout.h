@@ -1,19 +1,21 @@
-/* A callout: an exchange that waits for a tool that was registered, and runs somewhere else. It has
- * that run (callbacks.h), turns what comes of it into the answer, and gives it up when the client
- * leaves. No worker, queue or pool has to do with it. */
+/* Callouts: calls of tools that were registered, and run somewhere else. What a pool is to other
+ * calls this is to them: has them run (callbacks.h), and posts each, with its outcome, to its home.
+ * No worker, queue or pool has to do with them. */
 #ifndef SNAKEPIT_SERVER_CALLOUT_H
 #define SNAKEPIT_SERVER_CALLOUT_H
 
-#include "pool/session.h"
-#include "server/invocation.h"
-#include "server/origin.h"
-#include "server/toolbox.h"
+#include "pool/call.h"
+#include "pool/tool.h"
+#include "server/gateway.h"
 
-/* Runs `tool` as the request wants it, and answers the exchange, now (a problem) or when it is
- * done. Takes the references to the tool and to the session, which may be NULL, and the exchange's
- * body, in which the arguments may lie. */
-void callout_start(struct exchange *exchange, const struct invocation_request *request,
-                   const struct origin *origin, struct callback_tool *tool, struct session *session,
-                   enum result_shape shape);
+/* The tool for one call that is made in the same arena; it has no pool. Takes the reference. */
+struct tool *callout_new(struct arena *arena, const struct gateway *gateway,
+                         struct callback_tool *callback) __attribute__((returns_nonnull));
+
+/* Has the call of such a tool run; or refuses it, which is an outcome, too. Any thread. */
+void callout_submit(struct call *call);
+
+/* Nobody wants it any more: it ends as CANCELLED, unless it has ended. Any thread. */
+void callout_cancel(struct call *call);
 
 #endif

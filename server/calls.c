@@ -29,17 +29,22 @@ static const char *state_name(enum call_state state)
     return names[state];
 }
 
-/* `pool`: NULL if the tool was registered. */
+/* NULL: the tool was registered; so below. */
+static void add_pool(struct buffer *text, const char *pool)
+{
+    if (pool)
+        buffer_printf(text, ",\"pool\":\"%s\"", pool);
+    else
+        buffer_add_string(text, ",\"callback\":true");
+}
+
 static void add_call(struct buffer *text, const char *pool, const struct call_view *view)
 {
     buffer_add_string(text, "{\"request_id\":");
     buffer_add_json_string(text, bytes_of(view->request_id));
     buffer_add_string(text, ",\"tool\":");
     buffer_add_json_string(text, bytes_of(view->tool));
-    if (pool)
-        buffer_printf(text, ",\"pool\":\"%s\"", pool);
-    else
-        buffer_add_string(text, ",\"callback\":true");
+    add_pool(text, pool);
     buffer_printf(text, ",\"state\":\"%s\"", state_name(view->state));
     if (view->worker[0])
         buffer_printf(text, ",\"worker\":\"%s\"", view->worker);
@@ -55,8 +60,8 @@ static void add_done(struct buffer *text, const struct job *job, bool whole)
     buffer_add_json_string(text, call->request_id);
     buffer_add_string(text, ",\"tool\":");
     buffer_add_json_string(text, call->tool->spec.name);
-    buffer_printf(text, ",\"pool\":\"%s\",\"state\":\"done\",\"end\":\"%s\"",
-                  pool_name(call->tool->pool), outcome_end_name(call->outcome.end));
+    add_pool(text, call->tool->pool ? pool_name(call->tool->pool) : NULL);
+    buffer_printf(text, ",\"state\":\"done\",\"end\":\"%s\"", outcome_end_name(call->outcome.end));
     if (whole) {
         buffer_add_string(text, ",\"outcome\":");
         (void)outcome_write(call, job->instance, text);

@@ -38,8 +38,9 @@ void idempotency_name(struct exchange *exchange, struct job *made, struct bytes 
 {
     const struct ledger *ledger = gateway_of(exchange)->ledger;
     const struct call *call = made->call;
+    const struct pool *pool = call->tool->pool;
     const struct bytes content[] = {call->tool->spec.name,
-                                    bytes_of(pool_name(call->tool->pool)),
+                                    bytes_of(pool ? pool_name(pool) : ""),
                                     call->content_type,
                                     call->session_id,
                                     call->args,

@@ -1,7 +1,6 @@
 #include "server/invocation.h"
 
 #include "server/arguments.h"
-#include "server/callout.h"
 #include "server/deferral.h"
 #include "server/document.h"
 #include "server/envelope.h"
@@ -11,6 +10,7 @@
 #include "server/outcome.h"
 #include "server/patience.h"
 #include "server/problem.h"
+#include "server/runner.h"
 
 /* In the exchange's arena; holds the caller's reference to the call until the exchange ends. */
 struct invocation {
@@ -23,7 +23,7 @@ static void on_gone(struct exchange *exchange)
 {
     struct invocation *invocation = exchange->handler;
     invocation->call->context = NULL;
-    pool_cancel(invocation->call->tool->pool, invocation->call);
+    runner_cancel(invocation->call);
 }
 
 static void on_end(struct exchange *exchange)
@@ -39,7 +39,7 @@ static void on_mail(struct mail *mail)
     struct call *call = CONTAINER_OF(mail, struct call, mail);
     struct invocation *invocation = call->context;
     if (invocation) {
-        pool_deliver(call->tool->pool, call);
+        runner_deliver(call);
         outcome_respond(invocation->exchange, call, invocation->shape);
     }
     call_unref(&call);
@@ -151,33 +151,38 @@ static void refuse_unknown_pool(struct exchange *exchange)
                                                 .detail = "there is no pool of that name"});
 }
 
+/* A tool that was registered, with the callout that is to run it; NULL: there is none. */
+static struct tool *find_registered(struct exchange *exchange, struct session *session,
+                                    struct bytes name)
+{
+    const struct gateway *gateway = gateway_of(exchange);
+    struct callback_tool *callback = toolbox_find(gateway->toolbox, session, name);
+    return callback ? callout_new(exchange->arena, gateway, callback) : NULL;
+}
+
 /* Finds what is to be run: the session's own tool, or Python's, or a registered one; the registered
- * ones with a reference, and only when no pool is named. False: there is none, and the exchange has
- * been answered. */
-static bool resolve(struct exchange *exchange, const struct invocation_request *request,
-                    struct session *session, struct tool **out_tool,
-                    struct callback_tool **out_callback)
+ * ones only when no pool is named. NULL: there is none, and the exchange has been answered. */
+static struct tool *resolve(struct exchange *exchange, const struct invocation_request *request,
+                            struct session *session)
 {
     const struct gateway *gateway = gateway_of(exchange);
     bool named = request->pool.len > 0;
     struct bytes wanted = named || !session ? request->pool : bytes_of(session->pool);
     const struct pool *pool = wanted.len ? gateway_find_pool(gateway, wanted) : NULL;
-    *out_tool = NULL;
-    *out_callback =
-        named || !session ? NULL : toolbox_find(gateway->toolbox, session, request->tool);
-    if (*out_callback)
-        return true;
+    struct tool *tool =
+        named || !session ? NULL : find_registered(exchange, session, request->tool);
+    if (tool)
+        return tool;
     if (wanted.len && !pool) {
         refuse_unknown_pool(exchange);
-        return false;
+        return NULL;
     }
-    *out_tool = registry_find(gateway->registry, request->tool, pool);
-    if (!*out_tool && !named)
-        *out_callback = toolbox_find(gateway->toolbox, NULL, request->tool);
-    if (*out_tool || *out_callback)
-        return true;
-    refuse_unknown_tool(exchange, request->tool, pool);
-    return false;
+    tool = registry_find(gateway->registry, request->tool, pool);
+    if (!tool && !named)
+        tool = find_registered(exchange, NULL, request->tool);
+    if (!tool)
+        refuse_unknown_tool(exchange, request->tool, pool);
+    return tool;
 }
 
 /* --- time limits and urgency --- */
@@ -235,52 +240,35 @@ bool invocation_read(struct exchange *exchange, struct invocation_request *out_r
     return false;
 }
 
-static void refuse_stream(struct exchange *exchange)
+/* Whether the tool takes the arguments. False: it does not, and the exchange has been answered. */
+static bool takes(struct exchange *exchange, const struct tool *tool,
+                  const struct invocation_request *request, enum result_shape shape)
 {
-    problem_respond(exchange,
-                    &(struct problem){.status = 501,
-                                      .code = "streaming_not_supported",
-                                      .category = "validation",
-                                      .detail = "the tool was registered, and does not stream: "
-                                                "POST /execute runs it"});
-}
-
-/* Makes the call or, for a tool that was registered, runs the callout if that is wanted. NULL:
- * there is no call, and the exchange has been or will be answered. */
-static struct call *make(struct exchange *exchange, const struct invocation_request *request,
-                         enum result_shape shape, bool is_stream)
-{
-    struct invocation_request whole = *request;
-    struct callback_tool *callback = NULL;
-    struct session *session = NULL;
-    struct call *call = NULL;
-    struct tool *tool;
-    struct origin origin;
-    const struct origin_members members = {whole.correlation_id, whole.metadata};
-    if (!apply_headers(exchange, &whole) || !origin_read(exchange, &members, &origin) ||
-        !membership_join(exchange, whole.session_id, &session))
-        return NULL;
-    if (!resolve(exchange, &whole, session, &tool, &callback)) {
-        session_unref(&session);
-    } else if (callback && !is_stream) {
-        callout_start(exchange, &whole, &origin, callback, session, shape);
-    } else if (callback) {
-        refuse_stream(exchange);
-        callback_tool_unref(&callback);
-        session_unref(&session);
-    } else if (arguments_fit(exchange, tool->schema, tool->spec.name, pool_name(tool->pool), &whole,
-                             shape)) {
-        call = make_call(exchange, &whole, &origin, tool, session);
-    } else {
-        session_unref(&session);
-    }
-    return call;
+    const char *pool = tool->pool ? pool_name(tool->pool) : NULL;
+    if (pool || !request->content_type.len)
+        return arguments_fit(exchange, tool->schema, tool->spec.name, pool, request, shape);
+    problem_respond(exchange, &(struct problem){.status = 415,
+                                                .code = "unsupported_media_type",
+                                                .detail = "the tool was registered, and takes JSON "
+                                                          "arguments only"});
+    return false;
 }
 
 struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
                              enum result_shape shape)
 {
-    return make(exchange, request, shape, true);
+    struct invocation_request whole = *request;
+    struct session *session = NULL;
+    struct origin origin;
+    const struct origin_members members = {whole.correlation_id, whole.metadata};
+    if (!apply_headers(exchange, &whole) || !origin_read(exchange, &members, &origin) ||
+        !membership_join(exchange, whole.session_id, &session))
+        return NULL;
+    struct tool *tool = resolve(exchange, &whole, session);
+    if (tool && takes(exchange, tool, &whole, shape))
+        return make_call(exchange, &whole, &origin, tool, session);
+    session_unref(&session);
+    return NULL;
 }
 
 static void run(struct exchange *exchange, struct call *call, enum result_shape shape)
@@ -293,7 +281,7 @@ static void run(struct exchange *exchange, struct call *call, enum result_shape 
     exchange->handler = invocation;
     exchange->on_gone = on_gone;
     exchange->on_end = on_end;
-    pool_submit(call->tool->pool, call);
+    runner_submit(call);
 }
 
 void invocation_start(struct exchange *exchange, const struct invocation_request *request,
@@ -302,7 +290,7 @@ void invocation_start(struct exchange *exchange, const struct invocation_request
     struct deferral_wish wish;
     if (!deferral_read(exchange, &wish))
         return;
-    struct call *call = make(exchange, request, shape, false);
+    struct call *call = invocation_make(exchange, request, shape);
     if (call && (wish.is_async || wish.key.len))
         deferral_start(exchange, call, &wish, shape);
     else if (call)

@@ -34,11 +34,11 @@ struct invocation_request {
 bool invocation_read(struct exchange *exchange, struct invocation_request *out_request)
     __attribute__((warn_unused_result));
 
-/* The call of a stream that is asked for, not submitted, whose answer goes to the exchange's
- * reactor; the reference is the caller's. NULL: it cannot be made, and the exchange has been
- * answered. Takes over the exchange's body, in which `args` may lie. Of the time limits in the
- * request and in the headers Request-Timeout and Grpc-Timeout the smallest counts; the request's
- * priority goes before that of the header. */
+/* The call that is asked for, not submitted, whose answer goes to the exchange's reactor; the
+ * reference is the caller's. NULL: it cannot be made, and the exchange has been answered. Takes
+ * over the exchange's body, in which `args` may lie. Of the time limits in the request and in the
+ * headers Request-Timeout and Grpc-Timeout the smallest counts; the request's priority goes before
+ * that of the header. */
 struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
                              enum result_shape shape);
 

@@ -5,6 +5,7 @@
 #include "pool/pool.h"
 #include "server/ledger.h"
 #include "server/outcome.h"
+#include "server/runner.h"
 
 #include <stdlib.h>
 
@@ -200,7 +201,7 @@ static void on_call_ended(struct mail *mail)
 {
     struct call *call = CONTAINER_OF(mail, struct call, mail);
     struct job *job = call->context;
-    pool_deliver(call->tool->pool, call);
+    runner_deliver(call);
     pthread_mutex_lock(&job->lock);
     if (job->is_stream) {
         limit_result(job);
@@ -222,7 +223,8 @@ static void on_call_ended(struct mail *mail)
 static const struct call_failure too_large_to_keep = {
     .type = BYTES("ValueError"),
     .message = BYTES("the answer is larger than calls.keep_size and was not kept"),
-    .code = BYTES("result_too_large")};
+    .code = BYTES("result_too_large"),
+    .status = 500};
 
 /* Of all there were, with the number that it had. */
 static void add_last(struct job *digest, uint64_t number)
@@ -232,11 +234,21 @@ static void add_last(struct job *digest, uint64_t number)
     add_end(digest);
 }
 
+/* One that was registered lies with its call. */
+static struct tool *tool_for(struct call *digest, struct tool *tool)
+{
+    if (tool->pool)
+        return tool;
+    struct tool *copy = arena_zalloc(digest->arena, sizeof *copy);
+    copy->spec.name = arena_copy(digest->arena, tool->spec.name);
+    return copy;
+}
+
 static struct call *digest_call(const struct call *call, bool whole)
 {
     struct arena *arena = arena_new(0);
     struct call *digest = call_new(arena);
-    digest->tool = call->tool;
+    digest->tool = tool_for(digest, call->tool);
     digest->request_id = arena_copy(arena, call->request_id);
     digest->session_id = arena_copy(arena, call->session_id);
     digest->idempotent = call->idempotent;
@@ -283,7 +295,7 @@ void job_start(struct job *job)
     struct call *call = job->call;
     call->mail.open = on_call_ended;
     call->on_emission = on_emission;
-    pool_submit(call->tool->pool, call);
+    runner_submit(call);
 }
 
 void job_abandon(struct job *job, struct job_watcher *watcher)
@@ -299,7 +311,7 @@ void job_abandon(struct job *job, struct job_watcher *watcher)
 
 void job_cancel(struct job *job)
 {
-    pool_cancel(job->call->tool->pool, job->call);
+    runner_cancel(job->call);
 }
 
 const struct call *job_outcome(struct job *job)

@@ -9,8 +9,9 @@
  *   deferral.c     answers later, or again; idempotency.c, lookup.c find the call that is meant
  *   switchboard.c  what Python asks for while it runs a call; tool_request.c is one of these
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
- *   registration.c tools that were registered, in toolbox.c; callbacks.c has them run
- *   callback_url.c where that may be; courier.c sends what the gateway itself asks for
+ *   registration.c tools that were registered, in toolbox.c; callout.c is to their calls what a
+ *                  pool is to others, callbacks.c has them run, where callback_url.c says
+ *   courier.c      sends what the gateway itself asks for
  *   sessions.c     sessions; membership.c finds the one of a call
  *   variables.c    their variables; variable_request.c reads requests, variable_answer.c answers
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
@@ -453,6 +454,7 @@ static void stop(struct program *program)
 {
     struct gateway *gateway = &program->gateway;
     stop_workers(program);
+    callbacks_cancel_all(gateway->callbacks);
     for (unsigned i = 0; i < gateway->reactor_count && gateway->reactors[i]; i++)
         reactor_stop(gateway->reactors[i], LAST_ANSWERS_MS);
     for (unsigned i = 0; i < gateway->reactor_count && gateway->reactors[i]; i++)

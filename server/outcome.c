@@ -60,12 +60,15 @@ enum { META_MAX = 512 };
 static struct bytes print_meta(const struct call *call, char room[META_MAX])
 {
     const struct call_outcome *outcome = &call->outcome;
-    int len = snprintf(room, META_MAX,
-                       ",\"meta\":{\"request_id\":\"%.*s\",\"worker\":\"%s\",\"pool\":\"%s\","
-                       "\"attempts\":%u,\"queue_ms\":" MS_FORMAT ",\"run_ms\":" MS_FORMAT "}}",
-                       (int)call->request_id.len, call->request_id.data, outcome->worker,
-                       pool_name(call->tool->pool), outcome->attempts, MS(outcome->queue_us),
-                       MS(outcome->run_us));
+    const struct pool *pool = call->tool->pool;
+    int len = snprintf(room, META_MAX, ",\"meta\":{\"request_id\":\"%.*s\"",
+                       (int)call->request_id.len, call->request_id.data);
+    len += pool ? snprintf(room + len, META_MAX - (size_t)len, ",\"worker\":\"%s\",\"pool\":\"%s\"",
+                           outcome->worker, pool_name(pool))
+                : snprintf(room + len, META_MAX - (size_t)len, ",\"callback\":true");
+    len += snprintf(room + len, META_MAX - (size_t)len,
+                    ",\"attempts\":%u,\"queue_ms\":" MS_FORMAT ",\"run_ms\":" MS_FORMAT "}}",
+                    outcome->attempts, MS(outcome->queue_us), MS(outcome->run_us));
     return bytes_from(room, (size_t)len);
 }
 
@@ -85,7 +88,8 @@ static void respond_result(struct exchange *exchange, const struct call *call,
     struct response response = {.status = 200};
     response_header(&response, "content-type", media_safe(outcome->content_type));
     add_timing(exchange, &response, outcome);
-    response_header(&response, "x-snakepit-worker", bytes_of(outcome->worker));
+    if (outcome->worker[0])
+        response_header(&response, "x-snakepit-worker", bytes_of(outcome->worker));
     if (shape == RESULT_ENVELOPE && outcome->content_type.len == 0) {
         char room[META_MAX];
         response_part(&response, BYTES("{\"result\":"));
@@ -104,7 +108,8 @@ static void add_place(struct buffer *members, const struct call *call)
 {
     buffer_add_string(members, "\"tool\":");
     buffer_add_json_string(members, call->tool->spec.name);
-    buffer_printf(members, ",\"pool\":\"%s\"", pool_name(call->tool->pool));
+    if (call->tool->pool)
+        buffer_printf(members, ",\"pool\":\"%s\"", pool_name(call->tool->pool));
     if (call->session_id.len) {
         buffer_add_string(members, ",\"session_id\":");
         buffer_add_json_string(members, call->session_id);
@@ -139,10 +144,14 @@ static void add_python(struct buffer *members, const struct call_failure *failur
         buffer_add(members, failure->context);
     }
     buffer_add_string(members, "}");
-    if (failure->details.len && json_check(failure->details, JSON_MAX_DEPTH, NULL, NULL)) {
-        buffer_add_string(members, ",\"details\":");
-        buffer_add(members, failure->details);
-    }
+}
+
+static void add_details(struct buffer *members, struct bytes details)
+{
+    if (!details.len || !json_check(details, JSON_MAX_DEPTH, NULL, NULL))
+        return;
+    buffer_add_string(members, ",\"details\":");
+    buffer_add(members, details);
 }
 
 /* What was wrong with arguments that only the worker could read. */
@@ -157,9 +166,9 @@ static void add_errors(struct buffer *members, struct bytes details)
 }
 
 /* A code that the tool chose, if it looks like one. */
-static const char *tool_code(struct arena *arena, struct bytes code)
+static const char *tool_code(struct arena *arena, struct bytes code, const char *otherwise)
 {
-    return problem_code(code) ? arena_string(arena, code) : "python_error";
+    return problem_code(code) ? arena_string(arena, code) : otherwise;
 }
 
 /* What the SDK refused before the tool's code was entered is the caller's fault; the rest is
@@ -173,13 +182,15 @@ static struct problem of_failure(const struct call *call, struct arena *arena,
     unsigned status = failure->status >= 400 && failure->status <= 599 ? failure->status
                       : cancelled                                      ? 499
                                                                        : 500;
-    if (started)
+    if (started) {
         add_python(members, failure);
-    else
+        add_details(members, failure->details);
+    } else {
         add_errors(members, failure->details);
+    }
     return (struct problem){
         .status = status,
-        .code = tool_code(arena, failure->code),
+        .code = tool_code(arena, failure->code, "python_error"),
         .detail = arena_string(arena, failure->message),
         .category = started        ? "python_error"
                     : status < 500 ? "validation"
@@ -264,12 +275,30 @@ static struct problem of_plain_end(const struct call *call)
     problem.retryable &= is_repeatable(call);
     if (problem.status == 503)
         problem.retry_after_s = outcome->retry_after_s ? outcome->retry_after_s : 1;
-    if (outcome->end == CALL_END_SATURATED) {
-        struct pool_view view;
-        pool_look(call->tool->pool, &view);
-        problem.limit = view.queue_limit;
-    }
+    problem.limit = outcome->limit;
     return problem;
+}
+
+/* Of a tool that was registered: callout.c has said it all. */
+static struct problem of_callout(const struct call *call, struct arena *arena,
+                                 struct buffer *members)
+{
+    const struct call_outcome *outcome = &call->outcome;
+    unsigned status = outcome->failure.status;
+    bool again = status == 503 || outcome->executed == EXECUTED_NO;
+    add_details(members, outcome->failure.details);
+    return (struct problem){
+        .status = status,
+        .code = tool_code(arena, outcome->failure.code, "callback_failed"),
+        .detail = arena_string(arena, outcome->failure.message),
+        .category = outcome->end == CALL_END_TIMEOUT ? "timeout"
+                    : outcome->attempts              ? "worker"
+                                                     : "pool",
+        .executed = executed_name(outcome->executed),
+        .retryable = again && outcome->end != CALL_END_CANCELLED,
+        .retry_after_s = status == 503 ? 1 : 0,
+        .limit = outcome->limit,
+    };
 }
 
 /* `members` are the problem's, texts of it in `arena`. */
@@ -278,7 +307,9 @@ static struct problem problem_of(const struct call *call, struct arena *arena,
 {
     struct problem problem;
     add_place(members, call);
-    if (call->outcome.end == CALL_END_FAILURE)
+    if (!call->tool->pool)
+        problem = of_callout(call, arena, members);
+    else if (call->outcome.end == CALL_END_FAILURE)
         problem = of_failure(call, arena, members);
     else if (call->outcome.end == CALL_END_CRASH)
         problem = of_crash(call, arena, members);

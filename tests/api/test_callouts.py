@@ -1,10 +1,12 @@
 """Registered tools that a client of the gateway runs itself: POST /execute, POST /tools/{name}."""
 
+import concurrent.futures
 import json
 import socket
 import threading
 import time
-from typing import Any, Callable, Dict, Iterator
+import uuid
+from typing import Any, Callable, Dict, Iterator, List
 
 import httpx
 import pytest
@@ -39,7 +41,7 @@ def test_execute_runs_a_registered_tool(client: Client) -> None:
     assert body["result"] == {"found": [1, 2]}
     assert body["meta"].pop("run_ms") > 0
     assert body["meta"] == {"request_id": "mine", "callback": True, "attempts": 1, "queue_ms": 0}
-    assert answer.headers["server-timing"].startswith("queue;dur=0, run;dur=")
+    assert answer.headers["server-timing"].startswith("queue;dur=0.000, run;dur=")
     seen = client.server.seen[0]
     assert seen["body"] == {"tool": "look_up", "args": {"i": 1}, "request_id": "mine", "correlation_id": "mine"}
     assert (seen["headers"]["traceparent"], seen["headers"]["x-request-id"]) == (TRACE, "mine")
@@ -245,13 +247,6 @@ def test_it_does_not_stream(client: Client) -> None:
     assert client.server.seen == []
 
 
-def test_an_idempotency_key_is_refused_for_it(client: Client) -> None:
-    client.register("look_up")
-    answer = client.execute(headers={"idempotency-key": "k"})
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
-    assert client.server.seen == []
-
-
 def test_its_runs_are_counted(client: Client) -> None:
     name = 'snakepit_callbacks_total{asker="client",end="%s"}'
     tools = 'snakepit_callbacks_total{asker="tool",end="result"}'
@@ -361,3 +356,170 @@ def test_a_callback_that_breaks_off_is_not_asked_again(client: Client) -> None:
         assert (failed.status_code, failed.json()["executed"]) == (502, "maybe"), failed.text
         assert len(asked) == 2
         listener.shutdown(socket.SHUT_RDWR)
+
+
+# --- later, and again ---
+
+
+@pytest.fixture
+def key() -> Dict[str, str]:
+    return {"idempotency-key": str(uuid.uuid4())}
+
+
+def paths(client: Client) -> List[str]:
+    return [seen["path"] for seen in client.server.seen]
+
+
+def wait_until_done(client: Client, location: str) -> Dict[str, Any]:
+    wait_for(lambda: client.http.get(location).json()["state"] == "done")
+    return client.http.get(location).json()
+
+
+def test_the_same_key_gives_the_same_answer_without_running_again(client: Client, key: Dict[str, str]) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = 200, {}, b'{"found": 1}'
+    first, again = (client.execute(args={"i": 1}, headers=key) for _ in range(2))
+    assert first.status_code == 200, first.text
+    assert again.json() == first.json()
+    assert ("idempotency-replayed" in first.headers, again.headers["idempotency-replayed"]) == (False, "true")
+    check(again, "/execute", "post")
+    assert paths(client) == ["/"]
+
+
+def test_the_same_key_joins_a_running_callback(client: Client, key: Dict[str, str]) -> None:
+    client.register("look_up", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(0.3) or (200, {}, b"1")
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: client.execute(headers=key), range(8)))
+    assert len({answer.text for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 7
+    assert paths(client) == ["/slow"]
+
+
+def test_the_same_key_with_another_request_is_refused(client: Client, key: Dict[str, str]) -> None:
+    client.register("look_up")
+    client.register("other")
+    assert client.execute(headers=key).status_code == 200
+    for tool, args in (("look_up", {"i": 1}), ("other", {}), ("names", {})):
+        answer = client.execute(tool, args=args, headers=key)
+        assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
+    assert paths(client) == ["/"]
+
+
+def test_with_a_key_it_goes_on_when_its_client_leaves(client: Client, key: Dict[str, str]) -> None:
+    client.register("look_up", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(0.6) or (200, {}, b"1")
+    body = {"tool": "look_up"}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{client.http.base_url}/execute", json=body, headers=key, timeout=0.2, trust_env=False)
+    answer = client.execute(headers=key)
+    assert (answer.status_code, answer.json()["result"]) == (200, 1)
+    assert answer.headers["idempotency-replayed"] == "true"
+    assert paths(client) == ["/slow"]
+
+
+def test_what_a_callback_says_of_an_error_is_replayed(client: Client, key: Dict[str, str]) -> None:
+    told = {"detail": "there is no such page", "code": "no_such_page"}
+    client.register("look_up")
+    client.server.answers["/"] = 404, {}, json.dumps(told).encode()
+    first, again = (client.execute(headers=key) for _ in range(2))
+    assert (again.status_code, again.json()["code"], again.json()["details"]) == (404, "no_such_page", told)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert again.json()["executed"] == first.json()["executed"] == "yes"
+    assert paths(client) == ["/"]
+
+
+def test_a_key_is_free_again_when_nothing_was_run(client: Client, key: Dict[str, str]) -> None:
+    client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": "http://localhost:9/"}})
+    assert client.execute(headers=key).json()["executed"] == "no"
+    assert client.http.delete("/tools/look_up").status_code == 204
+    client.register("look_up")
+    answer = client.execute(headers=key)
+    assert (answer.status_code, "idempotency-replayed" in answer.headers) == (200, False)
+
+
+def test_it_may_answer_later(client: Client) -> None:
+    client.register("look_up", "/slow")
+    client.server.answers["/slow"] = lambda: time.sleep(0.3) or (200, {}, b"[1]")
+    answer = client.execute(headers={"prefer": "respond-async"})
+    location = answer.headers["location"]
+    assert (answer.status_code, client.http.get(location).json()["state"]) == (202, "running")
+    assert client.http.get(f"{location}/result").status_code == 202
+    call = wait_until_done(client, location)
+    check(client.http.get(location), "/calls/{id}", "get")
+    assert (call["tool"], call["callback"], call["end"], call["outcome"]["result"]) == ("look_up", True, "result", [1])
+    assert client.http.get(f"{location}/result").json() == call["outcome"]
+    listed = client.http.get("/calls")
+    check(listed, "/calls", "get")
+    assert call["request_id"] in [each["request_id"] for each in listed.json()["calls"]]
+    assert client.http.get(f"{location}/events").json()["code"] == "call_not_found"
+    assert client.http.delete(location).status_code == 204
+    assert client.http.get(location).status_code == 404
+
+
+def test_what_answers_later_can_be_cancelled(client: Client) -> None:
+    released = threading.Event()
+    client.register("look_up", "/slow", timeout_ms=30000)
+    client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
+    try:
+        location = client.execute(headers={"prefer": "respond-async"}).headers["location"]
+        wait_for(lambda: client.server.seen != [])
+        assert client.http.delete(location).status_code == 204
+        call = wait_until_done(client, location)
+        assert (call["end"], call["outcome"]["code"]) == ("cancelled", "cancelled")
+    finally:
+        released.set()
+
+
+def test_what_finds_no_room_later_says_so(client: Client) -> None:
+    released = threading.Event()
+    client.register("look_up", "/slow", timeout_ms=30000)
+    client.server.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
+    try:
+        for _ in range(4):
+            assert client.execute(headers={"prefer": "respond-async"}).status_code == 202
+        answer = client.execute(headers={"prefer": "respond-async, wait=5"})
+        assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (503, "callbacks_saturated", 4)
+    finally:
+        released.set()
+    wait_for(lambda: client.metric("snakepit_callbacks_in_flight") == 0)
+
+
+def test_an_answer_too_large_to_be_kept_leaves_a_problem(callback: Callback, start_gateway: Any, tmp_path: Any) -> None:
+    path = tmp_path / "snakepit.yaml"
+    path.write_text(f"callbacks: {{allow: ['127.0.0.1:{callback.port}']}}\ncalls: {{keep_size: 20KiB}}\n"
+                    "pools: [{workers: 1}]\n")  # fmt: skip
+    client = Client(start_gateway("--config", str(path)).url, callback)
+    callback.seen.clear()
+    client.register("look_up", "/large")
+    callback.answers["/large"] = 200, {}, b'"' + b"x" * 40000 + b'"'
+    headers = {"idempotency-key": "large"}
+    assert client.execute(headers=headers).status_code == 200
+    again = client.execute(headers=headers)
+    assert (again.status_code, again.json()["code"], again.json()["tool"]) == (500, "result_too_large", "look_up")
+    assert paths(client) == ["/large"]
+
+
+def test_a_shutdown_ends_them_all(callback: Callback, start_gateway: Any, tmp_path: Any) -> None:
+    released = threading.Event()
+    path = tmp_path / "snakepit.yaml"
+    path.write_text(f"callbacks: {{allow: ['127.0.0.1:{callback.port}']}}\ndrain_timeout: 200ms\n"
+                    "pools: [{workers: 1}]\n")  # fmt: skip
+    gateway = start_gateway("--config", str(path))
+    client = Client(gateway.url, callback)
+    client.register("look_up", "/slow", timeout_ms=30000)
+    callback.seen.clear()
+    callback.answers["/slow"] = lambda: released.wait(20) and (200, {}, b"1") or (200, {}, b"1")
+    try:
+        assert client.execute(headers={"prefer": "respond-async"}).status_code == 202
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(client.execute)
+            wait_for(lambda: len(client.server.seen) == 2)
+            begun = time.monotonic()
+            gateway.process.terminate()
+            problem = waiting.result().json()
+        assert (problem["status"], problem["code"], problem["executed"]) == (503, "shutting_down", "maybe")
+        assert gateway.process.wait(20) == 0
+        assert time.monotonic() - begun < 8
+    finally:
+        released.set()
