@@ -2,20 +2,13 @@
 #include "pool/death.h"
 
 #include "pool/affinity.h"
+#include "pool/backoff.h"
 #include "pool/ending.h"
 #include "pool/nested.h"
 #include "pool/removal.h"
 #include "pool/slots.h"
 #include "pool/staff.h"
 #include "pool/waiting.h"
-
-#include <stdio.h>
-
-/* After so many processes in a row that died before they answered anything, and with no worker
- * left, calls are refused until one is ready. Of processes that were given a call it takes more,
- * since one request can be the end of as many as make it poisonous; but not more than make restarts
- * as slow as they get. */
-enum { EARLY_DEATHS_MAX = 3, EARLY_DEATHS_WITH_CALLS_MAX = 9 };
 
 /* A call that never started goes elsewhere, but not for ever: it may be what kills them before it
  * starts. */
@@ -120,40 +113,6 @@ static unsigned settle_calls(struct pool *pool, struct worker *worker,
     return lost;
 }
 
-/* Has answered a call, or at least lived for some time. */
-static bool was_useful(const struct worker *worker, uint64_t now_us)
-{
-    return worker->calls_done > 0 ||
-           (worker->ready_us && now_us - worker->ready_us >= STAFF_BACKOFF_MAX_US);
-}
-
-/* Whether it is to be feared that the next process dies as soon: not when a worker that could take
- * calls was killed from outside. */
-static bool died_early(const struct worker *worker, const struct worker_exit *exit)
-{
-    return !exit->expected && !(exit->outside && worker->ready_us);
-}
-
-static unsigned early_deaths_limit(const struct pool *pool, const struct worker *worker)
-{
-    bool had_calls = worker->next_sequence > 1;
-    unsigned limit = EARLY_DEATHS_MAX + (had_calls ? pool->options.poison_after : 0);
-    return limit < EARLY_DEATHS_WITH_CALLS_MAX ? limit : EARLY_DEATHS_WITH_CALLS_MAX;
-}
-
-/* The next worker will not be there soon, or not for long: nobody is to wait for it. */
-static void despair(struct pool *pool, const struct worker *worker, const struct worker_exit *exit)
-{
-    if (pool->early_deaths < early_deaths_limit(pool, worker) || staff_able_count(pool) > 0 ||
-        pool->state == POOL_LEAVING)
-        return;
-    pool->state = POOL_FAILED;
-    if (!pool->reason[0])
-        snprintf(pool->reason, sizeof pool->reason,
-                 "workers end before they have answered anything (%s %d)", exit->cause,
-                 exit->signal ? exit->signal : exit->code);
-}
-
 static void on_taint_over(struct pool *pool, struct pool_timer *timer, uint64_t now_us,
                           struct effects *effects)
 {
@@ -184,13 +143,7 @@ unsigned death_settle(struct pool *pool, struct worker *worker, const struct wor
         taint(pool, worker, now_us);
     worker_end(worker);
     slots_reconsider(pool, worker);
-    if (was_useful(worker, now_us)) {
-        if (!worker->premature)
-            pool->early_deaths = 0;
-    } else if (died_early(worker, exit)) {
-        staff_slow_down(pool, now_us);
-        despair(pool, worker, exit);
-    }
+    backoff_note_death(pool, worker, exit, now_us);
     staff_balance(pool, now_us, effects);
     return lost;
 }

@@ -5,6 +5,7 @@
 #include "pool/session.h"
 #include "pool/tool.h"
 
+#include <limits.h>
 #include <stdint.h>
 
 enum {
@@ -64,5 +65,8 @@ struct pool_options {
  * ms; a minute of taint; poisonous after 3, for an hour; breaker of 5 losses and 30 s; no
  * recycling, 10 % jitter, 2 s to leave; target 100 ms, idle 30 s; the monotonic clock. */
 struct pool_options pool_defaults(void);
+
+/* Stands for a number that is to stay as it is. */
+#define POOL_KEEP UINT_MAX
 
 #endif

@@ -2,12 +2,14 @@
 
 #include "base/mem.h"
 #include "pool/affinity.h"
+#include "pool/demand.h"
 #include "pool/due.h"
 #include "pool/ending.h"
 #include "pool/forecast.h"
 #include "pool/grace.h"
 #include "pool/inside.h"
 #include "pool/limits.h"
+#include "pool/renewal.h"
 #include "pool/scheduler.h"
 #include "pool/staff.h"
 #include "pool/turn.h"
@@ -191,41 +193,12 @@ uint64_t pool_tick(struct pool *pool)
     return next_us;
 }
 
-static unsigned unless_kept(unsigned given, unsigned present)
-{
-    return given == POOL_KEEP ? present : given;
-}
-
-/* NULL, or why not. */
-static const char *set_size(struct pool *pool, unsigned min_workers, unsigned max_workers,
-                            unsigned spare)
-{
-    struct pool_options *options = &pool->options;
-    min_workers = unless_kept(min_workers, options->min_workers);
-    max_workers = unless_kept(max_workers, options->max_workers);
-    spare = unless_kept(spare, options->spare);
-    if (max_workers < 1 || max_workers > POOL_MAX_WORKERS)
-        return "max must be from 1 to 150";
-    if (min_workers > max_workers)
-        return "min must not be above max";
-    if (spare > max_workers)
-        return "spare must not be above max";
-    options->min_workers = min_workers;
-    options->max_workers = max_workers;
-    options->spare = spare;
-    if (pool->wanted < min_workers)
-        pool->wanted = min_workers;
-    if (pool->wanted > max_workers)
-        pool->wanted = max_workers;
-    return NULL;
-}
-
 const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,
                         unsigned spare)
 {
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
-    const char *why = set_size(pool, min_workers, max_workers, spare);
+    const char *why = demand_limit(pool, min_workers, max_workers, spare);
     bool started = !why && turn_note_started(pool);
     turn_end_balancing(pool, now_us, &effects);
     if (started)
@@ -242,7 +215,7 @@ bool pool_recycle(struct pool *pool, struct bytes worker_id)
         struct worker *worker = &pool->workers[i];
         if (worker->state == WORKER_VACANT || !bytes_equal(bytes_of(worker->id), worker_id))
             continue;
-        staff_retire(worker, "api");
+        renewal_wish(worker, "api");
         found = true;
     }
     turn_end_balancing(pool, now_us, &effects);
@@ -254,7 +227,7 @@ void pool_reload(struct pool *pool)
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
     for (unsigned i = 0; i < pool->seats; i++)
-        staff_retire(&pool->workers[i], "reload");
+        renewal_wish(&pool->workers[i], "reload");
     pool->reload_number = pool->next_number;
     turn_end_balancing(pool, now_us, &effects);
 }

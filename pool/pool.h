@@ -10,13 +10,15 @@
  *   leave.c      the end of it; view.c: looking in
  *   turn.c       what is seen to on the way out of the monitor
  *   scheduler.c  which call goes to which worker, and when
- *   staff.c      how many workers there are, and which one has to go; death.c: those that are gone
+ *   staff.c      who comes, and who has to go; death.c: those that are gone
+ *   demand.c     how many are wanted; renewal.c: who is to be replaced; backoff.c: but not too fast
  *   due.c        calls whose time is up; grace.c: calls that are given up while a worker has them
- *   removal.c    workers that are killed or lost
+ *   removal.c    workers that are dismissed, killed or lost
  *   ending.c     how a call ends; waiting.c: where it is until a worker has it
  *   nested.c     what calls wait for that they asked for; deadlock.c: whether that is in a circle
  *   forecast.c   how long calls will take, and wait; limits.c: how long they may
  *   affinity.c   which workers a call may go to; slots.c: which ones can be given a call now
+ *   census.c     how many workers there are of some kind
  *   inside.c     what there is under the lock, and the way in and out
  *   effects.c    what is done after it
  *   worker.h queue.h breaker.h poison.h options.h state.h: what it consists of
@@ -36,7 +38,6 @@
 #include "pool/tool.h"
 #include "pool/view.h"
 
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -87,9 +88,6 @@ void pool_end_session(struct pool *pool, struct session *session, bool again);
 uint64_t pool_tick(struct pool *pool);
 
 /* --- for operators --- */
-
-/* Stands for a number that is to stay as it is. */
-#define POOL_KEEP UINT_MAX
 
 /* Changes how many workers there may be. NULL, or why not (static) and nothing changed. */
 const char *pool_resize(struct pool *pool, unsigned min_workers, unsigned max_workers,

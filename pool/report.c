@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "pool/affinity.h"
+#include "pool/census.h"
 #include "pool/death.h"
 #include "pool/ending.h"
 #include "pool/forecast.h"
 #include "pool/inside.h"
 #include "pool/removal.h"
+#include "pool/renewal.h"
 #include "pool/slots.h"
 #include "pool/staff.h"
 #include "pool/turn.h"
@@ -143,7 +145,7 @@ void pool_worker_wishes(struct pool *pool, struct worker_ref ref)
     struct effects effects;
     uint64_t now_us = pool_enter(pool, &effects);
     struct worker *worker = pool_resolve(pool, ref);
-    bool loud = worker && staff_retire_early(pool, worker, "wish", now_us);
+    bool loud = worker && renewal_wish_early(pool, worker, "wish", now_us);
     turn_end_balancing(pool, now_us, &effects);
     if (loud)
         complain(pool, "a tool or its adapter asked for it");
@@ -158,7 +160,7 @@ void pool_worker_measured(struct pool *pool, struct worker_ref ref, uint64_t res
     if (worker)
         worker->resident = resident;
     if (worker && worker->state == WORKER_READY && most && resident > most) {
-        bool loud = staff_retire_early(pool, worker, "memory", now_us);
+        bool loud = renewal_wish_early(pool, worker, "memory", now_us);
         turn_end_balancing(pool, now_us, &effects);
         if (loud)
             complain(pool, "they need more memory than recycle.max_memory");
@@ -258,7 +260,7 @@ void pool_fail(struct pool *pool, const char *reason)
     struct effects effects;
     pool_enter(pool, &effects);
     snprintf(pool->reason, sizeof pool->reason, "%s", reason);
-    if (pool->state != POOL_LEAVING && staff_able_count(pool) == 0) {
+    if (pool->state != POOL_LEAVING && census_able(pool) == 0) {
         pool->state = POOL_FAILED;
         ending_give_waiting(pool, CALL_END_NO_WORKERS, &effects);
     }

@@ -1,5 +1,6 @@
 #include "pool/turn.h"
 
+#include "pool/census.h"
 #include "pool/scheduler.h"
 #include "pool/staff.h"
 
@@ -29,7 +30,7 @@ void turn_end_balancing(struct pool *pool, uint64_t now_us, struct effects *effe
 
 bool turn_note_started(struct pool *pool)
 {
-    if (pool->state != POOL_STARTING || staff_ready_count(pool) < pool->wanted)
+    if (pool->state != POOL_STARTING || census_ready(pool) < pool->wanted)
         return false;
     pool->state = POOL_RUNNING;
     return true;

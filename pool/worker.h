@@ -63,18 +63,22 @@ struct worker {
     uint64_t idle_since_us; /* READY without calls since then */
     unsigned bound;         /* sessions whose calls may go nowhere else */
     uint64_t stalled_us;    /* when `stalled` was said last */
-    const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
-    const char *retiring;   /* its turn has come: goes once there are others; or NULL */
-    bool proven;            /* has answered a call */
-    bool premature;         /* was to be replaced before it was given one */
     uint64_t max_calls;     /* UINT64_MAX: any number */
     uint64_t max_age_us;
-    uint64_t resident;      /* bytes, as measured last */
-    bool leaving;           /* it was told to leave */
+    uint64_t resident; /* bytes, as measured last */
+
+    /* How it goes: outdated, retiring, DRAINING, leaving, VACANT; or at once, see removal.h. */
+    const char *outdated;   /* why it is to be replaced when its turn comes, or NULL */
+    const char *retiring;   /* its turn has come: goes once there are others; or NULL */
     bool is_template;       /* workers are to be forked from its process once it has drained */
-    const char *killed_for; /* static; why, should it be killed; or NULL */
+    bool leaving;           /* it was told to leave */
     bool lost;              /* nothing reaches it any more: it is about to end, or to be killed */
-    bool loss_noted;        /* the breaker knows that it died with calls */
+    const char *killed_for; /* static; why, should it be killed; or NULL */
+
+    /* What its end says of the next one, and of the tools. */
+    bool proven;     /* has answered a call */
+    bool premature;  /* was to be replaced before it was given one */
+    bool loss_noted; /* the breaker knows that it died with calls */
 
     struct call_queue waiting;          /* calls that no other worker may run */
     struct list awaited_place;          /* in the pool's list of those with such calls */
@@ -95,7 +99,7 @@ struct worker {
     const struct tool *latest; /* of the last call it was given, or NULL */
     struct list sent;
     struct list unused;
-    bool stuck; /* scratch, see nested.c */
+    bool stuck; /* scratch, see deadlock.c */
 };
 
 /* A VACANT seat; and its end, whoever sits in it. */
