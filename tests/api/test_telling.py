@@ -5,6 +5,7 @@ Snakepit 61, 83, 85.
 
 import json
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import httpx
@@ -142,3 +143,15 @@ def test_above_debug_nothing_is_logged(start_gateway: Callable[..., Any]) -> Non
     execute(gateway, "measure")
     assert metric(gateway, 'snakepit_telemetry_spans_total{pool="default",name="outer",end="result"}') == 1
     assert "telemetry span" not in gateway.log()
+
+
+@pytest.mark.parametrize("profile", ["process", "thread, slots: 2", "async, slots: 2"])
+def test_what_is_told_before_the_first_call_arrives_too(
+    start_gateway: Callable[..., Any], tmp_path: Path, profile: str
+) -> None:
+    path = tmp_path / "snakepit.yaml"
+    path.write_text(f"pools: [{{name: default, adapter: telling.Loading, profile: {profile}, workers: 1}}]\n")
+    gateway = start_gateway("--config", str(path))
+    execute(gateway, "ready")
+    assert metric(gateway, 'snakepit_telemetry_events_total{pool="default",name="model.loaded"}') == 1
+    assert metric(gateway, 'snakepit_telemetry_spans_total{pool="default",name="load",end="result"}') == 1

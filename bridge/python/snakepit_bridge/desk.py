@@ -37,8 +37,7 @@ class Desk:
         self._page = page
         self._cleanup = leave
         self._memory = process.Memory()
-        self._outbox = Outbox(stream)
-        telemetry.gateway.dispatch = self._outbox.telemetry
+        self._outbox = Outbox(stream, telemetry.gateway.dispatch)
         self._feeds = Feeds(self._outbox)
         self._requests = Requests(self._outbox)
 

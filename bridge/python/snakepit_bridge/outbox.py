@@ -10,7 +10,6 @@ from typing import Any, Optional
 
 from . import bridge_pb2 as pb
 from . import wire
-from .dispatch import Dispatch
 from .freight import Cargo, Freight
 from .parcel import LARGE, Parcel, pack
 
@@ -45,7 +44,8 @@ class Segment:
 class Outbox:
     """Answers by any thread, frames to the link by one thread at a time."""
 
-    def __init__(self, link: Any) -> None:
+    def __init__(self, link: Any, telemetry: Any) -> None:
+        """``telemetry`` is the worker's Dispatch."""
         self._link = link
         self._lock = _thread.allocate_lock()  # guards sending, taking from the queue, and all that feeds hold
         self._waiting: deque[Any] = deque()  # see _next_frame()
@@ -56,7 +56,7 @@ class Outbox:
         self.sending = True  # Hello is on its way
         self.pong = 0  # sequence of the ping that is answered by the frame that is being written, or 0
         os.register_at_fork(after_in_child=self._leave_child)
-        self.telemetry = Dispatch()
+        self.telemetry = telemetry
         self._due = 0  # when the next frame of emissions should leave though the last one may still be under way
 
     def _leave_child(self) -> None:

@@ -8,9 +8,10 @@ import sys
 import traceback
 from typing import Any, Optional
 
-from . import __version__, link, parcel, process
+from . import __version__, link, parcel, process, telemetry
 from . import bridge_pb2 as pb
 from .control import tell_failure
+from .dispatch import Dispatch
 from .eventloop import EventLoop
 from .runner import Runner
 from .started import SLOTS_MAX, SharedPage, StartedPage
@@ -36,6 +37,7 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
         started = (StartedPage if profile == "process" else SharedPage)(descriptors[0], slots)
         process.restrict(order.get("limits") or {}, bool(order.get("no_new_privs")))
         loop = EventLoop()
+        telemetry.gateway.dispatch = Dispatch()  # what the adapter tells while it starts leaves with the first frame
         instance = adapter.start(loop)
         control.close()  # from here on the stream says it all
         hello = _hello(adapter.tools, order, pool, slots).SerializeToString()

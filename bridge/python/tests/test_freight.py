@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from snakepit_bridge import bridge_pb2 as pb
+from snakepit_bridge.dispatch import Dispatch
 from snakepit_bridge.freight import Cargo, Freight
 from snakepit_bridge.outbox import Outbox
 from snakepit_bridge.parcel import OPEN_MAX, PART_BYTES, WINDOW_BYTES, Parcel
@@ -40,7 +41,7 @@ def link() -> Link:
 
 @pytest.fixture
 def outbox(link: Link) -> Outbox:
-    made = Outbox(link)
+    made = Outbox(link, Dispatch())
     made.sending = False
     return made
 

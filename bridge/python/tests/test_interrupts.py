@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from snakepit_bridge import bridge_pb2 as pb
-from snakepit_bridge import link, recycling, started, telemetry, tool
+from snakepit_bridge import dispatch, link, recycling, started, telemetry, tool
 from snakepit_bridge.eventloop import EventLoop
 from snakepit_bridge.runner import Runner
 from snakepit_bridge.threads import ThreadWorker
@@ -80,7 +80,7 @@ class Link:
 @pytest.fixture(params=["process", "thread"])
 def worker(request, monkeypatch):
     """One that does not read: ``run`` runs a call of a tool in this thread, struck at the n-th use of the link."""
-    monkeypatch.setattr(telemetry.gateway, "dispatch", None)
+    monkeypatch.setattr(telemetry.gateway, "dispatch", dispatch.Dispatch())
     descriptor = os.memfd_create("page")
     os.ftruncate(descriptor, started.PAGE_BYTES)
     tools, stream, instance = collect(Telling), Link(), Telling()

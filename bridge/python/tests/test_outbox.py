@@ -25,9 +25,10 @@ def link() -> Link:
 
 @pytest.fixture
 def outbox(link: Link) -> Any:
+    from snakepit_bridge.dispatch import Dispatch
     from snakepit_bridge.outbox import Outbox
 
-    outbox = Outbox(link)
+    outbox = Outbox(link, Dispatch())
     outbox.sent()  # Hello
     return outbox
 

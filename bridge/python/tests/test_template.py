@@ -116,6 +116,15 @@ def test_telemetry_that_waits_when_a_worker_is_stopped_leaves_with_it(zygotes, g
     assert events(worker) == ["late"]
 
 
+def test_what_a_fork_tells_before_its_first_call_arrives_too(warm, gateway):
+    _, template = warm
+    assert become(warm)["forkable"]
+    fork = gateway.fork(template, "default-2")
+    fork.stream.value("look_up")
+    assert events(fork) == ["forked"]
+    fork.kill()
+
+
 def test_telemetry_that_waits_does_not_keep_a_worker_from_becoming_a_template(warm):
     worker, _ = warm
     tell_late(worker)

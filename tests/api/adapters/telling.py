@@ -60,3 +60,16 @@ class Telling(BaseAdapter):
         telemetry.emit("large", {}, {"text": "x" * 10000})
         telemetry.emit("", {})
         return "told"
+
+
+class Loading(BaseAdapter):
+    """Tells of itself before it serves."""
+
+    def initialize(self) -> None:
+        telemetry.emit("model.loaded", {"ms": 41})
+        with telemetry.span("load", {"rows": 3}):
+            pass
+
+    @tool
+    def ready(self) -> bool:
+        return True

@@ -18,6 +18,7 @@ class Warming(BaseAdapter):
 
     def after_fork(self):
         self.forked_in.append(os.getpid())
+        telemetry.emit("forked", {"n": len(self.forked_in)})
 
     @tool
     def look_up(self):
