@@ -22,7 +22,7 @@ class Unencodable(Exception):
 
 def failed(invoke: Any, error: BaseException, run_us: int, cancelled: bool) -> Any:
     """The Failure for what a tool raised, or was made to raise if its call was ``cancelled``."""
-    if isinstance(error, Unencodable):
+    if type(error) is Unencodable:
         return failure.of_exception(invoke, error.error, run_us, error.code)
     return failure.of_exception(invoke, error, run_us, "cancelled" if cancelled else "")
 

@@ -19,7 +19,9 @@ class StreamChunk:
 
 def unpack(item: Any) -> tuple[Any, bool]:
     """The data of what a stream yielded, and whether it is the last: of a StreamChunk, or of anything formed alike."""
-    kind = type(item)
-    if kind in (dict, str, int, float, list, bool, bytes) or not (hasattr(item, "data") and hasattr(item, "is_final")):
+    if type(item) in (dict, str, int, float, list, bool, bytes):
         return item, False
-    return item.data, bool(item.is_final)
+    try:
+        return item.data, bool(item.is_final)
+    except Exception:  # it has none of that, or what it has is something else
+        return item, False

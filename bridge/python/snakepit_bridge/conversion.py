@@ -8,9 +8,11 @@ from typing import Any, Callable
 
 from . import tags
 from .marker import markers, number
+from .naming import ancestors, clean, name
 
 MAX_LISTED = max(0, number(os.environ, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000))  # that tolist() may produce
 MAX_DEPTH = 200  # far below where the C encoder would give up
+_DIGITS_SAFE = 2048  # bits; Python writes numbers of 640 digits at least, however it is set
 
 _NOTHING = object()
 _METHODS = ("model_dump", "to_dict", "_asdict", "tolist", "isoformat")
@@ -20,21 +22,25 @@ _LISTED = ("dict_keys", "dict_values", "deque", "range")
 
 def convert(value: Any) -> Any:
     """One step from an object towards JSON data: by the first of its methods that works, or a marker."""
+    try:
+        converted = _converted(value)
+    except Exception:  # code of the object's own, or of its class, failed where nothing of it was to be expected
+        converted = _NOTHING
+    return markers.mark(value) if converted is _NOTHING else converted
+
+
+def _converted(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return list(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return tags.encode_bytes(value)
     kind = type(value)
-    for name in _METHODS:
-        if hasattr(kind, name):
-            converted = _by_method(value, name)
+    for method in _METHODS:
+        if hasattr(kind, method):
+            converted = _by_method(value, method)
             if converted is not _NOTHING:
                 return converted
-    try:
-        converted = _by_kind(value, kind)
-    except Exception:  # a property of the object's own failed
-        converted = _NOTHING
-    return markers.mark(value) if converted is _NOTHING else converted
+    return _by_kind(value, kind)
 
 
 def _by_method(value: Any, name: str) -> Any:
@@ -99,9 +105,9 @@ def _by_kind(value: Any, kind: type) -> Any:
 
 
 def _by_name(value: Any, kind: type) -> Any:
-    if any(base.__module__ in _SHOWN for base in kind.__mro__):
+    if any(base.__module__ in _SHOWN for base in ancestors(kind)):
         return str(value)
-    if kind.__name__ in _LISTED:
+    if name(kind) in _LISTED:
         return list(value)
     os_path = getattr(kind, "__fspath__", None)
     return os_path(value) if callable(os_path) else _NOTHING
@@ -120,25 +126,48 @@ _STEPS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 def rebuild(value: Any, depth: int = 0, above: tuple[int, ...] = ()) -> Any:
     """``value`` from dicts with string keys, lists, strings, finite numbers, booleans and None alone.
 
-    For what the C encoder refuses: NaN and infinities become strings, keys become strings, what holds itself or lies
-    below 200 levels becomes a marker.
+    For what the C encoder refuses: NaN and infinities become strings, keys become strings. A string with a lone
+    surrogate, a number of too many digits, what holds itself, lies below 200 levels or fails when it is looked at
+    becomes a marker.
     """
     kind = type(value)
-    if value is None or kind in (str, bool, int):
+    if value is None or kind is bool:
         return value
-    if isinstance(value, float):
-        return _number(float(value))
+    if kind is str or kind is int:
+        return value if _is_writable(value) else markers.mark(value)
     if depth > MAX_DEPTH or id(value) in above:
         return markers.mark(value)
-    if kind is list and set(map(type, value)) == {float}:  # what tolist() makes of an array, mostly
-        finite = math.isfinite
-        return [item if finite(item) else _number(item) for item in value]
+    try:
+        return _rebuilt(value, depth + 1, above)
+    except Exception:  # a subclass of a container or of float has methods of its own
+        return markers.mark(value)
+
+
+def _rebuilt(value: Any, depth: int, above: tuple[int, ...]) -> Any:
+    if isinstance(value, float):
+        return _number(float(value))
     above = (*above, id(value))
     if isinstance(value, dict):
-        return {_key(key): rebuild(item, depth + 1, above) for key, item in value.items()}
+        return {_key(key): rebuild(item, depth, above) for key, item in value.items()}
     if isinstance(value, (list, tuple)):  # named tuples too: the C encoder makes them arrays as well
-        return [rebuild(item, depth + 1, above) for item in value]
-    return rebuild(convert(value), depth + 1, above)
+        items = list.copy(value) if isinstance(value, list) else tuple.__getitem__(value, slice(None))
+        if set(map(type, items)) == {float}:  # what tolist() makes of an array, mostly
+            finite = math.isfinite
+            return [item if finite(item) else _number(item) for item in items]
+        return [rebuild(item, depth, above) for item in items]
+    return rebuild(convert(value), depth, above)
+
+
+def _is_writable(value: Any) -> bool:
+    """Whether a string or a whole number can be written as JSON."""
+    try:
+        if type(value) is str:
+            value.encode()
+        elif value.bit_length() > _DIGITS_SAFE:
+            int.__repr__(value)
+        return True
+    except ValueError:  # a lone surrogate, or more than sys.get_int_max_str_digits()
+        return False
 
 
 def _number(value: float) -> Any:
@@ -150,7 +179,15 @@ def _number(value: float) -> Any:
 
 
 def _key(key: Any) -> str:
-    """A dict's key as JSON has it: true, false, null and numbers as the C encoder writes them."""
+    """A dict's key as JSON has it; of what cannot be written, type and address."""
+    try:
+        return clean(_shown(key))
+    except Exception:
+        return clean(object.__repr__(key))
+
+
+def _shown(key: Any) -> str:
+    """True, false, null and numbers as the C encoder writes them."""
     if isinstance(key, str):
         return str.__str__(key)
     if key is None or isinstance(key, bool):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import json
+from collections.abc import Container
 from typing import Any, Optional
+
+from .naming import ancestors
 
 
 class ToolError(Exception):
@@ -33,7 +37,8 @@ class ToolCallError(ToolError):
     ``tool`` is its name; ``kind`` the class of the exception that it raised, empty when none of its code did; ``code``,
     ``status`` and ``details`` are what another caller would have been told; ``traceback`` is the tool's.
 
-    If the tool raised one of Python's own exceptions it is one of these too: ``except ValueError`` catches it.
+    If the tool raised one of Python's own exceptions, or one that derives from it, it is one of these too:
+    ``except ValueError`` catches it.
 
     A tool that lets it pass has failed itself: its own caller gets a ``python_error`` that tells of this one.
     """
@@ -102,6 +107,15 @@ _BUILTINS: dict[str, type[Exception]] = {
 }  # fmt: skip
 
 
+_NAMES = {id(kind): name for name, kind in vars(builtins).items() if isinstance(kind, type)}
+
+
+def nearest_builtin(kind: type, among: Container[str] = _BUILTINS) -> str:
+    """The name of the first of the class's ancestors that is one of those exceptions of Python's own, or nothing."""
+    names = (_NAMES.get(id(base), "") for base in ancestors(kind))
+    return next((name for name in names if name in among), "")
+
+
 @functools.lru_cache(maxsize=256)
 def _mixed(kind: type[ToolCallError], builtin: type[Exception], name: str) -> type[ToolCallError]:
     """A class that is both."""
@@ -119,14 +133,26 @@ def also(error: ToolCallError, builtin: type[Exception], message: str) -> ToolCa
 
 def tool_call_error(tool: str, failure: Any) -> ToolCallError:
     """The exception for a reply's Failure."""
-    try:
-        details = json.loads(failure.details) if failure.details else None
-    except ValueError:
-        details = None
     kind = _BY_CODE.get(failure.code, ToolCallError)
-    if failure.type in _BUILTINS:
-        kind = _mixed(kind, _BUILTINS[failure.type], kind.__name__)
+    builtin = _BUILTINS.get(failure.type) or _BUILTINS.get(_builtin_of(failure))
+    if builtin is not None:
+        kind = _mixed(kind, builtin, kind.__name__)
+    details = _parsed(failure.details)
     return kind(tool, failure.message, failure.type, failure.code, failure.status, details, failure.traceback)
+
+
+def _builtin_of(failure: Any) -> str:
+    """Which of Python's own exceptions the class of another one derives from, as its worker says; see failure.py."""
+    context = _parsed(failure.context)
+    found = context.get("builtin") if isinstance(context, dict) else None
+    return found if isinstance(found, str) else ""
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        return None
 
 
 class VariableError(ToolError):

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import Any, Optional
 
 from . import bridge_pb2 as pb
-from . import parcel, telemetry, values
-from .errors import Refused, ToolCallError, ToolError
+from . import naming, parcel, telemetry, values
+from .errors import Refused, ToolCallError, ToolError, nearest_builtin
 
 MAX_TEXT = 64 << 10  # bytes of a message or a traceback
 MAX_DETAILS = 1 << 20  # bytes of a ToolError's details
@@ -41,10 +41,14 @@ _LOOP_FILES = (os.sep + "asyncio" + os.sep, "<frozen asyncio")
 
 
 def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "") -> Any:
-    """The Failure for what a started tool raised; ``code`` when it was the SDK's part (encoding) that failed."""
+    """The Failure for what a started tool raised; ``code`` when it was the SDK's part (encoding) that failed.
+
+    The exception and its class are the tool's code: nothing that they do when they are looked at gets out of here.
+    """
+    kind = type(error)  # and not what it says in __class__, as isinstance() would ask
     failure = pb.Failure(
         call_id=invoke.call_id,
-        type=_text(type(error).__name__),
+        type=_text(naming.name(kind)),
         message=(message := _message(error)),
         traceback=_traceback(error),
         context=_context_of(invoke, error, message),
@@ -52,10 +56,8 @@ def of_exception(invoke: Any, error: BaseException, run_us: int, code: str = "")
         run_us=run_us,
         started=True,
     )
-    if isinstance(error, ToolCallError):
-        _tell_cause(failure, error)
-    elif isinstance(error, ToolError):
-        _choose(failure, error)
+    if issubclass(kind, ToolError):
+        _tell(failure, error)
     return failure
 
 
@@ -75,22 +77,24 @@ def of_refusal(invoke: Any, error: Refused) -> Any:
     return failure
 
 
-def _choose(failure: Any, error: ToolError) -> None:
+def _tell(failure: Any, error: Any) -> None:
     """Take over what the tool says about its answer, as far as it can be said."""
     try:
-        failure.status = error.status
-        failure.code = _text(error.code)
-        if error.details is not None:
-            details = values.encode(error.details)
-            failure.details = details if len(details) <= MAX_DETAILS else b'"(too large)"'
-    except Exception as problem:
-        print(f"snakepit_bridge: a ToolError cannot be sent as it is: {problem!r}", file=sys.stderr)
+        if issubclass(type(error), ToolCallError):
+            details = error.to_dict()  # the status and code of a tool that was called are not those of its caller
+        else:
+            details = _choose(failure, error)
+        if details is not None:
+            body = values.encode(details)
+            failure.details = body if len(body) <= MAX_DETAILS else b'"(too large)"'
+    except BaseException as problem:  # its members may be the tool's code too
+        print(f"snakepit_bridge: a ToolError cannot be sent as it is: {_message(problem)}", file=sys.stderr)
 
 
-def _tell_cause(failure: Any, error: ToolCallError) -> None:
-    """The status and code of a tool that was called are not those of the one that called it."""
-    details = values.encode(error.to_dict())
-    failure.details = details if len(details) <= MAX_DETAILS else b'"(too large)"'
+def _choose(failure: Any, error: Any) -> Any:
+    failure.status = error.status
+    failure.code = _text(error.code)
+    return error.details
 
 
 def _context(invoke: Any) -> bytes:
@@ -114,14 +118,16 @@ def _called(invoke: Any) -> dict[str, str]:
 
 def _context_of(invoke: Any, error: BaseException, message: str) -> bytes:
     """Where it happened, which of the well-known exceptions it is, and what a numerical library complained about."""
-    place = _place(invoke)
-    if isinstance(error, Exception) and not isinstance(error, ToolError):
-        kind = known_type(type(error))
-        place["error_type"] = kind
-        found = _fault(type(error).__name__, message)
+    place, kind = _place(invoke), type(error)
+    builtin = nearest_builtin(kind)
+    if builtin not in ("", naming.name(kind)):
+        place["builtin"] = builtin
+    if issubclass(kind, Exception) and not issubclass(kind, ToolError):
+        place["error_type"] = known = known_type(kind)
+        found = _fault(naming.name(kind), message)
         if found is not None:
             place["error"] = found
-        _tell(place, type(error).__name__, kind, found)
+        _emit(place, naming.name(kind), known, found)
     return values.encode(place)
 
 
@@ -137,11 +143,10 @@ def _fault(name: str, message: str) -> Optional[dict[str, Any]]:
 
 def known_type(kind: type) -> str:
     """The nearest of the exceptions that callers know by name, else PythonException."""
-    names = (base.__name__ for base in kind.__mro__ if base.__module__ == "builtins")
-    return next((name for name in names if name in _KNOWN), "PythonException")
+    return nearest_builtin(kind, _KNOWN) or "PythonException"
 
 
-def _tell(place: dict[str, Any], name: str, kind: str, found: Optional[dict[str, Any]]) -> None:
+def _emit(place: dict[str, Any], name: str, kind: str, found: Optional[dict[str, Any]]) -> None:
     event = "python.exception.unmapped" if kind == "PythonException" else "python.exception.mapped"
     metadata = {"python_type": name, "tool": place["tool_name"]}
     telemetry.emit(event, {"count": 1}, metadata)

@@ -61,7 +61,7 @@ def _keep_return(source: Any, returned: list[Any]) -> Generator[Any, Any, None]:
 
 def _end(generator: Generator[Any, Any, None], error: BaseException, returned: list[Any]) -> Any:
     """Let a generator clean up. One that is cancelled may still return something."""
-    if isinstance(error, Cancelled):
+    if issubclass(type(error), Cancelled):
         try:
             generator.throw(error)
         except StopIteration:
@@ -86,7 +86,7 @@ async def _end_in_loop(source: Any, error: BaseException) -> None:
     """Let an async generator clean up, if it has not ended."""
     if getattr(source, "ag_frame", None) is None:
         return
-    if isinstance(error, (Cancelled, asyncio.CancelledError)):
+    if issubclass(type(error), (Cancelled, asyncio.CancelledError)):
         try:
             await source.athrow(error)
         except StopAsyncIteration:

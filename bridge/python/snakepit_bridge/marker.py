@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from . import telemetry
+from .naming import clean, full_name
 
 KEY = "__ffi_unserializable__"
 TYPE_KEY = "__type__"
@@ -54,8 +55,7 @@ class Markers:
 
         An event tells of the first value of each type, with the type alone.
         """
-        kind = type(value)
-        name = f"{kind.__module__}.{kind.__qualname__}"
+        name = clean(full_name(type(value)))
         made = {KEY: True, TYPE_KEY: name}
         detail = self._detail(value, name)
         if detail is not None:
@@ -76,7 +76,7 @@ class Markers:
             text = f"<repr failed for {name}>"
         if self.detail == "repr_redacted_truncated":
             text = redact(text)
-        return text[: self.repr_length].encode("utf-8", "backslashreplace").decode()
+        return clean(text[: self.repr_length])
 
 
 def number(environment: Mapping[str, str], name: str, default: int) -> int:

@@ -2,7 +2,7 @@
 
 The usual value is plain JSON data and takes the C encoder once. Objects in it that the encoder does not know (a set, a
 dataclass, an array) are converted on its way. What it refuses altogether (NaN, a key that is no string, what holds
-itself) is rebuilt from JSON data first.
+itself, a lone surrogate) is rebuilt from JSON data first.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ else:
 
 
 def encode(value: Any) -> bytes:
-    """``value`` as JSON text. Raises UnicodeEncodeError when a string holds a lone surrogate."""
+    """``value`` as JSON text. What cannot be written is a marker in it."""
     try:
         return _encode_plain(value)
-    except UnicodeEncodeError:  # a ValueError too, but no slow path can help
+    except MemoryError:
         raise
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # also what a subclass of dict or a class's own code raises
         return _encode_plain(rebuild(value))
 
 
@@ -90,7 +90,7 @@ def encode_result(value: Any) -> tuple[Any, str]:
 
     The body is bytes, or, if it is large, may be a contiguous memoryview of what the tool returned.
 
-    Raises what encode() does, and TypeError or ValueError for a Binary that is none.
+    Raises TypeError or ValueError for a Binary that is none.
     """
     if type(value) is dict:  # mostly
         return encode(value), ""

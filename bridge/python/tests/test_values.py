@@ -148,9 +148,72 @@ def test_very_deep_value_does_not_end_the_process():
     assert values.encode(deep).startswith(b"[[")
 
 
-def test_lone_surrogate_is_an_error():
-    with pytest.raises(UnicodeEncodeError):
-        values.encode({"a": "\ud800"})
+class Unlistable(dict):
+    def items(self):
+        raise RuntimeError("no items")
+
+
+class Endless(list):
+    def __iter__(self):
+        while True:
+            yield 1
+
+
+class Unfloatable(float):
+    def __float__(self):
+        raise RuntimeError("no float")
+
+
+class Nameless(type):
+    @property
+    def __name__(cls):
+        raise RuntimeError("no name")
+
+    __mro__ = __name__
+
+    def __getattr__(cls, name):
+        raise RuntimeError("no " + name)
+
+
+class Unnamed(metaclass=Nameless):
+    @property
+    def __class__(self):
+        raise RuntimeError("no class")
+
+
+@pytest.mark.parametrize(
+    "spoilt, name",
+    [
+        ("\ud800", "builtins.str"),
+        (10**5000, "builtins.int"),
+        (Unlistable(a=1), "test_values.Unlistable"),
+        (Unfloatable("nan"), "test_values.Unfloatable"),
+        (Unnamed(), "test_values.Unnamed"),
+    ],
+    ids=["lone surrogate", "too many digits", "items() raises", "float() raises", "metaclass raises"],
+)
+def test_what_cannot_be_written_becomes_a_marker_and_the_rest_survives(spoilt, name):
+    value = json.loads(values.encode({"a": 1, "b": [spoilt, "ü", 2**70], "c": {"d": spoilt}}))
+    marker = {"__ffi_unserializable__": True, "__type__": name}
+    assert value == {"a": 1, "b": [marker, "ü", 2**70], "c": {"d": marker}}
+
+
+def test_list_with_an_iterator_of_its_own_is_its_elements():
+    assert json.loads(values.encode([math.nan, Endless([1, 2])])) == ["NaN", [1, 2]]
+
+
+@pytest.mark.parametrize("key", ["\udfff", ("\ud800", 1), "ü\ud800"])
+def test_lone_surrogate_in_a_key_is_its_escape(key):
+    value = json.loads(values.encode({key: 1, "b": 2}))
+    assert value.pop("b") == 2
+    assert list(value) == [str(key).encode("utf-8", "backslashreplace").decode()]
+
+
+def test_key_that_fails_is_its_type_and_address():
+    for key in (10**5000, Unnamed()):
+        value = json.loads(values.encode({key: 1, "b": 2}))
+        assert value.pop("b") == 2
+        assert [name.split(" object at ")[0] for name in value] == [object.__repr__(key).split(" object at ")[0]]
 
 
 @pytest.mark.parametrize("value", [b"ab", bytearray(b"ab"), memoryview(b"ab")])
@@ -295,8 +358,7 @@ def test_orjson_makes_no_difference(orjson, monkeypatch):
     monkeypatch.setattr(values, "_encode_plain", values.with_orjson(orjson, values._make_standard_encoder()))
     for value, expected in [*CASES, ([None, math.nan, {"a": None}], [None, "NaN", {"a": None}])]:
         assert json.loads(values.encode(value)) == expected
-    with pytest.raises(UnicodeEncodeError):
-        values.encode({"a": "\ud800"})
+    assert json.loads(values.encode({"a": "\ud800", "b": 1}))["b"] == 1
 
 
 def test_encoder_without_its_c_part_makes_no_difference(monkeypatch):
