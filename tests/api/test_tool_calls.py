@@ -138,6 +138,15 @@ def test_an_exception(client: Client) -> None:
     assert (got["code"], got["status"]) == ("python_error", 500)
 
 
+@pytest.mark.parametrize(
+    "how, caught", [("json", "ValueError"), ("unicode", "UnicodeError"), ("own", "KeyError"), ("value", "ValueError")]
+)
+def test_an_exception_is_caught_by_the_name_of_what_it_derives_from(client: Client, how: str, caught: str) -> None:
+    failing = {"name": "fail", "arguments": {"how": how}}
+    assert client.value("catch", failing) == caught
+    assert client.value("catch", {"name": "pass_on", "arguments": failing}) == caught
+
+
 def test_a_tool_error_keeps_its_code(client: Client) -> None:
     got = client.value("ask", {"name": "fail", "arguments": {"how": "tool_error"}})
     assert (got["code"], got["status"], got["details"]) == ("teapot", 418, {"spout": 1})

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from snakepit_bridge import Binary
 from snakepit_bridge.batch import Batch
 from snakepit_bridge.errors import LoadError
 from snakepit_bridge.tools import MAX_BATCH, Tool, tool
@@ -68,7 +69,7 @@ def test_what_the_tool_raises_is_everybodys(batch):
 
 
 def test_a_result_that_cannot_be_encoded_is_its_calls_alone(batch):
-    one, two, three = batch.close([1, "\ud800", 3], 7)
+    one, two, three = batch.close([1, Binary(b"", ""), 3], 7)
     assert (one[1], two.code, three[1]) == (b"1", "result_not_encodable", b"3")
 
 

@@ -93,9 +93,26 @@ def test_infinity_is_a_string(worker):
 
 
 def test_unencodable_result_is_a_failure(worker):
-    answer = failure(worker, "surrogate")
-    assert (answer.type, answer.code, answer.started) == ("UnicodeEncodeError", "result_not_encodable", True)
+    answer = failure(worker, "unsendable")
+    assert (answer.type, answer.code, answer.started) == ("ValueError", "result_not_encodable", True)
     assert worker.stream.value("later") == 1
+
+
+def test_a_string_that_cannot_be_written_does_not_spoil_the_rest(worker):
+    value = worker.stream.value("surrogate")
+    assert value == {"bad": {"__ffi_unserializable__": True, "__type__": "builtins.str"}, "good": 1}
+
+
+@pytest.mark.parametrize("kind", ["Mute", "Elusive", "Evasive"])
+def test_an_exception_that_fails_when_it_is_looked_at_ends_its_call_alone(worker, kind):
+    answer = failure(worker, "raises_itself", {"kind": kind})
+    assert (answer.type, answer.code, answer.started) == (kind, "", True)
+    assert worker.stream.value("later") == 1
+
+
+def test_an_exception_tells_which_of_pythons_own_it_derives_from(worker):
+    context = json.loads(failure(worker, "raises_itself", {"kind": "WrongKey"}).context)
+    assert (context["error_type"], context["builtin"]) == ("KeyError", "KeyError")
 
 
 def test_unknown_tool_is_not_found(worker):

@@ -138,12 +138,18 @@ def test_calls_that_cannot_be_run_are_refused(crew):
     assert crew.stream.value("context_as_argument", {"x": 1}, session_id="s") == [1, "s"]
 
 
-@pytest.mark.parametrize("tool", ["exits", "fails_later", "surrogate"])
+@pytest.mark.parametrize("tool", ["exits", "fails_later", "unsendable"])
 def test_failure_has_a_traceback_of_the_tool_alone(crew, tool):
     answer = crew.stream.call(tool)
     assert answer.started
     for own in ("strand.py", "tasks.py", "threads.py", "asyncio"):
         assert own not in answer.traceback
+    assert crew.stream.value("later") == 1
+
+
+@pytest.mark.parametrize("kind", ["Mute", "Elusive", "Evasive"])
+def test_an_exception_that_fails_when_it_is_looked_at_ends_its_call_alone(crew, kind):
+    assert crew.stream.call("raises_itself", {"kind": kind}).type == kind
     assert crew.stream.value("later") == 1
 
 

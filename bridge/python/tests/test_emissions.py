@@ -242,12 +242,11 @@ def test_exception_in_mid_stream_is_a_failure_after_the_values(any_worker, tool,
     assert "sample.py" in answer.traceback
 
 
-def test_value_that_cannot_be_encoded_ends_the_stream(any_worker, tmp_path):
-    stream, mark = any_worker.stream, tmp_path / "mark"
-    call = stream.begin("yields_a_surrogate", {"mark": str(mark)})
-    answer = stream.answer(call)
-    assert (answer.type, answer.code, answer.started) == ("UnicodeEncodeError", "result_not_encodable", True)
-    assert (stream.chunks(call), mark.read_text()) == ([1], "left\n")
+def test_value_that_cannot_be_encoded_is_a_marker_and_the_stream_goes_on(any_worker):
+    stream = any_worker.stream
+    call = stream.begin("yields_a_surrogate")
+    stream.answer(call)
+    assert stream.chunks(call) == [1, {"__ffi_unserializable__": True, "__type__": "builtins.str"}, 2]
 
 
 def test_arguments_of_a_stream_are_checked(any_worker):

@@ -1,8 +1,13 @@
 """What a called tool's failure is for who called it."""
 
+import builtins
+import json
+
 import pytest
 
-from snakepit_bridge.errors import ToolCallError, ToolCallTimeout, ToolNotFound, also, tool_call_error
+from snakepit_bridge.errors import (
+    ToolCallError, ToolCallTimeout, ToolNotFound, also, nearest_builtin, tool_call_error,
+)  # fmt: skip
 
 
 def error_of(pb, kind="", code="", message="m"):
@@ -21,6 +26,31 @@ def test_what_a_tool_raised_is_caught_by_its_name(pb, builtin):
     assert str(caught.value) == "tool 't': m"
     assert (caught.value.kind, caught.value.code, caught.value.traceback) == (builtin.__name__, "python_error", "tb")
     assert type(caught.value).__name__ == "ToolCallError"
+
+
+@pytest.mark.parametrize(
+    "own, builtin", [("JSONDecodeError", "ValueError"), ("UnicodeDecodeError", "UnicodeError"), ("Own", "KeyError")]
+)
+def test_what_derives_from_it_is_caught_by_its_name(pb, own, builtin):
+    context = json.dumps({"builtin": builtin}).encode()
+    error = tool_call_error("t", pb.Failure(type=own, message="m", context=context))
+    assert isinstance(error, getattr(builtins, builtin)) and isinstance(error, ToolCallError)
+    assert (error.kind, str(error)) == (own, "tool 't': m")
+
+
+@pytest.mark.parametrize("context", [b"{", b"[]", b'{"builtin":5}', b'{"builtin":"SystemExit"}', b'{"builtin":[]}'])
+def test_a_context_that_says_nothing_sensible_changes_nothing(pb, context):
+    assert type(tool_call_error("t", pb.Failure(type="Own", message="m", context=context))) is ToolCallError
+
+
+@pytest.mark.parametrize(
+    "raised, nearest",
+    [(json.JSONDecodeError("m", "", 0), "ValueError"), (UnicodeDecodeError("a", b"", 0, 1, "m"), "UnicodeError"),
+     (FileNotFoundError(), "FileNotFoundError"), (Exception(), ""), (SystemExit(), ""), (StopIteration(), "")],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value,
+)  # fmt: skip
+def test_the_nearest_of_pythons_own_exceptions(raised, nearest):
+    assert nearest_builtin(type(raised)) == nearest
 
 
 @pytest.mark.parametrize("kind", ["StopIteration", "SystemExit", "UnicodeDecodeError", "MyError", "", "Exception"])

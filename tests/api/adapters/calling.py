@@ -1,6 +1,7 @@
 """Tools that call tools, for the tests. The same module serves both pools; each has some of the tools."""
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -12,6 +13,10 @@ from snakepit_bridge import BaseAdapter, Binary, CallContext, Cancelled, ToolCal
 def note(path: str, line: str) -> None:
     with open(path, "a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+class OwnKeyError(KeyError):
+    """What a tool's own code may define."""
 
 
 class Models(BaseAdapter):
@@ -34,7 +39,11 @@ class Models(BaseAdapter):
             os.kill(os.getpid(), 9)
         if how == "tool_error":
             raise ToolError("chosen", 418, "teapot", {"spout": 1})
-        raise {"value": ValueError("bad"), "key": KeyError("k")}[how]
+        if how == "json":
+            json.loads("{")
+        if how == "unicode":
+            b"\xff".decode()
+        raise {"value": ValueError("bad"), "key": KeyError("k"), "own": OwnKeyError("k")}[how]
 
     @tool
     def nap(self, seconds: float, path: str = "") -> str:
@@ -86,6 +95,19 @@ class Agents(BaseAdapter):
             return ctx.tool(name, timeout=timeout or None)(arguments)
         except ToolCallError as error:
             return told(error)
+
+    @tool
+    def catch(self, ctx: CallContext, name: str, arguments: Dict[str, Any]) -> str:
+        """Call a tool that fails: which of Python's own exceptions that is caught as."""
+        try:
+            ctx.call_tool(name, arguments)
+        except KeyError:
+            return "KeyError"
+        except UnicodeError:
+            return "UnicodeError"
+        except ValueError:
+            return "ValueError"
+        return "none"
 
     @tool
     async def aask(self, ctx: CallContext, name: str, arguments: Dict[str, Any] = {}) -> Any:

@@ -21,6 +21,52 @@ def leave_mark(path):
             file.write("left\n")
 
 
+class Nameless(type):
+    """What its classes say of themselves fails."""
+
+    @property
+    def __name__(cls):
+        raise OSError("no name")
+
+    __mro__ = __name__
+
+    def __getattr__(cls, name):
+        raise OSError("no " + name)
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise OSError("no text")
+
+    __repr__ = __str__
+
+
+class Elusive(Mute, metaclass=Nameless):
+    @property
+    def __class__(self):
+        raise OSError("no class")
+
+
+class Evasive(ToolError):
+    def __init__(self):
+        super().__init__("no")
+
+    @property
+    def code(self):
+        raise SystemExit("no code")
+
+    @code.setter
+    def code(self, value):
+        pass
+
+
+class WrongKey(KeyError):
+    pass
+
+
+UNFRIENDLY = {"Mute": Mute, "Elusive": Elusive, "Evasive": Evasive, "WrongKey": WrongKey}
+
+
 class Sample(BaseAdapter):
     def __init__(self):
         self.made_in = os.getpid()
@@ -177,7 +223,15 @@ class Sample(BaseAdapter):
 
     @tool
     def surrogate(self):
-        return "\ud800"
+        return {"bad": "\ud800", "good": 1}
+
+    @tool
+    def unsendable(self):
+        return Binary(b"", "no\ncontent type")
+
+    @tool
+    def raises_itself(self, kind: str):
+        raise UNFRIENDLY[kind]()
 
     @tool
     def infinite(self):
@@ -303,12 +357,10 @@ class Sample(BaseAdapter):
         raise LookupError("broken off")
 
     @tool
-    def yields_a_surrogate(self, mark):
-        try:
-            yield 1
-            yield "\ud800"
-        finally:
-            leave_mark(mark)
+    def yields_a_surrogate(self):
+        yield 1
+        yield "\ud800"
+        yield 2
 
     @tool
     def yields_odd_values(self):
