@@ -4,7 +4,8 @@
 
 #include "base/json_equal.h"
 
-enum { WORK_LEAST = 1000000, WORK_A_BYTE = 4 };
+/* What the text of a value may cost: work, and the time of patterns. */
+enum { WORK_LEAST = 1000000, WORK_A_BYTE = 4, MATCHES_LEAST_US = 50000, BYTES_A_US = 64 };
 
 /* --- any type --- */
 
@@ -40,20 +41,15 @@ static bool check_choices(struct run *run, const struct node *node, const struct
                           struct json_value value)
 {
     char expected[SCHEMA_DETAIL_BYTES], found[SCHEMA_SHOWN_BYTES];
-    struct value_list constant = {1, node->constant};
+    struct value_list constant = {.count = 1, .values = node->constant};
     const struct value_list *list = node->choices;
-    if (list) {
-        size_t i = 0;
-        while (i < list->count && !json_equal(list->values[i], value, &run->work))
-            i++;
-        if (i == list->count)
-            return !run->quiet && RUN_FAULT(run, place, "enum", "expected one of %s, found %s",
-                                            schema_describe_choices(list, expected),
-                                            schema_describe(value, found));
-    }
+    if (list && !schema_choices_have(run, list, value))
+        return !run_stops(run) &&
+               RUN_FAULT(run, place, "enum", "expected one of %s, found %s",
+                         schema_describe_choices(list, expected), schema_describe(value, found));
     if (!node->constant || json_equal(*node->constant, value, &run->work))
         return true;
-    return !run->quiet &&
+    return !run_stops(run) &&
            RUN_FAULT(run, place, "const", "expected %s, found %s",
                      schema_describe_choices(&constant, expected), schema_describe(value, found));
 }
@@ -239,6 +235,7 @@ bool schema_check(const struct schema *schema, struct bytes value, struct schema
     struct run run = {.schema = schema,
                       .end = value.data + value.len,
                       .work = WORK_LEAST + WORK_A_BYTE * (uint64_t)value.len,
+                      .matcher.allowed_us = MATCHES_LEAST_US + value.len / BYTES_A_US,
                       .faults = out_faults};
     const char *end;
     out_faults->count = 0;
@@ -246,6 +243,6 @@ bool schema_check(const struct schema *schema, struct bytes value, struct schema
     bool good = schema_check_node(&run, schema->root, NULL, value.data, &end) && run.work > 0;
     if (run.work == 0 && out_faults->count == 0)
         (void)schema_fault_add(out_faults, NULL, "schema", "takes too long to be checked");
-    pcre2_match_data_free(run.match);
+    pcre2_match_data_free(run.matcher.data);
     return good;
 }

@@ -11,7 +11,7 @@ struct run {
     uint64_t work;   /* that may still be done; 0: all that follows is refused */
     unsigned quiet;  /* above 0: an alternative is tried, faults are not told */
     struct schema_faults *faults;
-    pcre2_match_data *match;
+    struct matcher matcher;
 };
 
 /* True when nobody wants to know more faults: the caller may return at once. */
@@ -43,6 +43,10 @@ static inline struct json_value run_value(struct run *run, const char *at)
  * not; `out_end` is written only when run_stops() does not say to stop. */
 bool schema_check_node(struct run *run, const struct node *node, const struct place *place,
                        const char *at, const char **out_end);
+
+/* Whether the value is one of these. Where the work does not suffice to tell, false, with none
+ * left. */
+bool schema_choices_have(struct run *run, const struct value_list *list, struct json_value value);
 
 /* True when `object` is tagged as a value of one of these types. */
 bool schema_stands_for(struct run *run, unsigned types, struct bytes object);

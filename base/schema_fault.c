@@ -152,6 +152,7 @@ const char *schema_describe_choices(const struct value_list *choices,
                                     char out_text[SCHEMA_DETAIL_BYTES])
 {
     size_t at = 0;
+    (void)snprintf(out_text, SCHEMA_DETAIL_BYTES, "nothing");
     for (size_t i = 0; i < choices->count; i++) {
         struct bytes raw = choices->values[i].raw;
         if (at + raw.len > CHOICES_SHOWN) {

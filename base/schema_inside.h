@@ -23,9 +23,12 @@ struct node_list {
     struct node **nodes;
 };
 
+/* In the order of the schema. */
 struct value_list {
     size_t count;
     struct json_value *values;
+    size_t mask;
+    unsigned *slots; /* by hash: indices from 1 on, 0 where there is none; at most half are taken */
 };
 
 enum bound_kind { BOUND_MINIMUM, BOUND_MAXIMUM, BOUND_ABOVE, BOUND_BELOW, BOUND_KINDS };
@@ -140,9 +143,12 @@ const char *schema_describe(struct json_value value, char out_text[SCHEMA_SHOWN_
 /* "an integer or null". */
 const char *schema_describe_types(unsigned types, char out_text[SCHEMA_SHOWN_BYTES]);
 
-/* "one of 1, 2, 3", cut short. */
+/* "1, 2, 3", cut short. */
 const char *schema_describe_choices(const struct value_list *choices,
                                     char out_text[SCHEMA_DETAIL_BYTES]);
+
+/* The array of an enum, which has `count` values. */
+struct value_list *schema_choices_read(struct json_value array, size_t count, struct arena *arena);
 
 /* Compiles the regular expression `source`, whose bytes the schema owns. NULL: it is none, and
  * `out_reason` says why. */
@@ -151,11 +157,18 @@ struct pattern *schema_pattern_compile(struct schema *schema, struct bytes sourc
 
 enum pattern_verdict { PATTERN_MATCHES, PATTERN_DIFFERS, PATTERN_TOO_COSTLY };
 
-/* Looks for the pattern in the inside of a string as it is in a JSON text. `match`: starts as NULL
- * and may be used again with patterns of the same thread; free with pcre2_match_data_free(). */
+/* What all matches of one check share. For one thread; free `data` with pcre2_match_data_free(). */
+struct matcher {
+    uint64_t allowed_us; /* of the processor's time, for all together */
+    pcre2_match_data *data;
+    uint64_t due_us;  /* on the clock */
+    uint64_t used_us; /* by the thread, before the first match */
+};
+
+/* Looks for the pattern in the inside of a string as it is in a JSON text. */
 enum pattern_verdict schema_pattern_match(const struct schema *schema,
                                           const struct pattern *pattern, struct bytes inside,
-                                          pcre2_match_data **match);
+                                          struct matcher *matcher);
 
 /* The property of that name, as it is in a text, or NULL. `hint`: where it may be; moves on. */
 const struct property *schema_property_find(const struct object_rules *rules, struct bytes name,

@@ -128,17 +128,10 @@ static void on_type(struct compiler *compiler, struct node *node, const struct k
 static void on_enum(struct compiler *compiler, struct node *node, const struct keyword *keyword,
                     struct json_value value, const struct place *place)
 {
-    struct json_cursor cursor = {0};
-    if (value.type != JSON_TYPE_ARRAY) {
+    if (value.type == JSON_TYPE_ARRAY)
+        node->choices = schema_choices_read(value, count_members(value), compiler->schema->arena);
+    else
         malformed(compiler, keyword, place, "an array");
-        return;
-    }
-    struct value_list *list = arena_alloc(compiler->schema->arena, sizeof *list);
-    list->count = count_members(value);
-    list->values = arena_alloc(compiler->schema->arena, (list->count + 1) * sizeof list->values[0]);
-    for (size_t i = 0; json_next(value.raw, &cursor, NULL, &list->values[i]); i++)
-        ;
-    node->choices = list;
 }
 
 static void on_const(struct compiler *compiler, struct node *node, const struct keyword *keyword,

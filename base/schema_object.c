@@ -32,13 +32,13 @@ static bool apply_patterns(struct run *run, const struct object_rules *rules,
 {
     bool good = true;
     for (size_t i = 0; i < rules->pattern_count && (good || !run_stops(run)); i++) {
-        enum pattern_verdict verdict =
-            schema_pattern_match(run->schema, rules->patterns[i].pattern, place->name, &run->match);
+        enum pattern_verdict verdict = schema_pattern_match(run->schema, rules->patterns[i].pattern,
+                                                            place->name, &run->matcher);
         (void)run_spend(run, place->name.len / 4 + 16);
         if (verdict == PATTERN_TOO_COSTLY) {
             run->work = 0;
             return schema_fault_add(run->faults, place, "patternProperties",
-                                    "matching this name with a pattern takes too long");
+                                    "matching names with patterns takes too long");
         }
         if (verdict == PATTERN_DIFFERS)
             continue;

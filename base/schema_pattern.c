@@ -1,12 +1,15 @@
 /* Regular expressions. What a match may cost is limited: a bad pattern on a bad string must not
  * stop a reactor. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/schema_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Steps of one match, some milliseconds; and KiB for what may have to be tried again. */
+/* Steps of one match, some milliseconds; and KiB for what may have to be tried again. Since pcre2
+ * does not say how many steps a match has taken, all that there are in a check are limited by their
+ * time. */
 enum { MATCH_STEPS = 200000, MATCH_KIB = 16384 };
 
 /* The limits are shared by the threads that match, which only read them. */
@@ -75,18 +78,41 @@ static enum pattern_verdict match_text(const struct schema *schema, const struct
     return found == PCRE2_ERROR_NOMATCH ? PATTERN_DIFFERS : PATTERN_TOO_COSTLY;
 }
 
+static void prepare(struct matcher *matcher)
+{
+    matcher->data = pcre2_match_data_create(1, NULL);
+    if (!matcher->data)
+        abort();
+    matcher->used_us = clock_processor_us();
+    matcher->due_us = clock_now_us() + matcher->allowed_us;
+}
+
+/* The clock goes on while others have the processor, but reading it costs less. */
+static bool is_overdue(struct matcher *matcher)
+{
+    uint64_t now_us = clock_now_us();
+    if (now_us < matcher->due_us)
+        return false;
+    uint64_t used_us = clock_processor_us() - matcher->used_us;
+    if (used_us >= matcher->allowed_us)
+        return true;
+    matcher->due_us = now_us + matcher->allowed_us - used_us;
+    return false;
+}
+
 enum pattern_verdict schema_pattern_match(const struct schema *schema,
                                           const struct pattern *pattern, struct bytes inside,
-                                          pcre2_match_data **match)
+                                          struct matcher *matcher)
 {
-    if (!*match)
-        *match = pcre2_match_data_create(1, NULL);
-    if (!*match)
-        abort();
+    if (!matcher->data)
+        prepare(matcher);
+    else if (is_overdue(matcher))
+        return PATTERN_TOO_COSTLY;
     if (inside.len == 0 || !memchr(inside.data, '\\', inside.len))
-        return match_text(schema, pattern, inside, *match);
+        return match_text(schema, pattern, inside, matcher->data);
     struct arena *arena = arena_new(inside.len);
-    enum pattern_verdict verdict = match_text(schema, pattern, json_text(inside, arena), *match);
+    enum pattern_verdict verdict =
+        match_text(schema, pattern, json_text(inside, arena), matcher->data);
     arena_unref(&arena);
     return verdict;
 }

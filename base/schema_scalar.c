@@ -104,7 +104,7 @@ static bool check_pattern(struct run *run, const struct pattern *pattern, const 
     struct bytes source = schema_shown(pattern->source);
     struct json_value value = {JSON_TYPE_STRING, bytes_from(inside.data - 1, inside.len + 2)};
     (void)run_spend(run, inside.len / 4 + 16);
-    switch (schema_pattern_match(run->schema, pattern, inside, &run->match)) {
+    switch (schema_pattern_match(run->schema, pattern, inside, &run->matcher)) {
     case PATTERN_MATCHES:
         return true;
     case PATTERN_DIFFERS:

@@ -296,6 +296,52 @@ START_TEST(costly_pattern_does_not_pass_through_not)
 }
 END_TEST
 
+START_TEST(patterns_that_cost_little_each_are_refused_when_there_are_very_many)
+{
+    const char *value = repeated("{", "\"kkkkkkkkkkkkkkkkkkkkkkkk1k\":1,", 50000, "\"k\":1}");
+    ck_assert(!check("{\"patternProperties\":{\"^(k|kk)+1$\":{}}}", value));
+    ck_assert_ptr_nonnull(strstr(faults.list[0].detail, "takes too long"));
+}
+END_TEST
+
+/* With each number from 1 on between `before` and `after`. */
+static char *numbered(const char *start, const char *before, const char *after, unsigned count,
+                      const char *end)
+{
+    static struct buffer text;
+    text.len = 0;
+    buffer_add_string(&text, start);
+    for (unsigned i = 1; i < count; i++)
+        buffer_printf(&text, "%s%u%s", before, i, after);
+    buffer_add(&text, bytes_from(end, strlen(end) + 1));
+    return text.data;
+}
+
+START_TEST(many_values_are_looked_for_among_many)
+{
+    const char *schema = numbered("{\"items\":{\"enum\":[0", ",", "", 10000, "]}}");
+    ck_assert(check(schema, repeated("[", "9999,", 100000, "9.999e3]")));
+    ck_assert(!check(schema, repeated("[", "9999,", 100000, "10000]")));
+    ck_assert_str_eq(faults.list[0].pointer, "/100000");
+}
+END_TEST
+
+START_TEST(nothing_is_one_of_none)
+{
+    ck_assert(!check("{\"enum\":[]}", "1"));
+    ck_assert_str_eq(faults.list[0].detail, "expected one of nothing, found the number 1");
+}
+END_TEST
+
+START_TEST(what_cannot_be_compared_in_time_is_not_said_to_differ)
+{
+    const char *value = numbered("{\"n\":1", ",\"n", "\":1", 3000, "}");
+    ck_assert(!check(repeated("{\"const\":", value, 1, "}"), value));
+    ck_assert_uint_eq(faults.count, 1);
+    ck_assert_str_eq(faults.list[0].detail, "takes too long to be checked");
+}
+END_TEST
+
 START_TEST(long_string_may_match_a_pattern)
 {
     ck_assert(check("{\"pattern\":\"^(a|b)*$\"}", repeated("\"", "ab", 5000, "\"")));
@@ -342,6 +388,10 @@ int main(void)
     tcase_add_test(tests, too_many_schemas_for_one_value_are_cut);
     tcase_add_test(tests, costly_pattern_is_refused);
     tcase_add_test(tests, costly_pattern_does_not_pass_through_not);
+    tcase_add_test(tests, patterns_that_cost_little_each_are_refused_when_there_are_very_many);
+    tcase_add_test(tests, many_values_are_looked_for_among_many);
+    tcase_add_test(tests, nothing_is_one_of_none);
+    tcase_add_test(tests, what_cannot_be_compared_in_time_is_not_said_to_differ);
     tcase_add_test(tests, long_string_may_match_a_pattern);
     tcase_add_test(tests, alternatives_that_double_at_each_level_are_refused);
     tcase_add_test(tests, large_array_is_checked_whole);
