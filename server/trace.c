@@ -1,7 +1,15 @@
 #include "server/trace.h"
 
 /* Where the parts are: "00-<trace id>-<parent id>-<flags>". */
-enum { TRACE_AT = 3, PARENT_AT = 36, FLAGS_AT = 53, LENGTH = 55 };
+enum {
+    TRACE_AT = 3,
+    TRACE_LENGTH = 2 * TRACE_ID_BYTES,
+    PARENT_AT = TRACE_AT + TRACE_LENGTH + 1,
+    PARENT_LENGTH = 2 * SPAN_ID_BYTES,
+    FLAGS_AT = PARENT_AT + PARENT_LENGTH + 1,
+    FLAGS_LENGTH = 2,
+    LENGTH = FLAGS_AT + FLAGS_LENGTH
+};
 
 /* Without a trace of the caller's it is ours, which tells of its spans. */
 #define RECORDED BYTES("01")
@@ -38,17 +46,17 @@ static bool is_all(struct bytes text, char c)
 
 static struct bytes trace_of(struct bytes traceparent)
 {
-    return bytes_from(traceparent.data + TRACE_AT, 2 * TRACE_ID_BYTES);
+    return bytes_from(traceparent.data + TRACE_AT, TRACE_LENGTH);
 }
 
 static struct bytes parent_of(struct bytes traceparent)
 {
-    return bytes_from(traceparent.data + PARENT_AT, 2 * SPAN_ID_BYTES);
+    return bytes_from(traceparent.data + PARENT_AT, PARENT_LENGTH);
 }
 
 static struct bytes flags_of(struct bytes traceparent)
 {
-    return bytes_from(traceparent.data + FLAGS_AT, LENGTH - FLAGS_AT);
+    return bytes_from(traceparent.data + FLAGS_AT, FLAGS_LENGTH);
 }
 
 /* Trace Context, 3.2.2: ids are not all zero; a version above 00, but ff, may say more after a
