@@ -5,6 +5,10 @@
  *
  * From each of them back to EMPTY when it cannot go on.
  *
+ * A worker is gone when both its process and its stream have ended: what it had sent may still be
+ * on its way when it is dead. Whichever ends first, the other one has a moment to follow, and is
+ * broken off then.
+ *
  * Its life is the supervisor thread's; the few members that other threads need are under the seat's
  * lock. */
 #ifndef SNAKEPIT_BRIDGE_SEAT_H
@@ -54,10 +58,12 @@ struct seat {
     int control;                     /* our end of it, or -1 */
     unsigned generation;             /* of the process that it was forked from */
     bool reforking;                  /* stopping, but workers are to be forked from its process */
-    uv_timer_t timer;
-    bool stalled; /* it has left a ping unanswered for too long */
-    bool stopping;
-    bool exited;
+    uv_timer_t timer;  /* until when it must have attached, let go of its stream, left as it was
+                          told, or followed the stream that it let go of; and once its process has
+                          exited, what was still on its way must have come */
+    bool stalled;      /* it has left a ping unanswered for too long */
+    bool stopping;     /* it is to leave: its end is expected */
+    bool exited;       /* its process has ended; `exit` says how */
     bool attached;     /* it was, at some time */
     char failure[256]; /* why it cannot start, in its own words, or empty */
     struct worker_exit exit;

@@ -1,5 +1,17 @@
 /* The bridge's zygote: the process from which its workers are forked, and its replacement. All on
- * the supervisor's thread. */
+ * the supervisor's thread.
+ *
+ * There are three at most:
+ *
+ *     next_zygote ──loaded──► zygote ──replaced──► old_zygote ──forked the last it was asked for──►
+ *
+ * The next one comes by a reload: it loads changed code. Or it was a worker, which has loaded all
+ * that its calls needed, and is asked to be forked from in their stead: then it is warm. Either way
+ * the pool replaces its workers as soon as the next one is the zygote. One of both at a time: a
+ * reload waits until nobody is next or old, and a worker takes the place only then, too.
+ *
+ * What was loaded may be such that it cannot be forked. Then each worker is an interpreter of its
+ * own from then on (`spawn_only`), and there is no zygote. */
 #ifndef SNAKEPIT_BRIDGE_ZYGOTE_H
 #define SNAKEPIT_BRIDGE_ZYGOTE_H
 

@@ -246,7 +246,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tests = tcase_create("crash");
+    TCase *tests = tcase_create("backoff");
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_loop_test(tests, a_worker_that_dies_at_once_is_replaced_later_each_time, 0, 4);
     tcase_add_test(tests, ready_workers_killed_from_outside_are_replaced_at_once_each_time);
@@ -268,5 +268,5 @@ int main(void)
     tcase_add_test(tests, an_idle_worker_that_lived_for_long_did_not_die_early);
     tcase_add_test(tests, a_pool_with_a_worker_does_not_fail_because_another_cannot_start);
     tcase_add_test(tests, a_failed_pool_recovers_with_its_first_worker);
-    return run_case(tests, "crash");
+    return run_case(tests, "backoff");
 }

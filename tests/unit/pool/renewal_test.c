@@ -448,5 +448,5 @@ int main(void)
     tcase_add_test(tests, a_reload_replaces_all_a_quarter_at_a_time);
     tcase_add_test(tests, a_reload_is_over_when_no_worker_from_before_takes_calls);
     tcase_add_test(tests, a_reload_during_a_reload_replaces_the_newest_too);
-    return run_case(tests, "recycle");
+    return run_case(tests, "renewal");
 }

@@ -194,7 +194,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tests = tcase_create("cancel");
+    TCase *tests = tcase_create("grace");
     tcase_add_checked_fixture(tests, set_up_ready, tear_down);
     tcase_add_test(tests, a_queued_call_that_is_cancelled_never_reaches_python);
     tcase_add_test(tests, a_dispatched_call_that_is_cancelled_is_answered_and_its_worker_told);

@@ -349,7 +349,7 @@ END_TEST
 
 int main(void)
 {
-    TCase *tests = tcase_create("choice");
+    TCase *tests = tcase_create("slots");
     tcase_add_checked_fixture(tests, NULL, tear_down);
     tcase_add_test(tests, calls_spread_over_workers_with_several_slots);
     tcase_add_test(tests, a_call_goes_where_fewer_calls_are);
@@ -370,5 +370,5 @@ int main(void)
     tcase_add_test(tests, a_call_goes_to_the_slots_that_a_batch_leaves);
     tcase_add_test(tests, calls_of_a_batch_tool_do_not_go_ahead_behind_another_tool);
     tcase_add_test(tests, calls_of_another_tool_do_not_go_ahead_behind_a_batch);
-    return run_case(tests, "choice");
+    return run_case(tests, "slots");
 }
