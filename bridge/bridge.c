@@ -4,8 +4,8 @@
 #include "bridge/inside.h"
 #include "bridge/order.h"
 #include "bridge/reception.h"
-#include "bridge/runtime.h"
 #include "bridge/seat.h"
+#include "bridge/service.h"
 #include "bridge/watch.h"
 #include "bridge/zygote.h"
 

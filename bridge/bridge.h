@@ -5,7 +5,7 @@
  *
  *   bridge.c       its life; what the gateway asks of it
  *   reception.c    workers attach, say what they have to say, and are gone; session_op.c
- *   runtime.c      what the pool wants of workers; order.c: what of it is the supervisor's to do
+ *   service.c      what the pool wants of workers; order.c: what of it is the supervisor's to do
  *   watch.c        pings, and what workers have in memory: memory.c
  *   zygote.c       from which workers are forked, and its replacement
  *   seat.c         the process in a worker's seat; control.c, tail.c: what else we have of it

@@ -1,4 +1,4 @@
-#include "bridge/runtime.h"
+#include "bridge/service.h"
 
 #include "base/clock.h"
 #include "bridge/inside.h"

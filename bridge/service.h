@@ -1,6 +1,6 @@
-/* The pool's runtime port, see pool/runtime.h, as the bridge implements it. */
-#ifndef SNAKEPIT_BRIDGE_RUNTIME_H
-#define SNAKEPIT_BRIDGE_RUNTIME_H
+/* The service: what the pool wants of workers, by its runtime port (pool/runtime.h). */
+#ifndef SNAKEPIT_BRIDGE_SERVICE_H
+#define SNAKEPIT_BRIDGE_SERVICE_H
 
 #include "pool/runtime.h"
 
