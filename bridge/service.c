@@ -56,7 +56,7 @@ static void run_alarm(struct bridge *bridge, const struct order *order)
         on_clock(&bridge->clock);
 }
 
-static void runtime_start(struct runtime *runtime, struct worker_ref worker, const char *id)
+static void service_start(struct runtime *runtime, struct worker_ref worker, const char *id)
 {
     struct bridge *bridge = of(runtime);
     struct order order = {.worker = worker};
@@ -67,17 +67,17 @@ static void runtime_start(struct runtime *runtime, struct worker_ref worker, con
     order_send(bridge, run_start, order);
 }
 
-static void runtime_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+static void service_stop(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
 {
     order_send(of(runtime), run_stop, (struct order){.worker = worker, .grace_us = grace_us});
 }
 
-static void runtime_refork(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
+static void service_refork(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us)
 {
     order_send(of(runtime), run_refork, (struct order){.worker = worker, .grace_us = grace_us});
 }
 
-static void runtime_alarm(struct runtime *runtime, uint64_t due_us)
+static void service_alarm(struct runtime *runtime, uint64_t due_us)
 {
     (void)due_us;
     order_send(of(runtime), run_alarm, (struct order){0});
@@ -91,7 +91,7 @@ static void mark_dirty(struct bridge *bridge, unsigned seat)
                              memory_order_release);
 }
 
-static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+static void service_invoke(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                            struct call *call, uint64_t remaining_us, bool session_begins)
 {
     struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
@@ -102,7 +102,7 @@ static void runtime_invoke(struct runtime *runtime, struct worker_ref worker, ui
     link_unref(&link);
 }
 
-static void runtime_end_session(struct runtime *runtime, struct worker_ref worker, struct bytes id)
+static void service_end_session(struct runtime *runtime, struct worker_ref worker, struct bytes id)
 {
     struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
@@ -112,7 +112,7 @@ static void runtime_end_session(struct runtime *runtime, struct worker_ref worke
     link_unref(&link);
 }
 
-static void runtime_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+static void service_cancel(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
 {
     struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
     if (!link)
@@ -122,7 +122,7 @@ static void runtime_cancel(struct runtime *runtime, struct worker_ref worker, ui
     link_unref(&link);
 }
 
-static void runtime_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
+static void service_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                            uint64_t bytes)
 {
     struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
@@ -133,7 +133,7 @@ static void runtime_credit(struct runtime *runtime, struct worker_ref worker, ui
     link_unref(&link);
 }
 
-static void runtime_flush(struct runtime *runtime)
+static void service_flush(struct runtime *runtime)
 {
     struct bridge *bridge = of(runtime);
     for (unsigned word = 0; word < DIRTY_WORDS; word++) {
@@ -150,20 +150,20 @@ static void runtime_flush(struct runtime *runtime)
     }
 }
 
-static bool runtime_runs(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+static bool service_runs(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
 {
     return seat_runs(&of(runtime)->seats[worker.seat], worker, call_id);
 }
 
 const struct runtime_ops bridge_runtime_ops = {
-    .start = runtime_start,
-    .invoke = runtime_invoke,
-    .credit = runtime_credit,
-    .end_session = runtime_end_session,
-    .cancel = runtime_cancel,
-    .stop = runtime_stop,
-    .refork = runtime_refork,
-    .flush = runtime_flush,
-    .runs = runtime_runs,
-    .alarm = runtime_alarm,
+    .start = service_start,
+    .invoke = service_invoke,
+    .credit = service_credit,
+    .end_session = service_end_session,
+    .cancel = service_cancel,
+    .stop = service_stop,
+    .refork = service_refork,
+    .flush = service_flush,
+    .runs = service_runs,
+    .alarm = service_alarm,
 };
