@@ -34,6 +34,7 @@ static void on_opened(struct http1 *http1, struct MHD_Connection *mhd, void **so
         log_event(LOG_WARNING, "cannot watch a connection for its end", LOG_INT("errno", errno),
                   LOG_END);
     list_push_back(&http1->connections, &connection->node);
+    list_init(&connection->leaving);
     http_stats_shift(&http1->reactor->stats.connections[HTTP_1], 1);
     *socket_context = connection;
 }
@@ -43,6 +44,7 @@ static void on_closed(struct http1 *http1, struct http1_connection *connection)
     /* Closing it would do, were it not for a child between fork and exec that has a copy. */
     epoll_ctl(http1->leaving_fd, EPOLL_CTL_DEL, connection->fd, NULL);
     list_remove(&connection->node);
+    list_remove(&connection->leaving);
     free(connection);
     http_stats_shift(&http1->reactor->stats.connections[HTTP_1], -1);
     reactor_dismiss(http1->reactor);
@@ -107,6 +109,36 @@ static void on_leaver(struct http1_connection *connection)
     connection->peer_left = true;
     if (connection->exchange)
         http1_request_gone(connection->exchange);
+    http1_read_on(connection);
+}
+
+void http1_read_on(struct http1_connection *connection)
+{
+    if (!connection->peer_left || !list_empty(&connection->leaving))
+        return;
+    list_push_back(&connection->http1->leavers, &connection->leaving);
+    connection->http1->due = true;
+}
+
+static bool is_read(const struct http1_connection *connection)
+{
+    const struct http1_exchange *request = connection->exchange;
+    return !request || request->phase == HTTP1_HEAD || request->phase == HTTP1_BODY ||
+           request->phase == HTTP1_DRAINING;
+}
+
+/* libmicrohttpd 0.9.75 takes a short read for the end of what there is until its edge-triggered
+ * epoll set tells of more, and so never reads the end when that came together with the last bytes.
+ * This makes another edge, and leaves what has arrived to be read. */
+static void nudge_leavers(struct http1 *http1)
+{
+    LIST_FOREACH (&http1->leavers, node, following) {
+        struct http1_connection *connection = CONTAINER_OF(node, struct http1_connection, leaving);
+        if (is_read(connection))
+            shutdown(connection->fd, SHUT_RD);
+        else
+            list_remove(node);
+    }
 }
 
 static void on_leaving(uv_poll_t *poll, int status, int events)
@@ -143,6 +175,7 @@ void http1_run(struct http1 *http1)
         http1->due = false;
         reactor_worked(http1->reactor);
         MHD_run(http1->daemon);
+        nudge_leavers(http1);
         MHD_UNSIGNED_LONG_LONG wait_ms = 0;
         if (MHD_get_timeout(http1->daemon, &wait_ms) == MHD_YES && wait_ms == 0)
             http1->due = true;
@@ -310,6 +343,7 @@ struct http1 *http1_new(struct reactor *reactor)
     struct http1 *http1 = MEM_NEW(struct http1);
     http1->reactor = reactor;
     list_init(&http1->connections);
+    list_init(&http1->leavers);
     http1->daemon = start_daemon(http1);
     http1->leaving_fd = epoll_create1(EPOLL_CLOEXEC);
     if (!http1->daemon || http1->leaving_fd < 0)

@@ -19,11 +19,13 @@ struct http1 {
     bool due;       /* MHD_run() has something to do */
     bool may_release_memory; /* we know this libmicrohttpd's memory layout */
     struct list connections; /* of struct http1_connection */
+    struct list leavers;     /* those of peers that have left, while they may still be read */
 };
 
 /* One connection; libmicrohttpd's socket context. */
 struct http1_connection {
     struct list node;
+    struct list leaving; /* among the leavers */
     struct http1 *http1;
     struct MHD_Connection *mhd;
     struct http1_exchange *exchange; /* the request being read, worked on or answered; or NULL */
@@ -74,6 +76,10 @@ struct http1_exchange {
 
 /* http1.c: whether http1_source_unblock() is to be called when the socket has room. */
 void http1_await_room(struct http1_connection *connection, bool wanted);
+
+/* http1.c: the connection may be read now, or again: if its peer has left, libmicrohttpd is made to
+ * see that. */
+void http1_read_on(struct http1_connection *connection);
 
 /* http1.c: libmicrohttpd is about to close the connection, and to destroy its pool; the next run
  * releases it. */

@@ -350,6 +350,7 @@ void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
         http1_let_go(connection);
     connection->exchange = NULL;
     connection->since_us = reactor_now_us(request->exchange.reactor);
+    http1_read_on(connection);
     *context = NULL;
     if (request->answer)
         MHD_destroy_response(request->answer);
