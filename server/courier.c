@@ -16,7 +16,8 @@ struct courier {
     uv_loop_t loop;
     uv_thread_t thread;
     struct bell bell;
-    uv_timer_t clock; /* libcurl's */
+    uv_timer_t clock;  /* libcurl's */
+    uv_prepare_t turn; /* the end of a turn, before the loop sleeps */
     struct mailbox inbox;
     atomic_bool leaving;
     unsigned running; /* the thread's own */
@@ -113,9 +114,16 @@ static void finish(struct outgoing *outgoing, CURLcode code)
  * of its own callbacks. */
 static void advance(struct courier *courier, curl_socket_t socket, int events)
 {
-    int count;
-    courier->curl.multi_socket_action(courier->multi, socket, events, &count);
-    for (CURLMsg *message; (message = courier->curl.multi_info_read(courier->multi, &count));) {
+    int running;
+    courier->curl.multi_socket_action(courier->multi, socket, events, &running);
+}
+
+/* What has ended in this turn of the loop is told at once, for those told wake up once. */
+static void on_turn(uv_prepare_t *turn)
+{
+    struct courier *courier = turn->data;
+    int left;
+    for (CURLMsg *message; (message = courier->curl.multi_info_read(courier->multi, &left));) {
         char *outgoing = NULL;
         CURLcode code = message->data.result; /* the message goes with its handle */
         if (message->msg != CURLMSG_DONE)
@@ -371,7 +379,9 @@ struct courier *courier_start(unsigned connections)
         abort();
     bell_init(&courier->bell, &courier->loop, on_ring, courier);
     uv_timer_init(&courier->loop, &courier->clock);
-    courier->clock.data = courier;
+    uv_prepare_init(&courier->loop, &courier->turn);
+    uv_prepare_start(&courier->turn, on_turn);
+    courier->clock.data = courier->turn.data = courier;
     start_multi(courier, connections);
     if (uv_thread_create(&courier->thread, run, courier) != 0)
         abort();
@@ -392,6 +402,7 @@ void courier_stop(struct courier **courier)
     gone->curl.global_cleanup();
     bell_close(&gone->bell);
     uv_close((uv_handle_t *)&gone->clock, NULL);
+    uv_close((uv_handle_t *)&gone->turn, NULL);
     uv_run(&gone->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&gone->loop) != 0)
         abort();
