@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "server/bell.h"
+#include "server/curl_loop.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -12,13 +13,11 @@ enum { CONNECT_MS = 5000, HEADER_MAX = 1024 };
 
 struct courier {
     struct libcurl curl;
-    CURLM *multi;
     uv_loop_t loop;
-    uv_thread_t thread;
+    struct curl_loop transfers;
     struct bell bell;
-    uv_timer_t clock;  /* libcurl's */
-    uv_prepare_t turn; /* the end of a turn, before the loop sleeps */
     struct mailbox inbox;
+    uv_thread_t thread;
     atomic_bool leaving;
     unsigned running; /* the thread's own */
 };
@@ -32,14 +31,6 @@ struct transfer {
     uv_timer_t limit;
 };
 
-/* A socket of libcurl's that the loop watches. */
-struct watch {
-    struct courier *courier;
-    curl_socket_t socket;
-    int events;
-    uv_poll_t poll;
-};
-
 /* --- the end of a request --- */
 
 static void on_transfer_closed(uv_handle_t *limit)
@@ -50,7 +41,7 @@ static void on_transfer_closed(uv_handle_t *limit)
 static void close_transfer(struct transfer *transfer)
 {
     struct courier *courier = transfer->courier;
-    courier->curl.multi_remove_handle(courier->multi, transfer->easy);
+    courier->curl.multi_remove_handle(courier->transfers.multi, transfer->easy);
     courier->curl.easy_cleanup(transfer->easy);
     uv_close((uv_handle_t *)&transfer->limit, on_transfer_closed);
     courier->running--;
@@ -100,99 +91,13 @@ static const char *fault_of(const struct libcurl *curl, CURLcode code)
                                                   : curl->easy_strerror(code);
 }
 
-static void finish(struct outgoing *outgoing, CURLcode code)
+static void finish(void *owner, CURLcode code)
 {
+    struct outgoing *outgoing = owner;
     outgoing->fault = fault_of(&outgoing->courier->curl, code);
     end(outgoing, code == CURLE_OK            ? OUTGOING_ANSWERED
                   : code == CURLE_WRITE_ERROR ? OUTGOING_TOO_LARGE
                                               : OUTGOING_FAILED);
-}
-
-/* --- libcurl in the loop --- */
-
-/* Lets libcurl do what there is to do: with a socket, or because its time has come. Never from one
- * of its own callbacks. */
-static void advance(struct courier *courier, curl_socket_t socket, int events)
-{
-    int running;
-    courier->curl.multi_socket_action(courier->multi, socket, events, &running);
-}
-
-/* What has ended in this turn of the loop is told at once, for those told wake up once. */
-static void on_turn(uv_prepare_t *turn)
-{
-    struct courier *courier = turn->data;
-    int left;
-    for (CURLMsg *message; (message = courier->curl.multi_info_read(courier->multi, &left));) {
-        char *outgoing = NULL;
-        CURLcode code = message->data.result; /* the message goes with its handle */
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        courier->curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &outgoing);
-        finish((struct outgoing *)(void *)outgoing, code);
-    }
-}
-
-static void on_clock(uv_timer_t *clock)
-{
-    advance(clock->data, CURL_SOCKET_TIMEOUT, 0);
-}
-
-static int set_clock(CURLM *multi, long timeout_ms, void *context)
-{
-    struct courier *courier = context;
-    (void)multi;
-    if (timeout_ms < 0)
-        uv_timer_stop(&courier->clock);
-    else
-        uv_timer_start(&courier->clock, on_clock, (uint64_t)timeout_ms, 0);
-    return 0;
-}
-
-/* After an error libuv does not watch the socket any more, while libcurl may still want to read
- * what has come before it; without events libcurl looks for itself. */
-static void on_socket(uv_poll_t *poll, int status, int events)
-{
-    struct watch *watch = poll->data;
-    if (status < 0)
-        uv_poll_start(poll, watch->events, on_socket);
-    advance(watch->courier, watch->socket,
-            (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
-                (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0));
-}
-
-static void on_watch_closed(uv_handle_t *poll)
-{
-    free(poll->data);
-}
-
-static struct watch *watch_new(struct courier *courier, curl_socket_t socket)
-{
-    struct watch *watch = MEM_NEW(struct watch);
-    *watch = (struct watch){.courier = courier, .socket = socket};
-    watch->poll.data = watch;
-    if (uv_poll_init_socket(&courier->loop, &watch->poll, socket) != 0)
-        abort();
-    courier->curl.multi_assign(courier->multi, socket, watch);
-    return watch;
-}
-
-/* libcurl closes the socket behind this, and its number may be another's at once: uv_close() has
- * the kernel forget it here, only the memory goes later. */
-static int watch_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
-{
-    struct watch *watch = assigned;
-    (void)easy;
-    if (what == CURL_POLL_REMOVE) {
-        uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-        return 0;
-    }
-    if (!watch)
-        watch = watch_new(context, socket);
-    watch->events =
-        (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    uv_poll_start(&watch->poll, watch->events, on_socket);
-    return 0;
 }
 
 /* --- a transfer --- */
@@ -227,7 +132,7 @@ static void configure(const struct libcurl *curl, CURL *easy, struct outgoing *o
     curl->easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl->easy_setopt(easy, CURLOPT_USERAGENT, "snakepit");
     curl->easy_setopt(easy, CURLOPT_HTTPHEADER, outgoing->headers);
-    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, outgoing->body.data);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, outgoing->body.len ? outgoing->body.data : "");
     curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)outgoing->body.len);
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, outgoing);
@@ -252,7 +157,7 @@ static void start(struct courier *courier, struct outgoing *outgoing)
     transfer->limit.data = transfer;
     if (outgoing->timeout_us) /* rounded up, and the loop's clock is rounded down */
         uv_timer_start(&transfer->limit, on_limit, outgoing->timeout_us / 1000 + 1, 0);
-    if (courier->curl.multi_add_handle(courier->multi, transfer->easy) != CURLM_OK)
+    if (courier->curl.multi_add_handle(courier->transfers.multi, transfer->easy) != CURLM_OK)
         finish(outgoing, CURLE_FAILED_INIT);
 }
 
@@ -353,20 +258,6 @@ static void run(void *context)
     uv_run(&courier->loop, UV_RUN_DEFAULT);
 }
 
-static void start_multi(struct courier *courier, unsigned connections)
-{
-    const struct libcurl *curl = &courier->curl;
-    CURLM *multi = courier->multi = curl->multi_init();
-    if (!multi)
-        abort();
-    curl->multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)connections);
-    curl->multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections / 2);
-    curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-    curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, courier);
-    curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_clock);
-    curl->multi_setopt(multi, CURLMOPT_TIMERDATA, courier);
-}
-
 struct courier *courier_start(unsigned connections)
 {
     struct courier *courier = MEM_NEW(struct courier);
@@ -378,11 +269,7 @@ struct courier *courier_start(unsigned connections)
     if (uv_loop_init(&courier->loop) != 0)
         abort();
     bell_init(&courier->bell, &courier->loop, on_ring, courier);
-    uv_timer_init(&courier->loop, &courier->clock);
-    uv_prepare_init(&courier->loop, &courier->turn);
-    uv_prepare_start(&courier->turn, on_turn);
-    courier->clock.data = courier->turn.data = courier;
-    start_multi(courier, connections);
+    curl_loop_init(&courier->transfers, &courier->curl, &courier->loop, connections, finish);
     if (uv_thread_create(&courier->thread, run, courier) != 0)
         abort();
     return courier;
@@ -398,13 +285,11 @@ void courier_stop(struct courier **courier)
     wake_up(gone);
     uv_thread_join(&gone->thread);
     open_mail(gone);
-    gone->curl.multi_cleanup(gone->multi);
-    gone->curl.global_cleanup();
+    curl_loop_close(&gone->transfers);
     bell_close(&gone->bell);
-    uv_close((uv_handle_t *)&gone->clock, NULL);
-    uv_close((uv_handle_t *)&gone->turn, NULL);
     uv_run(&gone->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&gone->loop) != 0)
         abort();
+    gone->curl.global_cleanup();
     free(gone);
 }

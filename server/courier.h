@@ -8,13 +8,14 @@
 
 #include "base/buffer.h"
 #include "base/mailbox.h"
-#include "server/libcurl.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct courier;
+struct curl_slist;
+struct libcurl;
 struct outgoing;
 
 /* How a request ended. */

@@ -11,7 +11,7 @@
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
  *   registration.c tools that were registered, in toolbox.c; callout.c is to their calls what a
  *                  pool is to others, callbacks.c has them run, where callback_url.c says
- *   courier.c      sends what the gateway itself asks for
+ *   courier.c      sends what the gateway itself asks for, by libcurl in curl_loop.c
  *   sessions.c     sessions; membership.c finds the one of a call
  *   variables.c    their variables; variable_request.c reads requests, variable_answer.c answers
  *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources

@@ -24,7 +24,8 @@ IN_FLIGHT = "snakepit_callbacks_in_flight"
 def write_config(folder: Any, more: str = "") -> List[str]:
     path = folder / "snakepit.yaml"
     path.write_text(
-        f"callbacks: {{allow: ['127.0.0.1', 'localhost']{more}}}\npools: [{{adapter: calling.Agents, workers: 1}}]\n"
+        f"callbacks: {{allow: ['127.0.0.1', 'localhost', '*.slow']{more}}}\n"
+        "pools: [{adapter: calling.Agents, workers: 1}]\n"
     )
     return ["--config", str(path)]
 
@@ -163,6 +164,27 @@ def test_a_connection_that_does_not_come_about_is_not_waited_for(client: Client,
     problem = client.execute("far", timeout_ms=20000).json()
     assert 4.9 < time.monotonic() - begun < 7
     assert (problem["status"], problem["code"], problem["executed"]) == (502, "callback_unreachable", "no")
+
+
+def test_a_slow_resolver_holds_up_nobody(
+    start_gateway: Callable[..., Gateway], callback: Callback, tmp_path: Path
+) -> None:
+    """Neither while it is asked nor when nobody waits for it any more; what it finds at last is used."""
+    library = tmp_path / "slow_resolver.so"
+    source = Path(__file__).parent / "slow_resolver.c"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    client = Client(start_gateway(*write_config(tmp_path), env={"LD_PRELOAD": str(library)}).url, callback)
+    client.register("look_up")
+    register_at(client, "named", f"http://name.slow:{callback.port}/")
+    found: Dict[str, Any] = {}
+    thread = threading.Thread(target=lambda: found.update(client.execute("named").json()))
+    thread.start()
+    for _ in range(3):
+        problem = client.execute("named", timeout_ms=200).json()
+        assert (problem["code"], problem["executed"]) == ("callback_timeout", "no")
+        assert client.execute().json()["meta"]["run_ms"] < 500
+    thread.join()
+    assert found["result"] == "done"
 
 
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(
