@@ -31,6 +31,7 @@ struct outgoing {
 struct link {
     grpc_call *call;
     const struct link_handler *handler;
+    atomic_uint reads;      /* see link_reads() */
     atomic_uint references; /* one for each batch under way, one for the stream being open, and
                                those of others */
     struct worker_ref worker;
@@ -291,6 +292,11 @@ bool link_is_paused(struct link *link)
     return paused;
 }
 
+unsigned link_reads(const struct link *link)
+{
+    return atomic_load_explicit(&link->reads, memory_order_relaxed);
+}
+
 void link_add_invalidation(struct link *link, struct bytes session_id, uint64_t revision)
 {
     pthread_mutex_lock(&link->lock);
@@ -520,7 +526,10 @@ static void on_read(struct tag *tag, bool success)
     struct link *link = CONTAINER_OF(tag, struct link, read_tag);
     grpc_byte_buffer *message = link->incoming;
     link->incoming = NULL;
-    if (!success || !message || !handle(link, message))
+    atomic_fetch_add_explicit(&link->reads, 1, memory_order_relaxed);
+    bool good = success && message && handle(link, message);
+    atomic_fetch_add_explicit(&link->reads, 1, memory_order_relaxed);
+    if (!good)
         finish(link);
     else if (!pauses(link))
         read_next(link);

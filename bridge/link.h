@@ -77,6 +77,9 @@ size_t link_unwritten_replies(struct link *link);
 /* Whether nothing is read for that reason. */
 bool link_is_paused(struct link *link);
 
+/* Moves with each frame that comes; odd while one is dealt with, and the next is not read yet. */
+unsigned link_reads(const struct link *link);
+
 /* Sends the frame, unless one is on the wire: then it follows by itself. */
 void link_flush(struct link *link);
 

@@ -69,7 +69,9 @@ struct seat {
     struct worker_exit exit;
     uint64_t ping; /* sequence of the last ping, 0 before the first */
     uint64_t pinged_us;
-    uint64_t sent_us; /* since when it says to have answered that ping, 0: it does not */
+    uint64_t
+        sent_us;    /* since when it says to have answered that ping, and nothing has come; or 0 */
+    unsigned reads; /* of its link, when that was looked at last */
 };
 
 /* Before there are other threads that know of it; seat_open() is the supervisor thread's part. */

@@ -55,12 +55,22 @@ static void end(struct seat *seat, const char *event, const char *why, uint64_t 
     seat_kill(seat);
 }
 
-/* The worker wrote its answer to the ping long ago, and all that it wrote is being read. gRPC does
- * not tell: bytes that a tool put into the socket may look like frames of HTTP/2 that are to be
- * skipped, with the worker's own in them. */
+/* Whether what the worker sends would be seen now: nothing has come, and nothing keeps us from
+ * reading. */
+static bool is_listened_to(struct seat *seat, struct link *link)
+{
+    unsigned reads = link_reads(link), before = seat->reads;
+    seat->reads = reads;
+    return reads == before && reads % 2 == 0 && !link_is_paused(link);
+}
+
+/* The worker wrote its answer to the ping long ago, and nothing comes from it. gRPC does not tell:
+ * bytes that a tool put into the socket may look like frames of HTTP/2 that are to be skipped, with
+ * the worker's own in them. */
 static bool is_deaf(struct seat *seat, struct link *link, uint64_t now_us)
 {
-    if (page_pong(seat->page) != seat->ping || link_is_paused(link))
+    bool listened_to = is_listened_to(seat, link);
+    if (page_pong(seat->page) != seat->ping || !listened_to)
         seat->sent_us = 0;
     else if (seat->sent_us == 0)
         seat->sent_us = now_us;

@@ -128,9 +128,12 @@ def test_coroutines_wait_without_blocking_each_other(start_gateway: Callable[...
 
 
 def test_a_worker_that_asks_for_more_than_it_reads_is_refused_and_goes_on(start_gateway: Callable[..., Any]) -> None:
+    """Without pings, which would send the first replies while the gateway still makes the others."""
+    settings = {"PROFILE": "async", "HEARTBEAT_INTERVAL": "0"}
     gateway = start_gateway(
-        "--workers", "1", "--adapter", "variable_tools.Together", env={"SNAKEPIT_POOLS_DEFAULT_PROFILE": "async"}
-    )
+        "--workers", "1", "--adapter", "variable_tools.Together",
+        env={f"SNAKEPIT_POOLS_DEFAULT_{name}": value for name, value in settings.items()},
+    )  # fmt: skip
     with httpx.Client(base_url=gateway.url, timeout=60) as client:
         client.post("/sessions", json={"id": "mine"})
         for number in range(7):
