@@ -40,6 +40,7 @@ struct bridge {
     bool zygote_loaded;
     bool next_is_warm;   /* next_zygote was a worker */
     unsigned generation; /* counts the zygotes */
+    bool refork_missed;  /* a warm worker could not be taken as long as there was an old zygote */
     bool spawn_only;     /* what was loaded cannot be forked: one interpreter per worker */
     bool serving;
     bool leaving;

@@ -109,6 +109,7 @@ static void take_over(struct bridge *bridge)
     bridge->old_zygote = bridge->zygote;
     bridge->zygote = bridge->next_zygote;
     bridge->next_zygote = NULL;
+    bridge->refork_missed = false;
     replace_workers(bridge, bridge->next_is_warm);
 }
 
@@ -212,6 +213,9 @@ static void on_ended(void *context, struct interpreter *interpreter, const char 
             fail_refork(bridge, reason);
     } else if (interpreter == bridge->old_zygote) {
         bridge->old_zygote = NULL;
+        if (bridge->refork_missed)
+            pool_is_cold(bridge->pool);
+        bridge->refork_missed = false;
     } else if (interpreter == bridge->zygote) {
         on_lost(bridge, reason, exit);
     }
@@ -260,7 +264,11 @@ static bool may_adopt(const struct bridge *bridge, const struct seat *seat)
 void zygote_refork(struct bridge *bridge, struct seat *seat, struct worker_ref worker,
                    uint64_t grace_us)
 {
-    seat_refork(seat, worker, grace_us, may_adopt(bridge, seat));
+    bool adoptable = may_adopt(bridge, seat);
+    if (adoptable && grace_us) /* it is as a zygote that loads: nobody waits for it */
+        grace_us = bridge->options.interpreter.load_timeout_us;
+    bridge->refork_missed |= bridge->old_zygote && seat->generation == bridge->generation;
+    seat_refork(seat, worker, grace_us, adoptable);
 }
 
 void zygote_adopt(struct bridge *bridge, struct seat *seat)

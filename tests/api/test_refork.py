@@ -142,6 +142,48 @@ def test_changed_code_is_loaded_after_workers_were_forked_from_a_warm_one(
     assert {each["forks"] for each in call_all(gateway, 40)} == {1001}
 
 
+def start_one(start_gateway, tmp_path: Path, refork_after: int):
+    """A worker, whose replacement is there at once."""
+    (tmp_path / "caching.py").write_text(CACHING)
+    options = f"workers: 1, recycle: {{refork_after: {refork_after}}}"
+    config = tmp_path / "snakepit.yaml"
+    config.write_text(f"pools: [{{name: default, adapter: caching.Caching, {options}}}]")
+    return start_gateway("--config", str(config), env={"PYTHONPATH": str(tmp_path)})
+
+
+def test_a_worker_that_is_warm_before_the_old_process_has_gone_is_not_the_last_one(
+    start_gateway, tmp_path: Path
+) -> None:
+    gateway = start_one(start_gateway, tmp_path, 1)
+    with httpx.Client(base_url=gateway.url, timeout=30) as client:
+
+        def is_reforked() -> bool:
+            assert client.post("/tools/look_up", json={}).status_code == 200
+            found = client.get("/pools/default").json()["refork"]
+            return found["state"] == "done" and found["at"] > before
+
+        before = ""
+        for _ in range(3):
+            wait_for(is_reforked)
+            before = client.get("/pools/default").json()["refork"]["at"]
+            assert client.post("/pools/default/reload").status_code == 202
+
+
+def test_a_warm_worker_has_as_long_to_let_go_of_its_stream_as_a_process_has_to_load(
+    start_gateway, tmp_path: Path
+) -> None:
+    gateway = start_one(start_gateway, tmp_path, 3)
+    warm = [httpx.post(gateway.url + "/tools/look_up", json={}).json()["pid"] for _ in range(3)][0]
+    os.kill(warm, signal.SIGSTOP)
+    try:
+        wait_for(lambda: get(gateway, "/pools/default")["workers"]["draining"] == 1)
+        time.sleep(3)  # more than stop_grace
+    finally:
+        os.kill(warm, signal.SIGCONT)
+    assert "last_error" not in wait_for_refork(gateway, "done")
+    assert not httpx.post(gateway.url + "/tools/look_up", json={}).json()["loaded"]
+
+
 SLOW = """
 import os, time
 from snakepit_bridge import BaseAdapter, tool
