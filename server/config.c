@@ -42,6 +42,7 @@ void config_init(struct config *config)
         .metadata = {.limit = 8192},
         .tool_changes = 10000,
         .telemetry_names = 100,
+        .sdk = sdk_limits_default(),
         .callbacks = {.limit = 1000,
                       .pending = 1000,
                       .connections = 256,

@@ -19,6 +19,7 @@
 #include "server/http_options.h"
 #include "server/ledger.h"
 #include "server/origin.h"
+#include "server/sdk_limits.h"
 #include "server/stream.h"
 #include "server/switchboard.h"
 
@@ -98,6 +99,7 @@ struct config {
     struct session_options sessions;
     struct switchboard_options tool_calls;
     struct callback_options callbacks;
+    struct sdk_limits sdk;
     unsigned tool_changes;    /* of a pool, see registry_new() */
     unsigned telemetry_names; /* that are told apart, see tally.h */
     struct pool_config pools[CONFIG_POOLS_MAX];

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import _thread
+import os
 import time
 from collections import OrderedDict
 from typing import Any, Optional
 
-TTL = 5.0  # seconds
-MAX_SESSIONS = 256
-MAX_BYTES = 8 << 20  # of values, all sessions together
-MAX_VALUE = 64 << 10  # bytes; larger ones are read each time
+from .limits import number, seconds
+
+TTL = seconds(os.environ, "SNAKEPIT_SESSIONS_VARIABLES_CACHE_TTL", 5.0)
+MAX_BYTES = number(os.environ, "SNAKEPIT_SESSIONS_VARIABLES_CACHE_SIZE", 8 << 20)  # of values, all sessions together
+MAX_SESSIONS = 256  # whose revisions are known, beside the values
+MAX_VALUE = 64 << 10  # bytes; larger ones do not come in frames, and are read each time
 
 
 class _Session:

@@ -7,7 +7,7 @@ import socket
 import traceback
 from typing import Any, Optional
 
-MAX_PACKET = 64 << 10  # bytes
+MAX_PACKET = 64 << 10  # bytes, as the gateway reads them
 MAX_MESSAGE = 4 << 10  # characters, at most 6 bytes each when escaped: both fit into a packet
 MAX_TRACEBACK = 6 << 10
 

@@ -7,7 +7,8 @@ import os
 from typing import Any, Callable
 
 from . import tags
-from .marker import markers, number
+from .limits import number
+from .marker import markers
 from .naming import ancestors, clean, name
 
 MAX_LISTED = max(0, number(os.environ, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000))  # that tolist() may produce

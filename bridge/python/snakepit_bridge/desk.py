@@ -22,7 +22,7 @@ from .outbox import Outbox
 from .requests import Requests
 from .started import SLOTS_MAX
 
-MAX_EARLY_CANCELS = 4096
+MAX_EARLY_CANCELS = 4096  # more than there can be calls on their way, see BOOT.md
 LEAVE_SECONDS = 2.0  # for cleanup(), when the stream has ended
 
 _now = time.perf_counter_ns

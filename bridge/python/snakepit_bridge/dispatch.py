@@ -10,6 +10,7 @@ from typing import Any, Callable, Optional
 
 from . import bridge_pb2 as pb
 from . import values
+from .limits import number
 
 BUFFERED = 1024  # messages, unless $SNAKEPIT_TELEMETRY_BUFFER says otherwise; those above it are lost and counted
 BUFFERED_MAX = 4096  # a frame takes all that wait, 10 KiB each at most
@@ -23,7 +24,7 @@ class Dispatch:
 
     def __init__(self) -> None:
         self.waiting: deque[Any] = deque()  # Events and Spans
-        self._limit = _limit()
+        self._limit = min(number(os.environ, "SNAKEPIT_TELEMETRY_BUFFER", BUFFERED), BUFFERED_MAX)
         self._lock = _thread.allocate_lock()  # guards:
         self._dropped = 0  # since the last frame that said so
 
@@ -58,13 +59,6 @@ class Dispatch:
             (frame.spans if type(message) is pb.Span else frame.events).append(message)
         with self._lock:
             frame.telemetry_dropped, self._dropped = self._dropped, 0
-
-
-def _limit() -> int:
-    try:
-        return min(int(os.environ.get("SNAKEPIT_TELEMETRY_BUFFER", BUFFERED)), BUFFERED_MAX)
-    except ValueError:
-        return BUFFERED
 
 
 def _event(event: Any) -> Any:

@@ -13,8 +13,8 @@ from . import bridge_pb2 as pb
 from . import naming, parcel, telemetry, values
 from .errors import Refused, ToolCallError, ToolError, nearest_builtin
 
-MAX_TEXT = 64 << 10  # bytes of a message or a traceback
-MAX_DETAILS = 1 << 20  # bytes of a ToolError's details
+MAX_TEXT = 64 << 10  # bytes of a message or a traceback: people read them, and failures lie in frames whole
+MAX_DETAILS = 1 << 20  # bytes of a ToolError's details, for the same reason
 _SDK = os.path.dirname(os.path.abspath(__file__))
 MAX_ARGS = 1 << 20  # bytes of arguments that are looked at for what they call
 _KNOWN = (

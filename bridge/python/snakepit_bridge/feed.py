@@ -9,17 +9,19 @@ still heard in order, up to a limit.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from typing import Any
 
 from . import calls, values
 from .errors import Cancelled
 from .gate import Gate
+from .limits import number
 from .outbox import EMISSION_COST
 from .pause import DONE, Pause
 
 CHUNK, PROGRESS, LOG = 0, 1, 2  # Emission.Kind
-MAX_KEPT = 64 << 20  # of credit: what a tool may say ahead of its reader without pausing
+MAX_KEPT = number(os.environ, "SNAKEPIT_STREAMS_AHEAD", 64 << 20)  # of credit: what is said ahead without pausing
 FAIR_COUNT = 128  # values that are collected before other coroutines have a turn
 
 _running_loop = asyncio._get_running_loop

@@ -6,7 +6,7 @@ import time
 from typing import Any, Callable, Optional
 
 FRESH_SECONDS = 1.0  # for which an answer is not asked for again
-LABELS_MAX = 64  # of what is loaded
+LABELS_MAX = 64  # of what is loaded; the gateway remembers no more (WORKER_LABELS_MAX)
 LABEL_MAX = 128  # characters of one
 
 

@@ -11,7 +11,7 @@ import sys
 from typing import Any, Optional
 
 METHOD = "/snakepit.bridge.v1.Bridge/Attach"
-MAX_MESSAGE = 68 << 20  # bytes
+MAX_MESSAGE = 68 << 20  # bytes; the largest value with room to spare, as the gateway has it (FRAME_MAX_BYTES)
 
 RECEIVED = 1  # with the frame's bytes
 SENT = 2  # the last send() is done, the next may begin

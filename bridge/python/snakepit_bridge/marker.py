@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from . import telemetry
+from .limits import number
 from .naming import clean, full_name
 
 KEY = "__ffi_unserializable__"
@@ -77,14 +78,6 @@ class Markers:
         if self.detail == "repr_redacted_truncated":
             text = redact(text)
         return clean(text[: self.repr_length])
-
-
-def number(environment: Mapping[str, str], name: str, default: int) -> int:
-    """A whole number from the environment, or the default if there is none."""
-    try:
-        return int(environment.get(name, "").strip())
-    except ValueError:
-        return default
 
 
 def redact(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from .errors import ToolError
-from .marker import number
+from .limits import number, seconds
 
 MAX = 10_000  # references kept in one worker
 
@@ -41,11 +41,9 @@ class References:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> References:
         """By SNAKEBRIDGE_REF_MAX and SNAKEBRIDGE_REF_TTL_SECONDS."""
-        try:
-            ttl = float(environment.get("SNAKEBRIDGE_REF_TTL_SECONDS", "0"))
-        except ValueError:
-            ttl = 0.0
-        return cls(number(environment, "SNAKEBRIDGE_REF_MAX", MAX), ttl)
+        return cls(
+            number(environment, "SNAKEBRIDGE_REF_MAX", MAX), seconds(environment, "SNAKEBRIDGE_REF_TTL_SECONDS", 0.0)
+        )
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -9,7 +9,7 @@ import os
 from typing import Any, Callable, Optional
 
 SCHEMA = 1
-MAX_DEPTH = 200
+MAX_DEPTH = 200  # of values within each other, far below where recursion ends
 _SPECIAL = {"infinity": math.inf, "neg_infinity": -math.inf, "nan": math.nan}
 _ATOM_CLASS = "SNAKEBRIDGE_ATOM_CLASS"
 

@@ -13,7 +13,7 @@ from .marker import markers
 from .parameters import Parameters
 
 _MARK = "_tool_metadata"
-DEFAULT_BATCH, MAX_BATCH = 32, 64  # calls
+DEFAULT_BATCH, MAX_BATCH = 32, 64  # calls; a worker has 256, of which as many may wait as run
 _LATEST = 0.2  # weight of the latest run in a tool's average
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOOKS = (  # called by the worker, not by callers

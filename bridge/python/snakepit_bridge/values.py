@@ -8,14 +8,18 @@ itself, a lone surrogate) is rebuilt from JSON data first.
 from __future__ import annotations
 
 import json
+import os
 from json import encoder as _json_encoder
 from typing import Any, Callable
 
 from . import tags
 from .conversion import convert, rebuild
+from .limits import number
 from .parcel import LARGE
 
-MAX_BODY = 64 << 20  # bytes of one value: a result, one of a stream, the arguments of a tool that is called
+VALUE_MAX = 64 << 20  # bytes; what the gateway takes at most, whatever it is told to allow (frame.h)
+MAX_BODY = min(number(os.environ, "SNAKEPIT_VALUES_LIMIT", VALUE_MAX), VALUE_MAX)
+"""Bytes of one value: a result, one of a stream, the arguments of a tool that is called."""
 _CONTENT_TYPE_MAX = 1024  # characters
 
 

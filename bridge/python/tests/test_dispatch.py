@@ -133,4 +133,4 @@ def test_a_trace_that_is_none_begins_one_of_the_call(pb, frame, text):
 def test_a_limit_that_is_none_is_the_usual(monkeypatch):
     for text, expected in (("x", dispatch.BUFFERED), ("100000", dispatch.BUFFERED_MAX)):
         monkeypatch.setenv("SNAKEPIT_TELEMETRY_BUFFER", text)
-        assert dispatch._limit() == expected
+        assert dispatch.Dispatch()._limit == expected
