@@ -19,6 +19,7 @@ struct sdk_limits {
     unsigned telemetry;    /* events and spans that wait in a worker */
 };
 
+/* What holds unless the configuration says otherwise. */
 struct sdk_limits sdk_limits_default(void);
 
 /* A pool's environment, NULL or NULL-terminated, with these limits added; in the arena. */

@@ -8,7 +8,7 @@ import random
 import time
 from typing import Any, Callable, Dict, List
 
-from snakepit_bridge import BaseAdapter, CallContext, ToolError, freight, parcel, tool, values
+from snakepit_bridge import BaseAdapter, CallContext, ToolError, freight, parcel, tool, toolcalls, values
 
 
 def told(error: ToolError) -> Dict[str, Any]:
@@ -87,11 +87,11 @@ class Caller(BaseAdapter):
     @tool
     def disregard(self, ctx: CallContext, size: int) -> Dict[str, Any]:
         """The same in one frame, without asking whether it is too much."""
-        limits, (values.MAX_BODY, parcel.LARGE) = (values.MAX_BODY, parcel.LARGE), (1 << 40, 1 << 40)
+        limits, (values.MAX_BODY, toolcalls.LARGE) = (values.MAX_BODY, toolcalls.LARGE), (1 << 40, 1 << 40)
         try:
             return tried(lambda: ctx.call_tool("size", bytes(size)))
         finally:
-            values.MAX_BODY, parcel.LARGE = limits
+            values.MAX_BODY, toolcalls.LARGE = limits
 
     @tool
     def fetch(self, ctx: CallContext, size: int) -> Dict[str, Any]:
