@@ -103,7 +103,6 @@ static void write_headers(struct callback_run *run)
 static void tell(struct callback_run *run, struct callback_answer *answer)
 {
     struct callbacks *callbacks = run->callbacks;
-    answer->received = &run->outgoing.answer;
     answer->run_us = clock_now_us() - run->started_us;
     atomic_fetch_add_explicit(&callbacks->ends[run->asker][answer->end], 1, memory_order_relaxed);
     if (run->asker == CALLBACK_OF_CLIENT) {

@@ -49,13 +49,12 @@ enum { CALLBACK_ENDS = CALLBACK_CANCELLED + 1 };
 /* What came of it. Texts that live as long as on_done() runs. */
 struct callback_answer {
     enum callback_end end;
-    struct buffer *received;   /* what the callback sent; whoever wants to keep it takes it over */
-    struct bytes body;         /* of a result, in `received` or static */
+    struct bytes body;         /* of a result */
     struct bytes content_type; /* of that; empty means JSON */
     const char *code;          /* of the others, which have no body */
     unsigned status;
     struct bytes message;
-    struct bytes details; /* the callback's problem document, in `received`; or empty */
+    struct bytes details; /* the callback's problem document, or empty */
     enum call_executed executed;
     uint64_t run_us;
 };

@@ -53,9 +53,9 @@ struct outgoing {
     enum outgoing_end end;
     unsigned status;           /* of ANSWERED, like the next */
     struct bytes content_type; /* empty: it does not say */
-    struct buffer answer; /* the maker sets a ceiling; whoever wants to keep it takes it over */
-    const char *fault;    /* of FAILED, static */
-    bool sent;            /* something of it, so that it may have had effects */
+    struct buffer answer;      /* the maker sets a ceiling */
+    const char *fault;         /* of FAILED, static */
+    bool sent;                 /* something of it, so that it may have had effects */
 
     /* Of the courier: */
     struct courier *courier;
