@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import json
+import random
 import re
 import socket
 import time
@@ -12,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import httpx
 import pytest
+from served import wait_for
 
 NDJSON = {"accept": "application/x-ndjson"}
 REPLAYED = "idempotency-replayed"
@@ -57,13 +59,6 @@ def begun(client: httpx.Client, body: Any, headers: Any) -> Iterator[Iterator[Di
         events = lines_of(answer)
         assert next(events)["event"] == "start"
         yield events
-
-
-def wait_for(path: Path, text: str) -> None:
-    end = time.monotonic() + 20
-    while not (path.exists() and text in path.read_text()):
-        assert time.monotonic() < end, f"{text!r} was not noted"
-        time.sleep(0.005)
 
 
 def resident(pid: int) -> int:
@@ -252,7 +247,7 @@ def test_with_cancel_a_stream_ends_when_the_last_of_its_readers_leaves(streams: 
                 assert next(first)["event"] == "chunk"
             last = max(next(joined)["id"] for _ in range(50))
             assert last == 51 and "ended" not in path.read_text()
-        wait_for(path, "ended")
+        wait_for(lambda: "ended" in path.read_text())
         _, events = read(third, body, key)  # it has run: the key stays taken
         assert events[-1]["event"] == "error"
         assert events[-1]["data"]["code"] == "cancelled"
@@ -283,6 +278,40 @@ def test_a_reader_that_stops_holds_up_no_other_and_grows_nothing(streams: Any, t
             lost = sum(event["data"]["to"] - event["data"]["from"] + 1 for event in events if event["event"] == "gap")
             told = [event["id"] for event in events if event["event"] != "gap"]
             assert lost > 0 and told[-1] == lost + len(told) == 2002
+
+
+def read_at_random(port: int, seed: int, contents: List[Tuple[str, bytes]]) -> None:
+    """Joins streams, and leaves each after so many bytes."""
+    dice = random.Random(seed)
+    for _ in range(30):
+        key, content = dice.choice(contents)
+        resuming = f"last-event-id: {dice.randrange(40)}\r\n" if dice.random() < 0.3 else ""
+        head = f"POST /stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\nidempotency-key: {key}\r\n{resuming}"
+        head += f"content-length: {len(content)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), 20) as connection:
+            connection.sendall(head.encode() + content)
+            left = dice.choice([0, 1, 300, 5000, 1_000_000])
+            while left > 0:
+                piece = connection.recv(min(left, 65536))
+                left = left - len(piece) if piece else 0
+            time.sleep(dice.choice([0, 0.01]))
+
+
+def test_readers_that_come_and_go_at_random_leave_every_stream_whole(streams: Any) -> None:
+    dice = random.Random(7)
+    bodies = {str(uuid.uuid4()): {**count(n=dice.choice([5, 60]), seconds=0.01, size=dice.choice([0, 3000, 40000])),
+                                  "on_disconnect": dice.choice(["cancel", "detach"])} for _ in range(8)}  # fmt: skip
+    contents = [(key, json.dumps(body).encode()) for key, body in bodies.items()]
+    with concurrent.futures.ThreadPoolExecutor(12) as threads:
+        for done in [threads.submit(read_at_random, streams.port, seed, contents) for seed in range(12)]:
+            done.result()
+    with connect(streams) as client:
+        for key, body in bodies.items():
+            _, events = read(client, body, {"idempotency-key": key, **NDJSON})
+            ids = [event["id"] for event in events]
+            assert ids == sorted(set(ids))
+            assert events[-1]["event"] == "done" or events[-1]["data"]["code"] == "cancelled"
+        wait_for(lambda: all(call["state"] == "done" for call in client.get("/calls").json()["calls"]))
 
 
 # --- what is kept ---
