@@ -16,15 +16,23 @@ _ALLOCATE = re.compile(rf"(?:allocate|allocating|requested)\s+{_SIZE}", re.IGNOR
 _FREE = re.compile(rf"{_SIZE}\s+(?:is\s+)?free|(?:available|free)\s*:?\s+{_SIZE}", re.IGNORECASE)
 _DEVICE = re.compile(r"\b(cuda|rocm|hip|mps|cpu|xpu|gpu)\b(?:(?::| )(\d+))?", re.IGNORECASE)
 _SHAPE = r"([\[(][\d\s,]*[\])])"
-_OPERATION = re.compile(r"\b(?:in|during)\s+(?:the\s+)?([a-z_]\w*)\b|^([a-z_]\w*): ", re.IGNORECASE)
+_OPERATION = re.compile(  # "memory in use", "in total by PyTorch" and "in current model" are none
+    r"\b(?:(?:[Ii]n|[Dd]uring)\s+(?:the\s+)?([A-Za-z_]\w*)\b(?! [a-z])|^([a-z_][a-z0-9_]*): )"
+)
+_NO_OPERATION = ("a", "an", "its", "this", "dimension", "method", "memory", "use", "total")
 
 _MEMORY = re.compile(
-    r"out of memory|\boom\b|(?:unable|failed|can't|cannot|could not) (?:to )?allocate", re.IGNORECASE
+    r"out of memory|\boom\b|alloc_failed|(?:unable|failed|can't|cannot|could not) (?:to )?allocate", re.IGNORECASE
 )
+_XLA = re.compile(r"RESOURCE[_ ]EXHAUSTED|^INTERNAL: ", re.IGNORECASE)  # which names no device
+_ALLOCATOR = re.compile(r"\bGPU[ _](\d+)(?:\b|_)")
 _DEVICES = re.compile(r"same device|device mismatch|two devices|expected device|device.*?\bexpected\b", re.IGNORECASE)
 _TENSOR_TYPES = re.compile(r"Input type \(([\w.]+)\) and (?:weight|bias) type \(([\w.]+)\)")
 _NO_DEVICE = re.compile(
-    r"invalid device ordinal|no CUDA.*?(?:device|GPU)|cuda\.is_available\(\) is False", re.IGNORECASE
+    r"invalid device ordinal|no (?:CUDA|HIP|XPU).*?(?:device|GPU)|cuda\.is_available\(\) is False"
+    r"|no NVIDIA driver|NVIDIA driver on your system is too old|not compiled with (?:CUDA|XPU|MPS)"
+    r"|cuda\.device_count\(\) is \d|Unknown backend|Unable to initialize backend|device when none is available",
+    re.IGNORECASE,
 )
 _DTYPES = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -44,6 +52,7 @@ _SHAPES = tuple(
         rf"broadcast together with (?:remapped )?shapes? (?:\[original->remapped\]: )?{_SHAPE} {_SHAPE}",
         rf"from shape (?P<got>{_SHAPE}) into shape (?P<expected>{_SHAPE})",
         rf"shapes {_SHAPE} and {_SHAPE} not aligned",
+        rf"param with shape torch\.Size\((?P<got>{_SHAPE})\).*? current model is torch\.Size\((?P<expected>{_SHAPE})\)",
         rf"shape mismatch.*?{_SHAPE}.*?{_SHAPE}",
     )
 )
@@ -80,24 +89,33 @@ def parse(kind: str, text: str) -> Optional[dict[str, Any]]:
 def _memory(kind: str, text: str) -> Optional[dict[str, Any]]:
     if not (_MEMORY.search(text) or kind in ("MemoryError", "_ArrayMemoryError", "OutOfMemoryError")):
         return None
-    device = _devices(text)[:1] or (["cuda:0"] if "cuda" in text.lower() else ["cpu"])
-    number = re.search(r"\bGPU (\d+)\b", text)
-    if number:
-        device = [f"cuda:{number[1]}"]
+    device = _memory_device(text)
     requested, available = _bytes(_ALLOCATE, text), _bytes(_FREE, text)
-    message = f"Out of memory on {device[0]}"
+    message = f"Out of memory on {device}" if device else "Out of memory"
     if requested is not None:
         message += f": requested {_human(requested)}"
         message += f", available {_human(available)}" if available is not None else ""
     return {
         "kind": "out_of_memory",
         "message": message,
-        "device": device[0],
+        "device": device,
         "requested_bytes": requested,
         "available_bytes": available,
         "operation": _operation(text),
-        "suggestions": _memory_suggestions(device[0], requested, available),
+        "suggestions": _memory_suggestions(device or "", requested, available),
     }
+
+
+def _memory_device(text: str) -> Optional[str]:
+    number = _ALLOCATOR.search(text)
+    if number:
+        return f"cuda:{number[1]}"
+    named = _devices(text)
+    if named:
+        return named[0]
+    if "cuda" in text.lower():
+        return "cuda:0"
+    return None if _XLA.search(text) else "cpu"
 
 
 def _memory_suggestions(device: str, requested: Optional[int], available: Optional[int]) -> list[str]:
@@ -257,7 +275,7 @@ def _devices(text: str) -> list[str]:
 def _operation(text: str) -> Optional[str]:
     match = _OPERATION.search(text)
     name = (match[1] or match[2]) if match else None
-    return name if name and name.lower() not in ("a", "an", "its", "this", "dimension", "method", "memory") else None
+    return name if name and name.lower() not in _NO_OPERATION else None
 
 
 def _bytes(pattern: re.Pattern[str], text: str) -> Optional[int]:

@@ -17,7 +17,12 @@ MISMATCHES = [
     ("shape '[2, 3]' is invalid for input of size 8", [2, 3], [8], None, None, None),
     ("The size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1", None, None, 1, 3, 4),
     ("Expected input batch_size (32) to match target batch_size (16).", None, None, None, 16, 32),
-]
+    (
+        "Error(s) in loading state_dict for Net:\n\tsize mismatch for fc.weight: copying a param with shape "
+        "torch.Size([10, 512]) from checkpoint, the shape in current model is torch.Size([5, 512]).",
+        [5, 512], [10, 512], 0, 5, 10,
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text, expected, got, dimension, expected_dim, got_dim", MISMATCHES)
@@ -67,8 +72,30 @@ def test_devices_are_found(text, expected, got):
     assert (found["kind"], found["expected"], found["got"]) == ("device_mismatch", expected, got)
 
 
-def test_missing_device_is_found():
-    assert faults.parse("RuntimeError", "CUDA error: invalid device ordinal")["kind"] == "device_unavailable"
+MISSING = [
+    ("RuntimeError", "CUDA error: invalid device ordinal", "cuda"),
+    (
+        "RuntimeError",
+        "Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU and installed a driver from "
+        "http://www.nvidia.com/Download/index.aspx",
+        "cuda",
+    ),
+    ("AssertionError", "Torch not compiled with CUDA enabled", "cuda"),
+    ("RuntimeError", "No CUDA GPUs are available", "cuda"),
+    ("RuntimeError", "No HIP GPUs are available", "hip"),
+    ("RuntimeError", "Attempting to deserialize object on CUDA device 2 but torch.cuda.device_count() is 1.", "cuda"),
+    (
+        "RuntimeError",
+        "Unknown backend: 'gpu' requested, but no platforms that are instances of gpu are present.",
+        "cuda",
+    ),
+]
+
+
+@pytest.mark.parametrize("kind, text, device", MISSING, ids=[text[:40] for _, text, _ in MISSING])
+def test_missing_device_is_found(kind, text, device):
+    found = failure._fault(kind, text)
+    assert (found["kind"], found["expected"], found["operation"]) == ("device_unavailable", device, None)
 
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -80,7 +107,32 @@ MEMORY = [
     ("Unable to allocate 8.00 GiB for an array with shape (1024, 1024, 1024)", "cpu", 8 * GIB, None),
     ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8000000000 bytes.", "cpu", 8_000_000_000, None),
     ("OOM on cuda:0: failed to allocate 1 GB, available 256 MB", "cuda:0", GIB, 256 * MIB),
-]
+    (  # PyTorch 2
+        f"{CUDA}24.00 MiB. GPU 0 has a total capacity of 7.50 GiB of which 15.00 MiB is free. Process 3936 has 5.38 GiB "
+        "memory in use. Including non-PyTorch memory, this process has 2.19 GiB memory in use. Of the allocated memory "
+        "217.80 MiB is allocated by PyTorch, and 50.20 MiB is reserved by PyTorch but unallocated. If reserved but "
+        "unallocated memory is large try setting PYTORCH_ALLOC_CONF=expandable_segments:True to avoid fragmentation.",
+        "cuda:0", 24 * MIB, 15 * MIB,
+    ),
+    (  # PyTorch 1
+        f"{CUDA}36.00 MiB (GPU 2; 7.93 GiB total capacity; 130.35 MiB already allocated; 47.00 MiB free; 188.00 MiB "
+        "reserved in total by PyTorch) If reserved memory is >> allocated memory try setting max_split_size_mb to avoid "
+        "fragmentation.",
+        "cuda:2", 36 * MIB, 47 * MIB,
+    ),
+    ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", "cuda", None, None),
+    (
+        "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 7406166528 bytes.\nBufferAssignment OOM Debugging.\n"
+        "BufferAssignment stats:\n             parameter allocation:  372.76MiB",
+        None, 7406166528, None,
+    ),
+    ("INTERNAL: Failed to allocate 98697216 bytes for new constant", None, 98697216, None),
+    (
+        "OOM when allocating tensor with shape[128,3,8,128] and type float on "
+        "/job:localhost/replica:0/task:0/device:GPU:1 by allocator GPU_1_bfc",
+        "cuda:1", None, None,
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text, device, requested, available", MEMORY)
@@ -89,6 +141,7 @@ def test_memory_is_found_with_its_numbers(text, device, requested, available):
     found = faults.parse("RuntimeError", text)
     assert (found["kind"], found["device"]) == ("out_of_memory", device)
     assert (found["requested_bytes"], found["available_bytes"]) == (requested, available)
+    assert found["operation"] is None
 
 
 def test_memory_comes_with_suggestions_and_human_numbers():
