@@ -21,7 +21,10 @@ _KNOWN = (
     "ValueError", "KeyError", "IndexError", "TypeError", "AttributeError", "ImportError", "RuntimeError",
     "NotImplementedError", "FileNotFoundError", "PermissionError", "ZeroDivisionError",
 )  # fmt: skip
-_HINTS = ("shape", "size", "dimension", "channels", "dtype", "type", "device", "cuda", "gpu", "nvidia", "backend", "memory", "alloc", "oom")
+_HINTS = (
+    "shape", "size", "dimension", "channels", "dtype", "type", "device", "cuda", "gpu", "nvidia", "backend", "memory",
+    "alloc", "oom",
+)  # fmt: skip
 _EVENTS = {  # that the kinds of faults are told with
     "shape_mismatch": "error.shape_mismatch",
     "dtype_mismatch": "error.dtype_mismatch",

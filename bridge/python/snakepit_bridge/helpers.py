@@ -12,12 +12,16 @@ from .errors import ToolError
 _OFFER = "__snakebridge_helpers__"  # a dict of functions by name
 
 
+class HelperNotFoundError(ToolError):
+    """No allowed module offers it."""
+
+
 def find(modules: Modules, name: Any) -> Callable[..., Any]:
-    """The helper of that name; of several, that of the module that is listed first. Raises ToolError."""
+    """The helper of that name; of several, that of the module that is listed first. Raises HelperNotFoundError."""
     for offered in _offers(modules):
         if isinstance(name, str) and callable(offered.get(name)):
             return offered[name]
-    raise ToolError(f"there is no helper {name!r}", 404, "helper_not_found")
+    raise HelperNotFoundError(f"there is no helper {name!r}", 404, "helper_not_found")
 
 
 def listed(modules: Modules) -> list[dict[str, Any]]:

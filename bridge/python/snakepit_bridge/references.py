@@ -115,6 +115,19 @@ def is_reference(value: Any) -> bool:
     return bool(value.get("__snakebridge_ref__"))
 
 
+_CALLERS = "*"  # no session of the gateway begins so
+
+
+def of_caller(name: str) -> str:
+    """The session that a call has named which is in none of the gateway's: never one of these, whatever the name."""
+    return _CALLERS + name
+
+
+def shown(session_id: str) -> str:
+    """The name by which a session is told of."""
+    return session_id[1:] if session_id.startswith(_CALLERS) else session_id
+
+
 def session_of(reference: Any) -> str:
     """The session that a reference names, or an empty string."""
     found = reference.get("session_id") if isinstance(reference, dict) else None
@@ -131,7 +144,7 @@ def identity(session_id: str, reference: Any) -> tuple[str, str]:
     if not isinstance(ref_id, str):
         raise _invalid("missing_id", "the reference has no id")
     theirs = session_of(reference)
-    if theirs and theirs != session_id:
+    if theirs and theirs != shown(session_id):
         raise SessionMismatchError("the reference belongs to another session", 409, "session_mismatch")
     return session_id, ref_id
 

@@ -177,7 +177,7 @@ class SnakeBridge(BaseAdapter):
         name = type(value).__name__
         members = {
             "id": self._references.keep(session_id, value),
-            "session_id": session_id,
+            "session_id": references.shown(session_id),
             "python_module": module,
             "library": params.get("library") or str(module).split(".")[0],
             "type_name": name,
@@ -228,16 +228,17 @@ def _whole(version: Any) -> int:
 
 
 def _session(params: Mapping[str, Any]) -> str:
-    """The call's session: the gateway's if there is one, else what the arguments say, else a new one."""
+    """The call's session: the gateway's if there is one, else one of the name in the arguments, else a new one."""
     call = current.call()
     ours = call.session_id if call else ""
     theirs = params.get("session_id")
     if ours and theirs and theirs != ours:
         raise references.SessionMismatchError("session_id is not the call's session", 409, "session_mismatch")
-    if ours or theirs:
-        return ours or str(theirs)
+    if ours:
+        return str(ours)
     named = (references.session_of(params.get(name)) for name in ("instance", "ref", "stream_ref"))
-    return next((name for name in named if name), None) or f"auto-{uuid.uuid4().hex}"
+    name = theirs or next((name for name in named if name), None) or f"auto-{uuid.uuid4().hex}"
+    return references.of_caller(str(name))
 
 
 def _metadata(params: Mapping[str, Any], kind: str) -> dict[str, str]:

@@ -206,6 +206,29 @@ def test_call_without_a_session_gets_one_of_its_own(bridge):
     assert bridge.call({"call_type": "get_attr", "ref": first, "attr": "x"}) == 1
 
 
+def test_call_without_a_session_cannot_name_the_gateways(bridge, session):
+    session("one")
+    made = point(bridge)
+    session("")
+    get = {"call_type": "get_attr", "attr": "x"}
+    for reference in ({"ref": made}, {"ref": made, "session_id": "one"}, {"ref": made["id"], "session_id": "one"}):
+        with pytest.raises(RefNotFoundError):
+            bridge.call({**get, **reference})
+        assert bridge.release_ref(reference) is False
+    assert bridge.release_session({"session_id": "one"}) == 0
+    assert bridge.release_session({"session_id": "*one"}) == 0
+    session("one")
+    assert bridge.call({**get, "ref": made}) == 1
+
+
+def test_session_of_the_gateways_cannot_reach_what_calls_without_one_have_named(bridge, session):
+    made = point(bridge, session_id="one")
+    session("one")
+    with pytest.raises(RefNotFoundError):
+        bridge.call({"call_type": "get_attr", "attr": "x", "ref": made})
+    assert bridge.release_session({}) == 0
+
+
 def test_released_reference_is_not_found(bridge):
     """snakepit 100"""
     made = point(bridge, session_id="s")
@@ -509,6 +532,7 @@ def test_helper_is_called_by_its_name(bridge, helped):
 def test_helper_that_is_none_is_not_found(bridge, helped, name):
     with pytest.raises(ToolError) as caught:
         bridge.call({"call_type": "helper", "helper": name})
+    assert type(caught.value).__name__ == "HelperNotFoundError"
     assert (caught.value.status, caught.value.code) == (404, "helper_not_found")
 
 
