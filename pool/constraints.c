@@ -12,7 +12,9 @@ enum { CONSTRAINTS_MAX_DEPTH = 8 };
 #define TEXTS (BIT(STRING) | BIT(MODULE))
 #define LISTS (BIT(LIST) | BIT(EMBEDDING))
 
-/* Each is one or two keywords of a JSON Schema. */
+#define CHOICES (TEXTS | BIT(CHOICE))
+
+/* Each is one or two keywords of a JSON Schema. Some have a name of Snakepit's beside ours. */
 static const struct rule {
     const char *name;
     unsigned types;
@@ -29,8 +31,11 @@ static const struct rule {
     {"max_length", BIT(MAP), "\"maxProperties\":", NULL, ""},
     {"pattern", TEXTS, "\"pattern\":", NULL, ""},
     {"dimension", BIT(EMBEDDING), "\"minItems\":", ",\"maxItems\":", ""},
+    {"dimensions", BIT(EMBEDDING), "\"minItems\":", ",\"maxItems\":", ""},
     {"shape", BIT(TENSOR), "\"properties\":{\"shape\":{\"const\":", NULL, "}}"},
-    {"choices", TEXTS | BIT(CHOICE), "\"enum\":", NULL, ""},
+    {"choices", CHOICES, "\"enum\":", NULL, ""},
+    {"enum", CHOICES, "\"enum\":", NULL, ""},
+    {"allowed_modules", BIT(MODULE), "\"enum\":", NULL, ""},
 };
 
 static const struct rule *find_rule(struct bytes name, enum variable_type type)
@@ -44,7 +49,7 @@ static const struct rule *find_rule(struct bytes name, enum variable_type type)
 
 static void add_rule(struct buffer *schema, const struct rule *rule, struct bytes value)
 {
-    buffer_add_string(schema, schema->len ? "," : "{");
+    buffer_add_string(schema, schema->len ? ",{" : "{\"allOf\":[{");
     buffer_add_string(schema, rule->first);
     buffer_add(schema, value);
     if (rule->second) {
@@ -52,9 +57,10 @@ static void add_rule(struct buffer *schema, const struct rule *rule, struct byte
         buffer_add(schema, value);
     }
     buffer_add_string(schema, rule->end);
+    buffer_add_string(schema, "}");
 }
 
-/* Writes the schema; nothing when there are no constraints. */
+/* Writes the schema, which all constraints are a part of; nothing when there are none. */
 static bool translate(struct bytes constraints, enum variable_type type, struct buffer *schema,
                       struct variable_fault *fault)
 {
@@ -72,7 +78,7 @@ static bool translate(struct bytes constraints, enum variable_type type, struct 
         add_rule(schema, rule, value.raw);
     }
     if (schema->len)
-        buffer_add_string(schema, "}");
+        buffer_add_string(schema, "]}");
     return true;
 }
 
@@ -128,7 +134,7 @@ bool constraints_check(struct bytes *constraints, enum variable_type type, struc
         return variable_fault(out_fault, "constraints", "must be an object");
     bool good = translate(whole.raw, type, &schema, out_fault);
     *constraints = schema.len ? whole.raw : (struct bytes){0};
-    if (good && type == VARIABLE_CHOICE && !has(whole.raw, "choices"))
+    if (good && type == VARIABLE_CHOICE && !has(whole.raw, "choices") && !has(whole.raw, "enum"))
         good = variable_fault(out_fault, "constraints", "must have the choices of a choice");
     if (good && schema.len)
         good = check(buffer_bytes(&schema), *constraints, value, special, out_fault);

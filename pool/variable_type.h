@@ -16,7 +16,7 @@ enum variable_type {
     VARIABLE_MAP,
     VARIABLE_EMBEDDING, /* a list of floats */
     VARIABLE_TENSOR,    /* {"shape": […], "data": […]}, the numbers in one list */
-    VARIABLE_CHOICE,    /* one of the constraint `choices` */
+    VARIABLE_CHOICE,    /* one of the constraint `choices` or `enum` */
     VARIABLE_MODULE,    /* a name */
 };
 enum { VARIABLE_TYPES = VARIABLE_MODULE + 1 };
