@@ -109,14 +109,16 @@ MEMORY = [
     ("OOM on cuda:0: failed to allocate 1 GB, available 256 MB", "cuda:0", GIB, 256 * MIB),
     (  # PyTorch 2
         f"{CUDA}24.00 MiB. GPU 0 has a total capacity of 7.50 GiB of which 15.00 MiB is free. Process 3936 has 5.38 "
-        "GiB memory in use. Including non-PyTorch memory, this process has 2.19 GiB memory in use. Of the allocated memory "
+        "GiB memory in use. Including non-PyTorch memory, this process has 2.19 GiB memory in use. "
+        "Of the allocated memory "
         "217.80 MiB is allocated by PyTorch, and 50.20 MiB is reserved by PyTorch but unallocated. If reserved but "
         "unallocated memory is large try setting PYTORCH_ALLOC_CONF=expandable_segments:True to avoid fragmentation.",
         "cuda:0", 24 * MIB, 15 * MIB,
     ),
     (  # PyTorch 1
         f"{CUDA}36.00 MiB (GPU 2; 7.93 GiB total capacity; 130.35 MiB already allocated; 47.00 MiB free; 188.00 "
-        "MiB reserved in total by PyTorch) If reserved memory is >> allocated memory try setting max_split_size_mb to avoid "
+        "MiB reserved in total by PyTorch) If reserved memory is >> allocated memory try setting "
+        "max_split_size_mb to avoid "
         "fragmentation.",
         "cuda:2", 36 * MIB, 47 * MIB,
     ),
