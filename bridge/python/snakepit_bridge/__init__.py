@@ -4,6 +4,7 @@
 the process that the gateway starts.
 """
 
+import importlib
 from typing import Any
 
 from .adapter import BaseAdapter
@@ -35,6 +36,8 @@ __all__ = [
     "CallContext",
     "Cancelled",
     "ConstraintViolation",
+    "HeartbeatClient",
+    "HeartbeatConfig",
     "SessionContext",
     "Stream",
     "StreamChunk",
@@ -47,6 +50,7 @@ __all__ = [
     "VariableError",
     "VariableNotFound",
     "VersionConflict",
+    "ZeroCopyRef",
     "configure_logging",
     "get_logger",
     "request_recycle",
@@ -54,10 +58,17 @@ __all__ = [
 ]
 
 
+_ELSEWHERE = {
+    "HeartbeatClient": "heartbeat",
+    "HeartbeatConfig": "heartbeat",
+    "ZeroCopyRef": "zero_copy",
+    "configure_logging": "logging_config",
+    "get_logger": "logging_config",
+}
+
+
 def __getattr__(name: str) -> Any:
     """The names that few adapters use, imported when one does."""
-    if name in ("configure_logging", "get_logger"):
-        from . import logging_config
-
-        return getattr(logging_config, name)
+    if name in _ELSEWHERE:
+        return getattr(importlib.import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

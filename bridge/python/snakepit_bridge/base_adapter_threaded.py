@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
 from .adapter import BaseAdapter
+from .thread_safety_checker import ThreadSafetyChecker
 from .tools import ToolMetadata, tool
 
 __all__ = [
     "RequestTracker",
     "ThreadLocalStorage",
     "ThreadSafeAdapter",
+    "ThreadSafetyChecker",
     "ToolMetadata",
     "require_thread_safe",
     "thread_safe_method",

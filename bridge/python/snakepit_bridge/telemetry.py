@@ -116,6 +116,16 @@ class GatewayBackend(TelemetryBackend):
             self.dispatch.put_event(event)
 
 
+class GrpcBackend(TelemetryBackend):
+    """Snakepit's name of what sends events to the gateway. They go with everything else: it needs no stream."""
+
+    def __init__(self, stream: Any = None) -> None:
+        self.stream = stream
+
+    def put(self, event: Event) -> None:
+        gateway.put(event)
+
+
 buffer = Buffer()
 gateway = GatewayBackend()
 """What is used unless another backend is set."""
