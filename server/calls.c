@@ -6,6 +6,7 @@
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/job.h"
+#include "server/listing.h"
 #include "server/lookup.h"
 #include "server/media.h"
 #include "server/members.h"
@@ -14,7 +15,7 @@
 
 #include <stdlib.h>
 
-enum { LISTED_MAX = 1000, CURSOR_MAX = 32 };
+enum { CURSOR_MAX = 32 };
 
 static const char *state_name(enum call_state state)
 {
@@ -74,17 +75,10 @@ static void add_done(struct buffer *text, const struct job *job, bool whole)
 /* A page of the list: calls of the pools, then those of callbacks, then what is kept. Calls are
  * numbered in each of these sections, so that those that end meanwhile shift nothing. */
 struct page {
-    struct member_number limit;
-    struct bytes after; /* "section.number" of the last call of the page before */
-    unsigned section;
+    unsigned section; /* of the last call of the page before, then of the last one that was added */
     uint64_t number;
     unsigned left; /* so many calls still fit */
     bool more;     /* there are some that did not */
-};
-
-static const struct member page_rows[] = {
-    {{"limit", 5}, MEMBER_NUMBER, offsetof(struct page, limit), LISTED_MAX},
-    {{"after", 5}, MEMBER_TEXT, offsetof(struct page, after), CURSOR_MAX},
 };
 
 /* Whether the call is to be added, behind what stands there; notes that it was. */
@@ -131,9 +125,9 @@ static void add_kept(const struct gateway *gateway, struct page *page, unsigned 
 static bool read_cursor(struct bytes text, struct page *page)
 {
     int64_t section, number;
+    if (text.len == 0)
+        return true;
     struct bytes first = media_cut(&text, '.');
-    if (first.len == 0)
-        return !page->after.len;
     if (!json_to_int(first, &section) || !json_to_int(text, &number) || section < 0 ||
         section > GATEWAY_MAX_POOLS + 1 || number < 0)
         return false;
@@ -145,22 +139,11 @@ static bool read_cursor(struct bytes text, struct page *page)
 /* False: the query is wrong, and the exchange has been answered. */
 static bool read_page(struct exchange *exchange, struct page *out_page)
 {
-    uint32_t seen;
-    struct member_fault fault;
-    *out_page = (struct page){.limit.value = LISTED_MAX};
-    bool good =
-        members_read_query(exchange->query, page_rows, sizeof page_rows / sizeof page_rows[0],
-                           exchange->arena, out_page, &seen, &fault);
-    if (good && !out_page->limit.value)
-        good = members_fault(&fault, exchange->arena, BYTES("limit"),
-                             "\"limit\" must be a whole number from 1 to 1000");
-    if (good && !read_cursor(out_page->after, out_page))
-        good = members_fault(&fault, exchange->arena, BYTES("after"),
-                             "\"after\" must be the \"next\" of the page before");
-    out_page->left = out_page->limit.value;
-    if (!good)
-        members_refuse(exchange, 400, &fault);
-    return good;
+    struct listing listing;
+    if (!listing_read(exchange, LISTING_MAX, CURSOR_MAX, &listing))
+        return false;
+    *out_page = (struct page){.left = listing.limit};
+    return read_cursor(listing.after, out_page) || listing_refuse_after(exchange);
 }
 
 void calls_list(struct exchange *exchange)

@@ -3,6 +3,7 @@
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
+#include "server/listing.h"
 #include "server/members.h"
 #include "server/membership.h"
 #include "server/problem.h"
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LISTED = 100, LISTED_MAX = 1000 };
+enum { LISTED = 100 };
 
 #define MS(us) ((unsigned long long)(us) / 1000)
 
@@ -217,42 +218,17 @@ void sessions_delete(struct exchange *exchange)
 
 /* --- all of them --- */
 
-struct page {
-    struct member_number limit;
-    struct bytes after;
-};
-
-static const struct member page_rows[] = {
-    {{"limit", 5}, MEMBER_NUMBER, offsetof(struct page, limit), LISTED_MAX},
-    {{"after", 5}, MEMBER_TEXT, offsetof(struct page, after), SESSION_ID_MAX},
-};
-
-/* False: the query is wrong, and the exchange has been answered. */
-static bool read_page(struct exchange *exchange, struct page *out_page)
-{
-    uint32_t seen;
-    struct member_fault fault;
-    *out_page = (struct page){.limit.value = LISTED};
-    bool good =
-        members_read_query(exchange->query, page_rows, sizeof page_rows / sizeof page_rows[0],
-                           exchange->arena, out_page, &seen, &fault);
-    if (good && !out_page->limit.value)
-        return refuse_member(exchange, "limit", "must be a whole number from 1 to 1000");
-    if (!good)
-        members_refuse(exchange, 400, &fault);
-    return good;
-}
-
 void sessions_list(struct exchange *exchange)
 {
     unsigned count;
-    struct page page;
+    struct listing listing;
     struct buffer text = {0};
-    if (!read_page(exchange, &page))
+    if (!listing_read(exchange, LISTED, SESSION_ID_MAX, &listing))
         return;
-    unsigned limit = page.limit.value;
+    unsigned limit = listing.limit;
     struct session_view *views = mem_array(limit + 1, sizeof *views);
-    bool good = session_list(gateway_of(exchange)->sessions, page.after, views, limit + 1, &count);
+    bool good =
+        session_list(gateway_of(exchange)->sessions, listing.after, views, limit + 1, &count);
     buffer_add_string(&text, "{\"sessions\":[");
     for (unsigned i = 0; good && i < count && i < limit; i++) {
         buffer_add_string(&text, i ? "," : "");
@@ -264,6 +240,6 @@ void sessions_list(struct exchange *exchange)
     if (good)
         document_respond_json(exchange, 200, &text);
     else
-        membership_refuse_unknown(exchange, page.after);
+        membership_refuse_unknown(exchange, listing.after);
     buffer_deinit(&text);
 }

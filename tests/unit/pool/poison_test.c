@@ -177,57 +177,82 @@ START_TEST(poison_is_listed_and_forgiven)
 }
 END_TEST
 
+/* --- a list without a pool --- */
+
+static struct poison list;
+static struct arena *arena;
+static struct call *suspect;
+
+/* That blocks what has killed so often. */
+static void open_list(unsigned kills)
+{
+    fake_init(&fake, fake_alone);
+    arena = arena_new(0);
+    suspect = call_new(arena);
+    suspect->tool = fake.tool;
+    poison_init(&list, kills, 0);
+}
+
+static void close_list(void)
+{
+    call_unref(&suspect);
+    arena_unref(&arena);
+}
+
+/* A call with these arguments; there is one at a time. */
+static struct call *suspect_of(const char *args)
+{
+    suspect->args = bytes_of(args);
+    suspect->fingerprint = 0;
+    return suspect;
+}
+
+/* So many others kill, each a worker of its own. */
+static void note_others(unsigned count, bool alone)
+{
+    char text[16];
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "%u", i);
+        poison_note(&list, suspect_of(text), 3 + i, alone, 2 + i);
+    }
+}
+
 START_TEST(the_list_of_poison_is_bounded_and_forgets_the_oldest)
 {
-    static struct poison poison;
-    struct arena *arena = arena_new(0);
-    struct call *call = call_new(arena);
-    char text[16];
-    fake_init(&fake, fake_alone);
-    call->tool = fake.tool;
-    poison_init(&poison, 1, 0);
-    for (unsigned i = 0; i <= POISON_MAX; i++) {
-        snprintf(text, sizeof text, "%u", i);
-        call->args = bytes_of(text);
-        call->fingerprint = 0;
-        poison_note(&poison, call, i + 1, true, i);
-    }
-    ck_assert_uint_eq(poison.count, POISON_MAX);
-    ck_assert(poison_blocks(&poison, call));
-    call->args = BYTES("0");
-    call->fingerprint = 0;
-    ck_assert(!poison_blocks(&poison, call));
-    ck_assert_uint_eq(poison_clear(&poison, 0), POISON_MAX);
-    call_unref(&call);
-    arena_unref(&arena);
+    char last[16];
+    open_list(1);
+    note_others(POISON_MAX + 1, true);
+    snprintf(last, sizeof last, "%u", POISON_MAX);
+    ck_assert_uint_eq(list.count, POISON_MAX);
+    ck_assert(poison_blocks(&list, suspect_of(last)));
+    ck_assert(!poison_blocks(&list, suspect_of("0")));
+    ck_assert_uint_eq(poison_clear(&list, 0), POISON_MAX);
+    close_list();
 }
 END_TEST
 
 START_TEST(what_has_killed_twice_outlives_any_number_of_suspects)
 {
-    static struct poison poison;
-    struct arena *arena = arena_new(0);
-    struct call *call = call_new(arena);
-    char text[16];
-    fake_init(&fake, fake_alone);
-    call->tool = fake.tool;
-    poison_init(&poison, 2, 0);
-    call->args = BYTES("bad");
-    poison_note(&poison, call, 1, false, 0);
-    poison_note(&poison, call, 2, false, 1);
-    for (unsigned i = 0; i < 2 * POISON_MAX; i++) {
-        snprintf(text, sizeof text, "%u", i);
-        call->args = bytes_of(text);
-        call->fingerprint = 0;
-        poison_note(&poison, call, 3 + i, false, 2 + i);
-    }
-    call->args = BYTES("bad");
-    call->fingerprint = 0;
-    ck_assert(poison_blocks(&poison, call));
-    call_unref(&call);
-    arena_unref(&arena);
+    open_list(2);
+    poison_note(&list, suspect_of("bad"), 1, false, 0);
+    poison_note(&list, suspect, 2, false, 1);
+    note_others(2 * POISON_MAX, false);
+    ck_assert(poison_blocks(&list, suspect_of("bad")));
+    close_list();
 }
 END_TEST
+
+START_TEST(poison_can_last_for_ever)
+{
+    open_list(1);
+    poison_note(&list, suspect_of("bad"), 1, true, 1);
+    poison_expire(&list, UINT64_MAX);
+    ck_assert(poison_blocks(&list, suspect));
+    close_list();
+}
+END_TEST
+
+/* --- a pool again --- */
 
 START_TEST(poison_is_forgotten_after_its_time)
 {
@@ -239,22 +264,6 @@ START_TEST(poison_is_forgotten_after_its_time)
     ck_assert_uint_eq(fake_look(&fake).poisoned, 0);
     ck_assert_uint_eq(pool_look_at_poison(fake.pool, entries, 4), 0);
     ck_assert_int_eq(fake_submit_idempotent(&fake, "bad")->state, CALL_DISPATCHED);
-}
-END_TEST
-
-START_TEST(poison_can_last_for_ever)
-{
-    static struct poison poison;
-    struct arena *arena = arena_new(0);
-    struct call *call = call_new(arena);
-    fake_init(&fake, fake_alone);
-    call->tool = fake.tool;
-    poison_init(&poison, 1, 0);
-    poison_note(&poison, call, 1, true, 1);
-    poison_expire(&poison, UINT64_MAX);
-    ck_assert(poison_blocks(&poison, call));
-    call_unref(&call);
-    arena_unref(&arena);
 }
 END_TEST
 

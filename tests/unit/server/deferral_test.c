@@ -156,6 +156,26 @@ static void start(struct asker *asker, const char *args, enum result_shape shape
     deferral_start(&asker->exchange, call, &wish, shape);
 }
 
+/* A request with a header, whose call has begun. */
+static struct asker *ask(const char *name, const char *value, enum result_shape shape)
+{
+    struct asker *asker = arrive(name, value, NULL, NULL);
+    start(asker, "{}", shape);
+    return asker;
+}
+
+static struct asker *ask_with_key(void)
+{
+    return ask("idempotency-key", "k", RESULT_ENVELOPE);
+}
+
+/* The worker's answer to the one call that there is has reached everybody. */
+static void answer(void)
+{
+    fake_answer(&fake, 0, 1000);
+    deliver();
+}
+
 static void assert_sent(const struct asker *asker, unsigned status, const char *body)
 {
     struct buffer text = {0};
@@ -250,24 +270,20 @@ END_TEST
 
 START_TEST(what_may_come_later_is_announced_at_once)
 {
-    struct asker *asker = arrive("prefer", "respond-async", NULL, NULL);
-    start(asker, "{}", RESULT_ENVELOPE);
+    struct asker *asker = ask("prefer", "respond-async", RESULT_ENVELOPE);
     assert_sent(asker, 202, "\"location\":\"/calls/");
     ck_assert(has_header(asker, "location") && has_header(asker, "preference-applied"));
-    fake_answer(&fake, 0, 1000);
-    deliver();
+    answer();
     ck_assert_uint_eq(asker->answers, 1);
 }
 END_TEST
 
 START_TEST(who_waits_gets_the_outcome_in_its_shape)
 {
-    struct asker *asker = arrive("prefer", "respond-async, wait=9", NULL, NULL);
-    start(asker, "{}", RESULT_BARE);
+    struct asker *asker = ask("prefer", "respond-async, wait=9", RESULT_BARE);
     deferral_sweep(&gateway.deferrals[0], clock_now_us());
     ck_assert_uint_eq(asker->answers, 0);
-    fake_answer(&fake, 0, 1000);
-    deliver();
+    answer();
     assert_sent(asker, 200, "1");
     ck_assert_uint_eq(asker->sent.part_count, 1);
 }
@@ -275,28 +291,24 @@ END_TEST
 
 START_TEST(who_has_waited_for_long_enough_is_told_where_it_will_be)
 {
-    struct asker *asker = arrive("prefer", "respond-async, wait=9", NULL, NULL);
-    start(asker, "{}", RESULT_ENVELOPE);
+    struct asker *asker = ask("prefer", "respond-async, wait=9", RESULT_ENVELOPE);
     deferral_sweep(&gateway.deferrals[0], clock_now_us() + 10000000);
     assert_sent(asker, 202, "location");
     deferral_sweep(&gateway.deferrals[0], clock_now_us() + 10000000);
-    fake_answer(&fake, 0, 1000);
-    deliver();
+    answer();
     ck_assert_uint_eq(asker->answers, 1);
 }
 END_TEST
 
 START_TEST(what_is_fetched_has_the_shape_that_it_was_asked_for)
 {
-    struct asker *asker = arrive("prefer", "respond-async", NULL, NULL);
-    start(asker, "{}", RESULT_BARE);
+    struct asker *asker = ask("prefer", "respond-async", RESULT_BARE);
     struct job *job = ledger_find(gateway.ledger, asker->exchange.request_id);
     struct asker *early = arrive(NULL, NULL, NULL, NULL);
     deferral_fetch(&early->exchange, job_ref(job));
     assert_sent(early, 202, "location");
     ck_assert(!has_header(early, "preference-applied"));
-    fake_answer(&fake, 0, 1000);
-    deliver();
+    answer();
     struct asker *late = arrive(NULL, NULL, NULL, NULL);
     deferral_fetch(&late->exchange, job);
     assert_sent(late, 200, "1");
@@ -308,13 +320,9 @@ END_TEST
 
 START_TEST(a_second_request_with_the_key_gets_the_answer_of_the_first)
 {
-    struct asker *first = arrive("idempotency-key", "k", NULL, NULL);
-    struct asker *second = arrive("idempotency-key", "k", NULL, NULL);
-    start(first, "{}", RESULT_ENVELOPE);
-    start(second, "{}", RESULT_ENVELOPE);
+    struct asker *first = ask_with_key(), *second = ask_with_key();
     ck_assert_uint_eq(fake.invoke_count, 1);
-    fake_answer(&fake, 0, 1000);
-    deliver();
+    answer();
     assert_sent(first, 200, "\"result\":1");
     assert_sent(second, 200, "\"result\":1");
     ck_assert(!has_header(first, "idempotency-replayed"));
@@ -324,9 +332,8 @@ END_TEST
 
 START_TEST(another_request_with_the_key_is_refused)
 {
-    struct asker *first = arrive("idempotency-key", "k", NULL, NULL);
+    struct asker *first = ask_with_key();
     struct asker *second = arrive("idempotency-key", "k", NULL, NULL);
-    start(first, "{}", RESULT_ENVELOPE);
     start(second, "{\"x\":1}", RESULT_ENVELOPE);
     assert_sent(second, 422, "idempotency_mismatch");
     ck_assert_uint_eq(first->answers, 0);
@@ -335,18 +342,14 @@ END_TEST
 
 START_TEST(a_client_that_leaves_ends_nothing_for_the_others)
 {
-    struct asker *first = arrive("idempotency-key", "k", NULL, NULL);
-    struct asker *second = arrive("idempotency-key", "k", NULL, NULL);
-    start(first, "{}", RESULT_ENVELOPE);
-    start(second, "{}", RESULT_ENVELOPE);
+    struct asker *first = ask_with_key(), *second = ask_with_key();
     leave(first);
     ck_assert_uint_eq(fake.cancel_count, 0);
     fake_answer(&fake, 0, 1000);
     open_all(&fake.home);
     leave(second); /* while its mail is under way */
     deliver();
-    struct asker *third = arrive("idempotency-key", "k", NULL, NULL);
-    start(third, "{}", RESULT_ENVELOPE);
+    struct asker *third = ask_with_key();
     deliver();
     assert_sent(third, 200, "\"result\":1");
     ck_assert_uint_eq(fake.invoke_count, 1);
