@@ -38,9 +38,9 @@ bool backoff_note_early(struct pool *pool, uint64_t now_us)
     return due;
 }
 
-void backoff_note_answer(struct pool *pool, struct worker *worker)
+void backoff_note_first_answer(struct pool *pool, struct worker *worker)
 {
-    if (!worker->proven && !worker->premature)
+    if (!worker->premature)
         pool->early_deaths = 0;
     worker->proven = true;
 }

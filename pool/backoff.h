@@ -9,8 +9,8 @@
  * whether it is time to say so. */
 bool backoff_note_early(struct pool *pool, uint64_t now_us);
 
-/* The worker has answered a call. */
-void backoff_note_answer(struct pool *pool, struct worker *worker);
+/* The worker has answered a call, for the first time. */
+void backoff_note_first_answer(struct pool *pool, struct worker *worker);
 
 /* The worker is gone. If it was of no use, and there is no other, the pool has FAILED after some
  * like that: the next one will not be there soon, or not for long, and nobody is to wait for it. */

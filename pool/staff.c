@@ -138,12 +138,13 @@ void staff_balance(struct pool *pool, uint64_t now_us, struct effects *effects)
 void staff_answered(struct pool *pool, struct worker *worker, uint64_t now_us,
                     struct effects *effects)
 {
-    backoff_note_answer(pool, worker);
+    if (!worker->proven)
+        backoff_note_first_answer(pool, worker);
     if (worker->inflight_count == 0)
         worker->idle_since_us = now_us;
     if (renewal_is_used_up(pool, worker))
         staff_balance(pool, now_us, effects);
-    if (!effects_full(effects))
+    if (worker->state == WORKER_DRAINING && !effects_full(effects))
         removal_dismiss(pool, worker, effects);
 }
 
