@@ -178,13 +178,10 @@ void calls_get(struct exchange *exchange)
         return;
     if (lookup.pool || lookup.is_callback)
         add_call(&text, lookup.pool ? pool_name(lookup.pool) : NULL, &lookup.view);
-    else if (job_outcome(lookup.job))
+    else
         add_done(&text, lookup.job, true);
     lookup_deinit(&lookup);
-    if (text.len)
-        document_respond_json(exchange, 200, &text);
-    else
-        lookup_refuse_unknown(exchange); /* it is about to be done */
+    document_respond_json(exchange, 200, &text);
 }
 
 /* What the caller would have got that did not wait; 202 while there is nothing yet. */
@@ -197,18 +194,17 @@ void calls_result(struct exchange *exchange)
         lookup_refuse_unknown(exchange);
 }
 
-/* Ends it, or forgets it if it is done and kept. False: it has ended meanwhile. */
+/* Ends it, or forgets it if that comes too late and it is kept. False: it has ended meanwhile. */
 static bool end(const struct gateway *gateway, const struct lookup *lookup)
 {
     struct bytes id = bytes_of(lookup->view.request_id);
-    if (lookup->pool)
-        return pool_cancel_request(lookup->pool, id);
+    if (lookup->pool && pool_cancel_request(lookup->pool, id))
+        return true;
     if (lookup->is_callback)
         return callbacks_cancel_request(gateway->callbacks, id);
-    if (!job_outcome(lookup->job))
-        return false;
-    ledger_forget(gateway->ledger, lookup->job);
-    return true;
+    if (lookup->job)
+        ledger_forget(gateway->ledger, lookup->job);
+    return lookup->job;
 }
 
 /* The call has ended for its caller when this is answered; its tool has been told to stop. */

@@ -1,9 +1,11 @@
 """Answers that come later or again: Prefer: respond-async, Idempotency-Key, /calls/{id} when it is done."""
 
 import concurrent.futures
+import http.client
+import json
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import httpx
 import pytest
@@ -65,6 +67,57 @@ def test_respond_async_with_wait_answers_202_after_that_time(client) -> None:
     call = wait_until_done(client, answer.headers["location"])
     assert call["end"] == "cancelled"
     assert call["outcome"]["code"] == "cancelled"
+
+
+class Poller:
+    """Asks as fast as it can, over one connection."""
+
+    def __init__(self, gateway: Any) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
+
+    def ask(self, method: str, path: str, body: str = "", **headers: str) -> Tuple[int, Any]:
+        self.connection.request(method, path, body, headers)
+        answer = self.connection.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
+    def start(self, number: int) -> str:
+        """Where a call will be found that ends after some milliseconds."""
+        body = json.dumps({"tool": "sleep", "args": {"seconds": number % 10 / 1000}})
+        told = self.ask("POST", "/execute", body, **{"content-type": "application/json", "prefer": "respond-async"})
+        return str(told[1]["location"])
+
+
+def sixteen_times(what: Callable[[int], None]) -> None:
+    """At once."""
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        list(pool.map(what, range(16)))
+
+
+def test_a_call_that_ends_is_found_at_every_moment(gateway) -> None:
+    def look(_: int) -> None:
+        poller = Poller(gateway)
+        for number in range(40):
+            location = poller.start(number)
+            status, call = 200, {"state": "queued"}
+            while status == 200 and call["state"] != "done":
+                status, call = poller.ask("GET", location)
+            assert status == 200, call
+
+    sixteen_times(look)
+
+
+def test_a_call_that_ends_can_be_given_up_at_every_moment(gateway) -> None:
+    def give_up(_: int) -> None:
+        poller = Poller(gateway)
+        for number in range(40):
+            location = poller.start(number)
+            while poller.ask("GET", location)[1]["state"] == "queued":
+                pass
+            status, problem = poller.ask("DELETE", location)
+            assert status == 204, problem
+
+    sixteen_times(give_up)
 
 
 def test_a_kept_call_can_be_forgotten(client) -> None:
