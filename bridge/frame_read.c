@@ -125,7 +125,7 @@ static struct tool_call from_tool_call(const Snakepit__Bridge__V1__ToolCall *fro
     return (struct tool_call){
         .call_id = from->call_id,
         .id = from->id,
-        .tool = bytes_of(from->tool),
+        .tool = from_data(from->tool),
         .args = from_data(from->args),
         .content_type = bytes_of(from->content_type),
         .timeout_us = from->timeout_ms < UINT64_MAX / 1000 ? from->timeout_ms * 1000 : UINT64_MAX,
@@ -153,9 +153,9 @@ static void read_tool_calls(const Snakepit__Bridge__V1__WorkerFrame *from, struc
 static struct variable_write from_write(const Snakepit__Bridge__V1__VariableWrite *from)
 {
     return (struct variable_write){
-        .name = bytes_of(from->name),
+        .name = from_data(from->name),
         .value = from_data(from->value),
-        .type = bytes_of(from->type),
+        .type = from_data(from->type),
         .constraints = from_data(from->constraints),
         .remove = from->remove,
         .expects = from->expects,
@@ -170,7 +170,7 @@ static bool read_session_op(const Snakepit__Bridge__V1__SessionOp *from, struct 
     struct bytes *names = arena_alloc(arena, from->n_names * sizeof names[0]);
     struct variable_write *writes = arena_alloc(arena, from->n_writes * sizeof writes[0]);
     for (size_t i = 0; i < from->n_names; i++)
-        names[i] = bytes_of(from->names[i]);
+        names[i] = from_data(from->names[i]);
     for (size_t i = 0; i < from->n_writes; i++) {
         writes[i] = from_write(from->writes[i]);
         if (from->writes[i]->parcel)

@@ -277,3 +277,8 @@ def test_nested_calls_go_on_while_the_gateway_drains(start_gateway: Callable[...
         wait_for(path, "begun")
         gateway.process.terminate()
         assert running.result() == 3
+
+
+def test_the_name_of_a_tool_is_all_of_it(client: Client) -> None:
+    told = client.value("ask", {"name": "add\0evil", "arguments": {"a": 1}})
+    assert (told["code"], told["status"]) == ("tool_not_found", 404)

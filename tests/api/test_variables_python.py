@@ -141,3 +141,12 @@ def test_a_worker_that_asks_for_more_than_it_reads_is_refused_and_goes_on(start_
         came = result(client, "flood", count=60)
         assert set(came) <= {7, "overloaded"} and 7 in came and "overloaded" in came
         assert result(client, "flood", count=1) == [7]
+
+
+def test_a_name_or_a_type_with_a_nul_in_it_is_not_what_comes_before(client: httpx.Client) -> None:
+    put(client, "x", 1)
+    assert run(client, "write", name="x\0y", value=2).status_code >= 400
+    assert run(client, "write", name="x", value=2, more={"type": "integer\0zz"}).status_code >= 400
+    assert run(client, "remove", name="x\0y").status_code >= 400
+    assert run(client, "read", name="x\0y").status_code >= 400
+    assert result(client, "read", name="x") == 1

@@ -54,7 +54,7 @@ class Caller(Asker):
         """``body`` is bytes, or a large contiguous memoryview."""
 
         def send() -> Waiter:
-            return self._send(pb.ToolCall(call_id=self._call_id, tool=tool, **options), body)
+            return self._send(pb.ToolCall(call_id=self._call_id, tool=tool.encode(), **options), body)
 
         if running_loop() is not None:
             return self._awaited(send)
@@ -65,7 +65,7 @@ class Caller(Asker):
 
     def _send(self, request: Any, body: Any) -> Waiter:
         requests = self._requests
-        waiter = requests.wait(self._call_id, request.tool)
+        waiter = requests.wait(self._call_id, request.tool.decode())
         request.id = waiter.id
         if type(body) is bytes and len(body) <= LARGE:
             request.args = body

@@ -242,13 +242,13 @@ def _existing(name: str, found: dict[str, Variable]) -> Variable:
 
 
 def _read_request(names: list[str]) -> Any:
-    return pb.SessionOp(kind=pb.SessionOp.READ, names=_checked_names(names))
+    return pb.SessionOp(kind=pb.SessionOp.READ, names=_encoded_names(names))
 
 
-def _checked_names(names: list[str]) -> list[str]:
+def _encoded_names(names: list[str]) -> list[bytes]:
     if sum(map(len, names)) > _NAMES_MAX:
         raise VariableError(f"the names have more than {_NAMES_MAX} characters together", "payload_too_large")
-    return names
+    return [name.encode() for name in names]
 
 
 def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[Any, list[tuple[Any, bytes]]]:
@@ -262,15 +262,15 @@ def _write_request(writes: Mapping[str, Any], delete: Iterable[str]) -> tuple[An
         room -= len(name) + len(value) + len(write.type) + len(constraints)
         if room < 0:
             raise _too_large(name)
-        message = request.writes.add(name=name, type=write.type, constraints=constraints)
+        message = request.writes.add(name=name.encode(), type=write.type.encode(), constraints=constraints)
         if len(value) > LARGE:
             large.append((message.parcel, value))
         else:
             message.value = value
         if write.expected_version is not None:
             message.expects, message.expected_version = True, write.expected_version
-    for name in _checked_names(list(delete)):
-        request.writes.add(name=name, remove=True)
+    for encoded in _encoded_names(list(delete)):
+        request.writes.add(name=encoded, remove=True)
     if request.ByteSize() > values.MAX_BODY:  # which counts what comes with each of many short ones
         raise _too_large("")
     return request, large

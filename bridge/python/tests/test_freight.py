@@ -143,7 +143,7 @@ def test_no_more_are_open_than_the_gateway_collects():
 
 
 def test_all_values_of_a_message_go_before_it(outbox, link):
-    request = pb.SessionOp(call_id=1, id=5, writes=[pb.VariableWrite(name="a"), pb.VariableWrite(name="b")])
+    request = pb.SessionOp(call_id=1, id=5, writes=[pb.VariableWrite(name=b"a"), pb.VariableWrite(name=b"b")])
     outbox.send_large(request, [(write.parcel, b"x" * 100_000) for write in request.writes])
     frames = drain(outbox, link)
     assert [len(frame.transfer.parts) for frame in frames] == [1, 1]

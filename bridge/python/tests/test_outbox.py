@@ -79,14 +79,14 @@ def results(pb: Any, outbox: Any) -> None:
 
 def tool_calls(pb: Any, outbox: Any) -> None:
     for number in range(1, 101):
-        request = pb.ToolCall(call_id=number, id=number, tool="it")
+        request = pb.ToolCall(call_id=number, id=number, tool=b"it")
         outbox.send_large(request, [(request.parcel, b"x" * 70000)])
 
 
 def updates(pb: Any, outbox: Any) -> None:
     for number in range(1, 11):
         request = pb.SessionOp(call_id=number, id=number, kind=pb.SessionOp.WRITE)
-        places = [request.writes.add(name=f"n{each}").parcel for each in range(10)]
+        places = [request.writes.add(name=f"n{each}".encode()).parcel for each in range(10)]
         outbox.send_large(request, [(place, b"x" * 70000) for place in places])
 
 

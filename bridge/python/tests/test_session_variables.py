@@ -17,7 +17,7 @@ class Answering:
 
     def put(self, request):
         self.asked.append(request)
-        named = [write.name for write in request.writes] or ["x"]
+        named = [write.name.decode() for write in request.writes] or ["x"]
         found = [self.pb.Variable(name=name, value=b"1234", version=1) for name in named]
         self.registry.take_variables(self.pb.SessionReply(id=request.id, variables=found, revision=len(self.asked)))
 

@@ -92,7 +92,7 @@ def test_showcase_sees_and_calls_the_tools_of_the_other_side(showcase):
     stream.invoke(present)
     stream.reply(stream.tool_call(1), listed)
     asked = stream.tool_call(2)
-    assert (asked.tool, json.loads(asked.args)) == ("sum", {"a": 1})
+    assert (asked.tool.decode(), json.loads(asked.args)) == ("sum", {"a": 1})
     stream.reply(asked, 3)
     assert json.loads(stream.answer(present.call_id).body)["result"] == 3
 

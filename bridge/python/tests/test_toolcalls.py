@@ -30,7 +30,7 @@ def value(stream, call_id):
 @pytest.mark.parametrize("tool", ["ask", "aask"])
 def test_a_tool_gets_what_another_returns(caller, tool):
     call_id, request = begin(caller, tool, name="add", arguments={"a": 1, "b": [2]})
-    assert (request.call_id, request.tool, json.loads(request.args)) == (call_id, "add", {"a": 1, "b": [2]})
+    assert (request.call_id, request.tool, json.loads(request.args)) == (call_id, b"add", {"a": 1, "b": [2]})
     assert not request.timeout_ms and not request.idempotent and not request.content_type
     assert not request.trace_id and not request.span_id  # there is no span
     caller.reply(request, {"sum": 3})
@@ -120,7 +120,7 @@ def test_limits_and_wishes_are_passed_on(caller):
 
 def test_tools_are_listed_once_a_call(caller):
     call_id, request = begin(caller, "names")
-    assert request.tool == "$tools"
+    assert request.tool == b"$tools"
     caller.reply(request, [{"name": "b"}, {"name": "a"}])
     assert value(caller, call_id) == [["a", "b"], ["a", "b"]]
 

@@ -246,7 +246,7 @@ START_TEST(a_tool_call_is_read)
     Snakepit__Bridge__V1__ToolCall *calls[] = {&call};
     call.call_id = 256;
     call.id = 7;
-    call.tool = (char *)(size_t) "add";
+    call.tool = (ProtobufCBinaryData){6, (uint8_t *)(size_t) "add\0xy"};
     call.args = (ProtobufCBinaryData){2, (uint8_t *)(size_t) "{}"};
     call.timeout_ms = UINT64_MAX;
     call.trace_id = (ProtobufCBinaryData){2, (uint8_t *)(size_t) "tr"};
@@ -259,7 +259,7 @@ START_TEST(a_tool_call_is_read)
     ck_assert_uint_eq(read.tool_call_count, 1);
     ck_assert_uint_eq(read.tool_calls[0].call_id, 256);
     ck_assert_uint_eq(read.tool_calls[0].id, 7);
-    ck_assert(bytes_equal(read.tool_calls[0].tool, BYTES("add")));
+    ck_assert(bytes_equal(read.tool_calls[0].tool, BYTES("add\0xy")));
     ck_assert(bytes_equal(read.tool_calls[0].args, BYTES("{}")));
     ck_assert_uint_eq(read.tool_calls[0].timeout_us, UINT64_MAX);
     ck_assert(bytes_equal(read.tool_calls[0].trace_id, BYTES("tr")));
@@ -497,12 +497,12 @@ START_TEST(a_session_op_is_read)
     Snakepit__Bridge__V1__VariableWrite write;
     snakepit__bridge__v1__variable_write__init(&write);
     Snakepit__Bridge__V1__VariableWrite *writes[] = {&write};
-    char first[] = "a", second[] = "b", name[] = "x", session[] = "s";
-    uint8_t value[] = {'1', '7'};
-    char *names[] = {first, second};
+    char session[] = "s";
+    uint8_t first[] = "a", second[] = "b\0c", name[] = "x\0y", value[] = {'1', '7'};
+    ProtobufCBinaryData names[] = {{1, first}, {3, second}};
     struct arena *arena = arena_new(0);
     struct worker_frame read;
-    write.name = name;
+    write.name = (ProtobufCBinaryData){3, name};
     write.value = (ProtobufCBinaryData){.data = value, .len = sizeof value};
     write.expects = true;
     write.expected_version = 9;
@@ -518,7 +518,8 @@ START_TEST(a_session_op_is_read)
     const struct session_op *got = &read.session_ops[0];
     ck_assert_uint_eq(got->id, 5);
     ck_assert_int_eq(got->kind, SESSION_OP_WRITE);
-    ck_assert(bytes_equal(got->names[1], BYTES("b")));
+    ck_assert(bytes_equal(got->names[1], BYTES("b\0c")));
+    ck_assert(bytes_equal(got->writes[0].name, BYTES("x\0y")));
     ck_assert(bytes_equal(got->writes[0].value, BYTES("17")));
     ck_assert(got->writes[0].expects && got->writes[0].expected_version == 9);
     arena_unref(&arena);
