@@ -45,6 +45,13 @@ bool members_fault(struct member_fault *out_fault, struct arena *arena, struct b
     return false;
 }
 
+bool members_fault_within(struct member_fault *fault, struct arena *arena, const char *at)
+{
+    fault->pointer =
+        bytes_of(arena_printf(arena, "%s%.*s", at, (int)fault->pointer.len, fault->pointer.data));
+    return false;
+}
+
 const char *members_not_json(struct arena *arena, const struct json_error *error)
 {
     if (strcmp(error->reason, JSON_TOO_DEEP) == 0)

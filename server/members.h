@@ -67,6 +67,9 @@ const char *members_not_json(struct arena *arena, const struct json_error *error
 bool members_fault(struct member_fault *out_fault, struct arena *arena, struct bytes name,
                    const char *detail);
 
+/* The fault is of what stands at that JSON pointer, and says where in there; returns false. */
+bool members_fault_within(struct member_fault *fault, struct arena *arena, const char *at);
+
 /* Answers with that fault. */
 void members_refuse(struct exchange *exchange, unsigned status, const struct member_fault *fault);
 

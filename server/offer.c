@@ -19,29 +19,30 @@ static const struct member rows[] = {
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-/* The fault of one of them: `out_fault` has a pointer into that one already, or none. */
-static bool fault_at(struct arena *arena, const char *member, size_t index,
-                     struct member_fault *out_fault)
+bool offers_fault(const struct offers *offers, size_t index, struct arena *arena,
+                  struct member_fault *fault)
 {
-    struct bytes inner = out_fault->pointer.data ? out_fault->pointer : BYTES("");
-    out_fault->pointer =
-        bytes_of(arena_printf(arena, "/%s/%zu%.*s", member, index, (int)inner.len, inner.data));
-    return false;
+    const char *at = offers->member ? arena_printf(arena, "/%s/%zu", offers->member, index) : "";
+    return members_fault_within(fault, arena, at);
 }
 
-static const char *wrong_with(const struct offer_members *members, bool callbacks)
+static bool check(const struct offer_members *members, bool callbacks, struct arena *arena,
+                  struct member_fault *out_fault)
 {
-    if (callbacks && !members->callback.len)
-        return "\"callback\" is missing";
+    struct bytes description = members->description;
     if (!tool_name_valid(members->name))
-        return "\"name\" must be 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit";
-    if (members->description.len &&
-        (json_type_of(members->description.data[0]) != JSON_TYPE_STRING ||
-         members->description.len > OFFER_DESCRIPTION_MAX))
-        return "\"description\" must be a text of at most 4096 bytes";
+        return members_fault(out_fault, arena, BYTES("name"),
+                             "\"name\" must be 1 to 64 of A-Z a-z 0-9 _ . - and begin with a "
+                             "letter or digit");
+    if (description.len && (json_type_of(description.data[0]) != JSON_TYPE_STRING ||
+                            description.len > OFFER_DESCRIPTION_MAX))
+        return members_fault(out_fault, arena, BYTES("description"),
+                             "\"description\" must be a text of at most 4096 bytes");
     if (members->schema.len > SCHEMA_MAX_BYTES)
-        return "\"schema\" has more than 65536 bytes";
-    return NULL;
+        return members_fault(out_fault, arena, BYTES("schema"),
+                             "\"schema\" has more than 65536 bytes");
+    return !callbacks || members->callback.len ||
+           members_fault(out_fault, arena, BYTES("callback"), "\"callback\" is missing");
 }
 
 static bool read_one(struct bytes text, bool callbacks, struct arena *arena,
@@ -52,11 +53,8 @@ static bool read_one(struct bytes text, bool callbacks, struct arena *arena,
     uint32_t seen;
     if (!members_read(text, rows, callbacks ? ROWS : ROWS - 1, arena, &members, &seen, out_fault))
         return false;
-    const char *wrong = wrong_with(&members, callbacks);
-    if (wrong) {
-        *out_fault = (struct member_fault){.code = "invalid_request", .detail = wrong};
+    if (!check(&members, callbacks, arena, out_fault))
         return false;
-    }
     struct bytes schema = members.schema.len ? members.schema : BYTES("{\"type\":\"object\"}");
     struct schema *compiled = schema_compile(schema, &problems);
     if (!compiled)
@@ -110,24 +108,30 @@ void offers_free(struct offers **offers)
         schema_free(&gone->list[i].schema);
 }
 
-static bool add(struct offers *offers, struct bytes text, const char *member, bool callbacks,
-                struct arena *arena, struct member_fault *out_fault)
+static bool add(struct offers *offers, struct bytes text, bool callbacks, struct arena *arena,
+                struct member_fault *out_fault)
 {
     struct offer offer = {0};
     *out_fault =
         (struct member_fault){.code = "invalid_request", .detail = "there may be 64 tools at most"};
-    if (offers->count == OFFERS_MAX)
-        return fault_at(arena, member, offers->count, out_fault);
-    if (!read_one(text, callbacks, arena, &offer, out_fault))
-        return fault_at(arena, member, offers->count, out_fault);
+    if (offers->count == OFFERS_MAX || !read_one(text, callbacks, arena, &offer, out_fault))
+        return offers_fault(offers, offers->count, arena, out_fault);
     if (offers_find(offers, offer.name)) {
         schema_free(&offer.schema);
-        *out_fault = (struct member_fault){.code = "invalid_request",
-                                           .detail = "two of the tools have that name"};
-        return fault_at(arena, member, offers->count, out_fault);
+        members_fault(out_fault, arena, BYTES("name"), "two of the tools have that name");
+        return offers_fault(offers, offers->count, arena, out_fault);
     }
     offers->list[offers->count++] = offer;
     return true;
+}
+
+bool offers_read_single(struct bytes object, struct arena *arena, struct offers **out_offers,
+                        struct member_fault *out_fault)
+{
+    struct offers *offers = arena_zalloc(arena, sizeof *offers);
+    bool good = add(offers, object, true, arena, out_fault);
+    *out_offers = good ? offers : NULL;
+    return good;
 }
 
 bool offers_read(struct bytes array, const char *member, bool callbacks, struct arena *arena,
@@ -138,11 +142,12 @@ bool offers_read(struct bytes array, const char *member, bool callbacks, struct 
     struct json_value value;
     struct bytes key;
     *out_offers = NULL;
+    offers->member = member;
     if (json_type_of(array.data[0]) != JSON_TYPE_ARRAY)
         return members_fault(out_fault, arena, bytes_of(member),
                              arena_printf(arena, "\"%s\" must be an array of tools", member));
     while (json_next(array, &cursor, &key, &value)) {
-        if (add(offers, value.raw, member, callbacks, arena, out_fault))
+        if (add(offers, value.raw, callbacks, arena, out_fault))
             continue;
         offers_free(&offers);
         return false;

@@ -23,6 +23,7 @@ struct offer {
 
 /* Several, constant once they were read. */
 struct offers {
+    const char *member; /* of the body, whose array they are; NULL: one, which is the body */
     size_t count;
     struct offer list[OFFERS_MAX];
 };
@@ -33,6 +34,15 @@ struct offers {
  */
 bool offers_read(struct bytes array, const char *member, bool callbacks, struct arena *arena,
                  struct offers **out_offers, struct member_fault *out_fault);
+
+/* The same for one that has a "callback" and is no element of an array: `object` is as it came. */
+bool offers_read_single(struct bytes object, struct arena *arena, struct offers **out_offers,
+                        struct member_fault *out_fault);
+
+/* The fault is of that one of them, and says where in there: now it says where in the body. Returns
+ * false. */
+bool offers_fault(const struct offers *offers, size_t index, struct arena *arena,
+                  struct member_fault *fault);
 
 /* Frees the schemas; the rest is the arena's. Clears the pointer, accepts NULL inside. */
 void offers_free(struct offers **offers);

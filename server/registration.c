@@ -63,58 +63,68 @@ void registration_write(const struct callback_tool *tool, struct buffer *out_tex
 
 /* --- what is asked for --- */
 
-static const char *secret_fault(struct bytes secret)
+static bool is_secret(struct bytes secret)
 {
     bool good = secret.len <= SECRET_MAX;
     for (size_t i = 0; i < secret.len; i++)
         good = good && secret.data[i] > ' ' && secret.data[i] <= '~';
-    return good ? NULL : "\"secret\" must have at most 256 visible characters of ASCII";
+    return good;
 }
 
-/* NULL, or what is wrong with it; `out_status` then. */
-static const char *read_callback(struct exchange *exchange, struct bytes text,
-                                 struct callback_members *out_callback, unsigned *out_status)
+static bool read_callback_members(struct bytes text, struct arena *arena,
+                                  struct callback_members *out_callback,
+                                  struct member_fault *out_fault)
 {
     uint32_t seen;
-    struct member_fault fault;
     *out_callback = (struct callback_members){0};
-    *out_status = 400;
-    if (!members_read(text, callback_rows, sizeof callback_rows / sizeof callback_rows[0],
-                      exchange->arena, out_callback, &seen, &fault))
-        return fault.detail;
+    if (!members_read(text, callback_rows, sizeof callback_rows / sizeof callback_rows[0], arena,
+                      out_callback, &seen, out_fault))
+        return false;
     struct bytes url = out_callback->url;
     if (!url.len || json_type_of(url.data[0]) != JSON_TYPE_STRING || url.len > URL_MAX)
-        return "\"callback\" needs a \"url\" of at most 2048 bytes";
-    out_callback->url = json_text(url, exchange->arena);
-    const char *plain = arena_string(exchange->arena, out_callback->url);
-    const char *wrong = secret_fault(out_callback->secret);
-    if (!wrong && strlen(plain) != out_callback->url.len)
-        wrong = "the URL is none";
-    return wrong ? wrong : callbacks_fault(gateway_of(exchange)->callbacks, plain, out_status);
+        return members_fault(out_fault, arena, BYTES("url"),
+                             "\"callback\" needs a \"url\" of at most 2048 bytes");
+    out_callback->url = json_text(url, arena);
+    return is_secret(out_callback->secret) ||
+           members_fault(out_fault, arena, BYTES("secret"),
+                         "\"secret\" must have at most 256 visible characters of ASCII");
 }
 
-static void refuse_callback(struct exchange *exchange, const char *why, unsigned status)
+/* False: it is wrong, and `out_status` is what to answer. */
+static bool read_callback(struct exchange *exchange, struct bytes text,
+                          struct callback_members *out_callback, struct member_fault *out_fault,
+                          unsigned *out_status)
 {
-    problem_respond(exchange,
-                    &(struct problem){.status = status,
-                                      .code = status == 403 ? "callback_denied" : "invalid_request",
-                                      .detail = why});
+    struct arena *arena = exchange->arena;
+    *out_status = 400;
+    if (!read_callback_members(text, arena, out_callback, out_fault))
+        return false;
+    const char *url = arena_string(arena, out_callback->url);
+    const char *wrong = "the URL is none";
+    if (strlen(url) == out_callback->url.len)
+        wrong = callbacks_fault(gateway_of(exchange)->callbacks, url, out_status);
+    if (!wrong)
+        return true;
+    members_fault(out_fault, arena, BYTES("url"), wrong);
+    if (*out_status == 403)
+        out_fault->code = "callback_denied";
+    return false;
 }
 
-/* A single tool is written as a list of one. */
-static struct bytes list_of(struct exchange *exchange, const struct registration *given)
+/* A single tool, without what else is in the body. */
+static struct bytes single_of(struct exchange *exchange, const struct registration *given)
 {
     static const char *const names[] = {"name", "description", "schema", "callback"};
     const struct bytes values[] = {given->name, given->description, given->schema, given->callback};
     struct buffer text = {0};
-    buffer_add_string(&text, "[{");
+    buffer_add_string(&text, "{");
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (!values[i].len)
             continue;
-        buffer_printf(&text, "%s\"%s\":", text.len > 2 ? "," : "", names[i]);
+        buffer_printf(&text, "%s\"%s\":", text.len > 1 ? "," : "", names[i]);
         buffer_add(&text, values[i]);
     }
-    buffer_add_string(&text, "}]");
+    buffer_add_string(&text, "}");
     struct bytes copy = arena_copy(exchange->arena, buffer_bytes(&text));
     buffer_deinit(&text);
     return copy;
@@ -132,15 +142,13 @@ static struct offers *read_offers(struct exchange *exchange, struct registration
     if (good && !single && (seen & ~UINT32_C(3)))
         good = members_fault(&fault, exchange->arena, BYTES("tools"),
                              "give either \"tools\" or a single tool");
-    if (good)
-        good = offers_read(single ? list_of(exchange, given) : given->tools, "tools", true,
-                           exchange->arena, &offers, &fault);
-    if (good)
-        return offers;
-    if (single && fault.pointer.len >= sizeof "/tools/0" - 1)
-        fault.pointer = bytes_skip(fault.pointer, sizeof "/tools/0" - 1);
-    members_refuse(exchange, 400, &fault);
-    return NULL;
+    if (good && single)
+        good = offers_read_single(single_of(exchange, given), exchange->arena, &offers, &fault);
+    else if (good)
+        good = offers_read(given->tools, "tools", true, exchange->arena, &offers, &fault);
+    if (!good)
+        members_refuse(exchange, 400, &fault);
+    return offers;
 }
 
 /* --- registering --- */
@@ -157,11 +165,13 @@ static bool make_tools(struct exchange *exchange, const struct offers *offers,
 {
     for (size_t i = 0; i < offers->count; i++) {
         struct callback_members callback;
+        struct member_fault fault;
         unsigned status;
-        const char *wrong = read_callback(exchange, offers->list[i].callback, &callback, &status);
-        if (wrong) {
+        if (!read_callback(exchange, offers->list[i].callback, &callback, &fault, &status)) {
             drop(out_tools, i);
-            refuse_callback(exchange, wrong, status);
+            members_fault_within(&fault, exchange->arena, "/callback");
+            offers_fault(offers, i, exchange->arena, &fault);
+            members_refuse(exchange, status, &fault);
             return false;
         }
         out_tools[i] = callback_tool_new(gateway_of(exchange)->toolbox, &offers->list[i],
@@ -170,14 +180,16 @@ static bool make_tools(struct exchange *exchange, const struct offers *offers,
     return true;
 }
 
-static void refuse_duplicate(struct exchange *exchange, struct bytes name)
+static void refuse_duplicate(struct exchange *exchange, const struct offers *offers, size_t index)
 {
-    problem_respond(
-        exchange, &(struct problem){.status = 409,
-                                    .code = "duplicate_tool",
-                                    .detail = arena_printf(exchange->arena,
-                                                           "there is a tool named \"%.*s\" already",
-                                                           (int)name.len, name.data)});
+    struct bytes name = offers->list[index].name;
+    struct member_fault fault;
+    members_fault(&fault, exchange->arena, BYTES("name"),
+                  arena_printf(exchange->arena, "there is a tool named \"%.*s\" already",
+                               (int)name.len, name.data));
+    fault.code = "duplicate_tool";
+    offers_fault(offers, index, exchange->arena, &fault);
+    members_refuse(exchange, 409, &fault);
 }
 
 static void refuse_full(struct exchange *exchange)
@@ -229,7 +241,7 @@ static void add(struct exchange *exchange, const struct offers *offers, struct s
     if (verdict != TOOLBOX_ADDED)
         drop(tools, offers->count);
     if (verdict == TOOLBOX_DUPLICATE)
-        refuse_duplicate(exchange, offers->list[index].name);
+        refuse_duplicate(exchange, offers, index);
     else if (verdict == TOOLBOX_FULL)
         refuse_full(exchange);
     else

@@ -77,12 +77,12 @@ static void add_refusal(struct buffer *members, const struct variables_refusal *
     variable_add_name(members, name);
     if (refusal->verdict == VARIABLES_CONFLICT)
         buffer_printf(members, ",\"version\":%llu", (unsigned long long)refusal->version);
-    if (refusal->verdict != VARIABLES_INVALID)
+    if (!pointer)
         return;
     buffer_add_string(members, ",\"errors\":[{\"pointer\":");
     buffer_add_json_string(members, bytes_of(pointer));
     buffer_add_string(members, ",\"detail\":");
-    buffer_add_json_string(members, bytes_of(refusal->fault.detail));
+    buffer_add_json_string(members, bytes_of(variables_detail(refusal)));
     buffer_add_string(members, "}]");
 }
 

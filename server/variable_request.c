@@ -65,12 +65,9 @@ static size_t count_items(struct bytes container, size_t limit)
     return count;
 }
 
-static bool refuse_name(struct arena *arena, const char *under, struct member_fault *out_fault)
-{
-    return members_fault(out_fault, arena, bytes_of(under),
-                         "a variable's name must have 1 to 128 letters, digits, or _ . : - of "
-                         "which the last three do not come first");
-}
+static const char name_detail[] =
+    "a variable's name must have 1 to 128 letters, digits, or _ . : - "
+    "of which the last three do not come first";
 
 static bool read_set(struct bytes set, struct arena *arena, struct variable_batch *batch,
                      struct member_fault *out_fault)
@@ -81,14 +78,14 @@ static bool read_set(struct bytes set, struct arena *arena, struct variable_batc
     while (json_next(set, &cursor, &key, &value)) {
         struct variable_write *write = &batch->writes[batch->count++];
         *write = (struct variable_write){.name = json_text(key, arena)};
-        if (!variable_is_name(write->name))
-            return refuse_name(arena, "set", out_fault);
-        if (variable_request_read(value.raw, arena, write, out_fault))
-            continue;
-        out_fault->pointer =
-            bytes_of(arena_printf(arena, "/set/%.*s%.*s", (int)write->name.len, write->name.data,
-                                  (int)out_fault->pointer.len, out_fault->pointer.data));
-        return false;
+        if (!variable_is_name(write->name)) {
+            members_fault(out_fault, arena, write->name, name_detail);
+            return members_fault_within(out_fault, arena, "/set");
+        }
+        if (!variable_request_read(value.raw, arena, write, out_fault))
+            return members_fault_within(
+                out_fault, arena,
+                arena_printf(arena, "/set/%.*s", (int)write->name.len, write->name.data));
     }
     return true;
 }
@@ -98,14 +95,16 @@ static bool read_remove(struct bytes names, struct arena *arena, struct variable
 {
     struct json_cursor cursor = {0};
     struct json_value value;
-    while (json_next(names, &cursor, NULL, &value)) {
+    for (unsigned i = 0; json_next(names, &cursor, NULL, &value); i++) {
         struct variable_write *write = &batch->writes[batch->count++];
         bool is_text = value.type == JSON_TYPE_STRING;
         *write = (struct variable_write){.remove = true};
         if (is_text)
             write->name = json_text(value.raw, arena);
-        if (!is_text || !variable_is_name(write->name))
-            return refuse_name(arena, "delete", out_fault);
+        if (is_text && variable_is_name(write->name))
+            continue;
+        members_fault(out_fault, arena, bytes_of(arena_printf(arena, "%u", i)), name_detail);
+        return members_fault_within(out_fault, arena, "/delete");
     }
     return true;
 }
@@ -121,9 +120,10 @@ bool variable_request_read_batch(struct bytes body, size_t limit, struct arena *
     if (json_type_of(members.remove.data[0]) != JSON_TYPE_ARRAY)
         return members_fault(out_fault, arena, BYTES("delete"),
                              "\"delete\" must be a list of names");
-    size_t count = count_items(members.set, limit) + count_items(members.remove, limit);
+    size_t removed = count_items(members.remove, limit);
+    size_t count = removed + count_items(members.set, limit);
     if (count > limit)
-        return members_fault(out_fault, arena, BYTES("set"),
+        return members_fault(out_fault, arena, removed > limit ? BYTES("delete") : BYTES("set"),
                              arena_printf(arena, "at most %zu variables may be written", limit));
     *out_batch = (struct variable_batch){
         .atomic = members.atomic.value,

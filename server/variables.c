@@ -97,6 +97,21 @@ static bool read_conditions(struct exchange *exchange, struct variable_write *wr
 }
 
 /* Does it, or answers that it was refused. */
+/* Of the write, or NULL. */
+static const char *member_to_blame(const struct variables_refusal *refusal)
+{
+    switch (refusal->verdict) {
+    case VARIABLES_INVALID:
+        return refusal->fault.member;
+    case VARIABLES_CONFLICT:
+        return "expected_version";
+    case VARIABLES_LARGE:
+        return "value";
+    default:
+        return NULL;
+    }
+}
+
 static bool write_one(struct exchange *exchange, struct session *session,
                       const struct variable_write *write, bool conditional,
                       struct variable *out_variable)
@@ -106,8 +121,9 @@ static bool write_one(struct exchange *exchange, struct session *session,
     if (variables_write(session, write, 1, NULL, &written, &refusal))
         return true;
     bool conflict = refusal.verdict == VARIABLES_CONFLICT;
-    const char *member = refusal.verdict == VARIABLES_INVALID ? refusal.fault.member : "";
-    variable_refuse(exchange, &refusal, write->name, arena_printf(exchange->arena, "/%s", member),
+    const char *member = conditional && conflict ? NULL : member_to_blame(&refusal);
+    variable_refuse(exchange, &refusal, write->name,
+                    member ? arena_printf(exchange->arena, "/%s", member) : NULL,
                     conflict && conditional ? 412 : 0);
     return false;
 }
@@ -217,19 +233,30 @@ void variables_get_all(struct exchange *exchange)
     session_unref(&session);
 }
 
-static const char *pointer_of(struct exchange *exchange, const struct variable_batch *batch,
-                              const struct variables_refusal *refusal)
+/* The first write that removes is the first element of "delete". */
+static size_t place_in_delete(const struct variable_batch *batch, size_t index)
 {
-    const struct variable_write *write = &batch->writes[refusal->index];
-    if (refusal->verdict != VARIABLES_INVALID || write->remove)
-        return "/delete";
-    return arena_printf(exchange->arena, "/set/%.*s/%s", (int)write->name.len, write->name.data,
-                        refusal->fault.member);
+    size_t first = 0;
+    while (!batch->writes[first].remove)
+        first++;
+    return index - first;
+}
+
+static const char *pointer_of(struct exchange *exchange, const struct variable_batch *batch,
+                              size_t index, const struct variables_refusal *refusal)
+{
+    const struct variable_write *write = &batch->writes[index];
+    const char *member = member_to_blame(refusal);
+    if (write->remove)
+        return arena_printf(exchange->arena, "/delete/%zu", place_in_delete(batch, index));
+    return arena_printf(exchange->arena, "/set/%.*s%s%s", (int)write->name.len, write->name.data,
+                        member ? "/" : "", member ? member : "");
 }
 
 /* Each for itself. */
-static void write_singly(struct session *session, const struct variable_batch *batch,
-                         struct variable *out_variables, struct buffer *errors)
+static void write_singly(struct exchange *exchange, struct session *session,
+                         const struct variable_batch *batch, struct variable *out_variables,
+                         struct buffer *errors)
 {
     struct variables_refusal refusal;
     for (size_t i = 0; i < batch->count; i++) {
@@ -238,8 +265,9 @@ static void write_singly(struct session *session, const struct variable_batch *b
         out_variables[i] = (struct variable){0};
         if (variables_write(session, write, 1, NULL, &written, &refusal))
             continue;
-        buffer_printf(errors, "%s{\"code\":\"%s\",\"detail\":", errors->len ? "," : "",
-                      variables_code(refusal.verdict));
+        buffer_printf(errors,
+                      "%s{\"code\":\"%s\",\"pointer\":\"%s\",\"detail\":", errors->len ? "," : "",
+                      variables_code(refusal.verdict), pointer_of(exchange, batch, i, &refusal));
         buffer_add_json_string(errors, bytes_of(variables_detail(&refusal)));
         buffer_add_string(errors, ",");
         variable_add_name(errors, write->name);
@@ -264,10 +292,10 @@ static void patch(struct exchange *exchange, struct session *session)
     struct variables_written written = {
         .variables = arena_alloc(exchange->arena, batch.count * sizeof *written.variables)};
     if (!batch.atomic)
-        write_singly(session, &batch, written.variables, &errors);
+        write_singly(exchange, session, &batch, written.variables, &errors);
     else if (!variables_write(session, batch.writes, batch.count, NULL, &written, &refusal)) {
         variable_refuse(exchange, &refusal, batch.writes[refusal.index].name,
-                        pointer_of(exchange, &batch, &refusal), 0);
+                        pointer_of(exchange, &batch, refusal.index, &refusal), 0);
         return;
     }
     variable_respond_versions(exchange, written.variables, &batch, buffer_bytes(&errors));

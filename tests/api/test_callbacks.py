@@ -120,23 +120,39 @@ def test_the_number_of_tools_is_limited(client: Client) -> None:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [
-        ({"name": "-"}, None), ({"name": 1}, "/name"), ({"schema": 1}, "/schema"), ({"callback": None}, "/callback"),
-        ({"description": 1}, None), ({"other": 1}, "/other"), ({"callback": {}}, None), ({"tools": []}, "/tools"),
-        ({"callback": {"url": 1}}, None), ({"callback": {"url": "http://127.0.0.1/", "secret": "a b"}}, None),
-        ({"callback": {"url": "http://127.0.0.1/", "timeout_ms": 0}}, None),
-        ({"callback": {"url": "http://127.0.0.1/", "more": 0}}, None),
-        ({"callback": {"url": "ftp://127.0.0.1/"}}, None), ({"callback": {"url": "http://a@127.0.0.1/"}}, None),
-        ({"callback": {"url": "nonsense\u0000"}}, None),
-        ({"callback": {"url": "http://127.0.0.1/" + "x" * 3000}}, None),
-        ({"description": "x" * 5000}, None),
+        ({"name": "-"}, "/name"), ({"name": 1}, "/name"), ({"schema": 1}, "/schema"), ({"callback": None}, "/callback"),
+        ({"description": 1}, "/description"), ({"other": 1}, "/other"), ({"callback": {}}, "/callback/url"),
+        ({"tools": []}, "/tools"), ({"callback": {"url": 1}}, "/callback/url"),
+        ({"callback": {"url": "http://127.0.0.1/", "secret": "a b"}}, "/callback/secret"),
+        ({"callback": {"url": "http://127.0.0.1/", "timeout_ms": 0}}, "/callback/timeout_ms"),
+        ({"callback": {"url": "http://127.0.0.1/", "more": 0}}, "/callback/more"),
+        ({"callback": {"url": "ftp://127.0.0.1/"}}, "/callback/url"),
+        ({"callback": {"url": "http://a@127.0.0.1/"}}, "/callback/url"),
+        ({"callback": {"url": "nonsense\u0000"}}, "/callback/url"),
+        ({"callback": {"url": "http://127.0.0.1/" + "x" * 3000}}, "/callback/url"),
+        ({"description": "x" * 5000}, "/description"), ({"session_id": 5}, "/session_id"),
+        ({"timeout_ms": 1}, "/timeout_ms"),
         ({"schema": {"$schema": "http://json-schema.org/draft-04/schema#"}}, "/schema"),
     ],
 )  # fmt: skip
-def test_wrong_descriptions_are_refused(client: Client, change: Dict[str, Any], pointer: Any) -> None:
+def test_wrong_descriptions_are_refused(client: Client, change: Dict[str, Any], pointer: str) -> None:
     answer = client.http.post("/tools", json={**client.describe("look_up"), **change})
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request"), answer.text
-    if pointer:
-        assert answer.json()["errors"][0]["pointer"] == pointer
+    assert [each["pointer"] for each in answer.json()["errors"]] == [pointer]
+
+
+def test_of_several_the_wrong_one_is_pointed_at(client: Client) -> None:
+    client.register("taken")
+    good, other = client.describe("one"), client.describe("two")
+    for change, status, pointer in (
+        ({"name": "-"}, 400, "/tools/1/name"),
+        ({"name": "one"}, 400, "/tools/1/name"),
+        ({"callback": {"url": "http://127.0.0.1/", "timeout_ms": 0}}, 400, "/tools/1/callback/timeout_ms"),
+        ({"callback": {"url": "http://elsewhere.example/"}}, 403, "/tools/1/callback/url"),
+        ({"name": "taken"}, 409, "/tools/1/name"),
+    ):
+        answer = client.http.post("/tools", json={"tools": [good, {**other, **change}]})
+        assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (status, pointer), answer.text
 
 
 @pytest.mark.parametrize(

@@ -247,12 +247,12 @@ def wrong(tools: Any, pointer: Optional[str]) -> Any:
     [
         wrong({}, "/tools"),
         wrong([1], "/tools/0"),
-        wrong([{"name": "a"}, {"name": "a"}], "/tools/1"),
-        wrong([{"name": "-"}], "/tools/0"),
-        wrong([{}], "/tools/0"),
+        wrong([{"name": "a"}, {"name": "a"}], "/tools/1/name"),
+        wrong([{"name": "-"}], "/tools/0/name"),
+        wrong([{}], "/tools/0/name"),
         wrong([{"name": "a", "schema": 1}], "/tools/0/schema"),
         wrong([{"name": "a", "other": 1}], "/tools/0/other"),
-        wrong([{"name": "a", "description": "x" * 5000}], "/tools/0"),
+        wrong([{"name": "a", "description": "x" * 5000}], "/tools/0/description"),
         wrong([{"name": f"a{i}"} for i in range(65)], "/tools/64"),
     ],
 )

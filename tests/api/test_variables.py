@@ -167,8 +167,11 @@ def test_a_batch_is_written_as_a_whole_or_not_at_all(client: httpx.Client, path:
     told = problem(client.patch(path, json=bad), 422, "invalid_variable")
     assert (told["variable"], told["errors"][0]["pointer"]) == ("b", "/set/b/value")
     late = {"set": {"a": {"value": 2}, "b": {"value": [], "expected_version": 7}}}
-    assert problem(client.patch(path, json=late), 409, "version_conflict")["variable"] == "b"
-    assert problem(client.patch(path, json={"set": {"a": {"value": 2}}, "delete": ["no"]}), 404, "variable_not_found")
+    told = problem(client.patch(path, json=late), 409, "version_conflict")
+    assert (told["variable"], told["errors"][0]["pointer"]) == ("b", "/set/b/expected_version")
+    unknown = {"set": {"a": {"value": 2}}, "delete": ["b", "no"]}
+    told = problem(client.patch(path, json=unknown), 404, "variable_not_found")
+    assert told["errors"][0]["pointer"] == "/delete/1"
     twice = problem(client.patch(path, json={"set": {"a": {"value": 2}}, "delete": ["a"]}), 422, "invalid_variable")
     assert twice["variable"] == "a"
     assert client.get(path).json()["variables"] == {
@@ -186,10 +189,10 @@ def test_a_batch_that_need_not_be_whole_says_what_failed(client: httpx.Client, p
     answer = client.patch(path, json=batch)
     assert answer.status_code == 200
     assert answer.json()["versions"] == {"a": 1}
-    assert [(each["variable"], each["code"]) for each in answer.json()["errors"]] == [
-        ("b", "invalid_variable"),
-        ("c", "version_conflict"),
-        ("no", "variable_not_found"),
+    assert [(each["variable"], each["code"], each["pointer"]) for each in answer.json()["errors"]] == [
+        ("b", "invalid_variable", "/set/b/value"),
+        ("c", "version_conflict", "/set/c/expected_version"),
+        ("no", "variable_not_found", "/delete/0"),
     ]
 
 
@@ -197,13 +200,14 @@ def test_a_batch_that_need_not_be_whole_says_what_failed(client: httpx.Client, p
     "batch, pointer",
     [
         ({"set": []}, "/set"),
-        ({"set": {"-": {"value": 1}}}, "/set"),
+        ({"set": {"-": {"value": 1}}}, "/set/-"),
+        ({"set": {"a/b": {"value": 1}}}, "/set/a~1b"),
         ({"set": {"a": 1}}, "/set/a"),
         ({"set": {"a": {"value": 1, "x": 2}}}, "/set/a/x"),
         ({"delete": "a"}, "/delete"),
-        ({"delete": [1]}, "/delete"),
+        ({"delete": ["a", 1]}, "/delete/1"),
         ({"atomic": 1}, "/atomic"),
-        ({"delete": ["a"] * 2001}, "/set"),
+        ({"delete": ["a"] * 2001}, "/delete"),
     ],
 )
 def test_a_malformed_batch_is_refused(client: httpx.Client, path: str, batch: Dict[str, Any], pointer: str) -> None:
