@@ -104,6 +104,25 @@ void buffer_add_json_string(struct buffer *buffer, struct bytes text)
     buffer_add(buffer, BYTES("\""));
 }
 
+void buffer_add_base64(struct buffer *buffer, struct bytes data)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    if (!buffer_reserve(buffer, (data.len + 2) / 3 * 4))
+        abort();
+    char *out = buffer->data + buffer->len;
+    for (size_t i = 0; i < data.len; i += 3) {
+        size_t left = data.len - i;
+        uint32_t bits = (uint32_t)(unsigned char)data.data[i] << 16;
+        bits |= left > 1 ? (uint32_t)(unsigned char)data.data[i + 1] << 8 : 0;
+        bits |= left > 2 ? (unsigned char)data.data[i + 2] : 0;
+        *out++ = digits[bits >> 18];
+        *out++ = digits[bits >> 12 & 63];
+        *out++ = left > 1 ? digits[bits >> 6 & 63] : '=';
+        *out++ = left > 2 ? digits[bits & 63] : '=';
+    }
+    buffer->len = (size_t)(out - buffer->data);
+}
+
 void buffer_consume(struct buffer *buffer, size_t count)
 {
     if (count > buffer->len)

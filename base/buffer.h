@@ -36,6 +36,9 @@ void buffer_printf(struct buffer *buffer, const char *format, ...)
 /* Adds `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD. */
 void buffer_add_json_string(struct buffer *buffer, struct bytes text);
 
+/* Adds bytes as base64 (RFC 4648, 4), with padding. */
+void buffer_add_base64(struct buffer *buffer, struct bytes data);
+
 /* Drops `count` bytes from the front. */
 void buffer_consume(struct buffer *buffer, size_t count);
 

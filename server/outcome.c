@@ -358,6 +358,19 @@ struct call_failure outcome_failure(const struct call *call, struct arena *arena
     return failure;
 }
 
+/* Bytes, as the SDK tags those that stand within other values. */
+static void add_tagged_bytes(struct buffer *text, const struct call_outcome *outcome)
+{
+    buffer_add_string(text, "{\"__type__\":\"bytes\",\"__schema__\":1,\"data\":\"");
+    buffer_add_base64(text, outcome->body);
+    buffer_add_string(text, "\"");
+    if (!bytes_equal(outcome->content_type, BYTES("application/octet-stream"))) {
+        buffer_add_string(text, ",\"content_type\":");
+        buffer_add_json_string(text, outcome->content_type);
+    }
+    buffer_add_string(text, "}");
+}
+
 bool outcome_write(const struct call *call, struct bytes instance, struct buffer *out_text)
 {
     char room[META_MAX];
@@ -366,7 +379,10 @@ bool outcome_write(const struct call *call, struct bytes instance, struct buffer
         return false;
     }
     buffer_add_string(out_text, "{\"result\":");
-    buffer_add(out_text, call->outcome.content_type.len ? BYTES("null") : call->outcome.body);
+    if (call->outcome.content_type.len)
+        add_tagged_bytes(out_text, &call->outcome);
+    else
+        buffer_add(out_text, call->outcome.body);
     buffer_add(out_text, print_meta(call, room));
     return true;
 }

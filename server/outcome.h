@@ -19,8 +19,8 @@ enum result_shape {
  * exchange ends. */
 void outcome_respond(struct exchange *exchange, const struct call *call, enum result_shape shape);
 
-/* Adds it as one JSON object: {"result":…,"meta":{…}}, or the problem document, which is about
- * `instance`. Returns whether it is a result. */
+/* Adds it as one JSON object: {"result":…,"meta":{…}}, bytes tagged, or the problem document, which
+ * is about `instance`. Returns whether it is a result. */
 bool outcome_write(const struct call *call, struct bytes instance, struct buffer *out_text);
 
 /* What a call that gave no result tells the one that asked for it; texts in the call or the arena.

@@ -164,6 +164,20 @@ def test_a_tool_that_does_not_stream_is_501(client: httpx.Client) -> None:
     assert answer.json()["code"] == "streaming_not_supported"
 
 
+def test_bytes_at_the_end_are_tagged(client: httpx.Client) -> None:
+    tagged = {"__type__": "bytes", "__schema__": 1, "data": "AP8="}
+    assert read(client, envelope("end_with_bytes", {}))[-1][2]["result"] == tagged
+    events = read(client, envelope("end_with_bytes", {"content_type": "image/png"}))
+    assert events[-1][2]["result"] == {**tagged, "content_type": "image/png"}
+    call = envelope("end_with_bytes", {})
+    location = client.post("/execute", json=call, headers={"prefer": "respond-async"}).headers["location"]
+    done = client.get(location + "/result")
+    while done.status_code == 202:
+        done = client.get(location + "/result")
+    assert done.content == b"\x00\xff"
+    assert client.get(location).json()["outcome"]["result"] == tagged
+
+
 def test_a_stream_of_nothing_is_done(client: httpx.Client) -> None:
     events = read(client, envelope("nothing", {}))
     assert [kind for _, kind, _ in events] == ["start", "done"]

@@ -3,7 +3,7 @@
 import time
 from typing import Any, Iterator
 
-from snakepit_bridge import BaseAdapter, tool
+from snakepit_bridge import BaseAdapter, Binary, tool
 
 
 def note(path: str, line: str) -> None:
@@ -42,6 +42,12 @@ class Streams(BaseAdapter):
         """Raise before anything was said."""
         raise ValueError(message)
         yield 1
+
+    @tool
+    def end_with_bytes(self, content_type: str = "") -> Iterator[int]:
+        """Yield a number, return bytes."""
+        yield 1
+        return Binary(b"\x00\xff", content_type) if content_type else b"\x00\xff"
 
     @tool
     def nothing(self) -> Iterator[int]:

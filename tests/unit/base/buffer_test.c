@@ -148,6 +148,25 @@ START_TEST(bytes_that_are_not_utf8_become_replacement_characters)
 }
 END_TEST
 
+static void assert_base64(struct bytes data, struct bytes wanted)
+{
+    struct buffer buffer = {0};
+    buffer_add_base64(&buffer, data);
+    ck_assert(bytes_equal(buffer_bytes(&buffer), wanted));
+    buffer_deinit(&buffer);
+}
+
+START_TEST(base64_is_that_of_the_rfc) /* RFC 4648, 10 */
+{
+    assert_base64(BYTES(""), BYTES(""));
+    assert_base64(BYTES("f"), BYTES("Zg=="));
+    assert_base64(BYTES("fo"), BYTES("Zm8="));
+    assert_base64(BYTES("foo"), BYTES("Zm9v"));
+    assert_base64(BYTES("foob"), BYTES("Zm9vYg=="));
+    assert_base64(BYTES("\xff\xef\xbe\0"), BYTES("/+++AA=="));
+}
+END_TEST
+
 int main(void)
 {
     TCase *tests = tcase_create("buffer");
@@ -162,5 +181,6 @@ int main(void)
     tcase_add_test(tests, deinit_keeps_the_ceiling_and_frees_the_rest);
     tcase_add_test(tests, json_string_is_quoted_and_escaped);
     tcase_add_test(tests, bytes_that_are_not_utf8_become_replacement_characters);
+    tcase_add_test(tests, base64_is_that_of_the_rfc);
     return run_case(tests, "buffer");
 }
