@@ -53,8 +53,19 @@ static void add_call(struct buffer *text, const char *pool, const struct call_vi
                   view->attempts, (unsigned long long)view->age_us / 1000);
 }
 
-/* A call that is done: how it ended, if it is asked for by its id. */
-static void add_done(struct buffer *text, const struct job *job, bool whole)
+/* How it ended, and with what if it is asked for by its id. */
+static void add_end(struct buffer *text, const struct job *job, bool whole)
+{
+    const struct call *call = job->call;
+    buffer_printf(text, ",\"state\":\"done\",\"end\":\"%s\"", outcome_end_name(call->outcome.end));
+    if (!whole)
+        return;
+    buffer_add_string(text, ",\"outcome\":");
+    (void)outcome_write(call, job->instance, text);
+}
+
+/* A call that neither waits nor runs any more. Before it is done its outcome is under way. */
+static void add_job(struct buffer *text, struct job *job, bool whole)
 {
     const struct call *call = job->call;
     buffer_add_string(text, "{\"request_id\":");
@@ -62,11 +73,10 @@ static void add_done(struct buffer *text, const struct job *job, bool whole)
     buffer_add_string(text, ",\"tool\":");
     buffer_add_json_string(text, call->tool->spec.name);
     add_pool(text, call->tool->pool ? pool_name(call->tool->pool) : NULL);
-    buffer_printf(text, ",\"state\":\"done\",\"end\":\"%s\"", outcome_end_name(call->outcome.end));
-    if (whole) {
-        buffer_add_string(text, ",\"outcome\":");
-        (void)outcome_write(call, job->instance, text);
-    }
+    if (job_outcome(job))
+        add_end(text, job, whole);
+    else
+        buffer_add_string(text, ",\"state\":\"running\"");
     buffer_add_string(text, "}");
 }
 
@@ -115,7 +125,7 @@ static void add_kept(const struct gateway *gateway, struct page *page, unsigned 
     unsigned count = ledger_look(gateway->ledger, after, jobs, page->left + 1);
     for (unsigned i = 0; i < count; i++) {
         if (turn_to(page, text, section, jobs[i]->number))
-            add_done(text, jobs[i], false);
+            add_job(text, jobs[i], false);
         job_unref(&jobs[i]);
     }
     free(jobs);
@@ -179,7 +189,7 @@ void calls_get(struct exchange *exchange)
     if (lookup.pool || lookup.is_callback)
         add_call(&text, lookup.pool ? pool_name(lookup.pool) : NULL, &lookup.view);
     else
-        add_done(&text, lookup.job, true);
+        add_job(&text, lookup.job, true);
     lookup_deinit(&lookup);
     document_respond_json(exchange, 200, &text);
 }

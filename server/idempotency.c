@@ -44,6 +44,7 @@ void idempotency_name(struct exchange *exchange, struct job *made, struct bytes 
                                     call->content_type,
                                     call->session_id,
                                     call->args,
+                                    call->metadata,
                                     tools};
     made->key = arena_copy(exchange->arena, key);
     made->fingerprint = made->is_stream;

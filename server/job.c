@@ -296,6 +296,17 @@ void job_start(struct job *job)
     call->mail.open = on_call_ended;
     call->on_emission = on_emission;
     runner_submit(call);
+    pthread_mutex_lock(&job->lock);
+    job->was_started = true;
+    pthread_mutex_unlock(&job->lock);
+}
+
+bool job_was_started(struct job *job)
+{
+    pthread_mutex_lock(&job->lock);
+    bool started = job->was_started;
+    pthread_mutex_unlock(&job->lock);
+    return started;
 }
 
 void job_abandon(struct job *job, struct job_watcher *watcher)

@@ -61,6 +61,7 @@ struct job {
     uint64_t expires_us;
 
     pthread_mutex_t lock;    /* guards the following */
+    bool was_started;        /* the call has been submitted */
     bool done;               /* the call's outcome is final */
     bool was_heard;          /* the worker has emitted something */
     const char *fault;       /* what is wrong with what it has emitted, or NULL; static */
@@ -107,6 +108,9 @@ void job_abandon(struct job *job, struct job_watcher *watcher);
 
 /* The call, if it is DONE, else NULL. */
 const struct call *job_outcome(struct job *job);
+
+/* Whether its call has been submitted; nobody is told of it before. */
+bool job_was_started(struct job *job);
 
 /* Whether it ended before anything was emitted, so that its outcome says it all. */
 bool job_is_mute(struct job *job);

@@ -38,20 +38,6 @@ static unsigned find_live(const struct gateway *gateway, struct bytes id, struct
     return found + elsewhere;
 }
 
-/* A job that no pool has: its call has been taken out of one, and it is about to hear of that; or
- * has not been put in, and nobody has been told of it. */
-static bool find_between(struct lookup *lookup)
-{
-    const struct call *call = lookup->job->call;
-    pool_look_at(call->tool->pool, call, &lookup->view);
-    if (lookup->view.state == CALL_NEW)
-        return false;
-    if (lookup->view.state == CALL_DONE)
-        lookup->view.state = CALL_RUNNING; /* for whoever asks: there is no outcome yet */
-    lookup->pool = call->tool->pool;
-    return true;
-}
-
 bool lookup_call(struct exchange *exchange, struct lookup *out_lookup)
 {
     const struct gateway *gateway = gateway_of(exchange);
@@ -61,7 +47,7 @@ bool lookup_call(struct exchange *exchange, struct lookup *out_lookup)
     if (out_lookup->job && job_outcome(out_lookup->job))
         found++; /* it is not one of those */
     else if (out_lookup->job && !found)
-        found = find_between(out_lookup);
+        found = job_was_started(out_lookup->job); /* it has ended, and is about to hear of that */
     if (found == 1)
         return true;
     lookup_deinit(out_lookup);

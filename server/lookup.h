@@ -9,7 +9,7 @@
 struct job;
 
 struct lookup {
-    struct pool *pool;     /* where it waits or runs, or has until just now; or NULL */
+    struct pool *pool;     /* where it waits or runs; or NULL */
     bool is_callback;      /* it is a tool's that was registered, and runs */
     struct call_view view; /* as it waits or runs, then */
     struct job *job;       /* that it is, with a reference; or NULL */

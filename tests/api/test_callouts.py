@@ -167,6 +167,16 @@ def test_it_is_a_call_that_can_be_seen_and_cancelled(client: Client) -> None:
         thread.join()
 
 
+def test_a_run_that_ends_is_found_at_every_moment(client: Client) -> None:
+    client.register("look_up")
+    for _ in range(300):
+        location = client.execute(headers={"prefer": "respond-async"}).headers["location"]
+        call = client.http.get(location)
+        while call.status_code == 200 and call.json()["state"] != "done":
+            call = client.http.get(location)
+        assert call.status_code == 200, call.text
+
+
 def test_there_may_be_so_many_at_once(client: Client) -> None:
     released = threading.Event()
     client.register("look_up", "/slow", timeout_ms=30000)

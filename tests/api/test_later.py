@@ -165,6 +165,14 @@ def test_the_same_key_with_another_request_is_refused(client) -> None:
     assert answer.json()["code"] == "idempotency_mismatch"
 
 
+def test_the_same_key_with_other_metadata_is_another_request(client) -> None:
+    key = {"idempotency-key": f"metadata-{time.monotonic_ns()}"}
+    call = {"tool": "add", "args": {"a": 1, "b": 2}}
+    for user, status in (("a", 200), ("a", 200), ("b", 422)):
+        answer = client.post("/execute", json={**call, "metadata": {"user": user}}, headers=key)
+        assert answer.status_code == status
+
+
 def test_a_call_with_a_key_goes_on_when_its_client_leaves(gateway, client) -> None:
     key = {"idempotency-key": f"left-{time.monotonic_ns()}"}
     with pytest.raises(httpx.ReadTimeout):
