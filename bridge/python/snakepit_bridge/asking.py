@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from .errors import Cancelled
 from .gate import Gate
@@ -14,7 +14,7 @@ running_loop = asyncio._get_running_loop
 class Waiter:
     """One request and, in the end, its reply. Written by the reading thread."""
 
-    __slots__ = ("body", "call_id", "gate", "id", "is_over", "reply", "tool")
+    __slots__ = ("body", "call_id", "error", "gate", "id", "is_over", "reply", "tool")
 
     def __init__(self, call_id: int, number: int, tool: str) -> None:
         """``tool`` is what is called, empty for variables."""
@@ -24,6 +24,7 @@ class Waiter:
         self.gate = Gate()
         self.reply: Any = None
         self.body: Any = b""
+        self.error: Optional[Exception] = None  # why there is no reply, though somebody waits for what asked
         self.is_over = False  # the reply is there, or it is not waited for any more
 
     def ready(self) -> bool:
@@ -37,9 +38,9 @@ class Waiter:
         self.gate.open()
 
     def answer(self) -> Any:
-        """The reply. Raises Cancelled."""
+        """The reply. Raises Cancelled, and ToolCallError if only one call of a batch is cancelled."""
         if self.reply is None:
-            raise Cancelled("nobody waits for this call any more")
+            raise self.error or Cancelled("nobody waits for this call any more")
         return self.reply
 
 

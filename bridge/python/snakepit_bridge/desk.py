@@ -161,10 +161,10 @@ class Desk:
         waiting = self._calls.pop(call_id, None)
         if waiting is not None:
             self._answer_cancelled(waiting[0])
-        elif self._interrupt(call_id) or self._drop(call_id):
+        elif self._interrupt(call_id):
             self._feeds.cancel(call_id)
             self._requests.end_call(call_id)
-        else:  # over, or still to come: frames of several threads may change places
+        elif not self._drop(call_id):  # over, or still to come: frames of several threads may change places
             self._early[call_id] = None
             if len(self._early) > MAX_EARLY_CANCELS:
                 del self._early[next(iter(self._early))]
@@ -179,8 +179,10 @@ class Desk:
         if answer is not None:
             self._outbox.put(answer)
             self._outbox.flush()
+            self._requests.end_call(call_id, goes_on=True)
         elif batch.is_given_up:
             self._interrupt(batch.id)
+            self._requests.end_call(call_id)
         return True
 
     def _answer_cancelled(self, invoke: Any) -> None:

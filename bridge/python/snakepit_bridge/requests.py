@@ -10,6 +10,7 @@ from . import bridge_pb2 as pb
 from . import parcel
 from .asking import Waiter
 from .cache import Cache
+from .errors import ToolCallError
 from .toolcalls import Caller
 from .variables import Variables
 
@@ -90,11 +91,14 @@ class Requests:
         if waiter is not None:
             waiter.end(reply)
 
-    def end_call(self, call_id: int) -> None:
-        """The call is cancelled, or has ended: whoever waits on its behalf is to stop."""
+    def end_call(self, call_id: int, goes_on: bool = False) -> None:
+        """The call is cancelled, or has ended: whoever waits on its behalf is to stop, or ``goes_on`` for others."""
         if self._waiting:
             for waiter in [each for each in self._waiting.copy().values() if each.call_id == call_id]:
                 if self._waiting.pop(waiter.id, None) is not None:
+                    if goes_on:
+                        detail = "the call in whose name this was asked for has been cancelled"
+                        waiter.error = ToolCallError(waiter.tool, detail, code="cancelled")
                     waiter.end()
 
 

@@ -250,3 +250,13 @@ def test_worker_says_which_calls_take_one_slot(crew):
 def test_worker_says_nothing_of_a_call_that_is_alone(crew):
     crew.stream.value("gathered", {"n": 1})
     assert not any(frame.batches for frame in crew.stream.frames)
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_what_was_asked_for_a_call_that_leaves_its_batch_is_an_error_and_the_batch_goes_on(crew, tool):
+    calls = together(crew, f"{tool}_by_another", 3)
+    request = crew.stream.tool_call()
+    assert request.call_id == calls[0].call_id
+    crew.stream.cancel(calls[0].call_id)
+    assert crew.stream.answer(calls[0].call_id).code == "cancelled"
+    assert values(crew, calls[1:]) == [f"cancelled, {calls[1].call_id}"] * 2

@@ -188,6 +188,20 @@ class Sample(BaseAdapter):
         return self.gathered(calls)
 
     @tool(batch=8)
+    def gathered_by_another(self, calls, ctx):
+        try:
+            return [ctx.call_tool("it")] * len(calls)
+        except ToolError as error:
+            return [f"{error.code}, {ctx.call_id}"] * len(calls)
+
+    @tool(batch=8)
+    async def gathered_later_by_another(self, calls, ctx):
+        try:
+            return [await ctx.call_tool("it")] * len(calls)
+        except ToolError as error:
+            return [f"{error.code}, {ctx.call_id}"] * len(calls)
+
+    @tool(batch=8)
     def gathered_slowly(self, calls):
         while True:
             time.sleep(0.001)
