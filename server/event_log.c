@@ -155,8 +155,8 @@ void event_log_follow(struct event_log *log, struct event_reader *reader, uint64
 static struct event *new_gap(uint64_t from, uint64_t to)
 {
     char text[64];
-    snprintf(text, sizeof text, "{\"from\":%llu,\"to\":%llu}", (unsigned long long)from,
-             (unsigned long long)to);
+    (void)snprintf(text, sizeof text, "{\"from\":%llu,\"to\":%llu}", (unsigned long long)from,
+                   (unsigned long long)to);
     return new_event(to, EVENT_GAP, bytes_of(text));
 }
 
@@ -165,13 +165,12 @@ bool event_log_waits(const struct event_log *log, const struct event_reader *rea
     return reader->had < log->count;
 }
 
-/* What it is to be told now, of which it has a reference. */
+/* What it is to be told now, as it waits for something; with a reference. */
 static struct event *turn_to_next(struct event_log *log, struct event_reader *reader)
 {
     struct event *next = reader->next;
-    uint64_t id = next ? next->id : log->count + 1;
-    if (id > reader->had + 1)
-        return new_gap(reader->had + 1, id - 1);
+    if (!next || next->id > reader->had + 1)
+        return new_gap(reader->had + 1, next ? next->id - 1 : log->count);
     reader->next = next->next;
     next->references++;
     return next;
