@@ -20,12 +20,14 @@ struct http1 {
     bool may_release_memory; /* we know this libmicrohttpd's memory layout */
     struct list connections; /* of struct http1_connection */
     struct list leavers;     /* those of peers that have left, while they may still be read */
+    struct list expecting;   /* those that have sent a head and nothing of its body yet */
 };
 
 /* One connection; libmicrohttpd's socket context. */
 struct http1_connection {
     struct list node;
-    struct list leaving; /* among the leavers */
+    struct list leaving;  /* among the leavers */
+    struct list expected; /* among those that are expecting */
     struct http1 *http1;
     struct MHD_Connection *mhd;
     struct http1_exchange *exchange; /* the request being read, worked on or answered; or NULL */

@@ -285,6 +285,8 @@ static enum MHD_Result begin(struct http1_exchange *request, const char *method,
     request->phase = HTTP1_BODY;
     request->begun = true;
     const char *fault = read_head(request, method, version);
+    if (request->has_body)
+        list_push_back(&request->connection->http1->expecting, &request->connection->expected);
     exchange_begin(exchange);
     if (fault && exchange->state == EXCHANGE_READING)
         problem_respond(
@@ -299,6 +301,7 @@ static enum MHD_Result begin(struct http1_exchange *request, const char *method,
 static enum MHD_Result take(struct http1_exchange *request, struct bytes piece)
 {
     request->received += piece.len;
+    list_remove(&request->connection->expected);
     if (request->phase == HTTP1_DRAINING)
         return request->received > DRAIN_AND_CLOSE ? MHD_NO : MHD_YES;
     request->connection->since_us = reactor_now_us(request->exchange.reactor);

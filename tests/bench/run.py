@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median
 from typing import Callable, Dict, List, Optional
 
+import httpx
 import large
 import stream_rows
 import tool_calls
@@ -49,6 +50,7 @@ class Bench:
         self.kills = 10 if quick else 100
         self.pool_kills = 4 if quick else 20
         self.exchanges = 2000 if quick else 10000
+        self.httpx_exchanges = 30 if quick else 100
         self.chunks = 200000 if quick else 1000000
         self.first_chunks = 300 if quick else 1000
         self.stream_seconds = 5 if quick else 20
@@ -173,6 +175,30 @@ def idle_latency(bench: Bench) -> List[Row]:
         bar=1.5,
         hoped=1.1,
         note=f"p99 {median(tails):.0f} us",
+        **samples,
+    )
+    return [row]
+
+
+def httpx_latency(bench: Bench) -> List[Row]:
+    """httpx writes head and body in two pieces, and waits in between for the head's acknowledgement."""
+    client = httpx.Client(trust_env=False)
+
+    def measure(server: Server) -> float:
+        times = []
+        for _ in range(bench.httpx_exchanges):
+            start = time.perf_counter()
+            client.post(f"http://127.0.0.1:{server.port}/execute", content=ECHO).raise_for_status()
+            times.append((time.perf_counter() - start) * 1000)
+        return median(times)
+
+    samples = bench.side_by_side(measure, measure)
+    row = Row(
+        name="httpx_latency",
+        what="echo, one connection of httpx: median",
+        unit="ms",
+        value=median(samples["samples"]),
+        rival=median(samples["rival_samples"]),
         **samples,
     )
     return [row]
@@ -323,6 +349,7 @@ ROWS: Dict[str, Callable[[Bench], List[Row]]] = {
     "echo_h1": echo_h1,
     "echo_h2c": echo_h2c,
     "idle_latency": idle_latency,
+    "httpx_latency": httpx_latency,
     "start_8_workers": start_8_workers,
     "replacement": replacement,
     "memory": memory,
