@@ -26,11 +26,25 @@ _CHOICES = (str, int, float, bool, type(None))
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _SETS = (set, frozenset, collections.abc.Set)
 _OBJECTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
-_STRING_FORMATS = {  # by name, so that nobody has to import these modules
-    ("datetime", "datetime"): "date-time",
-    ("datetime", "date"): "date",
-    ("datetime", "time"): "time",
-    ("uuid", "UUID"): "uuid",
+_DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9](:([0-5][0-9]|60)([.,][0-9]+)?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
+_HEX = "[0-9A-Fa-f]"
+_NUMERAL = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([Ee][+-]?[0-9]+)?"
+
+
+def _text(pattern: str, **members: Any) -> dict[str, Any]:
+    return {"type": "string", **members, "pattern": f"^({pattern})$"}
+
+
+# By name, so that nobody has to import these modules. A format is an annotation, which nobody has to check, a pattern is
+# not. They take what isoformat() and str() write: times without a zone too, which RFC 3339 does not.
+_TEXTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("datetime", "datetime"): _text(f"{_DATE}[Tt ]{_TIME}", format="date-time"),
+    ("datetime", "date"): _text(_DATE, format="date"),
+    ("datetime", "time"): _text(_TIME, format="time"),
+    ("uuid", "UUID"): _text(f"{_HEX}{{8}}(-{_HEX}{{4}}){{3}}-{_HEX}{{12}}", format="uuid"),
+    ("decimal", "Decimal"): {**_text(f"{_NUMERAL}|[+-]?(NaN|Infinity)"), "type": ["number", "string"]},
+    **{("pathlib", name): {"type": "string"} for name in ("PurePath", "Path", "PurePosixPath", "PosixPath")},
 }
 _WITH_BOUNDS: dict[str, bool] = {"include_extras": True} if sys.version_info >= (3, 9) else {}
 MAX_DEPTH = 16  # hints within each other; below this anything goes
@@ -44,7 +58,7 @@ def of_type(hint: Any, above: tuple[Any, ...] = ()) -> dict[str, Any]:
     if len(above) > MAX_DEPTH or hint is Any or hint is inspect.Parameter.empty:
         return {}
     if isinstance(hint, type) and any(hint is other for other in above):
-        return {}  # a class that refers to itself
+        return {"$ref": _place_of(hint, above)}  # a class that refers to itself
     above = (*above, hint)
     try:
         if hint in _SIMPLE:
@@ -56,7 +70,21 @@ def of_type(hint: Any, above: tuple[Any, ...] = ()) -> dict[str, Any]:
         return _of_generic(origin, typing.get_args(hint), above)
     if hasattr(hint, "__supertype__"):  # a NewType
         return of_type(hint.__supertype__, above)
-    return _of_class(hint, above) if isinstance(hint, type) else {}
+    return _named(hint, above) if isinstance(hint, type) else {}
+
+
+def _place_of(hint: type, above: tuple[Any, ...]) -> str:
+    """Where the definition of a class is that is refered to from within it: no other class has the same place."""
+    depth = next(index for index, other in enumerate(above) if other is hint)
+    return f"#/$defs/{hint.__name__}{depth or ''}"
+
+
+def _named(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
+    """The schema of a class; as a definition if it refers to itself."""
+    found, place = _of_class(hint, above), _place_of(hint, above)
+    if repr({"$ref": place})[1:-1] not in repr(found):
+        return found
+    return {"$defs": {place.rpartition("/")[2]: found}, "$ref": place}
 
 
 _TYPES = {
@@ -151,17 +179,33 @@ def _of_class(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
         return _of_choices([member.value for member in hint])  # type: ignore[attr-defined]
     if hasattr(hint, "__dataclass_fields__"):
         return _of_dataclass(hint, above)
-    if hasattr(hint, "__required_keys__"):  # a TypedDict
-        properties = {k: of_type(v, above) for k, v in hints_of(hint).items()}
-        return _of_fields(properties, [key for key in properties if key in hint.__required_keys__])
+    if hasattr(hint, "__required_keys__"):
+        return _of_typed_dict(hint, above)
+    if issubclass(hint, tuple) and hasattr(hint, "_field_defaults"):
+        return _of_named_tuple(hint, above)
     if callable(getattr(hint, "model_json_schema", None)):
         return _of_model(hint)
     if isinstance(getattr(hint, "__fields__", None), dict):
         return _of_old_model(hint, above)
-    text = _STRING_FORMATS.get((hint.__module__, hint.__qualname__))
-    if text:
-        return {"type": "string", "format": text}
-    return _of_bare_container(hint)
+    text = _TEXTS.get((hint.__module__, hint.__qualname__))
+    return dict(text) if text else _of_bare_container(hint)
+
+
+def _of_typed_dict(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
+    """The class itself knows nothing of Required[] and NotRequired[] in annotations that are texts."""
+    hints = hints_of(hint)
+    marks = {name: getattr(typing.get_origin(each), "_name", "") for name, each in hints.items()}
+    known = {"Required": True, "NotRequired": False}
+    required = [name for name in hints if known.get(marks[name], name in hint.__required_keys__)]
+    return _of_fields({name: of_type(each, above) for name, each in hints.items()}, required)
+
+
+def _of_named_tuple(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
+    """An array, as results have it."""
+    hints = hints_of(hint)
+    items = [of_type(hints.get(name, Any), above) for name in hint._fields]
+    least = len(items) - len(hint._field_defaults)
+    return {"type": "array", "prefixItems": items, "minItems": least, "maxItems": len(items)}
 
 
 def _of_model(hint: Any) -> dict[str, Any]:

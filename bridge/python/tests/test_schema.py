@@ -1,10 +1,16 @@
 """Type hints as JSON Schema."""
 
 import dataclasses
+import datetime
+import decimal
 import enum
+import pathlib
+import re
 import sys
-from typing import Annotated, Any, Dict, List, Literal, NewType, Optional, Set, Tuple, TypedDict, Union
+import uuid
+from typing import Annotated, Any, Dict, List, Literal, NamedTuple, NewType, Optional, Set, Tuple, TypedDict, Union
 
+import late_hints
 import pytest
 
 from snakepit_bridge import docstring, schema
@@ -29,6 +35,17 @@ class Point:
 @dataclasses.dataclass
 class Node:
     next: "Optional[Node]" = None
+
+
+class Outer:
+    @dataclasses.dataclass
+    class Node:
+        up: "Optional[Outer.Node]" = None
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str = "x"
 
 
 CASES = [
@@ -76,8 +93,52 @@ def test_dataclass_requires_fields_without_default():
     assert set(found["properties"]) == {"x", "y"}
 
 
-def test_recursive_type_ends_where_it_begins_anew():
-    assert schema.of_type(Node)["properties"] == {"next": {}}
+def test_recursive_type_refers_to_itself():
+    found = schema.of_type(Node)
+    assert found["$ref"] == "#/$defs/Node"
+    node = found["$defs"]["Node"]
+    assert node["properties"] == {"next": {"anyOf": [{"$ref": "#/$defs/Node"}, {"type": "null"}]}}
+
+
+def test_recursive_types_of_one_name_are_told_apart():
+    found = schema.whole({"type": "object", "properties": {"a": schema.of_type(Node), "b": schema.of_type(Outer.Node)}})
+    definitions = found["$defs"]
+    assert sorted(definitions) == ["Node", "Node_2"]
+    first, second = (found["properties"][name]["$ref"].rpartition("/")[2] for name in "ab")
+    assert set(definitions[first]["properties"]) == {"next"}
+    assert definitions[second]["properties"]["up"]["anyOf"][0] == {"$ref": f"#/$defs/{second}"}
+
+
+def test_typed_dict_knows_what_is_required_in_annotations_that_are_texts():
+    assert schema.of_type(late_hints.Late)["required"] == ["b"]
+    assert schema.of_type(late_hints.LateTotal)["required"] == ["b"]
+
+
+def test_named_tuple_is_an_array_whose_defaults_may_be_missing():
+    assert schema.of_type(Pair) == {
+        "type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "minItems": 1, "maxItems": 2
+    }  # fmt: skip
+
+
+TEXTS = [
+    (datetime.datetime, ["2024-05-06T07:08:09", "2024-05-06 07:08:09.5+02:00", "2024-05-06T07:08Z"], ["2024-05-06", "x"]),
+    (datetime.date, ["2024-05-06"], ["2024-13-01", "2024-05-06T00:00:00", "garbage"]),
+    (datetime.time, ["07:08", "07:08:09.123456", "23:59:60Z"], ["24:00:00", "7:08"]),
+    (uuid.UUID, [str(uuid.UUID(int=5))], ["00000000", str(uuid.UUID(int=5)) + "0"]),
+    (decimal.Decimal, ["1.50", "-1E+3", ".5", "NaN", "-Infinity"], ["", "one", "1.2.3"]),
+]
+
+
+@pytest.mark.parametrize("hint, good, bad", TEXTS, ids=lambda value: getattr(value, "__name__", ""))
+def test_texts_that_stand_for_values_have_a_pattern(hint, good, bad):
+    pattern = schema.of_type(hint)["pattern"]
+    assert [text for text in good if not re.search(pattern, text)] == []
+    assert [text for text in bad if re.search(pattern, text)] == []
+
+
+def test_number_may_be_given_for_a_decimal_and_a_text_for_a_path():
+    assert schema.of_type(decimal.Decimal)["type"] == ["number", "string"]
+    assert schema.of_type(pathlib.Path) == schema.of_type(pathlib.PurePosixPath) == {"type": "string"}
 
 
 class Grade(enum.Enum):

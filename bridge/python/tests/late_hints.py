@@ -1,0 +1,15 @@
+"""Types whose annotations are texts."""
+
+from __future__ import annotations
+
+from typing import NotRequired, Required, TypedDict
+
+
+class Late(TypedDict, total=False):
+    a: int
+    b: Required[str]
+
+
+class LateTotal(TypedDict):
+    a: NotRequired[int]
+    b: str
