@@ -323,17 +323,32 @@ static bool call_back(struct tool_request *request, struct session *session, boo
     return true;
 }
 
+/* Of the tools of that name that of the pool of who asks, else the first pool's; NULL: there is
+ * none. Writes how many there are. */
+static struct tool *closest(const struct tool_request *request, const struct tool_table *table,
+                            struct bytes name, size_t *out_count)
+{
+    struct tool **tools = tool_table_find(table, name, out_count);
+    for (size_t i = 0; tools && i < *out_count; i++) {
+        if (tools[i]->pool == request->parent->tool->pool)
+            return tools[i];
+    }
+    return tools ? tools[0] : NULL;
+}
+
 /* False: it is refused, and why. */
 static bool serve(struct tool_request *request, struct session *session, struct refusal *out_why)
 {
     const struct switchboard *switchboard = request->switchboard;
+    const struct tool_table *table = registry_table(switchboard->gateway->registry);
+    size_t count = 0;
     if (request->parent->depth >= switchboard->options.depth) {
         *out_why = too_deep;
         return false;
     }
     if (call_back(request, session, true) || ask_caller(request))
         return true;
-    struct tool *tool = registry_find(switchboard->gateway->registry, request->asked.tool, NULL);
+    struct tool *tool = closest(request, table, request->asked.tool, &count);
     if (tool)
         return run(request, tool, out_why);
     if (call_back(request, session, false))
@@ -390,7 +405,7 @@ static void list_tools(struct tool_request *request, struct session *session)
     buffer_add_string(&text, "[");
     add_callbacks(&text, request, NULL);
     for (size_t i = 0, same; i < table->count; i += same) {
-        const struct tool *tool = tool_table_find(table, table->sorted[i]->spec.name, &same)[0];
+        const struct tool *tool = closest(request, table, table->sorted[i]->spec.name, &same);
         add_tool(&text, tool->spec.name, tool->spec.description, tool->spec.schema);
     }
     add_offers(&text, request);

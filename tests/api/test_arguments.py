@@ -201,3 +201,26 @@ def test_what_cannot_be_checked_is_shown_and_logged_once(typed):
 def test_the_rest_of_such_a_schema_is_checked(typed):
     assert execute(typed, {"model": {"n": 1}}, "foreign").json()["result"] == "ran"
     assert pointers(execute(typed, {"model": {"n": "1"}}, "foreign")) == ["/args/model/n"]
+
+
+HINTS = [
+    ({"at": "2024-05-06T07:08:09"}, {"at": "2024-05-06"}, "/args/at"),
+    ({"day": "2024-05-06"}, {"day": "garbage"}, "/args/day"),
+    ({"clock": "07:08:09+02:00"}, {"clock": "25:00"}, "/args/clock"),
+    ({"key": "00000000-0000-0000-0000-00000000000f"}, {"key": "f"}, "/args/key"),
+    ({"price": "1.50"}, {"price": "cheap"}, "/args/price"),
+    ({"price": 1.5}, {"price": None}, "/args/price"),
+    ({"path": "/a"}, {"path": 1}, "/args/path"),
+    ({"pair": [1, "a"]}, {"pair": [1, 2]}, "/args/pair/1"),
+    ({"pair": [1]}, {"pair": []}, "/args/pair"),
+    ({"tree": {"below": [{"below": []}]}}, {"tree": {"below": [{"below": [5]}]}}, "/args/tree/below/0/below/0"),
+    ({"at": {"__type__": "datetime", "value": "2024-05-06T07:08:09"}}, {"at": 5}, "/args/at"),
+]
+
+
+@pytest.mark.parametrize("good, bad, pointer", HINTS, ids=lambda value: str(value)[:30])
+def test_hints_of_the_standard_library_are_checked(typed, good, bad, pointer):
+    """With times without a zone, which isoformat() writes too."""
+    assert execute(typed, good, "hinted").status_code == 200, execute(typed, good, "hinted").text
+    assert pointers(execute(typed, bad, "hinted")) == [pointer]
+    assert "schema_problems" not in requests.get(typed.url + "/tools/hinted", timeout=10).json()

@@ -277,6 +277,49 @@ def test_a_running_stream_can_be_cancelled(client: httpx.Client, tmp_path: Path)
     wait_for(path, "ended")
 
 
+@pytest.fixture(scope="module")
+def pools(start_shared_gateway: Callable[..., Any], tmp_path_factory: Any) -> Iterator[httpx.Client]:
+    """Two pools of the same tools."""
+    path = tmp_path_factory.mktemp("pools") / "snakepit.yaml"
+    path.write_text(
+        "pools:\n"
+        "  - {name: one, adapter: streams.Streams, workers: 1}\n"
+        "  - {name: two, adapter: streams.Streams, workers: 2}\n"
+    )
+    gateway = start_shared_gateway("--config", str(path))
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as made:
+        yield made
+
+
+def where(client: httpx.Client, **more: Any) -> Dict[str, Any]:
+    """The meta of a stream."""
+    return read(client, envelope("count", {"n": 1}, **more))[-1][2]["meta"]
+
+
+@pytest.mark.parametrize("pool", ["one", "two"])
+def test_a_stream_goes_to_the_pool_that_is_named(pools: httpx.Client, pool: str) -> None:
+    """Snakepit 18."""
+    assert where(pools, pool=pool)["pool"] == pool
+    get = pools.get("/stream", params={"tool": "count", "args": '{"n":1}', "pool": pool}, headers=NDJSON)
+    assert json.loads(get.text.splitlines()[0])["data"]["pool"] == pool
+
+
+def test_a_stream_goes_to_the_worker_of_its_session(pools: httpx.Client, tmp_path: Path) -> None:
+    """Snakepit 18."""
+    strict = {"pool": "two", "session_id": "streaming", "affinity": "strict_fail_fast"}
+    worker = where(pools, **strict)["worker"]
+    assert [where(pools, **strict)["worker"] for _ in range(4)] == [worker] * 4
+    path = tmp_path / "notes"
+    busy = envelope("count", {"n": 100000, "seconds": 0.01, "path": str(path)}, **strict)
+    with pools.stream("POST", "/stream", json=busy) as answer:
+        events = sse(stripped(answer))
+        assert next(events)[1] == "start"
+        refused = pools.post("/stream", json=envelope("count", {"n": 1}, **strict))
+        assert refused.json()["code"] == "worker_busy"
+        assert where(pools, pool="two")["worker"] != worker
+    wait_for(path, "ended")
+
+
 def test_a_reader_that_leaves_ends_nothing_while_another_reads(streams: Any) -> None:
     with httpx.Client(base_url=streams.url, trust_env=False, timeout=30) as first:
         with first.stream("POST", "/stream", json=envelope("count", {"n": 60, "seconds": 0.02})) as answer:

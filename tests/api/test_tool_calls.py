@@ -76,6 +76,16 @@ def test_a_tool_calls_a_tool_of_its_own_pool(client: Client) -> None:
     assert client.value("ask", {"name": "ask", "arguments": {"name": "add", "arguments": {"a": 1}}}) == 1
 
 
+def test_of_tools_of_one_name_that_of_the_callers_own_pool_is_meant(start: Callable[..., Client]) -> None:
+    client = start(models="workers: 2}\n  - {name: others, adapter: calling.Models, workers: 2")
+    workers = client.http.get("/workers").json()["workers"]
+    pool_of = {worker["pid"]: worker["pool"] for worker in workers}
+    for pool in ("models", "others"):
+        ran = client.value("back", {"name": "who", "arguments": {}}, pool=pool)
+        assert pool_of[ran["pid"]] == pool
+    assert pool_of[client.value("pass_on", {"name": "who"})["pid"]] == "models"
+
+
 def test_a_pool_calls_back(client: Client) -> None:
     inner = {"name": "add", "arguments": {"a": 4}}
     got = client.value("ask", {"name": "back", "arguments": {"name": "ask", "arguments": inner}})

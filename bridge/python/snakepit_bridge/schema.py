@@ -36,8 +36,8 @@ def _text(pattern: str, **members: Any) -> dict[str, Any]:
     return {"type": "string", **members, "pattern": f"^({pattern})$"}
 
 
-# By name, so that nobody has to import these modules. A format is an annotation, which nobody has to check, a pattern is
-# not. They take what isoformat() and str() write: times without a zone too, which RFC 3339 does not.
+# By name, so that nobody has to import these modules. A format is an annotation, which nobody has to check; a pattern
+# is none. They take what isoformat() and str() write: times without a zone too, which RFC 3339 does not.
 _TEXTS: dict[tuple[str, str], dict[str, Any]] = {
     ("datetime", "datetime"): _text(f"{_DATE}[Tt ]{_TIME}", format="date-time"),
     ("datetime", "date"): _text(_DATE, format="date"),

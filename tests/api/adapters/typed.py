@@ -1,7 +1,11 @@
 """Tools whose arguments have many types."""
 
 import dataclasses
-from typing import Dict, List, Literal, Optional
+import datetime
+import decimal
+import pathlib
+import uuid
+from typing import Any, Dict, List, Literal, NamedTuple, Optional
 
 from snakepit_bridge import BaseAdapter, tool
 
@@ -10,6 +14,16 @@ from snakepit_bridge import BaseAdapter, tool
 class Point:
     x: float
     y: float = 0.0
+
+
+@dataclasses.dataclass
+class Tree:
+    below: "List[Tree]"
+
+
+class Pair(NamedTuple):
+    a: int
+    b: str = ""
 
 
 class Foreign:
@@ -41,6 +55,20 @@ class Typed(BaseAdapter):
     @tool
     def count(self) -> int:
         return len(calls)
+
+    @tool
+    def hinted(
+        self,
+        at: datetime.datetime = None,
+        day: datetime.date = None,
+        clock: datetime.time = None,
+        key: uuid.UUID = None,
+        price: decimal.Decimal = decimal.Decimal(0),
+        path: pathlib.Path = pathlib.Path(),
+        pair: Pair = Pair(0),
+        tree: Optional[Tree] = None,
+    ) -> Any:
+        return None
 
     @tool
     def foreign(self, model: Foreign) -> str:
