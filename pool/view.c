@@ -177,6 +177,14 @@ unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct ca
     return found;
 }
 
+void pool_look_at(struct pool *pool, const struct call *call, struct call_view *out_view)
+{
+    pthread_mutex_lock(&pool->lock);
+    describe(call, pool->options.now_us(), out_view);
+    pthread_mutex_unlock(&pool->lock);
+    ask_runtime(pool, out_view, 1);
+}
+
 void pool_look_at_session(struct pool *pool, const struct session *session,
                           char out_worker[WORKER_ID_MAX])
 {

@@ -95,6 +95,9 @@ unsigned pool_look_at_calls(struct pool *pool, uint64_t after, struct call_view 
 /* Writes down a live call of that request id, if there is one; returns how many there are. */
 unsigned pool_look_at_call(struct pool *pool, struct bytes request_id, struct call_view *out_view);
 
+/* Writes down that call, which is there as long as somebody has a reference, in whatever state. */
+void pool_look_at(struct pool *pool, const struct call *call, struct call_view *out_view);
+
 /* Writes the id of the session's last worker, or nothing when that is gone. */
 void pool_look_at_session(struct pool *pool, const struct session *session,
                           char out_worker[WORKER_ID_MAX]);

@@ -80,6 +80,9 @@ static const struct config_row top[] = {
      .help = "that a coroutine may emit without awaiting its reader; more is an error of the tool"},
     {"streams.keepalive", CONFIG_DURATION, TOP(streams.keepalive_us), US(0, DAY),
      .help = "of silence, after which a comment or an empty line is sent; 0: none is"},
+    {"streams.head_after", CONFIG_DURATION, TOP(streams.head_after_us), US(0, DAY),
+     .help = "that a worker may have a stream in silence before its answer begins, with `start`; "
+             "to the second"},
     {"calls.keep_for", CONFIG_DURATION, TOP(calls.keep_us), US(0, 365 * DAY),
      .help = "that outcomes are kept which are fetched later, or again"},
     {"calls.keep_size", CONFIG_SIZE, TOP(calls.keep_bytes), .min = 0, .max = UINT64_C(1) << 50,

@@ -82,7 +82,7 @@ static void tell_readers(struct job *job)
 
 /* --- what the worker emits --- */
 
-static void add_start(struct job *job)
+static void add_start(struct job *job, const char *worker)
 {
     const struct call *call = job->call;
     struct buffer text = {0};
@@ -93,8 +93,8 @@ static void add_start(struct job *job)
     buffer_add_string(&text, ",\"tool\":");
     buffer_add_json_string(&text, call->tool->spec.name);
     buffer_printf(&text, ",\"pool\":\"%s\"", pool_name(call->tool->pool));
-    if (call->outcome.worker[0])
-        buffer_printf(&text, ",\"worker\":\"%s\"", call->outcome.worker);
+    if (worker[0])
+        buffer_printf(&text, ",\"worker\":\"%s\"", worker);
     if (job->offers)
         offers_write_problems(job->offers, &text);
     buffer_add_string(&text, "}");
@@ -133,7 +133,7 @@ static void give(struct job *job, uint64_t credit)
 
 static void hear(struct job *job, const struct emission *emission)
 {
-    add_start(job);
+    add_start(job, job->call->outcome.worker);
     add_emission(job, emission);
     job->was_heard = true;
     tell_readers(job);
@@ -157,13 +157,27 @@ static void on_emission(struct call *call, const struct emission *emission)
         pool_flush(call->tool->pool);
 }
 
+bool job_begin(struct job *job, enum call_state state)
+{
+    struct call_view view;
+    pool_look_at(job->call->tool->pool, job->call, &view);
+    pthread_mutex_lock(&job->lock);
+    if (view.worker[0] && view.state >= state && !job->done && job->events.count == 0) {
+        add_start(job, view.worker);
+        tell_readers(job);
+    }
+    bool begun = job->events.count > 0;
+    pthread_mutex_unlock(&job->lock);
+    return begun;
+}
+
 bool job_tell(struct job *job, enum event_kind kind, struct bytes text)
 {
     size_t most = BEHIND_WINDOWS * job->call->window + job->events.keep;
     pthread_mutex_lock(&job->lock);
     bool fits = text.len <= job->call->window && job->events.bytes <= most;
     if (fits) {
-        add_start(job);
+        add_start(job, job->call->outcome.worker);
         event_log_add(&job->events, kind, text);
         job->was_heard = true;
         tell_readers(job);
@@ -191,7 +205,7 @@ static void limit_result(struct job *job)
 static void add_end(struct job *job)
 {
     struct buffer text = {0};
-    add_start(job);
+    add_start(job, job->call->outcome.worker);
     bool result = outcome_write(job->call, job->instance, &text);
     event_log_add(&job->events, result ? EVENT_DONE : EVENT_ERROR, buffer_bytes(&text));
     buffer_deinit(&text);

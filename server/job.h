@@ -89,6 +89,10 @@ struct job *job_enter(struct job *job) __attribute__((warn_unused_result));
 /* Submits the call of a job that was entered, and whose request id is final thereby. */
 void job_start(struct job *job);
 
+/* Tells the readers of a stream that it has started, if a worker has it, in that state at least,
+ * and they have not been told. Returns whether they have. */
+bool job_begin(struct job *job, enum call_state state);
+
 /* Tells the readers something of the call, which has not ended; `text` is JSON. False: they are so
  * far behind that they must not be told more. */
 bool job_tell(struct job *job, enum event_kind kind, struct bytes text)

@@ -1,7 +1,8 @@
 /* POST and GET /stream, GET /calls/{id}/events
  *
- * Nothing is answered before the tool has said something or the call has ended, so that a call
- * which is refused, or fails at once, has the status that /execute would give it. */
+ * Nothing is answered before the tool has said something, the call has ended, or a worker has had
+ * it for a while, so that a call which is refused, or fails at once, has the status that /execute
+ * would give it. */
 #include "server/stream.h"
 
 #include "base/clock.h"
@@ -25,7 +26,9 @@ struct stream {
     struct list place; /* among the reactor's streams */
     enum event_format format;
     bool is_answered;
+    bool has_begun; /* its first event is there */
     bool comment_due;
+    uint64_t begun_us; /* when it began to wait */
     uint64_t spoke_us; /* when something was last sent, or it began to wait */
 };
 
@@ -132,7 +135,7 @@ static struct stream *open_stream(struct exchange *exchange, struct job *job,
     stream->arena = arena_ref(exchange->arena);
     stream->job = job;
     stream->format = format;
-    stream->spoke_us = clock_now_us();
+    stream->begun_us = stream->spoke_us = clock_now_us();
     list_push_back(gateway_streams_of(gateway_of(exchange), exchange->reactor), &stream->place);
     exchange->handler = stream;
     exchange->on_gone = on_gone;
@@ -272,17 +275,25 @@ static struct job *make_job(struct exchange *exchange, const struct invocation_r
     return job;
 }
 
+/* It goes on without a reader, who finds it by nothing but what `start` says. */
+static bool may_be_lost(const struct job *job)
+{
+    return job->detached && !job->key.len;
+}
+
 static void run(struct exchange *exchange, struct job *made, enum event_format format)
 {
     bool joined;
     struct job *job = idempotency_enter(exchange, made, &joined);
     if (!job)
         return;
-    attach(exchange, job, 0, format);
+    struct stream *stream = attach(exchange, job, 0, format);
     if (joined)
         return;
     exchange->request_id = job->call->request_id;
     job_start(job);
+    if (may_be_lost(job))
+        stream->has_begun = job_begin(job, CALL_DISPATCHED);
 }
 
 /* With a key and the number of an event the caller goes on with what it has had a part of. */
@@ -349,17 +360,32 @@ void stream_events(struct exchange *exchange)
 
 /* --- silence --- */
 
+/* A call that waits is not begun, so that it can still be refused. */
+static void begin(struct stream *stream, uint64_t now_us)
+{
+    bool at_once = may_be_lost(stream->job);
+    uint64_t after_us = gateway_of(stream->exchange)->streams.head_after_us;
+    if (!stream->has_begun && (at_once || now_us - stream->begun_us >= after_us))
+        stream->has_begun = job_begin(stream->job, at_once ? CALL_DISPATCHED : CALL_RUNNING);
+}
+
+static void break_silence(struct stream *stream, uint64_t now_us)
+{
+    uint64_t limit_us = gateway_of(stream->exchange)->streams.keepalive_us;
+    if (limit_us == 0 || now_us - stream->spoke_us < limit_us)
+        return;
+    stream->comment_due = true;
+    if (stream->is_answered)
+        exchange_more(stream->exchange);
+    else
+        answer(stream);
+}
+
 void stream_sweep(struct list *streams, uint64_t now_us)
 {
     LIST_FOREACH (streams, node, next) {
         struct stream *stream = CONTAINER_OF(node, struct stream, place);
-        uint64_t limit_us = gateway_of(stream->exchange)->streams.keepalive_us;
-        if (limit_us == 0 || now_us - stream->spoke_us < limit_us)
-            continue;
-        stream->comment_due = true;
-        if (stream->is_answered)
-            exchange_more(stream->exchange);
-        else
-            answer(stream);
+        begin(stream, now_us);
+        break_silence(stream, now_us);
     }
 }

@@ -367,6 +367,47 @@ def test_a_reader_that_stops_stops_the_tool_and_grows_nothing(streams: Any, tmp_
     assert "after 20000" not in path.read_text()
 
 
+def seconds_until(lines: Iterator[str], text: str, begun: float) -> float:
+    for line in lines:
+        if line == text:
+            return time.monotonic() - begun
+    raise AssertionError(f"{text!r} did not come")
+
+
+def test_a_silent_tool_has_started_after_a_while(client: httpx.Client) -> None:
+    begun = time.monotonic()
+    with client.stream("POST", "/stream", json=envelope("late", {"seconds": 5})) as answer:
+        assert answer.status_code == 200
+        lines = stripped(answer)
+        assert 0.9 < seconds_until(lines, "event: start", begun) < 4
+        assert seconds_until(lines, "event: chunk", begun) > 4.9
+
+
+def test_a_stream_that_would_be_lost_says_at_once_where_it_is(client: httpx.Client) -> None:
+    begun = time.monotonic()
+    call = envelope("late", {"seconds": 3}, on_disconnect="detach")
+    with client.stream("POST", "/stream", json=call) as answer:
+        assert seconds_until(stripped(answer), "event: start", begun) < 0.9
+
+
+def test_while_a_call_waits_for_a_worker_there_are_comments_and_then_its_start(
+    start_gateway: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = tmp_path / "snakepit.yaml"
+    config.write_text("streams: {keepalive: 1s}\npools: [{workers: 1, adapter: streams.Streams}]\n")
+    gateway = start_gateway("--config", str(config))
+    with httpx.Client(base_url=gateway.url, trust_env=False, timeout=30) as client:
+        with client.stream("POST", "/stream", json=envelope("quiet", {"seconds": 4})) as first:
+            occupying = stripped(first)
+            seconds_until(occupying, "event: chunk", 0)
+            with client.stream("POST", "/stream", json=envelope("late", {"seconds": 4})) as second:
+                lines = list(stripped(second))
+    start = lines.index("event: start")
+    assert lines.count(":") >= 2
+    assert set(lines[: start - 1]) == {":", ""}
+    assert lines[start + 3 :].index("event: chunk") > 0
+
+
 def test_silence_is_broken_by_comments(start_gateway: Callable[..., Any], tmp_path: Path) -> None:
     config = tmp_path / "snakepit.yaml"
     config.write_text("streams: {keepalive: 1s}\npools: [{workers: 1, adapter: streams.Streams}]\n")

@@ -44,6 +44,12 @@ class Streams(BaseAdapter):
         yield 1
 
     @tool
+    def late(self, seconds: float) -> Iterator[int]:
+        """Yield nothing for so long, then a number."""
+        time.sleep(seconds)
+        yield 1
+
+    @tool
     def end_with_bytes(self, content_type: str = "") -> Iterator[int]:
         """Yield a number, return bytes."""
         yield 1
