@@ -57,6 +57,8 @@ static bool is_good_id(struct bytes id)
 {
     if (id.len == 0 || id.len > REQUEST_ID_MAX)
         return false;
+    if (bytes_equal(id, BYTES(".")) || bytes_equal(id, BYTES(".."))) /* segments of no path */
+        return false;
     for (size_t i = 0; i < id.len; i++)
         if (id.data[i] <= ' ' || id.data[i] > '~' || id.data[i] == '"' || id.data[i] == '\\')
             return false;

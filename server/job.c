@@ -211,6 +211,14 @@ static void add_end(struct job *job)
     buffer_deinit(&text);
 }
 
+/* What a tool has said proves that it ran. */
+static void note_run(struct job *job)
+{
+    struct call_outcome *outcome = &job->call->outcome;
+    if (job->was_heard && outcome->executed == EXECUTED_MAYBE)
+        outcome->executed = EXECUTED_YES;
+}
+
 static void on_call_ended(struct mail *mail)
 {
     struct call *call = CONTAINER_OF(mail, struct call, mail);
@@ -218,6 +226,7 @@ static void on_call_ended(struct mail *mail)
     runner_deliver(call);
     pthread_mutex_lock(&job->lock);
     if (job->is_stream) {
+        note_run(job);
         limit_result(job);
         add_end(job);
     }

@@ -7,19 +7,11 @@ struct query {
     struct bytes after;
 };
 
-static bool refuse(struct exchange *exchange, struct bytes name, const char *detail)
-{
-    struct member_fault fault;
-    members_fault(&fault, exchange->arena, name, detail);
-    members_refuse(exchange, 400, &fault);
-    return false;
-}
-
 bool listing_read(struct exchange *exchange, unsigned usual, unsigned after_max,
                   struct listing *out_listing)
 {
     const struct member rows[] = {
-        {{"limit", 5}, MEMBER_NUMBER, offsetof(struct query, limit), LISTING_MAX},
+        {{"limit", 5}, MEMBER_COUNT, offsetof(struct query, limit), LISTING_MAX},
         {{"after", 5}, MEMBER_TEXT, offsetof(struct query, after), after_max},
     };
     uint32_t seen;
@@ -31,11 +23,14 @@ bool listing_read(struct exchange *exchange, unsigned usual, unsigned after_max,
         return false;
     }
     *out_listing = (struct listing){query.limit.value, query.after};
-    return query.limit.value ||
-           refuse(exchange, BYTES("limit"), "\"limit\" must be a whole number from 1 to 1000");
+    return true;
 }
 
 bool listing_refuse_after(struct exchange *exchange)
 {
-    return refuse(exchange, BYTES("after"), "\"after\" must be the \"next\" of the page before");
+    struct member_fault fault;
+    members_fault(&fault, exchange->arena, BYTES("after"),
+                  "\"after\" must be the \"next\" of the page before");
+    members_refuse(exchange, 400, &fault);
+    return false;
 }

@@ -89,14 +89,15 @@ static const char *read_milliseconds(struct json_value value, uint64_t *out_us)
     return NULL;
 }
 
-static const char *read_number(struct json_value value, unsigned max, struct arena *arena,
-                               struct member_number *out_number, bool *out_of_range)
+static const char *read_number(struct json_value value, unsigned min, unsigned max,
+                               struct arena *arena, struct member_number *out_number,
+                               bool *out_of_range)
 {
     int64_t number = -1;
     bool whole = value.type == JSON_TYPE_NUMBER && json_to_int(value.raw, &number);
-    if (!whole || number < 0 || number > max) {
+    if (!whole || number < min || number > max) {
         *out_of_range = whole;
-        return arena_printf(arena, "must be a whole number from 0 to %u", max);
+        return arena_printf(arena, "must be a whole number from %u to %u", min, max);
     }
     *out_number = (struct member_number){true, (unsigned)number};
     return NULL;
@@ -146,7 +147,9 @@ static const char *read_member(const struct member *member, struct json_value va
     case MEMBER_MILLISECONDS:
         return read_milliseconds(value, place);
     case MEMBER_NUMBER:
-        return read_number(value, member->max, arena, place, out_of_range);
+        return read_number(value, 0, member->max, arena, place, out_of_range);
+    case MEMBER_COUNT:
+        return read_number(value, 1, member->max, arena, place, out_of_range);
     case MEMBER_FLAG:
         return read_flag(value, place);
     case MEMBER_AFFINITY:

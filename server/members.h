@@ -21,6 +21,7 @@ enum member_kind {
     MEMBER_VALUE,        /* struct bytes: any value as it came */
     MEMBER_MILLISECONDS, /* uint64_t, microseconds: from 1 ms to a day */
     MEMBER_NUMBER,       /* struct member_number: 0 to `max` */
+    MEMBER_COUNT,        /* struct member_number: 1 to `max` */
     MEMBER_FLAG,         /* struct member_number: 0 or 1 */
     MEMBER_AFFINITY,     /* unsigned, an enum affinity by its name */
 };

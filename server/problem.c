@@ -3,8 +3,9 @@
 #include "server/exchange.h"
 
 #include <microhttpd.h>
+#include <string.h>
 
-enum { INSTANCE_MAX = 2048, CODE_MAX = 64 };
+enum { CODE_MAX = 64 };
 
 bool problem_code(struct bytes code)
 {
@@ -20,8 +21,12 @@ static const char *title_of(const struct problem *problem)
 {
     if (problem->title)
         return problem->title;
-    return problem->status == 499 ? "Client Closed Request"
-                                  : MHD_get_reason_phrase_for(problem->status);
+    if (problem->status == 499)
+        return "Client Closed Request";
+    const char *phrase = MHD_get_reason_phrase_for(problem->status);
+    if (strcmp(phrase, "Unknown") != 0)
+        return phrase;
+    return problem->status < 500 ? "Client Error" : "Server Error"; /* RFC 9110, 15.5 and 15.6 */
 }
 
 static const char *category_of(const struct problem *problem)
@@ -47,7 +52,7 @@ void problem_write(const struct problem *problem, struct bytes instance, struct 
     buffer_add_json_string(json, bytes_of(title_of(problem)));
     buffer_printf(json, ",\"status\":%u", problem->status);
     add_member(json, "detail", bytes_of(problem->detail));
-    if (instance.len && instance.len <= INSTANCE_MAX)
+    if (instance.len)
         add_member(json, "instance", instance);
     add_member(json, "code", bytes_of(problem->code));
     add_member(json, "category", bytes_of(category_of(problem)));
@@ -81,6 +86,19 @@ static unsigned whole_seconds(double seconds)
     return whole + (seconds > whole);
 }
 
+/* draft-ietf-httpapi-ratelimit-headers: a quota that is used up, by the name of its problem. */
+static void add_quota(struct exchange *exchange, const struct problem *problem,
+                      struct response *response)
+{
+    unsigned wait_s = whole_seconds(problem->retry_after_s);
+    const char *until = wait_s ? arena_printf(exchange->arena, ";t=%u", wait_s) : "";
+    response_header(response, "ratelimit-policy",
+                    bytes_of(arena_printf(exchange->arena, "\"%s\";q=%lld", problem->code,
+                                          (long long)problem->limit)));
+    response_header(response, "ratelimit",
+                    bytes_of(arena_printf(exchange->arena, "\"%s\";r=0%s", problem->code, until)));
+}
+
 void problem_respond(struct exchange *exchange, const struct problem *problem)
 {
     struct response response = {.status = problem->status};
@@ -89,6 +107,8 @@ void problem_respond(struct exchange *exchange, const struct problem *problem)
         response_header(
             &response, "retry-after",
             bytes_of(arena_printf(exchange->arena, "%u", whole_seconds(problem->retry_after_s))));
+    if (problem->status == 429 && problem->limit > 0)
+        add_quota(exchange, problem, &response);
     if (problem->allow.len > 0)
         response_header(&response, "allow", arena_copy(exchange->arena, problem->allow));
     response_part(&response, document(exchange, problem));

@@ -10,7 +10,6 @@
 
 /* Rows with the same pattern share one Allow header, which is written when the router is made. */
 struct row {
-    struct bytes method;
     struct bytes pattern;
     size_t literal; /* bytes before the first placeholder; all of it if there is none */
     unsigned slashes;
@@ -69,10 +68,16 @@ static bool captures_are_good(const struct row *row, struct bytes path)
     return row->literal == row->pattern.len || percent_is_good(bytes_skip(path, row->literal));
 }
 
-static bool serves(const struct row *row, struct bytes method)
+/* What acts is not done for its head. */
+static bool has_head(const struct route *route)
 {
-    return bytes_equal(row->method, method) ||
-           (bytes_equal(row->method, BYTES("GET")) && bytes_equal(method, BYTES("HEAD")));
+    return strcmp(route->method, "GET") == 0 && !(route->flags & ROUTE_ACTS);
+}
+
+static bool serves(const struct route *route, struct bytes method)
+{
+    return bytes_equal(bytes_of(route->method), method) ||
+           (has_head(route) && bytes_equal(method, BYTES("HEAD")));
 }
 
 enum route_verdict router_find(const struct router *router, struct bytes method, struct bytes path,
@@ -84,7 +89,7 @@ enum route_verdict router_find(const struct router *router, struct bytes method,
         const struct row *row = &router->rows[i];
         if (!fits(row, path, slashes))
             continue;
-        if (serves(row, method)) {
+        if (serves(&router->routes[i], method)) {
             *out_route = &router->routes[i];
             return captures_are_good(row, path) ? ROUTE_FOUND : ROUTE_BAD_ENCODING;
         }
@@ -132,7 +137,7 @@ static struct bytes allow_header(const struct route *routes, size_t count, const
         if (strcmp(routes[i].pattern, like) != 0)
             continue;
         add_method(&allow, routes[i].method);
-        if (strcmp(routes[i].method, "GET") == 0)
+        if (has_head(&routes[i]))
             add_method(&allow, "HEAD");
         has_options |= strcmp(routes[i].method, "OPTIONS") == 0;
     }
@@ -149,7 +154,6 @@ struct router *router_new(const struct route *routes, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct bytes pattern = bytes_of(routes[i].pattern);
         router->rows[i] = (struct row){
-            .method = bytes_of(routes[i].method),
             .pattern = pattern,
             .literal = literal_length(pattern),
             .slashes = count_slashes(pattern),

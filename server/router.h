@@ -14,7 +14,7 @@ struct exchange;
 
 /* One row of the route table. The table belongs to the caller and outlives the router. */
 struct route {
-    const char *method;  /* "GET"; a GET row answers HEAD as well */
+    const char *method;  /* "GET"; a GET row that does not act answers HEAD as well */
     const char *pattern; /* "/tools/{name}"; a placeholder is one whole, non-empty segment */
     void (*handle)(struct exchange *exchange); /* called with the body complete */
     size_t body_limit; /* bytes; 0 takes http_options.body_limit; ROUTE_NO_BODY: it has none */

@@ -306,7 +306,7 @@ static void start(struct exchange *exchange, const struct invocation_request *re
         (key.len && !read_last_id(exchange, &had)))
         return;
     struct job *made = make_job(exchange, request, key);
-    if (made && key.len && exchange_header(exchange, "last-event-id").data)
+    if (made && key.len && exchange_header(exchange, "last-event-id").len)
         resume(exchange, idempotency_find(exchange, made), had, format);
     else if (made)
         run(exchange, made, format);
@@ -325,16 +325,11 @@ void stream_get(struct exchange *exchange)
 {
     struct invocation_request request;
     struct member_fault fault;
-    if (exchange_header(exchange, "last-event-id").data &&
+    if (exchange_header(exchange, "last-event-id").len &&
         !exchange_header(exchange, "idempotency-key").data)
         exchange_respond(exchange, &(struct response){.status = 204});
     else if (!envelope_read_query(exchange->query, exchange->arena, &request, &fault))
         members_refuse(exchange, 400, &fault);
-    else if (bytes_equal(exchange->method, BYTES("HEAD")))
-        problem_respond(exchange, &(struct problem){.status = 405,
-                                                    .code = "method_not_allowed",
-                                                    .detail = "HEAD would have to run the tool",
-                                                    .allow = BYTES("GET, POST, OPTIONS")});
     else
         start(exchange, &request);
 }

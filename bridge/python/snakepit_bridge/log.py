@@ -11,6 +11,18 @@ _LOG = 2  # Emission.Kind
 MAX_CHARACTERS = 16 << 10  # of a message, beyond which it is cut
 
 
+def _filled(message: Any, args: tuple[Any, ...]) -> str:
+    """As far as that can be: what a tool says does not end its call, as with logging."""
+    try:
+        text = str(message)
+    except Exception:
+        return "a message that cannot be written"
+    try:
+        return text % args if args else text
+    except Exception:
+        return f"{text} (with arguments that do not fit)"
+
+
 class Log:
     """Callable, with a method for each level; the arguments after the message fill it in as ``message % args``."""
 
@@ -22,9 +34,7 @@ class Log:
         self._request_id = request_id
 
     def __call__(self, message: Any, *args: Any, level: str = "info") -> Any:
-        text = str(message)
-        if args:
-            text = text % args
+        text = _filled(message, args)
         if len(text) > MAX_CHARACTERS:
             text = text[:MAX_CHARACTERS] + "..."
         text = text.encode("utf-8", "backslashreplace").decode()

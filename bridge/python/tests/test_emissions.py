@@ -274,6 +274,27 @@ def test_progress_and_log_without_a_stream_do_no_harm(any_worker):
     assert any_worker.stream.value("reports") == ["a", "b"]
 
 
+class Mute:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("%s %d", "a"), "%s %d (with arguments that do not fit)"),
+        ((Mute(),), "a message that cannot be written"),
+        (("%s", Mute()), "%s (with arguments that do not fit)"),
+        (("%s of %d", "a", 2), "a of 2"),
+    ],
+)
+def test_what_cannot_be_said_ends_no_call(capsys, given, said):
+    from snakepit_bridge import log
+
+    log.Log(None, "r")(*given)
+    assert capsys.readouterr().err == f"[r] info: {said}\n"
+
+
 @BOTH
 def test_each_value_leaves_at_once(any_worker, tool):
     stream = any_worker.stream
