@@ -23,10 +23,16 @@ void document_respond_json(struct exchange *exchange, unsigned status, struct bu
     respond(exchange, status, "application/json", text);
 }
 
+/* A format of patches says how they are applied (RFC 7386), which is not how we do it. */
+static bool is_patch(struct bytes type)
+{
+    return bytes_equal_nocase(media_cut(&type, ';'), BYTES("application/merge-patch+json"));
+}
+
 bool document_is_json(struct exchange *exchange)
 {
     struct bytes type = exchange_header(exchange, "content-type");
-    if (!type.len || media_is_json(type))
+    if (!type.len || (media_is_json(type) && !is_patch(type)))
         return true;
     problem_respond(exchange, &(struct problem){.status = 415,
                                                 .code = "unsupported_media_type",

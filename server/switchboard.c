@@ -151,12 +151,14 @@ static void submit(struct tool_request *request)
 
 static struct refusal deadlock(const struct call *call, struct arena *memory)
 {
-    return (struct refusal){.type = "ToolCallDeadlock",
-                            .code = "tool_call_deadlock",
-                            .status = LOOP_DETECTED,
-                            .message = text_of(memory, "every worker of the pool ",
-                                               bytes_of(pool_name(call->tool->pool)),
-                                               " waits for calls that only they could run")};
+    return (struct refusal){
+        .type = "ToolCallDeadlock",
+        .code = "tool_call_deadlock",
+        .status = LOOP_DETECTED,
+        .message =
+            text_of(memory, "every worker of the pool ", bytes_of(pool_name(call->tool->pool)),
+                    " that may run it (in a strict session: the session's own) waits "
+                    "for calls that only such could run")};
 }
 
 /* Runs a tool of a pool. False: it is refused, and why. */

@@ -71,6 +71,14 @@ def test_an_id_that_is_no_segment_of_a_path_is_not_taken(client: httpx.Client, n
     assert client.get(answer.headers["location"]).status_code == 200
 
 
+def test_a_patch_is_not_taken_for_a_merge(client: httpx.Client) -> None:
+    path = client.post("/sessions", json={"metadata": {"a": 1, "b": 2}}).headers["location"]
+    headers = {"content-type": "application/merge-patch+json; charset=utf-8"}
+    answer = client.patch(path, content=b'{"metadata": {"a": null}}', headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert client.get(path).json()["metadata"] == {"a": 1, "b": 2}
+
+
 def test_an_empty_last_event_id_is_none(client: httpx.Client) -> None:
     headers = {"last-event-id": "", "accept": "application/x-ndjson"}
     assert client.get("/stream?tool=countdown&n=1", headers=headers).status_code != 204
