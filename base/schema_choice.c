@@ -1,6 +1,6 @@
 /* The values of an enum, found by their hashes. */
 #include "base/json_equal.h"
-#include "base/schema_check.h"
+#include "base/schema_run.h"
 
 struct value_list *schema_choices_read(struct json_value array, size_t count, struct arena *arena)
 {

@@ -1,6 +1,6 @@
 /* Numbers and strings. */
 #include "base/json_string.h"
-#include "base/schema_check.h"
+#include "base/schema_run.h"
 #include "base/utf8.h"
 
 /* --- numbers --- */

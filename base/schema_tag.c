@@ -1,7 +1,7 @@
 /* Values that JSON lacks travel as objects that say so: {"__type__": "datetime", "value": …}. To a
  * schema they are what they stand for. */
 #include "base/json_equal.h"
-#include "base/schema_check.h"
+#include "base/schema_run.h"
 
 /* The types that such an object may be taken for; a reference may be to anything. */
 static unsigned types_of_tag(struct bytes kind)
