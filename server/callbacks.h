@@ -1,5 +1,5 @@
 /* Callbacks: runs of tools that are somewhere else and are asked by HTTP, POST to the URL that was
- * registered; for a client of the gateway (callout.h), or for a tool (switchboard.h).
+ * registered; for a client of the gateway (callout.h), or for a tool (tool_calls.h).
  *
  * A courier of their own sends them (courier.h); only what the operator allows is called. */
 #ifndef SNAKEPIT_SERVER_CALLBACKS_H

@@ -7,7 +7,8 @@
  *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
  *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
  *   deferral.c     answers later, or again; idempotency.c, lookup.c find the call that is meant
- *   switchboard.c  what Python asks for while it runs a call; tool_request.c is one of these
+ *   tool_calls.c   what Python asks for while it runs a call; tool_request.c is one of these,
+ *                  switchboard.c the way back
  *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
  *   registration.c tools that were registered, in toolbox.c; callout.c is to their calls what a
  *                  pool is to others, callbacks.c has them run, where callback_url.c says
@@ -29,6 +30,7 @@
 #include "server/listener.h"
 #include "server/options.h"
 #include "server/routes.h"
+#include "server/tool_calls.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -274,7 +276,7 @@ static void make_plant(struct program *program, unsigned index)
                         .limits = config->limit_list,
                         .limit_count = config->limit_count,
                         .no_new_privs = config->no_new_privs},
-        .port = switchboard_port(gateway->switchboard),
+        .port = tool_calls_port(gateway->switchboard),
         .sessions = gateway->sessions,
         .address = plant->address,
         .threads = threads ? threads : 1,

@@ -43,7 +43,7 @@ static bool read_depth(struct bytes text, unsigned *out_depth)
 static bool apply_depth(struct exchange *exchange, unsigned *out_depth)
 {
     struct bytes text = exchange_header(exchange, "x-snakepit-depth");
-    unsigned limit = switchboard_options(gateway_of(exchange)->switchboard)->depth;
+    unsigned limit = gateway_of(exchange)->switchboard->options.depth;
     *out_depth = 0;
     if (!text.data)
         return true;

@@ -1,17 +1,15 @@
-/* The switchboard: what Python asks for while it runs a call. It finds who serves the tool, has it
- * run, and brings the answer back to the worker.
- *
- * Nothing waits here: a call of a tool in a pool is submitted by the bridge thread that read the
- * request, and its answer goes out on the thread that brought it. */
+/* The switchboard: the way back to the workers for what Python asks for while it runs calls. What
+ * is asked for is found and run by tool_calls.h. */
 #ifndef SNAKEPIT_SERVER_SWITCHBOARD_H
 #define SNAKEPIT_SERVER_SWITCHBOARD_H
 
+#include "base/mailbox.h"
 #include "bridge/bridge.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 struct gateway;
-struct switchboard;
 
 struct switchboard_options {
     unsigned depth;   /* of calls that call tools that call tools, at most */
@@ -22,6 +20,13 @@ struct switchboard_options {
 enum switchboard_end { SWITCHBOARD_RESULT, SWITCHBOARD_FAILURE, SWITCHBOARD_REFUSED };
 enum { SWITCHBOARD_ENDS = SWITCHBOARD_REFUSED + 1 };
 
+struct switchboard {
+    struct gateway *gateway;
+    struct switchboard_options options;
+    struct mailbox answers; /* of nested calls; opened by whoever posts */
+    _Atomic uint64_t ends[SWITCHBOARD_ENDS];
+};
+
 /* Borrows the gateway; before there are bridges. Returns owned. */
 struct switchboard *switchboard_new(struct gateway *gateway,
                                     const struct switchboard_options *options)
@@ -29,12 +34,6 @@ struct switchboard *switchboard_new(struct gateway *gateway,
 
 /* Once no call is left. */
 void switchboard_free(struct switchboard **switchboard);
-
-/* The port for the bridges. */
-struct bridge_port switchboard_port(struct switchboard *switchboard);
-
-/* What it was made with. */
-const struct switchboard_options *switchboard_options(const struct switchboard *switchboard);
 
 /* Sends the reply to that worker of `pool`, and counts it. Any thread. */
 void switchboard_reply(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,

@@ -116,7 +116,7 @@ static const struct refusal too_many = {
 const struct refusal *tool_request_begin(struct tool_request *request, uint64_t *out_left_us,
                                          uint64_t *out_number)
 {
-    unsigned limit = switchboard_options(request->switchboard)->pending;
+    unsigned limit = request->switchboard->options.pending;
     tool_request_ref(request);
     enum nested_verdict verdict = nested_begin(request->pool, request->parent, &request->nested,
                                                limit, out_left_us, out_number);
