@@ -28,8 +28,8 @@ void variable_add_name(struct buffer *members, struct bytes name);
 /* Answers that there is no variable of that name. */
 void variable_refuse_unknown(struct exchange *exchange, struct bytes name);
 
-/* Answers that a write was refused. `pointer`: to what is wrong in the body; NULL: nothing. `status`: 0 for that
- * of the verdict. */
+/* Answers that a write was refused. `pointer`: to what is wrong in the body; NULL: nothing.
+ * `status`: 0 for that of the verdict. */
 void variable_refuse(struct exchange *exchange, const struct variables_refusal *refusal,
                      struct bytes name, const char *pointer, unsigned status);
 

@@ -308,8 +308,9 @@ static size_t take_refusals(int *fds, int count, char **refusal)
 START_TEST(a_full_queue_refuses_with_retry_after)
 {
     enum { CALLS = 1060, LIMIT = 1000 };
-    static const char call[] = "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\n"
-                               "{\"tool\":\"sleep\",\"args\":{\"seconds\":60.0}}";
+    static const char call[] =
+        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\n\r\n"
+        "{\"tool\":\"sleep\",\"args\":{\"seconds\":60.0}}";
     start_demo("1");
     static int fds[CALLS];
     for (int i = 0; i < CALLS; i++) {

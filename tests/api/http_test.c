@@ -270,10 +270,10 @@ static void pipelined_requests_are_answered_in_order_body(void)
     for (int i = 0; i < 5; i++) {
         char body[64];
         snprintf(body, sizeof(body), "{\"tool\":\"add\",\"args\":{\"a\":%d}}", 700 + i);
-        size +=
-            (size_t)snprintf(all + size, sizeof(all) - size,
-                             "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
-                             strlen(body), body);
+        size += (size_t)snprintf(
+            all + size, sizeof(all) - size,
+            "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
+            strlen(body), body);
     }
     int fd = raw_connect(gateway_port(gateway));
     raw_write(fd, all, size);
@@ -304,7 +304,8 @@ WITH_CLIENT(http_1_0_is_answered_and_closed)
 
 static void connection_close_is_obeyed_body(void)
 {
-    static const char request[] = "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    static const char request[] =
+        "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     int fd = raw_connect(gateway_port(gateway));
     raw_write(fd, request, sizeof(request) - 1);
     double start = now_seconds();
@@ -319,8 +320,8 @@ WITH_CLIENT(connection_close_is_obeyed)
 /* Bytes that arrive one by one, first of all the ones by which the protocol is told. */
 static void a_slow_sender_is_understood_body(void)
 {
-    static const char request[] =
-        "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: 15\r\n\r\n{\"tool\":\"echo\"}";
+    static const char request[] = "POST /execute HTTP/1.1\r\nHost: localhost\r\nContent-Length: "
+                                  "15\r\n\r\n{\"tool\":\"echo\"}";
     int fd = raw_connect(gateway_port(gateway));
     for (size_t i = 0; i + 1 < sizeof(request); i++) {
         raw_write(fd, request + i, 1);
