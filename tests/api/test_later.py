@@ -9,6 +9,13 @@ from typing import Any, Callable, Dict, Iterator, Tuple
 
 import httpx
 import pytest
+from served import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway(start_shared_gateway: Callable[..., Gateway]) -> Gateway:
+    """Of this module alone, for GET /calls shows what others leave behind too."""
+    return start_shared_gateway("--workers", "2")
 
 
 @pytest.fixture

@@ -3,10 +3,17 @@
 import json
 import threading
 import time
-from typing import Any, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import httpx
 import pytest
+from served import Gateway
+
+
+@pytest.fixture(scope="module")
+def gateway(start_shared_gateway: Callable[..., Gateway]) -> Gateway:
+    """Of this module alone, for GET /calls shows what others leave behind too."""
+    return start_shared_gateway("--workers", "2")
 
 
 @pytest.fixture
