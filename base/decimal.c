@@ -86,6 +86,15 @@ int decimal_compare(const struct decimal *a, const struct decimal *b)
     return left * (left ? compare_sizes(a, b) : 0);
 }
 
+bool decimal_fits_double(const struct decimal *number)
+{
+    /* 2^1024 - 2^970, which is half a step above the largest double, to 21 digits */
+    const struct decimal bound = decimal_read(BYTES("1.79769313486231580793e308"));
+    struct decimal size = *number;
+    size.negative = false;
+    return size.high < bound.high || decimal_compare(&size, &bound) < 0;
+}
+
 bool decimal_to_divisor(const struct decimal *number, struct decimal_divisor *out_divisor)
 {
     if (sign(number) <= 0 || number->count > DECIMAL_DIVISOR_DIGITS)

@@ -30,6 +30,9 @@ static inline bool decimal_is_whole(const struct decimal *number)
     return number->count == 0 || number->high >= (int64_t)number->count;
 }
 
+/* True when the double that is nearest to it is no infinity. */
+bool decimal_fits_double(const struct decimal *number);
+
 /* What decimal_is_multiple() divides by. */
 struct decimal_divisor {
     uint64_t digits;  /* as a whole number */

@@ -86,16 +86,24 @@ static bool has_fraction_or_exponent(struct bytes raw)
            memchr(raw.data, 'E', raw.len);
 }
 
+static bool is_float(struct json_value value)
+{
+    if (value.type != JSON_TYPE_NUMBER)
+        return special_of(value) != SPECIAL_NONE;
+    struct decimal number = decimal_read(value.raw);
+    return decimal_fits_double(&number);
+}
+
 static bool add_float(struct buffer *text, struct json_value value)
 {
+    if (!is_float(value))
+        return false;
     enum special special = special_of(value);
     if (special) {
         buffer_printf(text, "{\"__type__\":\"special_float\",\"__schema__\":1,\"value\":\"%s\"}",
                       special_words[special].data);
         return true;
     }
-    if (value.type != JSON_TYPE_NUMBER)
-        return false;
     buffer_add(text, value.raw);
     buffer_add_string(text, has_fraction_or_exponent(value.raw) ? "" : ".0");
     return true;
@@ -181,8 +189,7 @@ static bool count_numbers(struct json_value data, uint64_t *out_count)
         return false;
     *out_count = 0;
     while (json_next(data.raw, &cursor, &name, &item)) {
-        if (item.type != JSON_TYPE_NUMBER &&
-            !(item.type == JSON_TYPE_OBJECT && special_object(item.raw)))
+        if (item.type == JSON_TYPE_STRING || !is_float(item)) /* strings are not translated here */
             return false;
         ++*out_count;
     }
@@ -206,7 +213,7 @@ static bool add_tensor(struct buffer *text, struct json_value value, struct vari
     if (!read_shape(shape, &wanted))
         return refuse(fault, "an object whose shape is a list of lengths");
     if (!count_numbers(data, &found))
-        return refuse(fault, "an object whose data is a list of numbers");
+        return refuse(fault, "an object whose data is a list of floats");
     if (wanted != found)
         return variable_fault(fault, "value", "has %llu numbers where its shape wants %llu",
                               (unsigned long long)found, (unsigned long long)wanted);
@@ -230,7 +237,9 @@ static bool add_value(struct buffer *text, enum variable_type type, struct json_
 {
     switch (type) {
     case VARIABLE_FLOAT:
-        return add_float(text, value) || refuse(fault, "a float");
+        return add_float(text, value) ||
+               refuse(fault, value.type == JSON_TYPE_NUMBER ? "a float: no double is so large"
+                                                            : "a float");
     case VARIABLE_INTEGER:
         return add_integer(text, value, fault);
     case VARIABLE_STRING:

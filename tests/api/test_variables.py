@@ -89,6 +89,13 @@ def test_a_malformed_write_is_refused(client: httpx.Client, path: str, body: Dic
     assert told["errors"][0]["pointer"] == pointer
 
 
+def test_a_number_that_no_float_can_hold_is_refused(client: httpx.Client, path: str) -> None:
+    body = b'{"value": 1e400, "type": "float"}'
+    answer = client.put(f"{path}/x", content=body, headers={"content-type": "application/json"})
+    told = problem(answer, 422, "invalid_variable")
+    assert told["errors"] == [{"pointer": "/value", "detail": "must be a float: no double is so large"}]
+
+
 def test_a_body_that_is_no_json_is_refused(client: httpx.Client, path: str) -> None:
     problem(client.put(f"{path}/x", content=b"{"), 400, "invalid_json")
     text = {"content-type": "text/plain"}

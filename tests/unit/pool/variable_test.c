@@ -59,6 +59,14 @@ static const struct {
     {"float", "\"-Infinity\"", "float " BELOW_TEXT},
     {"float", "{\"__type__\":\"neg_infinity\"}", "float " BELOW_TEXT},
     {"float", "{\"__type__\":\"set\"}", "! value"},
+    {"float", "1.7976931348623157e308", "float 1.7976931348623157e308"},
+    {"float", "17976931348623157e292", "float 17976931348623157e292"},
+    {"float", "1.7976931348623159e308", "! value"},
+    {"float", "-1.7976931348623159e308", "! value"},
+    {"float", "1e-400", "float 1e-400"},
+    {"float", "1e400", "! value"},
+    {"", "1e400", "! value"},
+    {"any", "1e400", "any 1e400"},
     {"float", "\"1\"", "! value"},
     {"float", "true", "! value"},
 
@@ -86,6 +94,7 @@ static const struct {
     {"embedding", "[]", "embedding []"},
     {"embedding", "[\"a\"]", "! value"},
     {"embedding", "[[1]]", "! value"},
+    {"embedding", "[1, 1e400]", "! value"},
     {"embedding", "1", "! value"},
 
     {"tensor", "{\"shape\":[2,1],\"data\":[1,2.5]}", "tensor {\"shape\":[2,1],\"data\":[1,2.5]}"},
@@ -97,6 +106,7 @@ static const struct {
     {"tensor", "{\"shape\":[1],\"data\":[\"a\"]}", "! value"},
     {"tensor", "{\"shape\":[1]}", "! value"},
     {"tensor", "{\"data\":[1]}", "! value"},
+    {"tensor", "{\"shape\":[1],\"data\":[-1e400]}", "! value"},
     {"tensor", "[1]", "! value"},
 
     {"choice", "\"a\"", "! constraints"},
