@@ -96,22 +96,27 @@ static bool read_conditions(struct exchange *exchange, struct variable_write *wr
     return true;
 }
 
-/* Does it, or answers that it was refused. */
-/* Of the write, or NULL. */
-static const char *member_to_blame(const struct variables_refusal *refusal)
+/* A pointer into the write, or "". */
+static const char *place_to_blame(const struct variables_refusal *refusal, struct arena *arena)
 {
+    const struct variable_fault *fault = &refusal->fault;
+    struct member_fault place = {0};
     switch (refusal->verdict) {
     case VARIABLES_INVALID:
-        return refusal->fault.member;
+        if (fault->constraint.data)
+            members_fault(&place, arena, json_text(fault->constraint, arena), fault->detail);
+        return arena_printf(arena, "/%s%.*s", fault->member, (int)place.pointer.len,
+                            place.pointer.data);
     case VARIABLES_CONFLICT:
-        return "expected_version";
+        return "/expected_version";
     case VARIABLES_LARGE:
-        return "value";
+        return "/value";
     default:
-        return NULL;
+        return "";
     }
 }
 
+/* Does it, or answers that it was refused. */
 static bool write_one(struct exchange *exchange, struct session *session,
                       const struct variable_write *write, bool conditional,
                       struct variable *out_variable)
@@ -121,10 +126,9 @@ static bool write_one(struct exchange *exchange, struct session *session,
     if (variables_write(session, write, 1, NULL, &written, &refusal))
         return true;
     bool conflict = refusal.verdict == VARIABLES_CONFLICT;
-    const char *member = conditional && conflict ? NULL : member_to_blame(&refusal);
-    variable_refuse(exchange, &refusal, write->name,
-                    member ? arena_printf(exchange->arena, "/%s", member) : NULL,
-                    conflict && conditional ? 412 : 0);
+    bool by_header = conditional && conflict;
+    const char *place = by_header ? "" : place_to_blame(&refusal, exchange->arena);
+    variable_refuse(exchange, &refusal, write->name, place[0] ? place : NULL, by_header ? 412 : 0);
     return false;
 }
 
@@ -246,11 +250,10 @@ static const char *pointer_of(struct exchange *exchange, const struct variable_b
                               size_t index, const struct variables_refusal *refusal)
 {
     const struct variable_write *write = &batch->writes[index];
-    const char *member = member_to_blame(refusal);
     if (write->remove)
         return arena_printf(exchange->arena, "/delete/%zu", place_in_delete(batch, index));
-    return arena_printf(exchange->arena, "/set/%.*s%s%s", (int)write->name.len, write->name.data,
-                        member ? "/" : "", member ? member : "");
+    return arena_printf(exchange->arena, "/set/%.*s%s", (int)write->name.len, write->name.data,
+                        place_to_blame(refusal, exchange->arena));
 }
 
 /* Each for itself. */
@@ -265,9 +268,10 @@ static void write_singly(struct exchange *exchange, struct session *session,
         out_variables[i] = (struct variable){0};
         if (variables_write(session, write, 1, NULL, &written, &refusal))
             continue;
-        buffer_printf(errors,
-                      "%s{\"code\":\"%s\",\"pointer\":\"%s\",\"detail\":", errors->len ? "," : "",
-                      variables_code(refusal.verdict), pointer_of(exchange, batch, i, &refusal));
+        buffer_printf(errors, "%s{\"code\":\"%s\",\"pointer\":", errors->len ? "," : "",
+                      variables_code(refusal.verdict));
+        buffer_add_json_string(errors, bytes_of(pointer_of(exchange, batch, i, &refusal)));
+        buffer_add_string(errors, ",\"detail\":");
         buffer_add_json_string(errors, bytes_of(variables_detail(&refusal)));
         buffer_add_string(errors, ",");
         variable_add_name(errors, write->name);

@@ -64,8 +64,10 @@ def test_a_type_holds_until_another_is_given(client: httpx.Client, path: str) ->
         ({"value": 1.5, "type": "integer"}, "/value"),
         ({"value": 1, "type": "number"}, "/type"),
         ({"value": "x", "type": "choice"}, "/constraints"),
-        ({"value": "x", "type": "string", "constraints": {"pattern": "("}}, "/constraints"),
-        ({"value": "x", "type": "string", "constraints": {"min": 1}}, "/constraints"),
+        ({"value": "x", "type": "string", "constraints": {"pattern": "("}}, "/constraints/pattern"),
+        ({"value": "x", "type": "string", "constraints": {"min": 1}}, "/constraints/min"),
+        ({"value": "x", "type": "string", "constraints": {'a/"~': 1}}, '/constraints/a~1"~0'),
+        ({"value": 1, "type": "float", "constraints": {"min": 2, "max": 1}}, "/constraints/max"),
     ],
 )
 def test_what_cannot_be_is_refused(client: httpx.Client, path: str, body: Dict[str, Any], pointer: str) -> None:
@@ -201,6 +203,13 @@ def test_a_batch_that_need_not_be_whole_says_what_failed(client: httpx.Client, p
         ("c", "version_conflict", "/set/c/expected_version"),
         ("no", "variable_not_found", "/delete/0"),
     ]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_batch_tells_which_constraint_makes_no_sense(client: httpx.Client, path: str, atomic: bool) -> None:
+    write = {"value": "x", "type": "string", "constraints": {'"': 1}}
+    told = client.patch(path, json={"set": {"a": write}, "atomic": atomic}).json()
+    assert told["errors"][0]["pointer"] == '/set/a/constraints/"'
 
 
 @pytest.mark.parametrize(
