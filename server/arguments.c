@@ -57,12 +57,11 @@ static void refuse(struct exchange *exchange, struct bytes tool, const char *poo
 }
 
 bool arguments_fit(struct exchange *exchange, const struct schema *schema, struct bytes tool,
-                   const char *pool, const struct invocation_request *request,
-                   enum result_shape shape)
+                   const char *pool, struct bytes args, const char *prefix)
 {
     struct schema_faults faults;
-    if (!schema || request->content_type.len || schema_check(schema, request->args, &faults))
+    if (!schema || schema_check(schema, args, &faults))
         return true;
-    refuse(exchange, tool, pool, shape == RESULT_ENVELOPE ? "/args" : "", &faults);
+    refuse(exchange, tool, pool, prefix, &faults);
     return false;
 }

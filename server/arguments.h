@@ -3,14 +3,14 @@
 #define SNAKEPIT_SERVER_ARGUMENTS_H
 
 #include "base/schema.h"
-#include "server/invocation.h"
+#include "server/exchange.h"
 
-/* True when JSON arguments fit, or are bytes of another type, or `schema`, that of the tool, is
- * NULL. False: the exchange has been answered, with pointers into its body. `pool`: of the tool, or
- * NULL. */
+/* True when the JSON arguments fit `schema`, that of the tool; NULL: any fit. False: the exchange
+ * has been answered, with pointers into its body, where `prefix` leads to the arguments. `pool`: of
+ * the tool, or NULL. */
 bool arguments_fit(struct exchange *exchange, const struct schema *schema, struct bytes tool,
-                   const char *pool, const struct invocation_request *request,
-                   enum result_shape shape) __attribute__((warn_unused_result));
+                   const char *pool, struct bytes args, const char *prefix)
+    __attribute__((warn_unused_result));
 
 /* The first fault in a sentence; `prefix` goes before its pointer. In the arena. */
 const char *arguments_sentence(struct arena *arena, const char *prefix,

@@ -96,7 +96,7 @@ static void say_leaving(struct call *call)
 
 static void say_full(struct call *call)
 {
-    call->outcome.limit = callout_of(call)->gateway->callback_options.pending;
+    call->outcome.limit = callout_of(call)->gateway->callback_options->pending;
     say(&call->outcome, CALL_END_SATURATED, "callbacks_saturated",
         "as many registered tools are run as callbacks.pending allows");
 }
@@ -136,7 +136,7 @@ static void describe_run(struct callout *callout)
     run->depth = call->depth;
     run->timeout_us =
         least(least(call->timeout_us, call->run_timeout_us),
-              tool->timeout_us ? tool->timeout_us : callout->gateway->callback_options.timeout_us);
+              tool->timeout_us ? tool->timeout_us : callout->gateway->callback_options->timeout_us);
 }
 
 void callout_submit(struct call *call)

@@ -8,6 +8,8 @@
 #include "pool/tool.h"
 #include "server/gateway.h"
 
+struct callback_tool;
+
 /* The tool for one call that is made in the same arena; it has no pool. Takes the reference. */
 struct tool *callout_new(struct arena *arena, const struct gateway *gateway,
                          struct callback_tool *callback) __attribute__((returns_nonnull));

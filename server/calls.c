@@ -1,11 +1,13 @@
 /* /calls: the calls that wait or run, and those that are done and kept; cancelling one. */
 #include "base/json.h"
 #include "base/mem.h"
+#include "server/callbacks.h"
 #include "server/deferral.h"
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/job.h"
+#include "server/ledger.h"
 #include "server/listing.h"
 #include "server/lookup.h"
 #include "server/media.h"

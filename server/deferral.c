@@ -4,6 +4,7 @@
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/idempotency.h"
+#include "server/ledger.h"
 #include "server/media.h"
 #include "server/percent.h"
 #include "server/problem.h"

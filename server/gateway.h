@@ -6,16 +6,19 @@
 #include "bridge/bridge.h"
 #include "pool/pool.h"
 #include "pool/session.h"
-#include "server/callbacks.h"
 #include "server/exchange.h"
-#include "server/ledger.h"
 #include "server/origin.h"
 #include "server/reactor.h"
-#include "server/stream.h"
-#include "server/switchboard.h"
-#include "server/telemetry.h"
 
 #include <stdatomic.h>
+
+struct callback_options;
+struct callbacks;
+struct ledger;
+struct stream_options;
+struct switchboard;
+struct telemetry;
+struct toolbox;
 
 enum { GATEWAY_MAX_REACTORS = 64, GATEWAY_MAX_POOLS = 16 };
 
@@ -34,9 +37,10 @@ struct gateway {
     struct toolbox *toolbox;
     struct telemetry *telemetry;
     struct callbacks *callbacks;
-    struct callback_options callback_options;
-    struct stream_options streams;
+    const struct callback_options *callback_options;
+    const struct stream_options *streams;
     struct metadata_options metadata;
+    unsigned depth_limit; /* of tools that call tools that call tools */
     uint64_t started_us;
     atomic_bool leaving; /* SIGTERM has come */
 };

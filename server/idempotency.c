@@ -2,6 +2,7 @@
 
 #include "pool/pool.h"
 #include "server/gateway.h"
+#include "server/ledger.h"
 #include "server/problem.h"
 
 enum { KEY_MAX = 255 };

@@ -11,6 +11,7 @@
 #include "server/patience.h"
 #include "server/problem.h"
 #include "server/runner.h"
+#include "server/toolbox.h"
 
 /* In the exchange's arena; holds the caller's reference to the call until the exchange ends. */
 struct invocation {
@@ -245,8 +246,11 @@ static bool takes(struct exchange *exchange, const struct tool *tool,
                   const struct invocation_request *request, enum result_shape shape)
 {
     const char *pool = tool->pool ? pool_name(tool->pool) : NULL;
-    if (pool || !request->content_type.len)
-        return arguments_fit(exchange, tool->schema, tool->spec.name, pool, request, shape);
+    if (!request->content_type.len)
+        return arguments_fit(exchange, tool->schema, tool->spec.name, pool, request->args,
+                             shape == RESULT_ENVELOPE ? "/args" : "");
+    if (pool)
+        return true;
     problem_respond(exchange, &(struct problem){.status = 415,
                                                 .code = "unsupported_media_type",
                                                 .detail = "the tool was registered, and takes JSON "

@@ -3,6 +3,7 @@
 #include "server/callbacks.h"
 #include "server/gateway.h"
 #include "server/job.h"
+#include "server/ledger.h"
 #include "server/problem.h"
 
 void lookup_refuse_unknown(struct exchange *exchange)

@@ -26,11 +26,17 @@
 #include "bridge/run.h"
 #include "bridge/rundir.h"
 #include "bridge/strays.h"
+#include "server/callbacks.h"
 #include "server/gateway.h"
+#include "server/ledger.h"
 #include "server/listener.h"
 #include "server/options.h"
 #include "server/routes.h"
+#include "server/stream.h"
+#include "server/switchboard.h"
+#include "server/telemetry.h"
 #include "server/tool_calls.h"
+#include "server/toolbox.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -305,7 +311,7 @@ static void start_workers(struct program *program)
 {
     program->supervisor = supervisor_start(program->warden);
     program->gateway.registry = registry_new(program->config.tool_changes);
-    program->gateway.callback_options = program->config.callbacks;
+    program->gateway.callback_options = &program->config.callbacks;
     program->gateway.telemetry = telemetry_new(program->config.telemetry_names);
     program->gateway.toolbox = toolbox_new(program->config.callbacks.limit);
     program->gateway.callbacks = callbacks_start(&program->config.callbacks);
@@ -328,8 +334,9 @@ static void start_reactors(struct program *program)
     program->router = router_new(routes, route_count);
     hooks.context = gateway;
     gateway->ledger = ledger_new(&program->config.calls);
-    gateway->streams = program->config.streams;
+    gateway->streams = &program->config.streams;
     gateway->metadata = program->config.metadata;
+    gateway->depth_limit = program->config.tool_calls.depth;
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         list_init(&gateway->open_streams[i]), list_init(&gateway->deferrals[i]);
     for (unsigned i = 0; i < gateway->reactor_count; i++)

@@ -43,7 +43,7 @@ static bool read_depth(struct bytes text, unsigned *out_depth)
 static bool apply_depth(struct exchange *exchange, unsigned *out_depth)
 {
     struct bytes text = exchange_header(exchange, "x-snakepit-depth");
-    unsigned limit = gateway_of(exchange)->switchboard->options.depth;
+    unsigned limit = gateway_of(exchange)->depth_limit;
     *out_depth = 0;
     if (!text.data)
         return true;

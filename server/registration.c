@@ -1,5 +1,6 @@
 /* POST /tools, DELETE /tools/{name}: tools that run where their callers are. */
 #include "server/registration.h"
+#include "server/callbacks.h"
 
 #include "base/json.h"
 #include "pool/session.h"
@@ -194,7 +195,7 @@ static void refuse_duplicate(struct exchange *exchange, const struct offers *off
 
 static void refuse_full(struct exchange *exchange)
 {
-    unsigned limit = gateway_of(exchange)->callback_options.limit;
+    unsigned limit = gateway_of(exchange)->callback_options->limit;
     problem_respond(exchange, &(struct problem){.status = 429,
                                                 .code = "tool_quota_exceeded",
                                                 .category = "limit",

@@ -4,6 +4,7 @@
 #include "server/deferral.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
+#include "server/ledger.h"
 #include "server/stream.h"
 
 /* DOCUMENT_BODY is enough for a small document of settings. */

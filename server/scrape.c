@@ -1,11 +1,14 @@
 /* GET /metrics */
 #include "base/metrics.h"
+#include "server/callbacks.h"
 #include "server/document.h"
 #include "server/gateway.h"
 #include "server/handlers.h"
 #include "server/media.h"
 #include "server/outcome.h"
+#include "server/switchboard.h"
 #include "server/tally.h"
+#include "server/telemetry.h"
 
 #include <stdio.h>
 

@@ -260,18 +260,18 @@ static struct job *make_job(struct exchange *exchange, const struct invocation_r
         call_unref(&call);
         return NULL;
     }
-    call->window = gateway->streams.window;
+    call->window = gateway->streams->window;
     struct job *job = job_new(gateway->ledger, call);
     job->is_stream = true;
     job->instance = exchange->path;
-    job->result_limit = gateway->streams.result_limit;
+    job->result_limit = gateway->streams->result_limit;
     job->detached = leaving.len ? bytes_equal(leaving, BYTES("detach")) : key.len > 0;
     job->is_kept = job->detached || key.len;
     job->offers = offers;
     if (key.len)
         idempotency_name(exchange, job, key, request->tools);
     if (job->is_kept)
-        job_hold(job, gateway->streams.keep);
+        job_hold(job, gateway->streams->keep);
     return job;
 }
 
@@ -347,7 +347,7 @@ void stream_events(struct exchange *exchange)
                                                     .detail = "no stream with that request id runs "
                                                               "or is kept"});
     } else if (read_last_id(exchange, &had) && choose_format(exchange, &format)) {
-        job_hold(job, gateway_of(exchange)->streams.keep);
+        job_hold(job, gateway_of(exchange)->streams->keep);
         resume(exchange, job_ref(job), had, format);
     }
     job_unref(&job);
@@ -359,14 +359,14 @@ void stream_events(struct exchange *exchange)
 static void begin(struct stream *stream, uint64_t now_us)
 {
     bool at_once = may_be_lost(stream->job);
-    uint64_t after_us = gateway_of(stream->exchange)->streams.head_after_us;
+    uint64_t after_us = gateway_of(stream->exchange)->streams->head_after_us;
     if (!stream->has_begun && (at_once || now_us - stream->begun_us >= after_us))
         stream->has_begun = job_begin(stream->job, at_once ? CALL_DISPATCHED : CALL_RUNNING);
 }
 
 static void break_silence(struct stream *stream, uint64_t now_us)
 {
-    uint64_t limit_us = gateway_of(stream->exchange)->streams.keepalive_us;
+    uint64_t limit_us = gateway_of(stream->exchange)->streams->keepalive_us;
     if (limit_us == 0 || now_us - stream->spoke_us < limit_us)
         return;
     stream->comment_due = true;

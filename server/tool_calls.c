@@ -8,6 +8,7 @@
 #include "server/job.h"
 #include "server/outcome.h"
 #include "server/question.h"
+#include "server/telemetry.h"
 #include "server/toolbox.h"
 #include "server/trace.h"
 
@@ -237,7 +238,7 @@ static const struct refusal *begin_callback(struct tool_request *request)
     const struct gateway *gateway = request->switchboard->gateway;
     const struct callback_tool *tool = request->run.tool;
     uint64_t left_us, number,
-        limit_us = tool->timeout_us ? tool->timeout_us : gateway->callback_options.timeout_us;
+        limit_us = tool->timeout_us ? tool->timeout_us : gateway->callback_options->timeout_us;
     describe_run(request);
     request->nested.give_up = on_callback_given_up;
     request->nested.timeout_us = least(request->asked.timeout_us, limit_us);
@@ -355,7 +356,7 @@ static void add_callbacks(struct buffer *text, const struct tool_request *reques
                           struct session *session)
 {
     const struct gateway *gateway = request->switchboard->gateway;
-    unsigned most = gateway->callback_options.limit;
+    unsigned most = gateway->callback_options->limit;
     struct callback_tool **tools = mem_array(most, sizeof tools[0]);
     size_t count = toolbox_list(gateway->toolbox, session, tools, most);
     for (size_t i = 0; i < count; i++) {

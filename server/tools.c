@@ -1,6 +1,7 @@
 /* GET /tools, GET /tools/{name}, POST /tools/{name} */
 #include "base/json.h"
 #include "base/mem.h"
+#include "server/callbacks.h"
 #include "server/document.h"
 #include "server/envelope.h"
 #include "server/gateway.h"
@@ -9,6 +10,7 @@
 #include "server/media.h"
 #include "server/problem.h"
 #include "server/registration.h"
+#include "server/toolbox.h"
 
 #include <stdlib.h>
 
@@ -40,7 +42,7 @@ static void add_tool(struct buffer *text, struct tool *const *tools, size_t coun
 static void add_callbacks(struct buffer *text, const struct gateway *gateway,
                           struct session *session)
 {
-    unsigned most = gateway->callback_options.limit;
+    unsigned most = gateway->callback_options->limit;
     struct callback_tool **tools = mem_array(most, sizeof tools[0]);
     size_t count = toolbox_list(gateway->toolbox, session, tools, most);
     for (size_t i = 0; i < count; i++) {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "server/gateway.h"
 #include "server/idempotency.h"
+#include "server/ledger.h"
 #include "server/reactor.h"
 
 #include <stdio.h>
