@@ -9,10 +9,10 @@ JOBS := $(shell nproc)
 FUZZ_SECONDS ?= 20
 PREFIX ?= /usr/local
 
-ROOMS := base pool bridge server
+ROOMS := base pool bridge server server/*
 INSTALL_PACKAGES := docker/install-packages
 C_FILES = $(wildcard $(ROOMS:%=%/*.[ch])) \
-          $(wildcard tests/*/*.[ch] tests/*/*/*.[ch])
+          $(wildcard tests/*/*.[ch] tests/*/*/*.[ch] tests/*/*/*/*.[ch])
 PYTEST_DIRS = $(wildcard bridge/python/tests tests/api tests/chaos tests/fuzz tests/gates)
 
 # $(call configure,PRESET[,OPTIONS]), when that was never done or the presets have changed.
@@ -77,7 +77,7 @@ check-warnings:
 	$(call cmake,werror-clang,-DCMAKE_C_COMPILER=$(CLANG))
 
 check-tidy: check-warnings
-	@$(RUN_TIDY) -quiet -p build-werror-clang '$(CURDIR)/(base|pool|bridge|server)/[a-z0-9_]+\.c$$'
+	@$(RUN_TIDY) -quiet -p build-werror-clang '$(CURDIR)/(base|pool|bridge|server)/[a-z0-9_/]+\.c$$'
 
 check-gates:
 	@$(INSTALL_PACKAGES) test check

@@ -1,23 +1,29 @@
 /* snakepit: the program. Wires the rooms together, and takes them apart again in order.
  *
- *   options.c      command line and environment, around config*.c: the file, and what may be set
- *   routes.c       route table; gateway.c has what handlers know of the rest
- *   reactor.c      a thread: loop, bell.c, listener.c (accept, sniff.c), http1*.c, http2*.c
- *   exchange.c     a request and its answer, for both protocols; router.c, problem.c
- *   execute.c      POST /execute: envelope.c reads it, invocation.c runs it, outcome.c answers
- *   stream.c       /stream: job.c has the call, event_log.c what it says; ledger.c knows all jobs;
- *   deferral.c     answers later, or again; idempotency.c, lookup.c find the call that is meant
- *   tool_calls.c   what Python asks for while it runs a call; tool_request.c is one of these,
- *                  switchboard.c the way back
- *   question.c     tools of its caller, as offer.c has them; tool_results.c takes the answers
- *   registration.c tools that were registered, in toolbox.c; callout.c is to their calls what a
- *                  pool is to others, callbacks.c has them run, where callback_url.c says
- *   courier.c      sends what the gateway itself asks for, by libcurl in curl_loop.c
- *   sessions.c     sessions; membership.c finds the one of a call
- *   variables.c    their variables; variable_request.c reads requests, variable_answer.c answers
- *   tools.c pools.c workers.c calls.c probes.c scrape.c description.c   the other resources
- *   ../pool        queue, scheduler, workers' seats: knows neither HTTP nor gRPC
- *   ../bridge      Python processes, and the gRPC streams to them
+ * The rooms of this folder, from the top down; none knows one above it:
+ *
+ *   config/      options.c: command line and environment; config*.c: the file, what may be set
+ *   resources/   routes.c: the route table; handlers, one file per resource: execute.c, stream.c,
+ *                sessions.c, variables*.c, tools.c (registration.c: those of callers), calls.c
+ *                (tool_results.c: answers to question.c), pools.c, workers.c, probes.c,
+ *                scrape.c (/metrics), description.c (/openapi.json, /docs)
+ *   tool_calls/  what Python asks for while it runs a call: tool_calls.c finds and runs it,
+ *                tool_request.c is one of these, switchboard.c the way back; question.c asks the
+ *                caller of a stream
+ *   calls/       the life of a call: envelope.c reads it, invocation.c runs it, outcome.c answers;
+ *                job.c: one that others look at, event_log.c: what it says, ledger.c: all jobs;
+ *                deferral.c answers later, or again; idempotency.c and lookup.c find the one meant
+ *   tools/       tools that callers bring: offer.c reads them, toolbox.c has them, callout.c is to
+ *                their calls what a pool is to others, callbacks.c has them run
+ *   requests/    what handlers share: gateway.c, what they know of the rest; members.c, listing.c:
+ *                bodies and queries; origin.c, patience.c: headers; membership.c: the session
+ *   telemetry/   events and spans that tools tell of; trace.c: whose work it is
+ *   outbound/    HTTP that the gateway sends: courier.c, by libcurl in curl_loop.c
+ *   http/        HTTP that it serves, a request's way: listener.c (sniff.c), http1*.c or http2*.c,
+ *                exchange.c, router.c; reactor.c: the thread; problem.c: answers that say no
+ *
+ *   ../bridge    Python processes, and the gRPC streams to them
+ *   ../pool      queue, scheduler, workers' seats: knows neither HTTP nor gRPC
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,17 +32,17 @@
 #include "bridge/run.h"
 #include "bridge/rundir.h"
 #include "bridge/strays.h"
-#include "server/callbacks.h"
-#include "server/gateway.h"
-#include "server/ledger.h"
-#include "server/listener.h"
-#include "server/options.h"
-#include "server/routes.h"
-#include "server/stream.h"
-#include "server/switchboard.h"
-#include "server/telemetry.h"
-#include "server/tool_calls.h"
-#include "server/toolbox.h"
+#include "server/calls/ledger.h"
+#include "server/config/options.h"
+#include "server/http/listener.h"
+#include "server/requests/gateway.h"
+#include "server/resources/routes.h"
+#include "server/resources/stream.h"
+#include "server/telemetry/telemetry.h"
+#include "server/tool_calls/switchboard.h"
+#include "server/tool_calls/tool_calls.h"
+#include "server/tools/callbacks.h"
+#include "server/tools/toolbox.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,7 +1,7 @@
 /* A configuration file: what is refused has a reason in one line; what is accepted is written and
  * read back as the same. */
 #include "fuzz.h"
-#include "server/config.h"
+#include "server/config/config.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  * what is not has a reason. */
 #include "base/json.h"
 #include "fuzz.h"
-#include "server/envelope.h"
+#include "server/calls/envelope.h"
 
 #include <stdlib.h>
 

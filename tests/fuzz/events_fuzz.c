@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "fuzz.h"
 #include "pool/call.h"
-#include "server/event_log.h"
+#include "server/calls/event_log.h"
 
 #include <string.h>
 

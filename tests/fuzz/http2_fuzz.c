@@ -2,8 +2,8 @@
  * nor leaks, each exchange that begins ends once, and the gauges return to zero. The first byte of
  * the input says how the rest is cut in pieces. */
 #include "base/mem.h"
-#include "server/http2_inside.h"
-#include "server/problem.h"
+#include "server/http/http2_inside.h"
+#include "server/http/problem.h"
 
 #include "fuzz.h"
 

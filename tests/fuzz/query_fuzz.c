@@ -2,8 +2,8 @@
  * query comes to its end, and what is accepted has a tool and object arguments. */
 #include "base/json.h"
 #include "fuzz.h"
-#include "server/envelope.h"
-#include "server/percent.h"
+#include "server/calls/envelope.h"
+#include "server/http/percent.h"
 
 static void check_segment(struct bytes text, struct arena *arena)
 {

@@ -1,7 +1,7 @@
 /* Properties of the protocol sniffer, for any bytes: it asks for more only while they are a part of
  * the preface; what it has decided stays decided whatever follows; bytes behind the preface do not
  * matter. */
-#include "server/sniff.h"
+#include "server/http/sniff.h"
 
 #include "fuzz.h"
 

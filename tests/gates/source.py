@@ -9,7 +9,21 @@ from functools import cached_property
 from pathlib import Path
 
 # From the bottom up: a room may include itself and what stands before it.
-ROOMS = ("base", "pool", "bridge", "server")
+ROOMS = (
+    "base",
+    "pool",
+    "bridge",
+    "server/http",
+    "server/outbound",
+    "server/telemetry",
+    "server/requests",
+    "server/tools",
+    "server/calls",
+    "server/tool_calls",
+    "server/resources",
+    "server/config",
+    "server",
+)
 
 _TOKENS = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<string>"(?:\\.|[^"\\\n])*")|'(?:\\.|[^'\\\n])*'""", re.S
@@ -50,8 +64,9 @@ class Source:
 
     @property
     def room(self) -> str:
-        """The top folder: a room's name, or "tests"."""
-        return self.path.parts[0]
+        """The folder, if it is a room, else the top folder: "tests"."""
+        folder = self.path.parent.as_posix()
+        return folder if folder in ROOMS else self.path.parts[0]
 
     @cached_property
     def code(self) -> str:

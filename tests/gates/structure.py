@@ -12,10 +12,19 @@ FOREIGN_LIBRARIES = {
     "base": ("grpc/", "microhttpd", "nghttp2/", "uv.h", "protobuf-c/", "curl/"),
     "pool": ("grpc/", "microhttpd", "nghttp2/", "uv.h", "protobuf-c/", "curl/", "sys/socket.h"),
     "bridge": ("microhttpd", "nghttp2/", "curl/"),
-    "server": ("grpc/", "protobuf-c/"),
+    "server/http": ("grpc/", "protobuf-c/", "curl/"),
+    "server/outbound": ("grpc/", "protobuf-c/", "microhttpd", "nghttp2/"),
+    "server": ("grpc/", "protobuf-c/", "curl/", "microhttpd", "nghttp2/", "uv.h"),
 }
 # Where files stand on floors, too: no two of them know each other, be it through others.
-FLOORED_ROOMS = ("pool", "bridge")
+FLOORED_ROOMS = (
+    "pool",
+    "bridge",
+    "server/outbound",
+    "server/tools",
+    "server/tool_calls",
+    "server/resources",
+)
 # Verbs whose meaning the style fixes once for all, and names; they may go without a comment.
 _FIXED_VERBS = ("_init", "_deinit", "_free", "_ref", "_unref", "_name")
 
@@ -24,11 +33,12 @@ def includes(tree: Tree) -> Iterator[Finding]:
     """An include goes down (server, bridge, pool, base) or stays inside its room."""
     for source in tree.rooms:
         below = ROOMS[: ROOMS.index(source.room) + 1]
+        foreign = FOREIGN_LIBRARIES.get(source.room) or FOREIGN_LIBRARIES[source.path.parts[0]]
         for line, match in source.search(_INCLUDE, source.code):
-            room = (match[1] or "").partition("/")[0]
+            room = (match[1] or "").rpartition("/")[0]
             if room in ROOMS and room not in below:
                 yield Finding(source.path, line, f"{source.room}/ may not know {match[1]}")
-            if (match[2] or "").startswith(FOREIGN_LIBRARIES[source.room]):
+            if (match[2] or "").startswith(foreign):
                 yield Finding(source.path, line, f"<{match[2]}> is not for {source.room}/")
 
 

@@ -46,7 +46,7 @@ BAD: list[tuple[Gate, dict[str, str], list[str]]] = [
     (words.dead_code, {"pool__a_c": "#if 0\n#endif\n"}, ["pool/a.c:1"]),
     (
         structure.includes,
-        {"pool__a_c": '#include "base/mem.h"\n#include "server/exchange.h"\n#include <uv.h>\n'},
+        {"pool__a_c": '#include "base/mem.h"\n#include "server/http/exchange.h"\n#include <uv.h>\n'},
         ["pool/a.c:2", "pool/a.c:3"],
     ),
     (

@@ -112,7 +112,7 @@ def test_kubernetes_puts_no_settings_into_the_environment() -> None:
 
 
 def test_there_is_time_to_drain() -> None:
-    config = (REPO / "server/config.c").read_text()
+    config = (REPO / "server/config/config.c").read_text()
     drain = re.search(r"\.drain_timeout_us = UINT64_C\((\d+)\)", config)
     assert drain
     seconds = int(drain[1]) / 1e6 + LEAVE_SECONDS

@@ -1,7 +1,7 @@
 """Limits that the gateway's configuration sets.
 
-A worker finds them in its environment, by the names that server/sdk_limits.c gives them. A pool's own ``env`` goes
-before.
+A worker finds them in its environment, by the names that server/config/sdk_limits.c gives them. A pool's own ``env``
+goes before.
 """
 
 from __future__ import annotations

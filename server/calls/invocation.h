@@ -1,0 +1,49 @@
+/* An invocation: an exchange that waits for a call of a tool. It submits the call, turns its
+ * outcome into the answer, and cancels it when the client leaves. */
+#ifndef SNAKEPIT_SERVER_CALLS_INVOCATION_H
+#define SNAKEPIT_SERVER_CALLS_INVOCATION_H
+
+#include "pool/call.h"
+#include "server/calls/outcome.h"
+#include "server/http/exchange.h"
+#include "server/requests/members.h"
+
+/* What is asked for; bytes in the exchange's arena or body. Zero or empty: not given. */
+struct invocation_request {
+    struct bytes tool;
+    struct bytes pool;
+    struct bytes args;
+    struct bytes content_type; /* of args; empty means JSON */
+    struct bytes session_id;
+    unsigned affinity; /* enum affinity */
+    struct bytes affinity_key;
+    struct bytes correlation_id;
+    struct bytes metadata;      /* a JSON object */
+    struct bytes on_disconnect; /* "cancel" or "detach" */
+    struct bytes tools;         /* of the caller's, for the tool to call; JSON */
+    uint64_t timeout_us;
+    uint64_t queue_timeout_us;
+    uint64_t run_timeout_us;
+    uint64_t idle_timeout_us;
+    struct member_number priority;   /* below CALL_PRIORITIES */
+    struct member_number idempotent; /* 0 or 1; not given: what the tool says of itself */
+};
+
+/* Reads the envelope in the exchange's body. False: it is none, and the exchange has been answered.
+ */
+bool invocation_read(struct exchange *exchange, struct invocation_request *out_request)
+    __attribute__((warn_unused_result));
+
+/* The call that is asked for, not submitted, whose answer goes to the exchange's reactor; the
+ * reference is the caller's. NULL: it cannot be made, and the exchange has been answered. Takes
+ * over the exchange's body, in which `args` may lie. Of the time limits in the request and in the
+ * headers Request-Timeout and Grpc-Timeout the smallest counts; the request's priority goes before
+ * that of the header. */
+struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
+                             enum result_shape shape);
+
+/* Runs it and answers the exchange, now (a problem) or when the call has ended. */
+void invocation_start(struct exchange *exchange, const struct invocation_request *request,
+                      enum result_shape shape);
+
+#endif

@@ -1,0 +1,315 @@
+/* /sessions/{id}/variables: typed values that callers and tools of a session share. */
+#include "base/json.h"
+#include "server/http/document.h"
+#include "server/http/percent.h"
+#include "server/http/problem.h"
+#include "server/requests/gateway.h"
+#include "server/requests/membership.h"
+#include "server/resources/handlers.h"
+#include "server/resources/variable_answer.h"
+#include "server/resources/variable_request.h"
+
+enum { ETAG_MAX = 24, NAMES_MAX = 1000 };
+
+static struct session *resolve(struct exchange *exchange)
+{
+    struct bytes id = route_param(exchange->route, exchange->path, 0, exchange->arena);
+    struct session *session = session_find(gateway_of(exchange)->sessions, id);
+    if (!session)
+        membership_refuse_unknown(exchange, id);
+    return session;
+}
+
+static struct bytes name_of(struct exchange *exchange)
+{
+    return route_param(exchange->route, exchange->path, 1, exchange->arena);
+}
+
+/* --- one of them --- */
+
+/* The variable that the path names; or none, and the exchange has been answered. */
+static bool read_one(struct exchange *exchange, struct session *session,
+                     struct variable *out_variable)
+{
+    struct bytes name = name_of(exchange);
+    bool there = variables_read(session, &name, 1, exchange->arena, out_variable) &&
+                 out_variable->version > 0;
+    if (!there)
+        variable_refuse_unknown(exchange, name);
+    return there;
+}
+
+void variables_get(struct exchange *exchange)
+{
+    struct variable variable;
+    struct session *session = resolve(exchange);
+    if (session && read_one(exchange, session, &variable)) {
+        struct bytes etag = variable_etag(exchange, variable.version);
+        struct response response = {.status = 304};
+        response_header(&response, "etag", etag);
+        if (bytes_equal(exchange_header(exchange, "if-none-match"), etag))
+            exchange_respond(exchange, &response);
+        else
+            variable_respond(exchange, 200, &variable);
+    }
+    session_unref(&session);
+}
+
+/* "3" in its quotes. */
+static bool read_etag(struct bytes etag, uint64_t *out_version)
+{
+    int64_t version = 0;
+    if (etag.len < 3 || etag.len > ETAG_MAX || etag.data[0] != '"' ||
+        etag.data[etag.len - 1] != '"' ||
+        !json_to_int(bytes_from(etag.data + 1, etag.len - 2), &version) || version < 1)
+        return false;
+    *out_version = (uint64_t)version;
+    return true;
+}
+
+static bool refuse_condition(struct exchange *exchange, const char *detail)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 400, .code = "invalid_request", .detail = detail});
+    return false;
+}
+
+/* What If-Match and If-None-Match expect. `out_conditional`: something. */
+static bool read_conditions(struct exchange *exchange, struct variable_write *write,
+                            bool *out_conditional)
+{
+    struct bytes match = exchange_header(exchange, "if-match");
+    struct bytes none = exchange_header(exchange, "if-none-match");
+    unsigned matches = exchange_header_count(exchange, "if-match");
+    unsigned nones = exchange_header_count(exchange, "if-none-match");
+    *out_conditional = matches || nones;
+    if (!*out_conditional)
+        return true;
+    if (write->expects || matches + nones > 1)
+        return refuse_condition(exchange, "a version may be expected only once: by if-match, by "
+                                          "if-none-match or by expected_version");
+    if (nones && !bytes_equal(none, BYTES("*")))
+        return refuse_condition(exchange, "if-none-match must be *");
+    if (matches && !read_etag(match, &write->expected_version))
+        return refuse_condition(exchange, "if-match must be one etag of a variable");
+    write->expects = true;
+    return true;
+}
+
+/* A pointer into the write, or "". */
+static const char *place_to_blame(const struct variables_refusal *refusal, struct arena *arena)
+{
+    const struct variable_fault *fault = &refusal->fault;
+    struct member_fault place = {0};
+    switch (refusal->verdict) {
+    case VARIABLES_INVALID:
+        if (fault->constraint.data)
+            members_fault(&place, arena, json_text(fault->constraint, arena), fault->detail);
+        return arena_printf(arena, "/%s%.*s", fault->member, (int)place.pointer.len,
+                            place.pointer.data);
+    case VARIABLES_CONFLICT:
+        return "/expected_version";
+    case VARIABLES_LARGE:
+        return "/value";
+    default:
+        return "";
+    }
+}
+
+/* Does it, or answers that it was refused. */
+static bool write_one(struct exchange *exchange, struct session *session,
+                      const struct variable_write *write, bool conditional,
+                      struct variable *out_variable)
+{
+    struct variables_refusal refusal;
+    struct variables_written written = {.memory = exchange->arena, .variables = out_variable};
+    if (variables_write(session, write, 1, NULL, &written, &refusal))
+        return true;
+    bool conflict = refusal.verdict == VARIABLES_CONFLICT;
+    bool by_header = conditional && conflict;
+    const char *place = by_header ? "" : place_to_blame(&refusal, exchange->arena);
+    variable_refuse(exchange, &refusal, write->name, place[0] ? place : NULL, by_header ? 412 : 0);
+    return false;
+}
+
+static void put(struct exchange *exchange, struct session *session)
+{
+    struct variable_write write = {.name = name_of(exchange)};
+    struct member_fault fault;
+    struct variable variable;
+    bool conditional;
+    if (!variable_request_read(exchange_payload(exchange), exchange->arena, &write, &fault)) {
+        members_refuse(exchange, 400, &fault);
+        return;
+    }
+    if (read_conditions(exchange, &write, &conditional) &&
+        write_one(exchange, session, &write, conditional, &variable))
+        variable_respond(exchange, 200, &variable);
+}
+
+void variables_put(struct exchange *exchange)
+{
+    struct session *session = document_is_json(exchange) ? resolve(exchange) : NULL;
+    if (session)
+        put(exchange, session);
+    session_unref(&session);
+}
+
+void variables_delete(struct exchange *exchange)
+{
+    struct variable_write write = {.name = name_of(exchange), .remove = true};
+    struct session *session = resolve(exchange);
+    struct variable removed;
+    bool conditional;
+    if (session && read_conditions(exchange, &write, &conditional) &&
+        write_one(exchange, session, &write, conditional, &removed))
+        exchange_respond(exchange, &(struct response){.status = 204});
+    session_unref(&session);
+}
+
+/* --- several --- */
+
+/* "a,b" as a list in the arena. False: they are too many. */
+static bool split_names(struct bytes text, struct arena *arena, struct bytes **out_names,
+                        size_t *out_count)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < text.len; i++)
+        count += text.data[i] == ',';
+    if (count > NAMES_MAX)
+        return false;
+    *out_names = arena_alloc(arena, count * sizeof(struct bytes));
+    for (size_t i = 0; i < count; i++) {
+        const char *comma = text.len ? memchr(text.data, ',', text.len) : NULL;
+        size_t len = comma ? (size_t)(comma - text.data) : text.len;
+        (*out_names)[i] = bytes_from(text.data, len);
+        text = bytes_skip(text, comma ? len + 1 : len);
+    }
+    *out_count = count;
+    return true;
+}
+
+/* The names that the query asks for; NULL: all. False: the query is wrong. */
+static bool read_names(struct exchange *exchange, struct bytes **out_names, size_t *out_count)
+{
+    struct bytes rest = exchange->query, name, value;
+    *out_names = NULL;
+    while (percent_next(&rest, exchange->arena, &name, &value)) {
+        if (*out_names || !bytes_equal(name, BYTES("names")) ||
+            !split_names(value, exchange->arena, out_names, out_count))
+            return false;
+    }
+    return rest.len == 0;
+}
+
+static void refuse_names(struct exchange *exchange)
+{
+    problem_respond(exchange,
+                    &(struct problem){.status = 400,
+                                      .code = "invalid_request",
+                                      .detail = "the query may have names, at most 1000 with "
+                                                "commas between them, each once"});
+}
+
+static void get_all(struct exchange *exchange, struct session *session)
+{
+    struct bytes *names;
+    size_t count;
+    bool good = read_names(exchange, &names, &count);
+    if (good && !names) {
+        struct variable *variables = variables_list(session, exchange->arena, &count);
+        variable_respond_several(exchange, variables, NULL, count);
+        return;
+    }
+    struct variable *variables =
+        good ? arena_alloc(exchange->arena, count * sizeof *variables) : NULL;
+    if (good && variables_read(session, names, count, exchange->arena, variables))
+        variable_respond_several(exchange, variables, names, count);
+    else
+        refuse_names(exchange);
+}
+
+void variables_get_all(struct exchange *exchange)
+{
+    struct session *session = resolve(exchange);
+    if (session)
+        get_all(exchange, session);
+    session_unref(&session);
+}
+
+/* The first write that removes is the first element of "delete". */
+static size_t place_in_delete(const struct variable_batch *batch, size_t index)
+{
+    size_t first = 0;
+    while (!batch->writes[first].remove)
+        first++;
+    return index - first;
+}
+
+static const char *pointer_of(struct exchange *exchange, const struct variable_batch *batch,
+                              size_t index, const struct variables_refusal *refusal)
+{
+    const struct variable_write *write = &batch->writes[index];
+    if (write->remove)
+        return arena_printf(exchange->arena, "/delete/%zu", place_in_delete(batch, index));
+    return arena_printf(exchange->arena, "/set/%.*s%s", (int)write->name.len, write->name.data,
+                        place_to_blame(refusal, exchange->arena));
+}
+
+/* Each for itself. */
+static void write_singly(struct exchange *exchange, struct session *session,
+                         const struct variable_batch *batch, struct variable *out_variables,
+                         struct buffer *errors)
+{
+    struct variables_refusal refusal;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct variable_write *write = &batch->writes[i];
+        struct variables_written written = {.variables = &out_variables[i]};
+        out_variables[i] = (struct variable){0};
+        if (variables_write(session, write, 1, NULL, &written, &refusal))
+            continue;
+        buffer_printf(errors, "%s{\"code\":\"%s\",\"pointer\":", errors->len ? "," : "",
+                      variables_code(refusal.verdict));
+        buffer_add_json_string(errors, bytes_of(pointer_of(exchange, batch, i, &refusal)));
+        buffer_add_string(errors, ",\"detail\":");
+        buffer_add_json_string(errors, bytes_of(variables_detail(&refusal)));
+        buffer_add_string(errors, ",");
+        variable_add_name(errors, write->name);
+        if (refusal.verdict == VARIABLES_CONFLICT)
+            buffer_printf(errors, ",\"version\":%llu", (unsigned long long)refusal.version);
+        buffer_add_string(errors, "}");
+    }
+}
+
+static void patch(struct exchange *exchange, struct session *session)
+{
+    struct variable_batch batch;
+    struct member_fault fault;
+    struct variables_refusal refusal;
+    struct buffer errors = {0};
+    size_t limit = 2 * (size_t)session_limits(session)->count;
+    if (!variable_request_read_batch(exchange_payload(exchange), limit, exchange->arena, &batch,
+                                     &fault)) {
+        members_refuse(exchange, 400, &fault);
+        return;
+    }
+    struct variables_written written = {
+        .variables = arena_alloc(exchange->arena, batch.count * sizeof *written.variables)};
+    if (!batch.atomic)
+        write_singly(exchange, session, &batch, written.variables, &errors);
+    else if (!variables_write(session, batch.writes, batch.count, NULL, &written, &refusal)) {
+        variable_refuse(exchange, &refusal, batch.writes[refusal.index].name,
+                        pointer_of(exchange, &batch, refusal.index, &refusal), 0);
+        return;
+    }
+    variable_respond_versions(exchange, written.variables, &batch, buffer_bytes(&errors));
+    buffer_deinit(&errors);
+}
+
+void variables_patch(struct exchange *exchange)
+{
+    struct session *session = document_is_json(exchange) ? resolve(exchange) : NULL;
+    if (session)
+        patch(exchange, session);
+    session_unref(&session);
+}
