@@ -91,20 +91,29 @@ _BY_CODE = {
 }
 
 
-# What a called tool may raise that its caller may want to catch by the same name. Not those that mean something to the
-# interpreter (StopIteration), or cannot be made from a message (UnicodeDecodeError).
+def _of_message(kind: type[Exception], *arguments: Any) -> type[Exception]:
+    """A class of that name that derives from it, and is made of a message alone; ``arguments`` are the others."""
+
+    def init(self: Any, message: str) -> None:
+        kind.__init__(self, *arguments, message)  # type: ignore[misc]
+
+    return type(kind.__name__, (kind,), {"__init__": init, "__module__": __name__, "__doc__": kind.__doc__})
+
+
+# Not those that mean something to the interpreter, nor one whose exceptions do not travel.
+_LEFT_OUT = {"Exception", "StopIteration", "StopAsyncIteration", "ExceptionGroup"}
+
+# What a called tool may raise that its caller may want to catch by the same name.
 _BUILTINS: dict[str, type[Exception]] = {
     kind.__name__: kind
-    for kind in (
-        ArithmeticError, AssertionError, AttributeError, BufferError, EOFError, FloatingPointError, ImportError,
-        IndexError, KeyError, LookupError, MemoryError, ModuleNotFoundError, NameError, NotImplementedError,
-        OverflowError, RecursionError, ReferenceError, RuntimeError, TypeError, UnicodeError, ValueError,
-        ZeroDivisionError,
-        OSError, BlockingIOError, BrokenPipeError, ChildProcessError, ConnectionAbortedError, ConnectionError,
-        ConnectionRefusedError, ConnectionResetError, FileExistsError, FileNotFoundError, InterruptedError,
-        IsADirectoryError, NotADirectoryError, PermissionError, ProcessLookupError, TimeoutError,
-    )
-}  # fmt: skip
+    for kind in vars(builtins).values()
+    if isinstance(kind, type) and issubclass(kind, Exception) and kind.__name__ not in _LEFT_OUT
+}
+_BUILTINS.update(
+    UnicodeDecodeError=_of_message(UnicodeDecodeError, "unknown", b"", 0, 0),
+    UnicodeEncodeError=_of_message(UnicodeEncodeError, "unknown", "", 0, 0),
+    UnicodeTranslateError=_of_message(UnicodeTranslateError, "", 0, 0),
+)
 
 
 _NAMES = {id(kind): name for name, kind in vars(builtins).items() if isinstance(kind, type)}
@@ -118,9 +127,12 @@ def nearest_builtin(kind: type, among: Container[str] = _BUILTINS) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _mixed(kind: type[ToolCallError], builtin: type[Exception], name: str) -> type[ToolCallError]:
-    """A class that is both."""
+    """A class that is both, or only the first one where an object cannot be: an OSError is no SyntaxError."""
     bases = (kind,) if issubclass(kind, builtin) else (kind, builtin)
-    return type(name, bases, {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    try:
+        return type(name, bases, {"__module__": kind.__module__, "__doc__": kind.__doc__})
+    except TypeError:
+        return kind
 
 
 def also(error: ToolCallError, builtin: type[Exception], message: str) -> ToolCallError:

@@ -103,8 +103,8 @@ class Agents(BaseAdapter):
             ctx.call_tool(name, arguments)
         except KeyError:
             return "KeyError"
-        except UnicodeError:
-            return "UnicodeError"
+        except UnicodeDecodeError:
+            return "UnicodeDecodeError"
         except ValueError:
             return "ValueError"
         return "none"
