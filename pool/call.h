@@ -116,7 +116,7 @@ struct call_outcome {
     struct bytes content_type; /* of a result; empty means application/json */
     struct call_failure failure;
     struct worker_exit crash;
-    unsigned retry_after_s; /* for refusals: when to try again, seconds */
+    unsigned retry_after_s; /* when to try again; 0: not said */
     unsigned limit;         /* that was reached, of SATURATED */
     unsigned attempts;      /* workers it was given to */
     uint64_t queue_us;      /* waited, in all */

@@ -285,7 +285,8 @@ static struct problem of_callout(const struct call *call, struct arena *arena,
 {
     const struct call_outcome *outcome = &call->outcome;
     unsigned status = outcome->failure.status;
-    bool again = status == 503 || outcome->executed == EXECUTED_NO;
+    unsigned wait_s = outcome->retry_after_s ? outcome->retry_after_s : status == 503;
+    bool again = wait_s || outcome->executed == EXECUTED_NO;
     add_details(members, outcome->failure.details);
     return (struct problem){
         .status = status,
@@ -296,7 +297,7 @@ static struct problem of_callout(const struct call *call, struct arena *arena,
                                                      : "pool",
         .executed = executed_name(outcome->executed),
         .retryable = again && outcome->end != CALL_END_CANCELLED,
-        .retry_after_s = status == 503 ? 1 : 0,
+        .retry_after_s = wait_s,
         .limit = outcome->limit,
     };
 }

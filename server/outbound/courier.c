@@ -59,10 +59,13 @@ static void note_answer(struct outgoing *outgoing)
     CURL *easy = outgoing->transfer->easy;
     const char *type = NULL;
     long status = 0, sent = 0;
+    curl_off_t retry_after_s = 0;
     curl->easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     curl->easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
     curl->easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
+    curl->easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     outgoing->status = (unsigned)status;
+    outgoing->retry_after_s = retry_after_s > 0 ? (uint64_t)retry_after_s : 0;
     outgoing->content_type = bytes_of(type);
     outgoing->sent = sent > 0;
 }

@@ -53,6 +53,7 @@ struct outgoing {
     enum outgoing_end end;
     unsigned status;           /* of ANSWERED, like the next */
     struct bytes content_type; /* empty: it does not say */
+    uint64_t retry_after_s;    /* of its Retry-After, or 0 */
     struct buffer answer;      /* the maker sets a ceiling */
     const char *fault;         /* of FAILED, static */
     bool sent;                 /* something of it, so that it may have had effects */

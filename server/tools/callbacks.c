@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CODE_MAX = 64, SECRET_MAX = 1024 };
+/* RETRY_AFTER: what a callback may ask of whoever called it. */
+enum { CODE_MAX = 64, SECRET_MAX = 1024, RETRY_AFTER_MAX_S = 3600 };
 
 struct callbacks {
     struct callback_options options;
@@ -129,6 +130,15 @@ static const char *text_in(json_t *document, const char *name, const char *other
     return text && text[0] ? text : otherwise;
 }
 
+/* Of one that has too much to do. */
+static unsigned retry_after_of(const struct outgoing *outgoing)
+{
+    uint64_t wait_s = outgoing->retry_after_s;
+    if (outgoing->status != 429 && outgoing->status != 503)
+        return 0;
+    return wait_s < RETRY_AFTER_MAX_S ? (unsigned)wait_s : RETRY_AFTER_MAX_S;
+}
+
 /* A problem document says more than its status. */
 static void tell_problem(struct callback_run *run)
 {
@@ -137,6 +147,7 @@ static void tell_problem(struct callback_run *run)
     json_t *document = json_loadb(body.data ? body.data : "", body.len, 0, NULL);
     snprintf(plain, sizeof plain, "the callback answered %u", run->outgoing.status);
     struct callback_answer answer = failed("callback_failed", run->outgoing.status, plain);
+    answer.retry_after_s = retry_after_of(&run->outgoing);
     if (json_is_object(document)) {
         const char *code = text_in(document, "code", answer.code);
         answer.code = strlen(code) <= CODE_MAX ? code : answer.code;

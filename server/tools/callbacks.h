@@ -54,7 +54,8 @@ struct callback_answer {
     const char *code;          /* of the others, which have no body */
     unsigned status;
     struct bytes message;
-    struct bytes details; /* the callback's problem document, or empty */
+    struct bytes details;   /* the callback's problem document, or empty */
+    unsigned retry_after_s; /* when it wants to be asked again, of a 429 or 503; or 0 */
     enum call_executed executed;
     uint64_t run_us;
 };

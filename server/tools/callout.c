@@ -69,6 +69,7 @@ static void write_outcome(struct call_outcome *outcome, const struct callback_an
                     .code = arena_copy(memory, bytes_of(answer->code)),
                     .details = arena_copy(memory, answer->details),
                     .status = status_of(answer)},
+        .retry_after_s = answer->retry_after_s,
         .attempts = 1,
         .run_us = answer->run_us,
         .memory = memory,

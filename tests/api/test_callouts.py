@@ -225,6 +225,26 @@ def test_other_errors_are_the_callbacks_own(client: Client, status: int, headers
     assert [seen["path"] for seen in client.server.seen] == ["/"]
 
 
+@pytest.mark.parametrize(
+    "status, wait, body, told",
+    [
+        (503, "7", b'{"detail": "busy"}', (503, "7", True)),
+        (429, "7", b'{"detail": "busy"}', (429, "7", True)),
+        (429, "99999999", b'{"detail": "busy"}', (429, "3600", True)),
+        (429, "soon", b'{"detail": "busy"}', (429, None, False)),
+        (503, "7", b"busy", (502, "7", True)),
+        (404, "7", b'{"detail": "gone"}', (404, None, False)),
+    ],
+)
+def test_when_a_callback_wants_to_be_asked_again_is_passed_on(
+    client: Client, status: int, wait: str, body: bytes, told: Any
+) -> None:
+    client.register("look_up")
+    client.server.answers["/"] = status, {"retry-after": wait}, body
+    answer = client.execute()
+    assert (answer.status_code, answer.headers.get("retry-after"), answer.json()["retryable"]) == told
+
+
 def test_a_callback_that_is_not_there_has_run_nothing(client: Client) -> None:
     client.http.post("/tools", json={**client.describe("look_up"), "callback": {"url": "http://localhost:9/"}})
     problem = client.execute().json()
