@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import typing
+from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
 from .errors import Refused
@@ -17,7 +18,7 @@ _HEADER_MAX = 16 << 10  # bytes of a .npy file, of which numpy reads 10,000
 
 def receiver(hint: Any) -> Optional[Callable[[Any, str], Any]]:
     """What makes a parameter of that type from a bytes-like object and its content type; None if it takes no body."""
-    kinds = (hint, typing.get_origin(hint), *typing.get_args(hint))
+    kinds = tuple(_parts(hint))
     if str in kinds:
         return None
     if bytes in kinds:
@@ -25,6 +26,14 @@ def receiver(hint: Any) -> Optional[Callable[[Any, str], Any]]:
     if memoryview in kinds:
         return to_view
     return to_array if any(_is_array(kind) for kind in kinds) else None
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The types that it is made of."""
+    yield hint
+    yield typing.get_origin(hint)
+    for part in typing.get_args(hint):
+        yield from _parts(part)
 
 
 def to_bytes(data: Any, content_type: str) -> bytes:

@@ -5,6 +5,7 @@ The gateway checks JSON before a worker sees it, but takes no form apart.
 
 from __future__ import annotations
 
+import json
 import typing
 from typing import Any, Optional
 
@@ -19,6 +20,7 @@ _TYPES: dict[str, Any] = {
     "object": dict,
     "null": type(None),
 }
+NONE = object()
 _NAMES = {**{kind: name for name, kind in _TYPES.items() if name != "number"}, float: "number"}
 
 
@@ -56,9 +58,30 @@ def takes_text(schema: dict[str, Any]) -> bool:
     return not schema or "string" in _kinds(schema) or any(takes_text(each) for each in schema.get("anyOf", ()))
 
 
-def is_list(schema: dict[str, Any]) -> bool:
-    """Whether only a list will do."""
-    return _kinds(schema) == ["array"]
+def takes_list(schema: dict[str, Any]) -> bool:
+    """Whether a list may be what is wanted."""
+    if "anyOf" in schema:
+        return any(takes_list(each) for each in schema["anyOf"])
+    return not _kinds(schema) or "array" in _kinds(schema)
+
+
+def elements(schema: dict[str, Any]) -> Optional[dict[str, Any]]:
+    """The schema of each element where only a list will do, or null; None where something else will, or where each
+    element has a type of its own."""
+    lists = [each for each in schema.get("anyOf", (schema,)) if _kinds(each) != ["null"]]
+    if len(lists) != 1 or set(_kinds(lists[0])) - {"null"} != {"array"} or "prefixItems" in lists[0]:
+        return None
+    return dict(lists[0].get("items", {}))
+
+
+def whole_list(content: bytes, schema: dict[str, Any]) -> Any:
+    """The list that a part is by itself, as JSON, or None where null is wanted too; NONE: it is none."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return NONE
+    nullable = "null" in _kinds(schema) or {"type": "null"} in schema.get("anyOf", ())
+    return value if isinstance(value, list) or (value is None and nullable) else NONE
 
 
 def _kinds(schema: dict[str, Any]) -> list[str]:

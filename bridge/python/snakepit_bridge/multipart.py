@@ -50,6 +50,14 @@ def parse(body: bytes, content_type: str) -> list[Part]:
     return parts
 
 
+def by_name(parts: list[Part]) -> dict[str, list[Part]]:
+    """The same, those of one name together."""
+    named: dict[str, list[Part]] = {}
+    for part in parts:
+        named.setdefault(part.name, []).append(part)
+    return named
+
+
 def _end_of_line(body: bytes, at: int) -> int:
     """Behind the line break that ends a delimiter; there may be spaces before it."""
     while body.startswith((b" ", b"\t"), at):

@@ -126,23 +126,21 @@ class Parameters:
         return given
 
     def _bind_form(self, args: Any, content_type: str) -> dict[str, Any]:
-        """The parts of a form by their names; several of one name are a list."""
+        """The parts of a form by their names."""
         from . import multipart  # few tools get one
 
-        found: dict[str, list[Any]] = {}
+        given: dict[str, Any] = {}
         faults: dict[str, str] = {}
         try:
-            for part in multipart.parse(bytes(args), content_type):
-                try:
-                    value = self._form_value(part)
-                except (ValueError, RecursionError, Refused) as error:
-                    faults.setdefault(part.name, f"is not what the parameter wants: {error}")
-                else:
-                    found.setdefault(part.name, []).append(value)
+            named = multipart.by_name(multipart.parse(bytes(args), content_type))
         except ValueError as error:
             message = f"the form cannot be read: {error}"
             raise _invalid(message, {"": message}) from error
-        given = {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+        for name, parts in named.items():
+            try:
+                given[name] = self._form_argument(parts, self._wanted(name))
+            except (ValueError, RecursionError, Refused) as error:
+                faults[name] = f"is not what the parameter wants: {error}"
         if not self.whole:
             self._check_parts(given, faults)
         if faults:
@@ -153,34 +151,61 @@ class Parameters:
                 given[name] = _whole(name, given[name])
         return {self.whole: given} if self.whole else given
 
+    def _wanted(self, name: str) -> dict[str, Any]:
+        """The schema of the parts of that name, empty where anything will do."""
+        found = self._property(name, "") if name in self._named and not self.whole else {}
+        return {key: value for key, value in found.items() if key != "default"}
+
+    def _form_argument(self, parts: list[Any], wanted: dict[str, Any]) -> Any:
+        """What all parts of one name are. Raises ValueError.
+
+        For a list each is an element, but one that is a JSON array is the list. Elsewhere several are a list, if that
+        may be one.
+        """
+        from . import fitting
+
+        elements = fitting.elements(wanted)
+        if len(parts) > 1 and elements is None and not fitting.takes_list(wanted):
+            raise ValueError(f"there are {len(parts)} of that name, and it takes no list")
+        if len(parts) == 1 and elements is None:
+            return self._form_value(parts[0], wanted)
+        if len(parts) == 1 and not self._is_binary(parts[0]):
+            whole = fitting.whole_list(parts[0].content, wanted)
+            if whole is not fitting.NONE:
+                return whole
+        return [self._form_value(part, wanted if elements is None else elements) for part in parts]
+
     def _check_parts(self, given: dict[str, Any], faults: dict[str, str]) -> None:
-        """Adds what is wrong with the parts, by name. One where the type is a list becomes a list."""
+        """Adds what is wrong with the parts, by name."""
         from . import fitting
 
         for name in self.required - given.keys() - faults.keys():
             faults[name] = "is missing"
-        for name, value in list(given.items()):
+        for name, value in given.items():
             if name in self._reserved or (name not in self.allowed and not self.extra):
                 faults[name] = "there is no argument of that name"
                 continue
             hint = self._hints.get(name)
-            wanted = self._property(name, "") if name in self._named else {}
-            if fitting.is_list(wanted) and not isinstance(value, list):
-                given[name] = value = [value]
-            detail = fitting.fault(wanted, fitting.takes_files(hint), value)
+            detail = fitting.fault(self._wanted(name), fitting.takes_files(hint), value)
             if detail:
                 faults[name] = detail
 
-    def _form_value(self, part: Any) -> Any:
+    def _is_binary(self, part: Any) -> bool:
+        """Whether it is bytes: a file, or for a parameter that wants them."""
+        if _is_json(part.content_type):
+            return False
+        is_text = not part.content_type or _is_text(part.content_type)
+        return bool(part.filename) or part.name in self.binary or not is_text
+
+    def _form_value(self, part: Any, wanted: dict[str, Any]) -> Any:
         """Bytes for files and where bytes are wanted, else text, or JSON where a type says so. Raises ValueError."""
         from . import fitting
 
-        if _is_json(part.content_type):
-            return json.loads(part.content)
-        if part.filename or part.name in self.binary or (part.content_type and not _is_text(part.content_type)):
+        if self._is_binary(part):
             return self._receivers.get(part.name, bodies.to_bytes)(part.content, part.content_type)
         text = part.content.decode()
-        return text if fitting.takes_text(schema.of_type(self._hints.get(part.name, Any))) else json.loads(text)
+        as_it_is = fitting.takes_text(wanted) and not _is_json(part.content_type)
+        return text if as_it_is else json.loads(text)
 
     def _bind_body(self, args: Any, content_type: str) -> dict[str, Any]:
         whole = self.content_type or self.body in BODY_NAMES  # it wants the form as it is

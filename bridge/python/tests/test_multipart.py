@@ -1,7 +1,7 @@
 """Forms: how their parts become arguments, and that nothing a caller can send does harm."""
 
 import random
-from typing import Any, List, Literal, Optional
+from typing import Any, List, Literal, Optional, Set, Tuple, Union
 
 import pytest
 import requests
@@ -105,6 +105,45 @@ def test_several_files_of_one_name_are_a_list() -> None:
 
     files = [("files", (name, content)) for name, content in (("a", b"1"), ("b", b"2"), ("c", b"3"))]
     assert bind(tool, files) == {"files": [b"1", b"2", b"3"]}
+
+
+@pytest.mark.parametrize(
+    "hint, texts, value",
+    [
+        (List[str], ["a", "b"], ["a", "b"]),
+        (List[str], ["a"], ["a"]),
+        (List[str], ["1", "2"], ["1", "2"]),
+        (List[str], ['["a", "b"]'], ["a", "b"]),
+        (List[int], ["1", "2"], [1, 2]),
+        (List[List[int]], ["[1]", "[2]"], [[1], [2]]),
+        (List[Literal["a", "b"]], ["a", "b"], ["a", "b"]),
+        (Optional[List[str]], ["a", "b"], ["a", "b"]),
+        (Optional[List[str]], ["null"], None),
+        (Optional[List[bytes]], ["a", "b"], [b"a", b"b"]),
+        (Set[str], ["a", "b"], ["a", "b"]),
+        (Tuple[int, int], ["1", "2"], [1, 2]),
+        (Tuple[int, int], ["[1, 2]"], [1, 2]),
+        (Union[str, List[str]], ["a", "b"], ["a", "b"]),
+        (list, ["a", "b"], ["a", "b"]),
+        (Any, ["a", "b"], ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_several_parts_of_one_name_are_a_list(hint: Any, texts: List[str], value: Any) -> None:
+    def tool(x) -> None:
+        """Several."""
+
+    tool.__annotations__ = {"x": hint}
+    assert bind(tool, [("x", (None, text)) for text in texts]) == {"x": value}
+
+
+@pytest.mark.parametrize("hint", [str, int, bool, dict, Optional[str], Literal["a", "b"], bytes])
+def test_several_parts_for_what_is_no_list_are_refused(hint: Any) -> None:
+    def tool(x) -> None:
+        """One."""
+
+    tool.__annotations__ = {"x": hint}
+    told = faults_of(tool, [("x", (None, "1")), ("x", (None, "2"))])
+    assert told["/x"].endswith("there are 2 of that name, and it takes no list")
 
 
 def test_a_part_of_json_is_json() -> None:
