@@ -58,7 +58,7 @@ class Asker:
     def _block(self, pause: Callable[..., Any], send: Callable[[], Waiter], note: Callable[[Waiter], Any]) -> Waiter:
         """Ask, and ``pause`` this thread. ``note`` sees the reply before anything may interrupt."""
         ground = self._ground
-        entered = ground.step_out(self._call_id)
+        entered = ground.step_out()
         try:
             waiter = send()
             pause(waiter.gate, waiter.ready)
@@ -70,7 +70,7 @@ class Asker:
     async def _wait(self, send: Callable[[], Waiter]) -> Waiter:
         """Ask, and suspend this task."""
         ground = self._ground
-        entered = ground.step_aside(self._call_id)
+        entered = ground.step_aside()
         try:
             waiter = send()
             ground.expect()
@@ -85,7 +85,7 @@ class Asker:
 
     def _undisturbed(self, step: Callable[..., Any], *arguments: Any) -> None:
         """Do what an interrupt must not come into the middle of."""
-        entered = self._ground.step_aside(self._call_id)
+        entered = self._ground.step_aside()
         try:
             step(*arguments)
         finally:

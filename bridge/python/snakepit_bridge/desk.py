@@ -239,7 +239,7 @@ class Desk:
         if call is None or ground is None:
             self._put_state(0)
             return
-        entered = ground.step_aside(call.call_id)  # a tool asks, which may be interrupted
+        entered = ground.step_aside()  # a tool asks, which may be interrupted
         try:
             self._put_state(0)
         finally:

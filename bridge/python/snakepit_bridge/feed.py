@@ -59,7 +59,7 @@ class Feed:
 
     async def wait(self) -> None:
         """Pause this task for as long as it takes; others have a turn in any case."""
-        entered = self._ground.step_aside(self.call_id)
+        entered = self._ground.step_aside()
         self._outbox.flush()
         if self.segment is not None:
             self._ground.write(self._is_written)
@@ -101,11 +101,11 @@ class Feed:
 
     def _say(self, kind: int, body: bytes) -> Any:
         if _running_loop() is not None:
-            entered = self._ground.step_aside(self.call_id)
+            entered = self._ground.step_aside()
             if entered:
                 return self._say_in_own_loop(kind, body, entered)
             return Pause(self) if self._outbox.emit(self, kind, body) else DONE
-        entered = self._ground.step_out(self.call_id)
+        entered = self._ground.step_out()
         try:
             if self._outbox.emit(self, kind, body):
                 self.block()

@@ -21,7 +21,7 @@ def run(value: Any, feed: Any, ground: Any, call_id: int) -> Any:
         value = ground.loop.run(iterate_in_loop(value, feed))
     elif hasattr(value, "__next__"):
         value = _iterate(value, feed, ground, call_id)
-    entered = ground.step_out(call_id)
+    entered = ground.step_out()
     feed.drain()
     ground.step_in(entered)
     return value
@@ -43,12 +43,12 @@ def _iterate(source: Any, feed: Any, ground: Any, call_id: int) -> Any:
     put, block, step_out, step_in = feed.put, feed.block, ground.step_out, ground.step_in
     try:
         for value in generator:
-            step_out(call_id)
+            step_out()
             if put(value):
                 block()
             step_in(call_id)
     except BaseException as error:
-        step_out(call_id)
+        step_out()
         if generator.gi_frame is not None:  # it hangs at a yield, and the error is not its own
             return _end(generator, error, returned)
         raise

@@ -209,16 +209,16 @@ class Runner:
         """Whether this is the thread that runs tools."""
         return _get_ident() == self._main_thread
 
-    def step_out(self, _: int) -> int:
+    def step_out(self) -> int:
         """From here on nothing interrupts. Returns what step_in() takes; 0 in threads that are not interrupted."""
         if _get_ident() != self._main_thread:
             return 0
         entered, self._entered = self._entered, 0
         return entered
 
-    def step_aside(self, call_id: int) -> int:
+    def step_aside(self) -> int:
         """step_out() where an event loop may run: nothing interrupts our own, whose tasks are cancelled."""
-        return 0 if self.loop.is_running else self.step_out(call_id)
+        return 0 if self.loop.is_running else self.step_out()
 
     def step_in(self, entered: int) -> None:
         """Back to the tool's code. Raises Cancelled if the call was given up in between."""

@@ -60,18 +60,17 @@ class _Use:
     end() too: who has to end a use does it twice, the second time ``finally``.
     """
 
-    __slots__ = ("_call_id", "_ground", "_is_over", "entry")
+    __slots__ = ("_ground", "_is_over", "entry")
 
     def __init__(self) -> None:
         call = current.call()
         self._ground = call._ground if call else None
-        self._call_id = call.call_id if call else 0
         self._is_over = False
         self.entry: Any = None
 
     def step_out(self) -> Any:
         """From here on nothing interrupts. Returns what step_in() takes."""
-        return self._ground.step_out(self._call_id) if self._ground is not None else 0
+        return self._ground.step_out() if self._ground is not None else 0
 
     def step_in(self, entered: Any) -> None:
         """Raises Cancelled if the call was given up in between."""

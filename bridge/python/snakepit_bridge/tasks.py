@@ -169,7 +169,7 @@ class AsyncWorker(Crew):
         """Whether this is the loop's thread, where feeds never block."""
         return threading.get_ident() == self._main_thread
 
-    def step_out(self, _: int) -> int:
+    def step_out(self) -> int:
         """Tasks are not interrupted but where they await."""
         return 0
 

@@ -14,7 +14,7 @@ class Ground:
         self._left = strike_at
         self.has_struck = False
 
-    def step_out(self, call_id):
+    def step_out(self):
         entered, self._entered = self._entered, 0
         return entered
 

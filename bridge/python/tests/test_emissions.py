@@ -423,7 +423,7 @@ def test_a_tool_is_in_its_own_code_again_after_a_value_that_could_not_be_taken(p
         raise BufferError("too much is kept")
 
     steps = []
-    ground = SimpleNamespace(step_out=lambda call_id: steps.append("out") or call_id, step_in=steps.append)
+    ground = SimpleNamespace(step_out=lambda: steps.append("out") or 7, step_in=steps.append)
     feed = Feed(7, 0, SimpleNamespace(emit=refuse), ground)
     with pytest.raises(BufferError):
         feed._say(CHUNK, b"1")
