@@ -12,6 +12,7 @@ from served import Gateway, wait_for
 
 TOOLS = """
     import asyncio
+    import ctypes
     import os
     import signal
     import threading
@@ -100,6 +101,14 @@ TOOLS = """
     @tool(batch=16)
     async def dies_later(calls: list) -> list:
         dies(calls)
+
+
+    @tool(batch=16)
+    def holding(calls: list) -> list:
+        "Sleeps as C code does that keeps Python's lock: nothing else runs meanwhile, and nothing can be interrupted."
+        Path(calls[0]["seen"]).write_text(str(len(calls)))
+        ctypes.PyDLL(None).usleep(1_500_000)
+        return [call["n"] for call in calls]
 
 
     @tool(batch=16)
@@ -219,11 +228,13 @@ def test_as_many_batches_run_as_there_are_slots(batching: Any) -> None:
     assert max(counts) == batching.slots
 
 
-async def begin_together(client: httpx.AsyncClient, batching: Any, bodies: List[Dict[str, Any]]) -> List[Any]:
-    """Begin calls of `slow` that are run as one batch: they come while no slot is free. Their ids are batch-<n>."""
-    first = [asyncio.create_task(client.post("/tools/busy", json={"seconds": 0.3})) for _ in range(batching.slots)]
+async def begin_together(
+    client: httpx.AsyncClient, slots: int, tool: str, bodies: List[Dict[str, Any]]
+) -> List[Any]:  # fmt: skip
+    """Begin calls of that tool that are run as one batch: they come while no slot is free. Their ids are batch-<n>."""
+    first = [asyncio.create_task(client.post("/tools/busy", json={"seconds": 0.3})) for _ in range(slots)]
     await asyncio.sleep(0.1)
-    path = f"/tools/slow{batching.kind}"
+    path = f"/tools/{tool}"
     calls = [
         asyncio.create_task(client.post(path, json=body, headers={"x-request-id": f"batch-{n}"}))
         for n, body in enumerate(bodies)
@@ -241,7 +252,7 @@ def test_one_call_of_a_batch_is_cancelled_and_the_others_go_on(batching: Any, tm
     async def run() -> List[Any]:
         async with httpx.AsyncClient(base_url=batching.url, timeout=30, trust_env=False) as client:
             bodies = [{"n": n, "seen": str(seen), "go": str(go)} for n in range(4)]
-            calls = await begin_together(client, batching, bodies)
+            calls = await begin_together(client, batching.slots, f"slow{batching.kind}", bodies)
             assert (await client.delete(f"/calls/batch-{left}")).status_code in (200, 202, 204)
             cancelled = await asyncio.wait_for(calls.pop(left), 10)
             go.touch()
@@ -279,7 +290,7 @@ def test_a_batch_that_nobody_waits_for_is_interrupted(batching: Any, tmp_path: P
 
     async def run() -> None:
         async with httpx.AsyncClient(base_url=batching.url, timeout=30, trust_env=False) as client:
-            calls = await begin_together(client, batching, [body] * 3)
+            calls = await begin_together(client, batching.slots, f"slow{batching.kind}", [body] * 3)
             for call in calls:
                 call.cancel()
             await asyncio.gather(*calls, return_exceptions=True)
@@ -302,6 +313,26 @@ def test_a_batch_that_cannot_be_interrupted_costs_its_worker_when_nobody_waits(t
         assert {answer.status_code for answer in answers} == {504}
         wait_for(lambda: workers(gateway) not in (before, []))
         assert httpx.post(gateway.url + "/tools/double", json={"n": 2}, timeout=30).json() == 4
+    finally:
+        gateway.stop()
+
+
+@pytest.mark.parametrize("profile", ["process", "thread"])
+def test_a_batch_that_cannot_be_interrupted_goes_on_for_those_who_wait(tmp_path: Path, profile: str) -> None:
+    gateway = start(tmp_path, profile, "cancel_grace: 300ms")
+    slots = 1 if profile == "process" else 2
+
+    async def run() -> List[Any]:
+        async with httpx.AsyncClient(base_url=gateway.url, timeout=30, trust_env=False) as client:
+            bodies = [{"n": n, "seen": str(tmp_path / "seen")} for n in range(3)]
+            calls = await begin_together(client, slots, "holding", bodies)
+            await client.delete("/calls/batch-0")
+            return await asyncio.gather(*calls[1:])
+
+    try:
+        before = workers(gateway)
+        assert [answer.text for answer in asyncio.run(run())] == ["1", "2"]
+        assert workers(gateway) == before
     finally:
         gateway.stop()
 

@@ -149,7 +149,8 @@ def test_an_exception(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "how, caught", [("json", "ValueError"), ("unicode", "UnicodeDecodeError"), ("own", "KeyError"), ("value", "ValueError")]
+    "how, caught",
+    [("json", "ValueError"), ("unicode", "UnicodeDecodeError"), ("own", "KeyError"), ("value", "ValueError")],
 )
 def test_an_exception_is_caught_by_the_name_of_what_it_derives_from(client: Client, how: str, caught: str) -> None:
     failing = {"name": "fail", "arguments": {"how": how}}

@@ -43,9 +43,7 @@ class Crew(Desk):
                 return tool, (invoke, arrived, self._places.pop())
             batch = self._claim_batch(tool, invoke, arrived)
             self._active.add(batch.id)
-        if len(batch.call_ids) > 1:  # they take one slot
-            self._outbox.put(pb.Batch(call_ids=batch.call_ids))
-            self._outbox.flush()
+        self._tell_together(batch)
         return tool, batch
 
     def _run_on(self, strand: Any, tool: Any, claimed: Any) -> None:

@@ -224,6 +224,12 @@ class Desk:
                     del self._batches[call_id]
         return batch
 
+    def _tell_together(self, batch: Batch) -> None:
+        """That its calls take one slot, and that none of them is stuck while others are wanted."""
+        if len(batch.call_ids) > 1:
+            self._outbox.put(pb.Batch(call_ids=batch.call_ids))
+            self._outbox.flush()
+
     def _end_batch(self, batch: Batch, answers: list[Any]) -> None:
         """It has ended, or was never begun: ``answers`` are those that are still to be sent."""
         for call_id in batch.call_ids:

@@ -132,6 +132,8 @@ class Worker(Desk):
                 self._set_alarm()
             if tool is not None and tool.batch_size:
                 batch = self._claim_batch(tool, invoke, arrived)
+                if not fast:
+                    self._tell_together(batch)
                 self._end_batch(batch, runner.run_batch(batch))
             else:
                 outbox.put(runner.run(tool, invoke, arrived))

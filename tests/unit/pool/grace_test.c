@@ -165,6 +165,30 @@ START_TEST(what_ran_beside_a_call_that_was_not_let_go_of_is_lost_and_told_why)
 }
 END_TEST
 
+START_TEST(a_batch_goes_on_past_the_grace_of_a_call_as_long_as_somebody_waits_for_another)
+{
+    struct call *calls[3];
+    uint64_t ids[3];
+    const struct tool_spec spec = {.name = BYTES("together"), .schema = BYTES("{}"), .batch = 4};
+    char fault[TOOL_FAULT_MAX];
+    fake_init(&fake, fragile);
+    fake_ready(&fake, 0, 1);
+    ck_assert(registry_announce(fake.registry, fake.pool, &spec, 1, fault));
+    for (unsigned i = 0; i < 3; i++) {
+        calls[i] = fake_submit(&fake, registry_find(fake.registry, spec.name, NULL));
+        ids[i] = fake.invokes[i].call_id;
+    }
+    fake_join(&fake, 0, ids, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        pool_cancel(fake.pool, calls[i]);
+        fake_expect(&fake, calls[i], CALL_END_CANCELLED, EXECUTED_MAYBE);
+        ck_assert_uint_eq(fake.stop_count, 0);
+        fake_pass(&fake, 5000000);
+    }
+    ck_assert_uint_eq(fake.stop_count, 1);
+}
+END_TEST
+
 START_TEST(what_a_cancelled_call_took_is_not_measured)
 {
     fake_measure(&fake, fake.tool, 100);
@@ -209,6 +233,8 @@ int main(void)
     tcase_add_test(tests, what_a_cancelled_call_took_is_not_measured);
     TCase *alone = tcase_create("alone");
     tcase_add_checked_fixture(alone, NULL, tear_down);
+    tcase_add_test(alone,
+                   a_batch_goes_on_past_the_grace_of_a_call_as_long_as_somebody_waits_for_another);
     tcase_add_test(alone, what_ran_beside_a_call_that_was_not_let_go_of_is_lost_and_told_why);
     Suite *suite = suite_create("cancel");
     suite_add_tcase(suite, tests);
