@@ -186,7 +186,10 @@ void link_add_invoke(struct link *link, uint64_t call_id, const struct call *cal
             frame_add_ended_session(filling(link, 0), call->session_id);
         frame_add_invoke(cargo ? &cargo->message : &last_frame(link, size)->bytes, call_id, call,
                          &parcel, remaining_us, session_begins && !cargo);
-        send_off(link, &cargo, call_id);
+        if (cargo && outlet_has_given_up(&link->outlet, call_id)) /* the cancellation was faster */
+            buffer_add(filling(link, 0), buffer_bytes(&cargo->message));
+        else
+            send_off(link, &cargo, call_id);
     }
     pthread_mutex_unlock(&link->lock);
     cargo_free(&cargo);

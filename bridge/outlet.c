@@ -196,14 +196,25 @@ struct cargo *outlet_withdraw(struct outlet *outlet, uint64_t call_id, struct bu
 {
     struct cargo *open = find(&outlet->open, call_id);
     struct cargo *cargo = open ? open : find(&outlet->waiting, call_id);
-    if (!cargo)
+    if (!cargo) {
+        outlet->given_up[outlet->given_up_count++ % OUTLET_GIVEN_UP] = call_id;
         return NULL;
+    }
     list_remove(&cargo->place);
     if (open)
         advance(outlet);
     if (cargo->first->sent > 0)
         frame_add_dropped(frame, cargo->first->id);
     return cargo;
+}
+
+bool outlet_has_given_up(const struct outlet *outlet, uint64_t call_id)
+{
+    for (unsigned i = 0; i < OUTLET_GIVEN_UP && i < outlet->given_up_count; i++) {
+        if (outlet->given_up[i] == call_id)
+            return true;
+    }
+    return false;
 }
 
 /* Never more than was sent, whatever the worker says. */

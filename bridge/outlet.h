@@ -21,13 +21,18 @@ struct cargo {
     struct arena *arena;
 };
 
+/* Cancellations that are remembered: one may overtake its call by a moment. */
+enum { OUTLET_GIVEN_UP = 64 };
+
 struct outlet {
     struct channel *channel; /* a reference, or NULL */
     atomic_ullong last_id;
     struct list open;    /* struct cargo, whose parts take turns */
     struct list waiting; /* behind these */
     unsigned open_count;
-    uint64_t sent, taken; /* bytes of parts: by us, and of these by the worker */
+    uint64_t sent, taken;               /* bytes of parts: by us, and of these by the worker */
+    uint64_t given_up[OUTLET_GIVEN_UP]; /* ids of calls, a ring */
+    unsigned given_up_count;
 };
 
 /* Of a zeroed struct. */
@@ -61,6 +66,10 @@ struct cargo *outlet_fill(struct outlet *outlet, struct buffer *frame);
  * been sent of its values will not be, and the frame says so. Returns it as outlet_fill() does;
  * NULL: there is none, or no other. */
 struct cargo *outlet_withdraw(struct outlet *outlet, uint64_t call_id, struct buffer *frame);
+
+/* Nobody waits for that call any more, as outlet_withdraw() was told not long ago: what it is to be
+ * run with need not be sent. */
+bool outlet_has_given_up(const struct outlet *outlet, uint64_t call_id);
 
 /* The worker has taken so many bytes of parts, in all. */
 void outlet_taken(struct outlet *outlet, uint64_t bytes);

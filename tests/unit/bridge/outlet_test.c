@@ -204,6 +204,23 @@ START_TEST(what_has_not_been_sent_of_a_cancelled_call_is_not)
 }
 END_TEST
 
+START_TEST(calls_that_were_given_up_are_remembered_for_a_while)
+{
+    char mark[2];
+    ck_assert(!outlet_has_given_up(&outlet, 0));
+    ck_assert(!outlet_has_given_up(&outlet, 1));
+    add_for(1, LARGE, "a");
+    withdraw(1, mark);
+    ck_assert(!outlet_has_given_up(&outlet, 1)); /* it may have more */
+    withdraw(1, mark);
+    ck_assert(outlet_has_given_up(&outlet, 1));
+    for (uint64_t id = 2; id < 2 + OUTLET_GIVEN_UP; id++)
+        withdraw(id, mark);
+    ck_assert(!outlet_has_given_up(&outlet, 1));
+    ck_assert(outlet_has_given_up(&outlet, 2));
+}
+END_TEST
+
 START_TEST(one_that_waits_takes_the_turn_of_a_cancelled_one)
 {
     char mark[2];
@@ -257,6 +274,7 @@ int main(void)
     tcase_add_test(tests, the_window_closes_until_the_worker_has_taken_some);
     tcase_add_test(tests, memory_that_is_referred_to_is_not_copied_and_lasts);
     tcase_add_test(tests, what_has_not_been_sent_of_a_cancelled_call_is_not);
+    tcase_add_test(tests, calls_that_were_given_up_are_remembered_for_a_while);
     tcase_add_test(tests, one_that_waits_takes_the_turn_of_a_cancelled_one);
     tcase_add_test(tests, a_channel_takes_a_copy_or_the_memory_itself);
     return run_case(tests, "outlet");
