@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Optional
 
+from .readingloop import Reader, ReadingLoop
+
 
 class EventLoop:
     """For one thread alone, but for cancel()."""
@@ -13,6 +15,13 @@ class EventLoop:
     def __init__(self) -> None:
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._task: Optional[asyncio.Task[Any]] = None
+        self._reader: Optional[Reader] = None
+
+    def read_by(self, reader: Optional[Reader]) -> None:
+        """See ReadingLoop; a loop that is not asyncio's own waits as it always does."""
+        self._reader = reader
+        if isinstance(self._loop, ReadingLoop):
+            self._loop.read_by(reader)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run to completion; returns or raises what the coroutine does."""
@@ -28,9 +37,17 @@ class EventLoop:
     def get(self) -> asyncio.AbstractEventLoop:
         """The loop itself."""
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            self._loop = self._new_loop()
             asyncio.set_event_loop(self._loop)
         return self._loop
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        """What the policy makes, which a tool's module may have set; asyncio's own is replaced by one that can read."""
+        loop = asyncio.new_event_loop()
+        if type(loop) is not asyncio.SelectorEventLoop:
+            return loop
+        loop.close()
+        return ReadingLoop(self._reader)
 
     def close(self) -> None:
         """What is left of its tasks is forgotten."""

@@ -55,6 +55,10 @@ class CythonLink:
         """Write a frame. The next send must wait for SENT."""
         self._call.operate((self._send_operation(frame, 0),), SENT)
 
+    def interrupt(self) -> None:
+        """Have next() return, with NOTHING if there is nothing else."""
+        self._call.operate((), NOTHING)
+
     def close(self) -> None:
         """Send nothing more. CLOSED comes when everything has been written."""
         self._call.operate((self._close_operation(0),), CLOSED)
@@ -129,6 +133,9 @@ class PublicLink:
 
     def send(self, frame: bytes) -> None:
         self._frames.put(frame)
+
+    def interrupt(self) -> None:
+        self._events.put((NOTHING, None))
 
     def close(self) -> None:
         self._frames.put(None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import signal
 import time
 from _thread import get_ident as _get_ident
@@ -14,6 +15,7 @@ from .stream import Stream
 
 # What interrupts a synchronous tool. Ignored by default, so that a late one does no harm, and used by no library.
 _INTERRUPT = signal.SIGURG
+_FREE_SIGNALS = tuple(int(number) for number in signal.valid_signals() if number != _INTERRUPT)
 
 _now = time.perf_counter_ns
 
@@ -35,9 +37,8 @@ class Runner:
         self.page = page
         self._feeds: Any = None
         self._feed: Any = None  # of what runs now, if that streams
-        self._read_until: Any = None
+        self._reader: Any = None
         self.requests: Any = None
-        self.expect: Any = None
         self._invoke: Optional[Any] = None  # what runs now
         self._arrived = 0
         self._context: Optional[CallContext] = None
@@ -47,15 +48,12 @@ class Runner:
         signal.signal(_INTERRUPT, self._on_interrupt)
         current.set_source(self._current_context)
 
-    def attach(self, feeds: Any, requests: Any, read_until: Any, expect: Any) -> None:
-        """Before the first run(). ``read_until(ready)`` lets the main thread read the stream while a call runs.
-
-        ``expect()`` has another thread read soon.
-        """
+    def attach(self, feeds: Any, requests: Any, reader: Any) -> None:
+        """Before the first run(). ``reader`` is the Worker, which can read the stream while a call runs."""
         self._feeds = feeds
         self.requests = requests
-        self._read_until = read_until
-        self.expect = expect
+        self._reader = reader
+        self.loop.read_by(self)
 
     @property
     def is_running(self) -> bool:
@@ -187,6 +185,7 @@ class Runner:
     def release(self) -> None:
         """Nothing will be run any more: nobody is to come here any longer."""
         signal.signal(_INTERRUPT, signal.SIG_DFL)
+        self.loop.read_by(None)
         current.set_source()
 
     def _current_context(self) -> Optional[CallContext]:
@@ -230,8 +229,8 @@ class Runner:
 
     def block(self, gate: Any, ready: Any) -> None:
         """Pause this thread until ``ready()``."""
-        if self.is_here():
-            self._read_until(ready)
+        if self.may_read():
+            self._reader.read_until(ready)
         else:
             self.expect()
             gate.block(ready)
@@ -240,5 +239,26 @@ class Runner:
 
     def write(self, ready: Any) -> None:
         """In the loop: send what waits now. Short, unless the gateway is slow to read."""
-        if self.is_here():
-            self._read_until(ready)
+        if self.may_read():
+            self._reader.read_until(ready)
+
+    def expect(self) -> None:
+        """Have another thread read soon."""
+        self._reader.set_alarm()
+
+    # What the event loop asks of it.
+
+    def may_read(self) -> bool:
+        """Whether this thread can read the stream for as long as it waits.
+
+        Not if the tool handles signals: what a handler raises would come in the middle of that.
+        """
+        return self.is_here() and not any(map(callable, map(_signal.getsignal, _FREE_SIGNALS)))
+
+    def read_until(self, ready: Any) -> None:
+        """See ReadingLoop."""
+        self._reader.read_until(ready)
+
+    def interrupt(self) -> None:
+        """See ReadingLoop."""
+        self._reader.interrupt()

@@ -5,7 +5,8 @@ waits for a frame, runs the frame's calls, sends their results and waits again, 
 other thread at all (70 µs for a round trip, against 110 with a thread for reading). While it runs tools nobody reads,
 which is no harm for a millisecond. When it has been away for longer, an alarm wakes the second thread, the stand-in: it
 sends the results that are ready and reads in the main thread's place, so that cancellations and pings are seen while
-a tool runs. When the main thread is done, it gets the reading back at the next thing that happens on the stream.
+a tool runs. When the main thread is done, it gets the reading back at the next thing that happens on the stream. A tool
+that waits for the gateway reads itself as it waits, a coroutine by way of its event loop (readingloop.py).
 
 Setting the alarm can cost 10 µs, so it is set only if the tool is not known to be fast or if results wait. When a lone
 call of a fast tool takes long, against its habit, the stand-in's regular round notices within 100 ms.
@@ -41,7 +42,7 @@ class Worker(Desk):
         """``stream`` is a link whose Hello is on its way; ``leave`` is called once, before the process exits."""
         super().__init__(stream, runner.page, leave)
         self._runner = runner
-        runner.attach(self._feeds, self._requests, self._read_until, self._set_alarm)
+        runner.attach(self._feeds, self._requests, self)
 
         self._alarm = Alarm(AWAY_MS, ROUND_MS)
         self._alarm_set = False
@@ -129,7 +130,7 @@ class Worker(Desk):
                 self._send_now()
                 unsent_since = 0
             if unsent_since or not fast:
-                self._set_alarm()
+                self.set_alarm()
             if tool is not None and tool.batch_size:
                 batch = self._claim_batch(tool, invoke, arrived)
                 if not fast:
@@ -149,8 +150,8 @@ class Worker(Desk):
         self._ended_sessions.append(session_id)
 
     def _look_loaded(self) -> None:
-        """For the main thread alone, since the adapter is asked between calls."""
-        if self._main_thread in (0, _thread.get_ident()):
+        """For the main thread alone, since the adapter is asked between calls; it may read in the middle of one."""
+        if self._main_thread in (0, _thread.get_ident()) and not self._runner.is_running:
             super()._look_loaded()
 
     def _interrupt(self, run_id: int) -> bool:
@@ -174,9 +175,9 @@ class Worker(Desk):
         outbox = self._outbox
         self._runner.page.full = False
         outbox.flush()
-        self._read_until(lambda: not outbox and not outbox.sending)
+        self.read_until(lambda: not outbox and not outbox.sending)
 
-    def _read_until(self, ready: Any) -> None:
+    def read_until(self, ready: Any) -> None:
         """Away from reading: deal with what happens on the stream until ``ready()``, which that brings about."""
         while True:
             with self._handover:
@@ -186,17 +187,22 @@ class Worker(Desk):
                     break
                 self._resting = True
             self._bell.acquire()
-            self._set_alarm()  # the stand-in has handed over, and may have to take over again
+            self.set_alarm()  # the stand-in has handed over, and may have to take over again
         self._away_since = 0
         while not ready():
             self._read_one()
         self._away_since = _now()
         self._reading.release()
-        self._set_alarm()
+        self.set_alarm()
+
+    def interrupt(self) -> None:
+        """Have read_until() look again. For any thread."""
+        self._link.interrupt()
 
     # The stand-in.
 
-    def _set_alarm(self) -> None:
+    def set_alarm(self) -> None:
+        """Have the stand-in read soon, if the main thread does not."""
         if not self._alarm_set:
             self._alarm_set = True
             self._alarm.set()
@@ -220,7 +226,7 @@ class Worker(Desk):
         if not since:
             return
         if _now() - since < AWAY_MS * 1_000_000 or not self._reading.acquire(False):
-            self._set_alarm()
+            self.set_alarm()
             return
         self._outbox.flush()
         while True:

@@ -1,9 +1,11 @@
 """What an adapter says about itself."""
 
+import time
+
 import pytest
 
 from snakepit_bridge import loading
-from snakepit_bridge.health import LABELS_MAX, Health
+from snakepit_bridge.health import FRESH_SECONDS, LABELS_MAX, Health
 
 
 class Says:
@@ -74,3 +76,18 @@ def test_adapter_reports_for_its_object(monkeypatch):
     assert adapter.health() == {"status": "ok", "loaded": []}
     adapter.start(Loop())
     assert adapter.health() == {"status": "ok", "loaded": ["model"]}
+
+
+@pytest.mark.parametrize("tool", ["ask", "aask"])
+def test_an_adapter_is_asked_between_its_calls_alone(_shared, gateway, tool):
+    worker = gateway.fork(_shared("asked.Asked"))
+    stream = worker.stream
+    call = stream.invocation(tool)
+    stream.invoke(call)
+    request = stream.tool_call()
+    time.sleep(FRESH_SECONDS + 0.05)
+    stream.ping(1)
+    assert list(stream.state(1).loaded) == ["nothing"]
+    stream.reply(request, 1)
+    assert isinstance(stream.answer(call.call_id), stream.pb.Result)
+    worker.kill()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from types import SimpleNamespace
 
 import pytest
@@ -86,6 +87,7 @@ def worker(request, monkeypatch):
     tools, stream, instance = collect(Telling), Link(), Telling()
     for item in tools:
         item.bind(getattr(instance, item.attribute))
+    on_int = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in workers: nothing handles signals
     if request.param == "process":
         runner = Runner(tools, EventLoop(), started.StartedPage(descriptor))
         desk = Worker(runner, stream, lambda: None)
@@ -95,6 +97,7 @@ def worker(request, monkeypatch):
     else:
         desk = ThreadWorker(tools, started.SharedPage(descriptor, 1), stream, lambda: None, 1)
         yield make(desk, stream, lambda invoke: desk._strands[0].run(desk._tools[invoke.tool], invoke, 0, 0))
+    signal.signal(signal.SIGINT, on_int)
     recycling.connect(None)
 
 

@@ -1,5 +1,7 @@
 """The stream itself, by both of gRPC's interfaces."""
 
+import threading
+
 import pytest
 
 from snakepit_bridge import link
@@ -47,3 +49,20 @@ def test_close_is_confirmed(connect, gateway, pb):
     until(stream, link.RECEIVED)
     stream.close()
     until(stream, link.CLOSED)
+
+
+def test_next_is_interrupted_from_another_thread(connect, gateway):
+    stream = connect()
+    gateway.attached()
+    until(stream, link.RECEIVED)
+    threading.Timer(0.1, stream.interrupt).start()
+    while stream.next()[0] != link.NOTHING:  # SENT, of Hello
+        pass
+
+
+def test_an_interrupt_after_the_end_does_no_harm(connect, gateway):
+    stream = connect()
+    gateway.attached().end()
+    until(stream, link.RECEIVED)
+    until(stream, link.ENDED)
+    stream.interrupt()
