@@ -20,7 +20,8 @@
  *   telemetry/   events and spans that tools tell of; trace.c: whose work it is
  *   outbound/    HTTP that the gateway sends: courier.c, by libcurl in curl_loop.c
  *   http/        HTTP that it serves, a request's way: listener.c (sniff.c), http1*.c or http2*.c,
- *                exchange.c, router.c; reactor.c: the thread; problem.c: answers that say no
+ *                exchange_request.c, router.c, handler, exchange.c; problem.c: answers that say no;
+ *                reactor.c: the thread, of which listener and protocols are tenants
  *
  *   ../bridge    Python processes, and the gRPC streams to them
  *   ../pool      queue, scheduler, workers' seats: knows neither HTTP nor gRPC
@@ -345,9 +346,11 @@ static void start_reactors(struct program *program)
     gateway->depth_limit = program->config.tool_calls.depth;
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         list_init(&gateway->open_streams[i]), list_init(&gateway->deferrals[i]);
-    for (unsigned i = 0; i < gateway->reactor_count; i++)
-        gateway->reactors[i] = reactor_new(&program->config.http, program->router, &hooks,
-                                           program->listen_fds[i], &program->connections);
+    for (unsigned i = 0; i < gateway->reactor_count; i++) {
+        gateway->reactors[i] =
+            reactor_new(&program->config.http, program->router, &hooks, &program->connections);
+        listener_start(gateway->reactors[i], program->listen_fds[i]);
+    }
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         reactor_start(gateway->reactors[i]);
 }

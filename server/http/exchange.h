@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/shared.h"
+#include "server/http/response.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,36 +26,6 @@ enum exchange_state {
     EXCHANGE_HANDLING, /* body is in, the handler has it, no answer yet */
     EXCHANGE_ANSWERED, /* exchange_respond() was called; the protocol sends */
     EXCHANGE_ENDED,    /* answer sent, or client gone; nothing is called any more */
-};
-
-/* A body that is produced while it is sent. */
-struct body_source {
-    /* Writes up to `size` (1 and more) bytes to `room` and returns how many. It is asked only when
-     * the peer can take them, so a slow reader slows the source. 0 without `out_end`: nothing now,
-     * and exchange_more() will be called when there is something. `out_end`: these were the last.
-     */
-    size_t (*read)(struct exchange *exchange, char *room, size_t size, bool *out_end);
-};
-
-struct header {
-    struct bytes name; /* any case in requests; lower case in responses */
-    struct bytes value;
-};
-
-enum { RESPONSE_MAX_HEADERS = 16, RESPONSE_MAX_PARTS = 4 };
-
-/* What is sent. All memory it points to stays valid until the exchange ends: take it from the
- * exchange's arena, from static storage, or from something that `on_end` releases. */
-struct response {
-    unsigned status;
-    unsigned header_count;
-    unsigned part_count;
-    struct header headers[RESPONSE_MAX_HEADERS]; /* content-type among them; content-length, date
-                                                    and connection are the protocol's */
-    struct bytes parts[RESPONSE_MAX_PARTS]; /* the body, in order; the protocol leaves it out for
-                                               HEAD and keeps its length */
-    const struct body_source *source; /* the body instead of parts, or NULL; for answers with a body
-                                         to complete requests; not asked for HEAD */
 };
 
 /* What became of a read of a body's source. */
@@ -117,6 +88,8 @@ struct exchange {
 
 /* --- for protocols --- */
 
+/* exchange_request.c */
+
 /* The head is complete. May answer at once (404, 405, 413, …). `exchange` is zeroed but for the
  * upper half. */
 void exchange_begin(struct exchange *exchange);
@@ -126,6 +99,8 @@ void exchange_body(struct exchange *exchange, struct bytes data);
 
 /* The request body is complete. Ignored after an answer. */
 void exchange_body_end(struct exchange *exchange);
+
+/* exchange.c */
 
 /* Reads from the source of the answer. */
 enum body_step exchange_read(struct exchange *exchange, char *room, size_t size, size_t *out_len);
@@ -138,6 +113,23 @@ void exchange_gone(struct exchange *exchange);
  * the protocol's struct may live in the arena, and must not be touched afterwards. Calls
  * exchange_gone() itself if nothing was answered, or not to the end. */
 void exchange_end(struct exchange *exchange);
+
+/* --- for exchange_request.c --- */
+
+/* Begins to count it. */
+void exchange_open(struct exchange *exchange);
+
+/* There is neither an answer nor a reason not to want more of the request. */
+bool exchange_is_reading(const struct exchange *exchange);
+
+/* All of the request is there: it is the handler's turn. */
+void exchange_handle(struct exchange *exchange);
+
+/* Accounts for that many bytes of a body until the exchange ends; false when there is no room. */
+bool exchange_hold(struct exchange *exchange, size_t bytes) __attribute__((warn_unused_result));
+
+/* Answers that there is none. `executed`: see struct problem. */
+void exchange_refuse_memory(struct exchange *exchange, const char *executed);
 
 /* --- for handlers --- */
 
@@ -162,11 +154,5 @@ struct bytes exchange_header(struct exchange *exchange, const char *name);
 
 /* How often a request header is given. */
 unsigned exchange_header_count(struct exchange *exchange, const char *name);
-
-/* Adds a header; aborts above RESPONSE_MAX_HEADERS. `name` is lower case and static. */
-void response_header(struct response *response, const char *name, struct bytes value);
-
-/* Adds a part to the body. */
-void response_part(struct response *response, struct bytes part);
 
 #endif

@@ -1,7 +1,8 @@
-#include "server/http/http1_inside.h"
+#include "server/http/http1.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/http/http1_inside.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -72,17 +73,6 @@ static void hang_up(struct http1_connection *connection)
     connection->http1->due = true;
 }
 
-/* When a body breaks off, libmicrohttpd 0.9.75 destroys the pool, but releases the connection only
- * at its next event: there is none, because a connection that was suspended is not in its epoll
- * set. A connection with a timeout of its own (here: none) is looked after in each run. */
-void http1_let_go(struct http1_connection *connection)
-{
-    connection->memory = NULL;
-    connection->is_resident = false;
-    MHD_set_connection_option(connection->mhd, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
-    connection->http1->due = true;
-}
-
 void http1_adopt(struct http1 *http1, int fd, const struct sockaddr *address, socklen_t len)
 {
     http1->due = true;
@@ -99,28 +89,12 @@ void http1_adopt(struct http1 *http1, int fd, const struct sockaddr *address, so
  * event, and costs nothing per request. It also tells when there is room for what we write to
  * suspended connections ourselves (http1_source.c). */
 
-void http1_await_room(struct http1_connection *connection, bool wanted)
-{
-    struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET | (wanted ? EPOLLOUT : 0),
-                                .data.ptr = connection};
-    if (epoll_ctl(connection->http1->leaving_fd, EPOLL_CTL_MOD, connection->fd, &event) != 0)
-        shutdown(connection->fd, SHUT_RDWR); /* was never watched: see on_opened() */
-}
-
 static void on_leaver(struct http1_connection *connection)
 {
     connection->peer_left = true;
     if (connection->exchange)
         http1_request_gone(connection->exchange);
     http1_read_on(connection);
-}
-
-void http1_read_on(struct http1_connection *connection)
-{
-    if (!connection->peer_left || !list_empty(&connection->leaving))
-        return;
-    list_push_back(&connection->http1->leavers, &connection->leaving);
-    connection->http1->due = true;
 }
 
 static bool is_read(const struct http1_connection *connection)
@@ -188,8 +162,9 @@ static void on_daemon_ready(uv_poll_t *poll, int status, int events)
     reactor_worked(http1->reactor);
 }
 
-void http1_run(struct http1 *http1)
+static void run(struct tenant *tenant)
 {
+    struct http1 *http1 = (struct http1 *)tenant;
     for (unsigned i = 0; http1->due && i < RUNS_PER_TURN; i++) {
         http1->due = false;
         reactor_worked(http1->reactor);
@@ -202,9 +177,9 @@ void http1_run(struct http1 *http1)
     }
 }
 
-bool http1_is_due(const struct http1 *http1)
+static bool is_due(const struct tenant *tenant)
 {
-    return http1->due;
+    return ((const struct http1 *)tenant)->due;
 }
 
 /* --- time --- */
@@ -267,8 +242,9 @@ static void look_after(struct http1_connection *connection, uint64_t now_us)
         http1_release_room(request);
 }
 
-void http1_sweep(struct http1 *http1, uint64_t now_us)
+static void sweep(struct tenant *tenant, uint64_t now_us)
 {
+    struct http1 *http1 = (struct http1 *)tenant;
     LIST_FOREACH (&http1->connections, node, following)
         look_after(CONTAINER_OF(node, struct http1_connection, node), now_us);
     http1->due = true; /* for the timer of libmicrohttpd itself */
@@ -276,8 +252,10 @@ void http1_sweep(struct http1 *http1, uint64_t now_us)
 
 /* --- the end --- */
 
-void http1_drain(struct http1 *http1)
+/* From now on each answer closes its connection. */
+static void drain(struct tenant *tenant)
 {
+    struct http1 *http1 = (struct http1 *)tenant;
     LIST_FOREACH (&http1->connections, node, following) {
         struct http1_connection *connection = CONTAINER_OF(node, struct http1_connection, node);
         if (!connection->exchange)
@@ -285,19 +263,21 @@ void http1_drain(struct http1 *http1)
     }
 }
 
-void http1_cut(struct http1 *http1)
+static void cut(struct tenant *tenant)
 {
+    struct http1 *http1 = (struct http1 *)tenant;
     LIST_FOREACH (&http1->connections, node, following)
         hang_up(CONTAINER_OF(node, struct http1_connection, node));
 }
 
-bool http1_is_empty(const struct http1 *http1)
+static bool is_empty(const struct tenant *tenant)
 {
-    return list_empty(&http1->connections);
+    return list_empty(&((const struct http1 *)tenant)->connections);
 }
 
-void http1_stop(struct http1 *http1)
+static void stop(struct tenant *tenant)
 {
+    struct http1 *http1 = (struct http1 *)tenant;
     uv_close((uv_handle_t *)&http1->daemon_poll, NULL);
     uv_close((uv_handle_t *)&http1->leaving_poll, NULL);
     MHD_stop_daemon(http1->daemon);
@@ -305,10 +285,9 @@ void http1_stop(struct http1 *http1)
     close(http1->leaving_fd);
 }
 
-void http1_free(struct http1 **http1)
+static void release(struct tenant *tenant)
 {
-    free(*http1);
-    *http1 = NULL;
+    free(tenant);
 }
 
 /* --- the beginning --- */
@@ -358,9 +337,19 @@ static void watch(struct http1 *http1, uv_poll_t *poll, int fd, uv_poll_cb on_re
     uv_poll_start(poll, UV_READABLE, on_ready);
 }
 
+static const struct tenant_ops tenant_ops = {.run = run,
+                                             .is_due = is_due,
+                                             .sweep = sweep,
+                                             .drain = drain,
+                                             .cut = cut,
+                                             .is_empty = is_empty,
+                                             .stop = stop,
+                                             .free = release};
+
 struct http1 *http1_new(struct reactor *reactor)
 {
     struct http1 *http1 = MEM_NEW(struct http1);
+    http1->tenant.ops = &tenant_ops;
     http1->reactor = reactor;
     list_init(&http1->connections);
     list_init(&http1->leavers);
@@ -375,5 +364,6 @@ struct http1 *http1_new(struct reactor *reactor)
     watch(http1, &http1->daemon_poll,
           MHD_get_daemon_info(http1->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd, on_daemon_ready);
     watch(http1, &http1->leaving_poll, http1->leaving_fd, on_leaving);
+    reactor_add(reactor, &http1->tenant);
     return http1;
 }

@@ -8,14 +8,6 @@
 
 enum { GATHER_MAX = 16 * 1024, VALUE_MAX = 512 };
 
-static size_t total_of(const struct response *response)
-{
-    size_t total = 0;
-    for (unsigned i = 0; i < response->part_count; i++)
-        total += response->parts[i].len;
-    return total;
-}
-
 static char *gathered(struct arena *arena, const struct response *response, size_t total)
 {
     char *body = arena_alloc(arena, total);
@@ -49,7 +41,7 @@ static struct MHD_Response *of_parts(const struct response *response)
 static struct MHD_Response *with_body(struct http1_exchange *request,
                                       const struct response *response)
 {
-    size_t total = total_of(response);
+    size_t total = response_size(response);
     if (response->source)
         return http1_source_answer(request);
     if (total == 0)
@@ -105,9 +97,10 @@ static void write_head(struct buffer *text, const struct response *response)
     time_t now = time(NULL);
     struct tm utc;
     (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
-    buffer_printf(
-        text, "HTTP/1.1 %u %s\r\ndate: %s\r\nconnection: close\r\ncontent-length: %zu\r\n",
-        response->status, MHD_get_reason_phrase_for(response->status), date, total_of(response));
+    buffer_printf(text,
+                  "HTTP/1.1 %u %s\r\ndate: %s\r\nconnection: close\r\ncontent-length: %zu\r\n",
+                  response->status, MHD_get_reason_phrase_for(response->status), date,
+                  response_size(response));
     for (unsigned i = 0; i < response->header_count; i++) {
         const struct header *header = &response->headers[i];
         if (has_line_break(header->value))

@@ -4,12 +4,12 @@
 
 #include "base/list.h"
 #include "server/http/exchange.h"
-#include "server/http/http1.h"
 #include "server/http/reactor_inside.h"
 
 #include <microhttpd.h>
 
 struct http1 {
+    struct tenant tenant; /* first */
     struct reactor *reactor;
     struct MHD_Daemon *daemon;
     uv_poll_t daemon_poll; /* the daemon's epoll set */
@@ -76,38 +76,36 @@ struct http1_exchange {
     struct buffer unsent; /* while BLOCKED; as it is to be sent */
 };
 
-/* http1.c: whether http1_source_unblock() is to be called when the socket has room. */
+static inline struct http1_connection *http1_connection_of(struct MHD_Connection *mhd)
+{
+    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+/* --- http1_connection.c --- */
+
+/* Whether http1_source_unblock() is to be called when the socket has room. */
 void http1_await_room(struct http1_connection *connection, bool wanted);
 
-/* http1.c: the connection may be read now, or again: if its peer has left, libmicrohttpd is made to
+/* The connection may be read now, or again: if its peer has left, libmicrohttpd is made to
  * see that. */
 void http1_read_on(struct http1_connection *connection);
 
-/* http1.c: libmicrohttpd is about to close the connection, and to destroy its pool; the next run
+/* libmicrohttpd is about to close the connection, and to destroy its pool; the next run
  * releases it. */
 void http1_let_go(struct http1_connection *connection);
-
-/* http1_request.c: libmicrohttpd's callbacks for requests. */
-void *http1_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
-enum MHD_Result http1_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
-                                 const char *method, const char *version, const char *upload,
-                                 size_t *upload_size, void **context);
-void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
-                        enum MHD_RequestTerminationCode reason);
-
-/* The peer has left: ends a request that waits for its answer, or for the rest of it. */
-void http1_request_gone(struct http1_exchange *request);
 
 /* Wakes up a request that is suspended in libmicrohttpd. */
 void http1_resume(struct http1_exchange *request);
 
-/* http1_source.c: an answer's source. Returns owned. */
+/* --- http1_source.c: an answer's source --- */
+
+/* Returns owned. */
 struct MHD_Response *http1_source_answer(struct http1_exchange *request);
 void http1_release_room(struct http1_exchange *request);
 void http1_source_wake(struct exchange *exchange);
 void http1_source_unblock(struct http1_exchange *request);
 
-/* http1_answer.c: what a response becomes. */
+/* --- http1_answer.c: what a response becomes --- */
 
 /* Returns owned; adds "connection: close" if asked to. */
 struct MHD_Response *http1_answer_new(struct http1_exchange *request,
@@ -118,9 +116,17 @@ struct MHD_Response *http1_answer_new(struct http1_exchange *request,
  * take at once is lost. */
 void http1_answer_directly(struct http1_exchange *request, const struct response *response);
 
-static inline struct http1_connection *http1_connection_of(struct MHD_Connection *mhd)
-{
-    return MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-}
+/* --- http1_request.c --- */
+
+/* libmicrohttpd's callbacks for requests. */
+void *http1_on_target(void *cls, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result http1_on_request(void *cls, struct MHD_Connection *mhd, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_size, void **context);
+void http1_on_completed(void *cls, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode reason);
+
+/* The peer has left: ends a request that waits for its answer, or for the rest of it. */
+void http1_request_gone(struct http1_exchange *request);
 
 #endif

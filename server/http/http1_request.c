@@ -76,12 +76,6 @@ static enum MHD_Result give_answer(struct http1_exchange *request)
     return result;
 }
 
-void http1_resume(struct http1_exchange *request)
-{
-    MHD_resume_connection(request->connection->mhd);
-    request->connection->http1->due = true;
-}
-
 static void respond(struct exchange *exchange, const struct response *response)
 {
     struct http1_exchange *request = (struct http1_exchange *)exchange;

@@ -1,7 +1,8 @@
-#include "server/http/http2_inside.h"
+#include "server/http/http2.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "server/http/http2_inside.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -39,13 +40,6 @@ static void close_connection(struct http2_connection *connection)
 }
 
 /* --- sending --- */
-
-void http2_mark_dirty(struct http2_connection *connection)
-{
-    if (list_empty(&connection->dirty_node))
-        list_push_back(&connection->http2->dirty, &connection->dirty_node);
-    reactor_worked(connection->http2->reactor);
-}
 
 static void on_ready(uv_poll_t *poll, int status, int events);
 
@@ -114,8 +108,10 @@ static bool flush(struct http2_connection *connection, bool *out_more)
            nghttp2_session_want_write(connection->session);
 }
 
-void http2_flush(struct http2 *http2)
+/* Writes what the sessions have to say, as far as the sockets take it. */
+static void run(struct tenant *tenant)
 {
+    struct http2 *http2 = (struct http2 *)tenant;
     struct list todo;
     list_init(&todo);
     for (struct list *node; (node = list_pop_front(&http2->dirty));)
@@ -131,9 +127,9 @@ void http2_flush(struct http2 *http2)
     }
 }
 
-bool http2_is_due(const struct http2 *http2)
+static bool is_due(const struct tenant *tenant)
 {
-    return !list_empty(&http2->dirty);
+    return !list_empty(&((const struct http2 *)tenant)->dirty);
 }
 
 /* --- receiving --- */
@@ -252,8 +248,9 @@ static void say_last_word(struct http2_connection *connection)
     http2_mark_dirty(connection);
 }
 
-void http2_sweep(struct http2 *http2, uint64_t now_us)
+static void sweep(struct tenant *tenant, uint64_t now_us)
 {
+    struct http2 *http2 = (struct http2 *)tenant;
     bool last_word = http2->draining && now_us - http2->drain_us > LAST_WORD_US;
     LIST_FOREACH (&http2->connections, node, following) {
         struct http2_connection *connection = CONTAINER_OF(node, struct http2_connection, node);
@@ -269,8 +266,10 @@ void http2_sweep(struct http2 *http2, uint64_t now_us)
 
 /* A peer with running streams learns first that we are about to stop, and only later which of its
  * streams are too late, so that none of those under way to us is lost (RFC 9113, 6.8). */
-void http2_drain(struct http2 *http2)
+static void drain(struct tenant *tenant)
 {
+    struct http2 *http2 = (struct http2 *)tenant;
+    run(tenant); /* python-h2 takes nothing behind a GOAWAY: answers go first */
     http2->draining = true;
     http2->drain_us = reactor_now_us(http2->reactor);
     LIST_FOREACH (&http2->connections, node, following) {
@@ -284,34 +283,45 @@ void http2_drain(struct http2 *http2)
     }
 }
 
-void http2_cut(struct http2 *http2)
+static void cut(struct tenant *tenant)
 {
+    struct http2 *http2 = (struct http2 *)tenant;
     LIST_FOREACH (&http2->connections, node, following)
         close_connection(CONTAINER_OF(node, struct http2_connection, node));
 }
 
-bool http2_is_empty(const struct http2 *http2)
+static bool is_empty(const struct tenant *tenant)
 {
-    return list_empty(&http2->connections);
+    return list_empty(&((const struct http2 *)tenant)->connections);
 }
 
-void http2_stop(struct http2 *http2)
+static void stop(struct tenant *tenant)
 {
-    http2_session_unprepare(http2);
+    http2_session_unprepare((struct http2 *)tenant);
 }
+
+static void release(struct tenant *tenant)
+{
+    free(tenant);
+}
+
+static const struct tenant_ops tenant_ops = {.run = run,
+                                             .is_due = is_due,
+                                             .sweep = sweep,
+                                             .drain = drain,
+                                             .cut = cut,
+                                             .is_empty = is_empty,
+                                             .stop = stop,
+                                             .free = release};
 
 struct http2 *http2_new(struct reactor *reactor)
 {
     struct http2 *http2 = MEM_NEW(struct http2);
+    http2->tenant.ops = &tenant_ops;
     http2->reactor = reactor;
     list_init(&http2->connections);
     list_init(&http2->dirty);
     http2_session_prepare(http2);
+    reactor_add(reactor, &http2->tenant);
     return http2;
-}
-
-void http2_free(struct http2 **http2)
-{
-    free(*http2);
-    *http2 = NULL;
 }

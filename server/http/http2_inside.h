@@ -4,7 +4,6 @@
 
 #include "base/list.h"
 #include "server/http/exchange.h"
-#include "server/http/http2.h"
 #include "server/http/reactor_inside.h"
 
 #include <nghttp2/nghttp2.h>
@@ -14,6 +13,7 @@
 enum { HTTP2_GATHER = 64 * 1024, HTTP2_GATHER_ROOM = HTTP2_GATHER + 20 * 1024 };
 
 struct http2 {
+    struct tenant tenant; /* first */
     struct reactor *reactor;
     nghttp2_session_callbacks *callbacks;
     nghttp2_option *option;
@@ -75,6 +75,14 @@ struct http2_header {
     struct header header;
 };
 
+/* It may have something to send, which leaves at the end of the turn. */
+static inline void http2_mark_dirty(struct http2_connection *connection)
+{
+    if (list_empty(&connection->dirty_node))
+        list_push_back(&connection->http2->dirty, &connection->dirty_node);
+    reactor_worked(connection->http2->reactor);
+}
+
 /* http2_session.c: a session without a socket. */
 
 /* For all connections of a reactor. */
@@ -110,8 +118,5 @@ void http2_stream_stop_upload(struct http2_stream *stream);
 
 /* nghttp2 has closed the stream, or the connection ends. Frees it. */
 void http2_stream_end(struct http2_stream *stream);
-
-/* http2.c */
-void http2_mark_dirty(struct http2_connection *connection);
 
 #endif

@@ -17,7 +17,10 @@
 enum { ACCEPTS_PER_TURN = 64 };
 
 struct listener {
+    struct tenant tenant; /* first */
     struct reactor *reactor;
+    struct http1 *http1;
+    struct http2 *http2;
     uv_poll_t poll;
     int fd;
     bool paused;         /* out of descriptors until the next sweep */
@@ -65,14 +68,14 @@ static enum sniff_verdict peek(int fd, bool *out_dead)
     return verdict;
 }
 
-static void hand_over(struct reactor *reactor, enum sniff_verdict verdict, int fd,
+static void hand_over(struct listener *listener, enum sniff_verdict verdict, int fd,
                       const struct sockaddr_storage *address, socklen_t address_len)
 {
-    reactor_worked(reactor);
+    reactor_worked(listener->reactor);
     if (verdict == SNIFF_HTTP2)
-        http2_adopt(reactor->http2, fd);
+        http2_adopt(listener->http2, fd);
     else
-        http1_adopt(reactor->http1, fd, (const struct sockaddr *)address, address_len);
+        http1_adopt(listener->http1, fd, (const struct sockaddr *)address, address_len);
 }
 
 /* Wake-ups only for 24 bytes or the end: the loop's epoll is level-triggered, and would spin on a
@@ -100,8 +103,7 @@ static void on_first_bytes(uv_poll_t *poll, int status, int events)
     if (newcomer->is_partial)
         set_wake_up_at(newcomer->fd, 1);
     let_go(newcomer);
-    hand_over(newcomer->listener->reactor, verdict, newcomer->fd, &newcomer->address,
-              newcomer->address_len);
+    hand_over(newcomer->listener, verdict, newcomer->fd, &newcomer->address, newcomer->address_len);
 }
 
 static void wait_for_first_bytes(struct listener *listener, int fd,
@@ -138,7 +140,7 @@ static void welcome(struct listener *listener, int fd, const struct sockaddr_sto
     } else if (verdict == SNIFF_MORE) {
         wait_for_first_bytes(listener, fd, address, address_len);
     } else {
-        hand_over(reactor, verdict, fd, address, address_len);
+        hand_over(listener, verdict, fd, address, address_len);
     }
 }
 
@@ -171,21 +173,11 @@ static void on_connections(uv_poll_t *poll, int status, int events)
     }
 }
 
-struct listener *listener_new(struct reactor *reactor, int fd)
-{
-    struct listener *listener = MEM_NEW(struct listener);
-    listener->reactor = reactor;
-    listener->fd = fd;
-    listener->poll.data = listener;
-    list_init(&listener->waiting);
-    if (uv_poll_init(&reactor->loop, &listener->poll, fd) != 0)
-        abort();
-    uv_poll_start(&listener->poll, UV_READABLE, on_connections);
-    return listener;
-}
+/* --- as a tenant --- */
 
-void listener_stop(struct listener *listener)
+static void stop_accepting(struct tenant *tenant)
 {
+    struct listener *listener = (struct listener *)tenant;
     if (listener->fd >= 0) {
         uv_close((uv_handle_t *)&listener->poll, NULL);
         close(listener->fd);
@@ -195,8 +187,10 @@ void listener_stop(struct listener *listener)
         turn_away(CONTAINER_OF(node, struct newcomer, node));
 }
 
-void listener_sweep(struct listener *listener, uint64_t now_us)
+/* And accepts again after a shortage of descriptors. */
+static void sweep(struct tenant *tenant, uint64_t now_us)
 {
+    struct listener *listener = (struct listener *)tenant;
     LIST_FOREACH (&listener->waiting, node, following) {
         struct newcomer *newcomer = CONTAINER_OF(node, struct newcomer, node);
         if (now_us < newcomer->deadline_us)
@@ -209,8 +203,36 @@ void listener_sweep(struct listener *listener, uint64_t now_us)
     }
 }
 
-void listener_free(struct listener **listener)
+static bool is_empty(const struct tenant *tenant)
 {
-    free(*listener);
-    *listener = NULL;
+    return list_empty(&((const struct listener *)tenant)->waiting);
+}
+
+static void release(struct tenant *tenant)
+{
+    free(tenant);
+}
+
+static const struct tenant_ops tenant_ops = {.sweep = sweep,
+                                             .stop_accepting = stop_accepting,
+                                             .drain = stop_accepting,
+                                             .cut = stop_accepting,
+                                             .is_empty = is_empty,
+                                             .stop = stop_accepting,
+                                             .free = release};
+
+void listener_start(struct reactor *reactor, int fd)
+{
+    struct listener *listener = MEM_NEW(struct listener);
+    listener->tenant.ops = &tenant_ops;
+    listener->reactor = reactor;
+    listener->http1 = http1_new(reactor);
+    listener->http2 = http2_new(reactor);
+    listener->fd = fd;
+    listener->poll.data = listener;
+    list_init(&listener->waiting);
+    if (uv_poll_init(&reactor->loop, &listener->poll, fd) != 0)
+        abort();
+    uv_poll_start(&listener->poll, UV_READABLE, on_connections);
+    reactor_add(reactor, &listener->tenant);
 }

@@ -1,5 +1,5 @@
-/* The accepting end of a reactor: takes connections in, looks at their first bytes, and hands them
- * to HTTP/1 or HTTP/2. */
+/* The way in: takes connections in on a reactor, looks at their first bytes, and hands them to
+ * HTTP/1 or HTTP/2. */
 #ifndef SNAKEPIT_SERVER_HTTP_LISTENER_H
 #define SNAKEPIT_SERVER_HTTP_LISTENER_H
 
@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct listener;
 struct reactor;
 
 /* Opens `count` listening sockets on one address, one for each reactor; the kernel spreads
@@ -19,19 +18,8 @@ bool listener_open(const char *host, uint16_t port, unsigned count, int *out_fds
                    uint16_t *out_port, char *out_error, size_t error_size)
     __attribute__((warn_unused_result));
 
-/* --- the rest is for reactor.c, on its thread --- */
-
-/* Starts accepting on `fd`, which is taken. Returns owned. */
-struct listener *listener_new(struct reactor *reactor, int fd) __attribute__((returns_nonnull));
-
-/* Closes the listening socket and every connection that has not said what it speaks. */
-void listener_stop(struct listener *listener);
-
-/* Once a second: closes connections that were silent for too long, and accepts again after a
- * shortage of descriptors. */
-void listener_sweep(struct listener *listener, uint64_t now_us);
-
-/* After listener_stop() and after the loop has run its close callbacks. */
-void listener_free(struct listener **listener);
+/* Has a reactor serve HTTP, before reactor_start(): on `fd`, which is taken. The reactor frees what
+ * it takes. */
+void listener_start(struct reactor *reactor, int fd);
 
 #endif

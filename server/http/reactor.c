@@ -1,17 +1,14 @@
-#include "server/http/reactor_inside.h"
+#include "server/http/reactor.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/http/http1.h"
-#include "server/http/http2.h"
-#include "server/http/listener.h"
+#include "server/http/reactor_inside.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 enum { SWEEP_MS = 1000, DRAIN_POLL_MS = 10, BODY_DESCRIPTORS = 1024 };
 
@@ -32,6 +29,42 @@ bool reactor_admit(struct reactor *reactor)
 void reactor_dismiss(struct reactor *reactor)
 {
     atomic_fetch_sub_explicit(reactor->connection_count, 1, memory_order_relaxed);
+}
+
+/* --- tenants --- */
+
+void reactor_add(struct reactor *reactor, struct tenant *tenant)
+{
+    struct tenant **place = reactor->tenants;
+    while (*place)
+        place++;
+    if (place == reactor->tenants + REACTOR_MAX_TENANTS)
+        abort();
+    *place = tenant;
+}
+
+static bool is_due(const struct reactor *reactor)
+{
+    bool due = false;
+    for (struct tenant *const *at = reactor->tenants; *at && !due; at++)
+        due = (*at)->ops->is_due && (*at)->ops->is_due(*at);
+    return due;
+}
+
+static bool is_empty(const struct reactor *reactor)
+{
+    bool empty = true;
+    for (struct tenant *const *at = reactor->tenants; *at && empty; at++)
+        empty = (*at)->ops->is_empty(*at);
+    return empty;
+}
+
+static void stop_accepting(struct reactor *reactor)
+{
+    for (struct tenant **at = reactor->tenants; *at; at++) {
+        if ((*at)->ops->stop_accepting)
+            (*at)->ops->stop_accepting(*at);
+    }
 }
 
 /* --- a turn of the loop --- */
@@ -56,34 +89,31 @@ static void on_again(uv_idle_t *idle)
  * threads. */
 static void finish(struct reactor *reactor)
 {
-    http1_stop(reactor->http1);
-    http2_stop(reactor->http2);
+    for (struct tenant **at = reactor->tenants; *at; at++)
+        (*at)->ops->stop(*at);
     uv_close((uv_handle_t *)&reactor->turn, NULL);
     uv_close((uv_handle_t *)&reactor->again, NULL);
     uv_close((uv_handle_t *)&reactor->second, NULL);
     uv_unref((uv_handle_t *)&reactor->bell.poll);
 }
 
-static bool is_drained(const struct reactor *reactor)
-{
-    return reactor->draining && http1_is_empty(reactor->http1) && http2_is_empty(reactor->http2);
-}
-
 static void on_turn(uv_prepare_t *prepare)
 {
     struct reactor *reactor = prepare->data;
-    http1_run(reactor->http1);
-    http2_flush(reactor->http2);
+    for (struct tenant **at = reactor->tenants; *at; at++) {
+        if ((*at)->ops->run)
+            (*at)->ops->run(*at);
+    }
     if (reactor->worked) {
         reactor->worked = false;
         if (reactor->hooks.on_turn_end)
             reactor->hooks.on_turn_end(reactor);
     }
-    if (http1_is_due(reactor->http1) || http2_is_due(reactor->http2))
+    if (is_due(reactor))
         uv_idle_start(&reactor->again, on_again);
     else
         uv_idle_stop(&reactor->again);
-    if (is_drained(reactor))
+    if (reactor->draining && is_empty(reactor))
         finish(reactor);
 }
 
@@ -97,9 +127,8 @@ static void on_second(uv_timer_t *timer)
         reactor->second_us = now;
         reactor->hooks.on_second(reactor);
     }
-    listener_sweep(reactor->listener, now);
-    http1_sweep(reactor->http1, now);
-    http2_sweep(reactor->http2, now);
+    for (struct tenant **at = reactor->tenants; *at; at++)
+        (*at)->ops->sweep(*at, now);
 }
 
 /* --- wishes of other threads --- */
@@ -110,17 +139,15 @@ static void on_drain_poll(uv_timer_t *timer)
     on_second(timer);
     if (clock_now_us() < atomic_load(&reactor->wish_deadline_us))
         return;
-    http1_cut(reactor->http1);
-    http2_cut(reactor->http2);
+    for (struct tenant **at = reactor->tenants; *at; at++)
+        (*at)->ops->cut(*at);
 }
 
 static void begin_drain(struct reactor *reactor)
 {
     reactor->draining = true;
-    listener_stop(reactor->listener);
-    http1_drain(reactor->http1);
-    http2_flush(reactor->http2); /* python-h2 takes nothing behind a GOAWAY: answers go first */
-    http2_drain(reactor->http2);
+    for (struct tenant **at = reactor->tenants; *at; at++)
+        (*at)->ops->drain(*at);
     uv_timer_start(&reactor->second, on_drain_poll, DRAIN_POLL_MS, DRAIN_POLL_MS);
 }
 
@@ -129,7 +156,7 @@ static void on_ring(void *context)
     struct reactor *reactor = context;
     hand_out_mail(reactor);
     if (atomic_load(&reactor->wish_stop_accepting))
-        listener_stop(reactor->listener);
+        stop_accepting(reactor);
     if (atomic_load(&reactor->wish_deadline_us) != 0 && !reactor->draining)
         begin_drain(reactor);
 }
@@ -167,14 +194,12 @@ static void choose_id_prefix(struct reactor *reactor)
 }
 
 struct reactor *reactor_new(const struct http_options *options, const struct router *router,
-                            const struct reactor_hooks *hooks, int listen_fd,
-                            _Atomic unsigned *connection_count)
+                            const struct reactor_hooks *hooks, _Atomic unsigned *connection_count)
 {
     struct reactor *reactor = MEM_NEW(struct reactor);
     reactor->options = *options;
     reactor->hooks = *hooks;
     reactor->router = router;
-    reactor->listen_fd = listen_fd;
     reactor->connection_count =
         connection_count ? connection_count : &reactor->own_connection_count;
     http_stats_init(&reactor->stats, router_count(router));
@@ -207,10 +232,6 @@ static void run(void *context)
 void reactor_start(struct reactor *reactor)
 {
     start_handles(reactor);
-    reactor->http1 = http1_new(reactor);
-    reactor->http2 = http2_new(reactor);
-    reactor->listener = listener_new(reactor, reactor->listen_fd);
-    reactor->listen_fd = -1;
     reactor->running = true;
     if (uv_thread_create(&reactor->thread, run, reactor) != 0)
         abort();
@@ -235,11 +256,8 @@ void reactor_free(struct reactor **where)
     uv_run(&reactor->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&reactor->loop) != 0)
         abort();
-    if (reactor->listen_fd >= 0)
-        close(reactor->listen_fd);
-    listener_free(&reactor->listener);
-    http1_free(&reactor->http1);
-    http2_free(&reactor->http2);
+    for (struct tenant **at = reactor->tenants; *at; at++)
+        (*at)->ops->free(*at);
     http_stats_deinit(&reactor->stats);
     free(reactor);
 }

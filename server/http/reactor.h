@@ -1,6 +1,6 @@
-/* A thread that serves HTTP connections: one libuv loop with its own listening socket, HTTP/1
- * engine and HTTP/2 sessions. A connection lives and dies on one reactor, and so does every
- * exchange on it.
+/* A thread that serves HTTP connections: one libuv loop with tenants (reactor_hooks.h), which are a
+ * listening socket, an HTTP/1 engine and HTTP/2 sessions. A connection lives and dies on one
+ * reactor, and so does every exchange on it.
  *
  * A turn of the loop: mail and socket events first, then all reading and answering that follows
  * from them, then on_turn_end once, then sleep. */
@@ -11,6 +11,7 @@
 #include "base/mailbox.h"
 #include "server/http/http_options.h"
 #include "server/http/http_stats.h"
+#include "server/http/reactor_hooks.h"
 #include "server/http/router.h"
 
 #include <stdatomic.h>
@@ -19,21 +20,12 @@
 
 struct reactor;
 
-/* What the owner of the reactors hooks in. All run on the reactor's thread. */
-struct reactor_hooks {
-    void (*on_turn_end)(
-        struct reactor *reactor); /* after a turn that did work, before sleep; may be NULL */
-    void (*on_second)(
-        struct reactor *reactor); /* once a second, while it drains too; may be NULL */
-    void *context;                /* reactor_context() gives it back */
-};
-
-/* Makes a reactor that does nothing yet. Borrows `router` until reactor_free(); takes `listen_fd`
- * (see listener_open(); -1: none). `connection_count` is shared by the reactors that share
+/* Makes a reactor that does nothing yet; listener_start() has it serve. Borrows `router` until
+ * reactor_free(). `connection_count` is shared by the reactors that share
  * http_options.connection_limit; NULL: its own. Returns owned. */
 struct reactor *reactor_new(const struct http_options *options, const struct router *router,
-                            const struct reactor_hooks *hooks, int listen_fd,
-                            _Atomic unsigned *connection_count) __attribute__((returns_nonnull));
+                            const struct reactor_hooks *hooks, _Atomic unsigned *connection_count)
+    __attribute__((returns_nonnull));
 
 /* Starts the thread, named "reactor". Aborts when the system has no thread or descriptor left. */
 void reactor_start(struct reactor *reactor);
@@ -50,7 +42,7 @@ void reactor_stop(struct reactor *reactor, unsigned grace_ms);
 /* Waits for the thread to end. Mail posted until then has been handed out. */
 void reactor_join(struct reactor *reactor);
 
-/* After reactor_join(), or without reactor_start(). */
+/* After reactor_join(), or when it never had tenants. */
 void reactor_free(struct reactor **reactor);
 
 /* Where other threads post what shall be opened (mail->open) on this reactor's thread. Posting

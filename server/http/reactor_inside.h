@@ -1,14 +1,20 @@
-/* The inside of a reactor, for reactor.c, listener.c, http1.c and http2.c only. Everything here
- * belongs to the reactor's thread but for what says otherwise. */
+/* The inside of a reactor, for reactor.c and its tenants only. Everything here belongs to the
+ * reactor's thread but for what says otherwise. */
 #ifndef SNAKEPIT_SERVER_HTTP_REACTOR_INSIDE_H
 #define SNAKEPIT_SERVER_HTTP_REACTOR_INSIDE_H
 
+#include "base/mailbox.h"
 #include "server/http/bell.h"
-#include "server/http/reactor.h"
+#include "server/http/http_options.h"
+#include "server/http/http_stats.h"
+#include "server/http/reactor_hooks.h"
 
+#include <stdatomic.h>
 #include <uv.h>
 
-enum { REACTOR_SCRATCH = 64 * 1024 };
+struct router;
+
+enum { REACTOR_SCRATCH = 64 * 1024, REACTOR_MAX_TENANTS = 4 };
 
 struct reactor {
     struct http_options options;
@@ -26,11 +32,8 @@ struct reactor {
     uint64_t second_us; /* of the last hooks.on_second */
     bool worked;        /* something happened in this turn */
 
-    struct listener *listener;
-    struct http1 *http1;
-    struct http2 *http2;
-    int listen_fd;
-    _Atomic unsigned *connection_count; /* shared with other reactors */
+    struct tenant *tenants[REACTOR_MAX_TENANTS + 1]; /* in the order they came, then NULL */
+    _Atomic unsigned *connection_count;              /* shared with other reactors */
     _Atomic unsigned own_connection_count;
 
     /* Wishes of other threads. */
@@ -45,6 +48,9 @@ struct reactor {
     uint64_t id_counter;
     char scratch[REACTOR_SCRATCH]; /* for one read at a time */
 };
+
+/* A tenant moves in, before reactor_start(). The reactor frees it. */
+void reactor_add(struct reactor *reactor, struct tenant *tenant);
 
 /* Takes a connected, non-blocking socket into the count; false when the limit is reached. */
 bool reactor_admit(struct reactor *reactor);

@@ -2,8 +2,10 @@
  * nor leaks, each exchange that begins ends once, and the gauges return to zero. The first byte of
  * the input says how the rest is cut in pieces. */
 #include "base/mem.h"
+#include "server/http/http2.h"
 #include "server/http/http2_inside.h"
 #include "server/http/problem.h"
+#include "server/http/reactor.h"
 
 #include "fuzz.h"
 
@@ -63,18 +65,17 @@ static const struct route table[] = {
 /* --- a connection --- */
 
 static struct reactor *reactor;
+static struct http2 *http2;
 
-static struct http2 *start(void)
+static void start(void)
 {
-    if (!reactor) {
-        struct http_options options = http_options_default();
-        const struct reactor_hooks hooks = {0};
-        options.head_limit = 2000;
-        options.url_limit = 500;
-        reactor = reactor_new(&options, router_new(table, sizeof(table) / sizeof(table[0])), &hooks,
-                              -1, NULL);
-    }
-    return http2_new(reactor);
+    struct http_options options = http_options_default();
+    const struct reactor_hooks hooks = {0};
+    options.head_limit = 2000;
+    options.url_limit = 500;
+    reactor =
+        reactor_new(&options, router_new(table, sizeof(table) / sizeof(table[0])), &hooks, NULL);
+    http2 = http2_new(reactor);
 }
 
 static bool gather(struct http2_connection *connection)
@@ -113,7 +114,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     begun = ended = pending_count = 0;
-    struct http2 *http2 = start();
+    if (!http2)
+        start();
     struct http2_connection *connection = MEM_NEW(struct http2_connection);
     connection->http2 = http2;
     connection->fd = -1;
@@ -126,8 +128,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     http2_session_close(connection);
     list_remove(&connection->dirty_node);
     free(connection);
-    http2_stop(http2);
-    http2_free(&http2);
     fuzz_require(begun == ended, "each exchange that began has ended");
     fuzz_require(reactor_stats(reactor)->exchanges[HTTP_2] == 0, "the gauge is back at zero");
     return 0;

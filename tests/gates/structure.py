@@ -20,6 +20,7 @@ FOREIGN_LIBRARIES = {
 FLOORED_ROOMS = (
     "pool",
     "bridge",
+    "server/http",
     "server/outbound",
     "server/tools",
     "server/tool_calls",

@@ -76,7 +76,7 @@ static void set_up(void)
     fake_init(&fake, NULL);
     fake_attach(&fake);
     router = router_new(table, 1);
-    reactor = reactor_new(&options, router, &hooks, -1, NULL);
+    reactor = reactor_new(&options, router, &hooks, NULL);
     gateway = (struct gateway){.pools = {fake.pool}, .pool_count = 1, .reactors = {reactor}};
     gateway.ledger =
         ledger_new(&(struct ledger_options){.keep_us = UINT64_C(1) << 60, .keep_bytes = 1 << 20});

@@ -135,7 +135,7 @@ static inline void set_up(void)
     options.head_limit = 500;
     options.hosts = "ours.example";
     router = router_new(table, sizeof(table) / sizeof(table[0]));
-    reactor = reactor_new(&options, router, &hooks, -1, NULL);
+    reactor = reactor_new(&options, router, &hooks, NULL);
 }
 
 static inline void tear_down(void)

@@ -184,10 +184,11 @@ static inline void site_start(struct http_options options)
     ck_assert_msg(listener_open("localhost", 0, 1, &fd, &site.port, error, sizeof(error)), "%s",
                   error);
     site.router = router_new(routes, sizeof(routes) / sizeof(routes[0]));
-    site.reactor = reactor_new(&options, site.router, &hooks, fd, NULL);
+    site.reactor = reactor_new(&options, site.router, &hooks, NULL);
     sem_init(&site.helper_wakes, 0, 0);
     mailbox_init(&site.to_helper, site_wake_helper, NULL);
     ck_assert_int_eq(pthread_create(&site.helper, NULL, site_help, NULL), 0);
+    listener_start(site.reactor, fd);
     reactor_start(site.reactor);
 }
 
