@@ -342,7 +342,7 @@ static void start_reactors(struct program *program)
     hooks.context = gateway;
     gateway->ledger = ledger_new(&program->config.calls);
     gateway->streams = &program->config.streams;
-    gateway->metadata = program->config.metadata;
+    gateway->metadata = &program->config.metadata;
     gateway->depth_limit = program->config.tool_calls.depth;
     for (unsigned i = 0; i < gateway->reactor_count; i++)
         list_init(&gateway->open_streams[i]), list_init(&gateway->deferrals[i]);

@@ -162,7 +162,7 @@ static struct deferral *open_deferral(struct exchange *exchange, struct job *job
 static struct job *make_job(struct exchange *exchange, struct call *call,
                             const struct deferral_wish *wish, enum result_shape shape)
 {
-    struct job *job = job_new(gateway_of(exchange)->ledger, call);
+    struct job *job = job_new(call);
     job->is_kept = true;
     job->is_announced = wish->is_async;
     job->shape = shape;
@@ -185,7 +185,7 @@ void deferral_start(struct exchange *exchange, struct call *call, const struct d
         job_start(job);
     }
     if (wish->is_async) {
-        ledger_announce(job->ledger, job);
+        ledger_announce(gateway_of(exchange)->ledger, job);
         deferral->until_us = clock_now_us() + wish->wait_us;
     }
     if (wish->is_async && wish->wait_us == 0 && !job_outcome(job)) {

@@ -70,14 +70,14 @@ static struct job *join(struct exchange *exchange, struct job *made, struct job 
 
 struct job *idempotency_enter(struct exchange *exchange, struct job *made, bool *out_joined)
 {
-    struct job *older = job_enter(made);
+    struct job *older = ledger_add(gateway_of(exchange)->ledger, made);
     *out_joined = older;
     return older ? join(exchange, made, older) : made;
 }
 
 struct job *idempotency_find(struct exchange *exchange, struct job *made)
 {
-    struct job *older = ledger_find_key(made->ledger, made->key);
+    struct job *older = ledger_find_key(gateway_of(exchange)->ledger, made->key);
     if (older)
         return join(exchange, made, older);
     job_unref(&made);

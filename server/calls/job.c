@@ -3,7 +3,6 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "pool/pool.h"
-#include "server/calls/ledger.h"
 #include "server/calls/outcome.h"
 #include "server/calls/runner.h"
 
@@ -27,10 +26,9 @@ static void free_job(struct call *call)
     free(job);
 }
 
-struct job *job_new(struct ledger *ledger, struct call *call)
+struct job *job_new(struct call *call)
 {
     struct job *job = MEM_NEW(struct job);
-    job->ledger = ledger;
     job->call = call;
     call->context = job;
     call->on_free = free_job;
@@ -237,7 +235,8 @@ static void on_call_ended(struct mail *mail)
         tell(CONTAINER_OF(node, struct job_watcher, place));
     }
     pthread_mutex_unlock(&job->lock);
-    ledger_settle(job->ledger, job);
+    if (job->on_done)
+        job->on_done(job);
     call_unref(&call);
 }
 
@@ -294,7 +293,7 @@ struct job *job_digest(struct job *job, size_t size)
     size_t needed = JOB_OVERHEAD + outcome->body.len + outcome->failure.traceback.len;
     bool lacks = job->is_stream && outcome->end == CALL_END_RESULT; /* what it said before */
     bool whole = !lacks && needed <= size;
-    struct job *digest = job_new(job->ledger, digest_call(job->call, whole));
+    struct job *digest = job_new(digest_call(job->call, whole));
     digest->is_stream = job->is_stream;
     digest->shape = job->shape;
     digest->instance = arena_copy(digest->call->arena, job->instance);
@@ -307,11 +306,6 @@ struct job *job_digest(struct job *job, size_t size)
 }
 
 /* --- for whoever made it --- */
-
-struct job *job_enter(struct job *job)
-{
-    return ledger_add(job->ledger, job);
-}
 
 void job_start(struct job *job)
 {

@@ -39,8 +39,7 @@ void job_watcher_init(struct job_watcher *watcher, void (*open)(struct mail *mai
 
 /* Lives as long as its call, whose references are its own: who emits has one. */
 struct job {
-    struct ledger *ledger; /* borrows */
-    struct call *call;     /* the rest of this block is constant after submission */
+    struct call *call; /* this block is constant after submission */
     bool is_stream;
     bool detached;           /* goes on when nobody listens */
     bool is_kept;            /* its outcome is kept for a while */
@@ -51,7 +50,11 @@ struct job {
     struct offers *offers; /* tools of its caller's; or NULL */
     uint64_t fingerprint;  /* of the request, to tell one from another with the same key */
 
-    /* The ledger's, under its lock. */
+    /* Of the ledger that it was entered in. */
+    struct ledger *ledger;            /* borrows */
+    void (*on_done)(struct job *job); /* once its outcome is final */
+
+    /* The same, under its lock. */
     struct bytes key;  /* Idempotency-Key, in the call's arena; empty: none, or not any more */
     bool is_announced; /* somebody has been told where it will be found */
     struct job *next_by_id, *next_by_key;
@@ -71,9 +74,9 @@ struct job {
     uint64_t asked;          /* questions there have been */
 };
 
-/* A job for that call, which has not been submitted: takes the caller's reference to it. Returned
- * with one reference. */
-struct job *job_new(struct ledger *ledger, struct call *call) __attribute__((returns_nonnull));
+/* A job for that call, which has not been submitted: takes the caller's reference to it. In no
+ * ledger. Returned with one reference. */
+struct job *job_new(struct call *call) __attribute__((returns_nonnull));
 struct job *job_ref(struct job *job);
 
 /* The job of that call, which lives as long as the call; NULL: it has none. */
@@ -81,10 +84,6 @@ struct job *job_of(const struct call *call);
 
 /* Drops a reference and clears the pointer; accepts NULL inside. */
 void job_unref(struct job **job);
-
-/* Enters it into the ledger, so that it can be found, and returns NULL. If there is a job with its
- * key already, nothing happens, and that one is returned with a reference for the caller. */
-struct job *job_enter(struct job *job) __attribute__((warn_unused_result));
 
 /* Submits the call of a job that was entered, and whose request id is final thereby. */
 void job_start(struct job *job);

@@ -164,36 +164,6 @@ static void put_in(struct ledger *ledger, struct job *job)
     *bucket = job;
 }
 
-struct job *ledger_add(struct ledger *ledger, struct job *job)
-{
-    pthread_mutex_lock(&ledger->lock);
-    struct job *other = find_key(ledger, job->key);
-    if (other) {
-        job_ref(other);
-    } else {
-        tell_apart(ledger, job->call);
-        put_in(ledger, job);
-    }
-    pthread_mutex_unlock(&ledger->lock);
-    return other;
-}
-
-void ledger_forget(struct ledger *ledger, struct job *job)
-{
-    pthread_mutex_lock(&ledger->lock);
-    bool was_in = take_out(ledger, job);
-    pthread_mutex_unlock(&ledger->lock);
-    if (was_in)
-        job_unref(&job);
-}
-
-void ledger_announce(struct ledger *ledger, struct job *job)
-{
-    pthread_mutex_lock(&ledger->lock);
-    job->is_announced = true;
-    pthread_mutex_unlock(&ledger->lock);
-}
-
 /* With the lock. A call that was refused before it ran may be tried again with the same key; it is
  * kept only for who was told of it. */
 static bool is_worth_keeping(struct ledger *ledger, struct job *job)
@@ -224,8 +194,11 @@ static void replace(struct ledger *ledger, struct job *job, struct job *other)
     put_in(ledger, other);
 }
 
-void ledger_settle(struct ledger *ledger, struct job *job)
+/* The job is done: it is kept for a while, or not at all. One that takes more than there is room
+ * for in all is kept as job_digest() makes it. */
+static void settle(struct job *job)
 {
+    struct ledger *ledger = job->ledger;
     uint64_t now_us = clock_now_us();
     size_t bytes = job_size(job), room = ledger->options.keep_bytes;
     struct job *digest = job->is_kept && bytes > room ? job_digest(job, room) : NULL;
@@ -245,6 +218,38 @@ void ledger_settle(struct ledger *ledger, struct job *job)
     job_unref(&gone);
     job_unref(&digest);
     ledger_sweep(ledger, now_us);
+}
+
+struct job *ledger_add(struct ledger *ledger, struct job *job)
+{
+    job->ledger = ledger;
+    job->on_done = settle;
+    pthread_mutex_lock(&ledger->lock);
+    struct job *other = find_key(ledger, job->key);
+    if (other) {
+        job_ref(other);
+    } else {
+        tell_apart(ledger, job->call);
+        put_in(ledger, job);
+    }
+    pthread_mutex_unlock(&ledger->lock);
+    return other;
+}
+
+void ledger_forget(struct ledger *ledger, struct job *job)
+{
+    pthread_mutex_lock(&ledger->lock);
+    bool was_in = take_out(ledger, job);
+    pthread_mutex_unlock(&ledger->lock);
+    if (was_in)
+        job_unref(&job);
+}
+
+void ledger_announce(struct ledger *ledger, struct job *job)
+{
+    pthread_mutex_lock(&ledger->lock);
+    job->is_announced = true;
+    pthread_mutex_unlock(&ledger->lock);
 }
 
 struct job *ledger_find(struct ledger *ledger, struct bytes request_id)

@@ -25,15 +25,13 @@ void ledger_free(struct ledger **ledger);
 
 /* Enters a job, with a reference of the ledger's, and returns NULL; if there is one with the same
  * key, returns that with a reference for the caller, and nothing else happens. A request id that
- * another job has gets "~" and a number behind it: the call must not have been submitted. */
+ * another job has gets "~" and a number behind it: the call must not have been submitted. Once it
+ * is done it is kept for a while, or not at all; one that takes more than there is room for in all
+ * as job_digest() makes it. */
 struct job *ledger_add(struct ledger *ledger, struct job *job) __attribute__((warn_unused_result));
 
 /* Somebody will be told where the job is to be found: it is kept, whatever becomes of it. */
 void ledger_announce(struct ledger *ledger, struct job *job);
-
-/* The job is done: it is kept for a while, or not at all. One that takes more than there is room
- * for in all is kept as job_digest() makes it. */
-void ledger_settle(struct ledger *ledger, struct job *job);
 
 /* The job of that request id, or of that key, with a reference for the caller; NULL when there is
  * none. */

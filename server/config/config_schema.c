@@ -1,6 +1,6 @@
 #include "server/config/config_schema.h"
 
-#include "server/config/config.h"
+#include "server/config/config_struct.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 #include "server/config/config_value.h"
 
 #include "base/utf8.h"
-#include "server/config/config.h"
+#include "server/config/config_struct.h"
 #include "server/config/units.h"
 
 #include <ctype.h>

@@ -8,13 +8,13 @@
 #include "pool/session.h"
 #include "server/http/exchange.h"
 #include "server/http/reactor.h"
-#include "server/requests/origin.h"
 
 #include <stdatomic.h>
 
 struct callback_options;
 struct callbacks;
 struct ledger;
+struct metadata_options;
 struct stream_options;
 struct switchboard;
 struct telemetry;
@@ -39,7 +39,7 @@ struct gateway {
     struct callbacks *callbacks;
     const struct callback_options *callback_options;
     const struct stream_options *streams;
-    struct metadata_options metadata;
+    const struct metadata_options *metadata;
     unsigned depth_limit; /* of tools that call tools that call tools */
     uint64_t started_us;
     atomic_bool leaving; /* SIGTERM has come */

@@ -120,7 +120,7 @@ static void refuse_large(struct exchange *exchange, size_t limit)
 
 static bool read_metadata(struct exchange *exchange, struct bytes given, struct bytes *out_metadata)
 {
-    const struct metadata_options *options = &gateway_of(exchange)->metadata;
+    const struct metadata_options *options = gateway_of(exchange)->metadata;
     struct buffer text = {0};
     *out_metadata = given;
     if (options->headers && options->headers[0]) {

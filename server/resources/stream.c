@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "server/calls/envelope.h"
 #include "server/calls/idempotency.h"
+#include "server/calls/invocation.h"
 #include "server/calls/job.h"
 #include "server/calls/lookup.h"
 #include "server/http/media.h"
@@ -261,7 +262,7 @@ static struct job *make_job(struct exchange *exchange, const struct invocation_r
         return NULL;
     }
     call->window = gateway->streams->window;
-    struct job *job = job_new(gateway->ledger, call);
+    struct job *job = job_new(call);
     job->is_stream = true;
     job->instance = exchange->path;
     job->result_limit = gateway->streams->result_limit;

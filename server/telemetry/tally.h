@@ -4,7 +4,7 @@
 #define SNAKEPIT_SERVER_TELEMETRY_TALLY_H
 
 #include "base/metrics.h"
-#include "server/telemetry/telemetry.h"
+#include "server/telemetry/sink.h"
 
 struct tally;
 

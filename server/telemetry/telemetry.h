@@ -1,6 +1,6 @@
 /* Telemetry: where the events and spans go that tools tell of. Each sink gets them all, on the
  * bridge thread that read them: the counts that /metrics shows (tally.h), and the log at level
- * "debug". An exporter of spans is one more sink. */
+ * "debug". An exporter of spans is one more sink (sink.h). */
 #ifndef SNAKEPIT_SERVER_TELEMETRY_TELEMETRY_H
 #define SNAKEPIT_SERVER_TELEMETRY_TELEMETRY_H
 
@@ -8,15 +8,6 @@
 
 struct tally;
 struct telemetry;
-
-/* Any thread, several at once; must not block. `pool`: its name, which lives as long as the
- * process. What it is given is borrowed: who wants to keep a span copies it, into something with a
- * limit. */
-struct telemetry_sink {
-    void (*event)(void *context, const char *pool, const struct telemetry_event *event);
-    void (*span)(void *context, const char *pool, const struct telemetry_span *span);
-    void *context;
-};
 
 /* `names`: see tally_new(). Returns owned. */
 struct telemetry *telemetry_new(unsigned names) __attribute__((returns_nonnull));

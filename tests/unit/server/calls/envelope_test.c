@@ -2,6 +2,7 @@
 #include "server/calls/envelope.h"
 
 #include "../../base/run.h"
+#include "pool/session.h"
 
 #include <stdio.h>
 

@@ -73,7 +73,7 @@ static struct job *make(const char *id, const char *key, bool stream)
     struct call *call = fake_make(&fake, fake.slow);
     call->request_id = bytes_of(id);
     call->window = stream ? WINDOW : 0;
-    struct job *made = job_new(ledger, call);
+    struct job *made = job_new(call);
     job_hold(made, KEEP);
     made->is_stream = made->detached = stream;
     made->result_limit = 1000;
@@ -85,7 +85,7 @@ static struct job *make(const char *id, const char *key, bool stream)
 /* The job that has its key already, or NULL. */
 static struct job *submit(struct job *made)
 {
-    struct job *other = job_enter(made);
+    struct job *other = ledger_add(ledger, made);
     if (!other)
         job_start(made);
     return other;
