@@ -106,11 +106,11 @@ void frame_add_ended_session(struct buffer *frame, struct bytes id)
     frame->len = (size_t)(at + id.len - frame->data);
 }
 
-void frame_add_cancel(struct buffer *frame, uint64_t call_id)
+void frame_add_cancel(struct buffer *frame, uint64_t call_id, bool recall)
 {
-    char *at = open_message(frame, 11, number_size(call_id));
+    char *at = open_message(frame, 11, number_size(call_id) + number_size(recall));
     if (at)
-        frame->len = (size_t)(put_number(at, 1, call_id) - frame->data);
+        frame->len = (size_t)(put_number(put_number(at, 1, call_id), 2, recall) - frame->data);
 }
 
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes)

@@ -113,7 +113,7 @@ void frame_add_welcome(struct buffer *frame);
 void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call *call,
                       const struct parcel *parcel, uint64_t remaining_us, bool session_begins);
 void frame_add_ended_session(struct buffer *frame, struct bytes id);
-void frame_add_cancel(struct buffer *frame, uint64_t call_id);
+void frame_add_cancel(struct buffer *frame, uint64_t call_id, bool recall);
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
 void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply);
 void frame_add_session_reply(struct buffer *frame, const struct session_reply *reply);

@@ -213,8 +213,16 @@ void link_add_cancel(struct link *link, uint64_t call_id)
         struct cargo *cargo;
         while ((cargo = outlet_withdraw(&link->outlet, call_id, frame)))
             unload(link, cargo, frame);
-        frame_add_cancel(frame, call_id);
+        frame_add_cancel(frame, call_id, false);
     }
+    pthread_mutex_unlock(&link->lock);
+}
+
+void link_add_recall(struct link *link, uint64_t call_id)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->over)
+        frame_add_cancel(filling(link, 0), call_id, true);
     pthread_mutex_unlock(&link->lock);
 }
 

@@ -63,6 +63,7 @@ void link_add_invoke(struct link *link, uint64_t call_id, const struct call *cal
                      uint64_t remaining_us, bool session_begins);
 void link_add_ended_session(struct link *link, struct bytes id);
 void link_add_cancel(struct link *link, uint64_t call_id);
+void link_add_recall(struct link *link, uint64_t call_id);
 void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
 void link_add_tool_reply(struct link *link, const struct tool_reply *reply);
 void link_add_session_reply(struct link *link, const struct session_reply *reply);

@@ -122,6 +122,16 @@ static void service_cancel(struct runtime *runtime, struct worker_ref worker, ui
     link_unref(&link);
 }
 
+static void service_recall(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    struct link *link = seat_link_of(&of(runtime)->seats[worker.seat], worker);
+    if (!link)
+        return;
+    link_add_recall(link, call_id);
+    mark_dirty(of(runtime), worker.seat);
+    link_unref(&link);
+}
+
 static void service_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                            uint64_t bytes)
 {
@@ -161,6 +171,7 @@ const struct runtime_ops bridge_runtime_ops = {
     .credit = service_credit,
     .end_session = service_end_session,
     .cancel = service_cancel,
+    .recall = service_recall,
     .stop = service_stop,
     .refork = service_refork,
     .flush = service_flush,

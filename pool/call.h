@@ -2,7 +2,9 @@
  *
  *            submit                dispatch              start             first value
  *     NEW ───────────► QUEUED ───────────► DISPATCHED ───────────► RUNNING ───► STREAMING
- *      │                 │  ◄─────────────────┤ worker died, not started │          │
+ *      │                 │  ◄─────────────────┤ not started, and the     │          │
+ *      │                 │                    │ worker died, or gave it  │          │
+ *      │                 │                    │ back                     │          │
  *      └───────────────► DONE ◄───────────────┴──────────────────────────┴──────────┘
  *
  * A call that had started and is idempotent goes back from RUNNING to QUEUED as well; one of which
@@ -118,7 +120,7 @@ struct call_outcome {
     struct worker_exit crash;
     unsigned retry_after_s; /* when to try again; 0: not said */
     unsigned limit;         /* that was reached, of SATURATED */
-    unsigned attempts;      /* workers it was given to */
+    unsigned attempts;      /* workers it was given to, and did not get it back from */
     uint64_t queue_us;      /* waited, in all */
     uint64_t run_us;        /* the tool's own time, as the worker measured it */
     char worker[64];        /* id of the last worker, or empty */

@@ -50,8 +50,11 @@ void effects_apply(struct effects *effects, struct runtime *runtime)
                              effects->invokes[i].session_begins);
         call_unref(&effects->invokes[i].call);
     }
-    for (unsigned i = 0; i < effects->cancel_count; i++)
-        runtime->ops->cancel(runtime, effects->cancels[i].worker, effects->cancels[i].call_id);
+    for (unsigned i = 0; i < effects->cancel_count; i++) {
+        bool recall = effects->cancels[i].recall;
+        (recall ? runtime->ops->recall : runtime->ops->cancel)(runtime, effects->cancels[i].worker,
+                                                               effects->cancels[i].call_id);
+    }
     for (unsigned i = 0; i < effects->credit_count; i++)
         runtime->ops->credit(runtime, effects->credits[i].worker, effects->credits[i].call_id,
                              effects->credits[i].bytes);

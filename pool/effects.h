@@ -28,6 +28,7 @@ struct effects {
     struct {
         struct worker_ref worker;
         uint64_t call_id;
+        bool recall;
     } cancels[EFFECTS_MAX];
 
     unsigned credit_count;
@@ -79,6 +80,17 @@ static inline bool effects_full(const struct effects *effects)
     return effects->invoke_count == EFFECTS_MAX || effects->cancel_count == EFFECTS_MAX ||
            effects->credit_count == EFFECTS_MAX || effects->start_count == EFFECTS_MAX ||
            effects->stop_count == EFFECTS_MAX;
+}
+
+/* Tells the worker that nobody waits for the call there, or that it is recalled, see runtime.h.
+ * Needs room. */
+static inline void effects_cancel(struct effects *effects, struct worker_ref worker,
+                                  uint64_t call_id, bool recall)
+{
+    effects->cancels[effects->cancel_count].worker = worker;
+    effects->cancels[effects->cancel_count].recall = recall;
+    effects->cancels[effects->cancel_count++].call_id = call_id;
+    effects->flush = true;
 }
 
 /* Lets the worker leave, be killed or be forked from, see runtime.h. Needs room. */

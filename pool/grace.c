@@ -37,9 +37,7 @@ void grace_begin(struct pool *pool, struct call *call, enum call_end end, uint64
                  struct effects *effects)
 {
     struct inflight *entry = call->inflight;
-    effects->cancels[effects->cancel_count].worker = entry->worker->ref;
-    effects->cancels[effects->cancel_count++].call_id = entry->id;
-    effects->flush = true;
+    effects_cancel(effects, entry->worker->ref, entry->id, false);
     entry->grace.fire = on_grace_over;
     heap_set(&pool->timers, &entry->grace.node, now_us + pool->options.cancel_grace_us);
     call->outcome.run_us = now_us - entry->sent_us;

@@ -57,13 +57,14 @@ struct pool {
     uint64_t start_after_us; /* no process is started before */
     uint64_t complain_after_us; /* nor is it said before that workers are replaced too early */
     struct pool_timer review;
-    uint64_t wanting_us; /* when a call last found no worker */
-    uint64_t random;     /* for jitter */
+    struct pool_timer recall; /* see recall.h */
+    uint64_t wanting_us;      /* when a call last found no worker */
+    uint64_t random;          /* for jitter */
 
     uint64_t wait_us; /* moving average of the wait */
     uint64_t ends[CALL_ENDS];
     uint64_t emitted[EMISSION_KINDS];
-    uint64_t late_answers, recovered, requeued, retries, starts, crashes, recycled;
+    uint64_t late_answers, recovered, requeued, recalled, retries, starts, crashes, recycled;
     struct histogram queue_seconds, run_seconds;
 };
 

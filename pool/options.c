@@ -15,6 +15,7 @@ struct pool_options pool_defaults(void)
         .stream_timeout_us = UINT64_C(900000000),
         .priority_step_us = 1000000,
         .ahead_budget_us = 1000,
+        .recall_after_us = 100000,
         .cancel_grace_us = UINT64_C(5000000),
         .affinity = AFFINITY_HINT,
         .retry = RETRY_IDEMPOTENT,

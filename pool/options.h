@@ -34,6 +34,8 @@ struct pool_options {
                                   for each level between them */
     uint64_t ahead_budget_us; /* how long a call sent ahead to a busy worker may be expected to wait
                                  there; 0 = never */
+    uint64_t recall_after_us; /* how much longer it may wait there before it is taken back; 0: for
+                                 ever */
     uint64_t cancel_grace_us; /* after which a worker that does not let go of a cancelled call is
                                  killed */
 
@@ -61,9 +63,10 @@ struct pool_options {
 };
 
 /* name "default", one worker, queue 1,000, 10 s in the queue, 300 s run, 300 s in all, 1 s a
- * priority level, streams 900 s, 1 ms ahead, 5 s of grace; one retry of idempotent calls after 50
- * ms; a minute of taint; poisonous after 3, for an hour; breaker of 5 losses and 30 s; no
- * recycling, 10 % jitter, 2 s to leave; target 100 ms, idle 30 s; the monotonic clock. */
+ * priority level, streams 900 s, 1 ms ahead, back after 100 ms, 5 s of grace; one retry of
+ * idempotent calls after 50 ms; a minute of taint; poisonous after 3, for an hour; breaker of 5
+ * losses and 30 s; no recycling, 10 % jitter, 2 s to leave; target 100 ms, idle 30 s; the monotonic
+ * clock. */
 struct pool_options pool_defaults(void);
 
 /* Stands for a number that is to stay as it is. */

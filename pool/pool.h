@@ -12,6 +12,7 @@
  *   scheduler.c  which call goes to which worker, and when
  *   staff.c      who comes, and who has to go; death.c: those that are gone
  *   demand.c     how many are wanted; renewal.c: who is to be replaced; backoff.c: but not too fast
+ *   recall.c     calls that were sent ahead and come back
  *   due.c        calls whose time is up; grace.c: calls that are given up while a worker has them
  *   removal.c    workers that are dismissed, killed or lost
  *   ending.c     how a call ends; waiting.c: where it is until a worker has it

@@ -68,7 +68,7 @@ struct call *queue_first(const struct call_queue *queue)
 
 void queue_pace(struct call_queue *queue, size_t answers, uint64_t now_us)
 {
-    if (queue->depth == 0)
+    if (queue->depth == 0 || answers == 0)
         return;
     queue->pace_span_us += now_us - queue->pace_since_us;
     queue->pace_answers += answers;

@@ -7,6 +7,7 @@
 #include "pool/ending.h"
 #include "pool/forecast.h"
 #include "pool/inside.h"
+#include "pool/recall.h"
 #include "pool/removal.h"
 #include "pool/renewal.h"
 #include "pool/slots.h"
@@ -68,10 +69,10 @@ static void take_answer(struct call *call, const struct worker_answer *from, str
         shared_close(from->shared);
 }
 
-static void answer(struct pool *pool, struct worker *worker, const struct worker_answer *from,
-                   struct arena *memory, uint64_t now_us, struct effects *effects)
+static void end_answered(struct pool *pool, const struct inflight *entry,
+                         const struct worker_answer *from, struct arena *memory, uint64_t now_us,
+                         struct effects *effects)
 {
-    struct inflight *entry = worker_find(worker, from->call_id);
     struct call *call = entry ? entry->call : NULL;
     enum call_executed executed = from->failed && !from->started ? EXECUTED_NO : EXECUTED_YES;
     bool ran = call && executed == EXECUTED_YES;
@@ -91,11 +92,26 @@ static void answer(struct pool *pool, struct worker *worker, const struct worker
     } else {
         pool->late_answers++;
     }
+    if (entry && executed == EXECUTED_YES)
+        entry->worker->late = false;
+}
+
+/* Whether the worker is done with a call, which it is not with one that it gives back. */
+static bool answer(struct pool *pool, struct worker *worker, const struct worker_answer *from,
+                   struct arena *memory, uint64_t now_us, struct effects *effects)
+{
+    struct inflight *entry = worker_find(worker, from->call_id);
+    bool done = !entry || !entry->call || !recall_returns(entry, from);
+    if (done)
+        end_answered(pool, entry, from, memory, now_us, effects);
+    else
+        recall_end(pool, entry, now_us, effects);
     if (entry) {
-        worker->calls_done++;
+        worker->calls_done += done;
         heap_remove(&pool->timers, &entry->grace.node);
         worker_release(worker, entry);
     }
+    return done;
 }
 
 void pool_worker_answers(struct pool *pool, struct worker_ref ref,
@@ -107,10 +123,11 @@ void pool_worker_answers(struct pool *pool, struct worker_ref ref,
     uint64_t now_us = pool_enter(pool, &effects);
     struct worker *worker = pool_resolve(pool, ref);
     if (worker) {
+        size_t done = 0;
         for (size_t i = 0; i < count; i++)
-            answer(pool, worker, &answers[i], memory, now_us, &effects);
-        queue_pace(&pool->queue, count, now_us);
-        queue_pace(&worker->waiting, count, now_us);
+            done += answer(pool, worker, &answers[i], memory, now_us, &effects);
+        queue_pace(&pool->queue, done, now_us);
+        queue_pace(&worker->waiting, done, now_us);
         slots_reconsider(pool, worker);
         staff_answered(pool, worker, now_us, &effects);
     }
@@ -219,8 +236,7 @@ static void recover(struct pool *pool, struct worker *worker, const struct start
         const struct inflight *entry = worker_find(worker, left->finished[i].call_id);
         if (!entry || !entry->call || entry->call->window)
             continue;
-        answer(pool, worker, &left->finished[i], left->memory, now_us, effects);
-        pool->recovered++;
+        pool->recovered += answer(pool, worker, &left->finished[i], left->memory, now_us, effects);
     }
 }
 

@@ -41,6 +41,9 @@ struct runtime_ops {
     void (*end_session)(struct runtime *runtime, struct worker_ref worker, struct bytes id);
     /* Tell the worker that nobody waits for this call any more. */
     void (*cancel)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id);
+    /* Have the worker give the call back if it has not started, as one that failed without; of one
+     * that has it says nothing, and goes on. */
+    void (*recall)(struct runtime *runtime, struct worker_ref worker, uint64_t call_id);
     /* Let the worker finish within `grace_us` and leave; kill it afterwards, or now if that is 0.
      * Answered by pool_worker_gone(). */
     void (*stop)(struct runtime *runtime, struct worker_ref worker, uint64_t grace_us);

@@ -4,6 +4,7 @@
 #include "pool/due.h"
 #include "pool/ending.h"
 #include "pool/forecast.h"
+#include "pool/recall.h"
 #include "pool/slots.h"
 #include "pool/staff.h"
 #include "pool/waiting.h"
@@ -89,6 +90,7 @@ static void dispatch(struct pool *pool, struct call *call, struct worker *worker
     call->credit = (int64_t)call->window;
     due_begin(pool, call, now_us);
     call->inflight = worker_take(worker, call, cost(call), now_us);
+    recall_watch(pool, call->inflight);
     slots_reconsider(pool, worker);
     note_wait(pool, waited_us);
 

@@ -31,7 +31,8 @@ void slots_reconsider(struct pool *pool, struct worker *worker)
  * be free. */
 static bool takes_ahead(const struct worker *worker)
 {
-    bool able = worker->state == WORKER_READY && !worker->stalled && worker->nesting == 0;
+    bool able =
+        worker->state == WORKER_READY && !worker->stalled && !worker->late && worker->nesting == 0;
     return able && worker->inflight_count < worker->room &&
            (worker->waiting.depth == 0 || queue_first(&worker->waiting)->depth == 0);
 }

@@ -42,6 +42,7 @@ void pool_look(struct pool *pool, struct pool_view *out_view)
         .late_answers = pool->late_answers,
         .recovered = pool->recovered,
         .requeued = pool->requeued,
+        .recalled = pool->recalled,
         .starts = pool->starts,
         .crashes = pool->crashes,
         .queue_seconds = pool->queue_seconds,

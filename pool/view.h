@@ -43,6 +43,7 @@ struct pool_view {
     uint64_t emitted[EMISSION_KINDS]; /* values that streams emitted */
     uint64_t recovered;               /* answers that dead workers left behind */
     uint64_t requeued; /* calls taken back from dead workers before they had started */
+    uint64_t recalled; /* the same from living ones, to which they had been sent ahead */
     uint64_t retries;  /* calls run again after they had started */
     uint64_t starts;   /* processes asked for */
     uint64_t crashes;

@@ -27,14 +27,14 @@ static void await_no_worker(struct pool *pool, struct call *call)
     pool->pinned--;
 }
 
-/* Into the queue in which its turn will come. */
-static void join(struct pool *pool, struct call *call, uint64_t now_us)
+/* Into the queue in which its turn will come, where its time runs since then. */
+static void join(struct pool *pool, struct call *call, uint64_t since_us, uint64_t now_us)
 {
     uint64_t limit_us = call->queue_timeout_us;
     uint64_t waited_us = call->outcome.queue_us; /* before it lost a worker */
     uint64_t left_us = limit_us > waited_us ? limit_us - waited_us : 0;
     struct worker *only;
-    heap_set(&pool->timers, &call->timer.node, sooner(now_us + left_us, call->deadline_us));
+    heap_set(&pool->timers, &call->timer.node, sooner(since_us + left_us, call->deadline_us));
     if (affinity_judge(pool, call, &only) == AFFINITY_ONE)
         await_worker(pool, call, only, now_us);
     else
@@ -45,7 +45,14 @@ void waiting_begin(struct pool *pool, struct call *call, uint64_t now_us)
 {
     call_move(call, CALL_QUEUED);
     call->enqueued_us = now_us;
-    join(pool, call, now_us);
+    join(pool, call, now_us, now_us);
+}
+
+void waiting_go_on(struct pool *pool, struct call *call, uint64_t sent_us, uint64_t now_us)
+{
+    call_move(call, CALL_QUEUED);
+    call->outcome.queue_us -= sent_us - call->enqueued_us;
+    join(pool, call, call->enqueued_us, now_us);
 }
 
 void waiting_begin_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us)
@@ -65,7 +72,7 @@ bool waiting_is_for_retry(const struct call *call)
 void waiting_resume(struct pool *pool, struct call *call, uint64_t now_us)
 {
     pool->retrying--;
-    join(pool, call, now_us);
+    join(pool, call, now_us, now_us);
 }
 
 void waiting_end(struct pool *pool, struct call *call)

@@ -9,6 +9,10 @@
  * has waited too long. */
 void waiting_begin(struct pool *pool, struct call *call, uint64_t now_us);
 
+/* The call, which its worker gives back that was given it at `sent_us`, goes on to wait as if it
+ * had not been. */
+void waiting_go_on(struct pool *pool, struct call *call, uint64_t sent_us, uint64_t now_us);
+
 /* The call, whose worker died with it, waits so long before it goes into the queue again, by
  * waiting_resume(). Its timer is set to that. */
 void waiting_begin_retry(struct pool *pool, struct call *call, uint64_t after_us, uint64_t now_us);

@@ -79,7 +79,7 @@ void worker_begin(struct worker *worker, const char *pool, uint64_t number, uint
     worker->proven = worker->premature = false;
     worker->loaded_count = 0;
     worker->resident = 0;
-    worker->leaving = worker->lost = worker->stalled = false;
+    worker->leaving = worker->lost = worker->stalled = worker->late = false;
     worker->is_template = worker->loss_noted = false;
     worker->killed_for = NULL;
     worker->nesting = 0;
@@ -111,6 +111,7 @@ struct inflight *worker_take(struct worker *worker, struct call *call, uint64_t 
     entry->id = worker->next_sequence++ << INFLIGHT_BITS | (uint64_t)(entry - worker->inflight);
     entry->call = call;
     worker->latest = call->tool;
+    entry->recalled = false;
     entry->cost_us = cost_us;
     entry->sent_us = now_us;
     list_push_back(&worker->sent, &entry->order);

@@ -45,6 +45,7 @@ struct inflight {
     struct list mates; /* the ring of those that it is run with, in one slot */
     struct pool_timer
         grace;        /* until when the worker may take to give up a call that nobody waits for */
+    bool recalled;    /* it is to come back if it has not started, see recall.h */
     uint64_t cost_us; /* what it was expected to take */
     uint64_t sent_us;
 };
@@ -88,6 +89,7 @@ struct worker {
     /* Every look for a worker reads these, so they lie side by side. */
     enum worker_state state;
     bool stalled; /* does not answer pings: it is given no calls until it does */
+    bool late;    /* its calls take longer than expected: none is sent ahead until it has run one */
     unsigned slots;
     unsigned room;
     unsigned inflight_count;

@@ -202,6 +202,8 @@ static const struct config_row pool[] = {
      .help = "a call is overtaken by more urgent ones that come so much later, a level"},
     {"ahead_budget", CONFIG_DURATION, POOL(options.ahead_budget_us), US(0, MINUTE),
      .help = "a call sent ahead to a busy worker may wait there so long; 0: none is"},
+    {"recall_after", CONFIG_DURATION, POOL(options.recall_after_us), US(0, HOUR),
+     .help = "one that waits so much longer is taken back, for any worker; 0: never"},
     {"cancel_grace", CONFIG_DURATION, POOL(options.cancel_grace_us), US(0, DAY),
      .help = "after which a worker is killed that keeps a cancelled call, or has none and is stalled"},
     {"cancel_grace_ms", CONFIG_SAME, .scale = MILLISECOND, .help = "cancel_grace"},

@@ -32,10 +32,10 @@ static void add_counters(struct buffer *text, const struct pool_view *view)
                       COUNT(view->ends[end]));
     buffer_printf(text,
                   "},\"starts\":%llu,\"crashes\":%llu,\"recycled\":%llu,\"recovered\":%llu,"
-                  "\"requeued\":%llu,\"retries\":%llu,\"late_answers\":%llu}",
+                  "\"requeued\":%llu,\"recalled\":%llu,\"retries\":%llu,\"late_answers\":%llu}",
                   COUNT(view->starts), COUNT(view->crashes), COUNT(view->recycled),
-                  COUNT(view->recovered), COUNT(view->requeued), COUNT(view->retries),
-                  COUNT(view->late_answers));
+                  COUNT(view->recovered), COUNT(view->requeued), COUNT(view->recalled),
+                  COUNT(view->retries), COUNT(view->late_answers));
 }
 
 static void add_reload(struct buffer *text, const char *name, const struct reload_view *view)

@@ -200,6 +200,11 @@ static double read_requeued(const struct pool_view *view)
     return (double)view->requeued;
 }
 
+static double read_recalled(const struct pool_view *view)
+{
+    return (double)view->recalled;
+}
+
 static double read_late(const struct pool_view *view)
 {
     return (double)view->late_answers;
@@ -255,6 +260,8 @@ static const struct pool_number pool_numbers[] = {
      read_recovered},
     {"snakepit_calls_requeued", "Calls taken back from dead workers.", METRICS_COUNTER,
      read_requeued},
+    {"snakepit_calls_recalled", "Calls taken back from workers to which they had been sent ahead.",
+     METRICS_COUNTER, read_recalled},
     {"snakepit_late_answers", "Answers that came too late for their calls.", METRICS_COUNTER,
      read_late},
     {"snakepit_calls_retried", "Calls run again after their worker died.", METRICS_COUNTER,

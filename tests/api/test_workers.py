@@ -199,9 +199,11 @@ def test_a_tools_own_limit_holds_for_its_callers(start_gateway, tmp_path: Path) 
     assert httpx.post(gateway.url + "/execute", json=body).status_code == 200
 
 
-def test_of_calls_sent_ahead_one_runs(start_gateway) -> None:
+def test_of_calls_sent_ahead_one_runs(start_gateway, tmp_path: Path) -> None:
     """Tools that are fast are sent ahead; how fast this one is depends on what else the machine does."""
-    gateway = start_gateway("--workers", "1")
+    config = tmp_path / "snakepit.yaml"
+    config.write_text("pools: [{name: default, workers: 1, recall_after: 0}]")
+    gateway = start_gateway("--config", str(config))
     later = {"prefer": "respond-async"}
 
     def sleep(seconds: float, headers: dict) -> httpx.Response:

@@ -129,7 +129,7 @@ class Desk:
 
     def _take_rest(self, frame: Any) -> None:
         for cancel in frame.cancels:
-            self._cancel(cancel.call_id)
+            (self._recall if cancel.recall else self._cancel)(cancel.call_id)
         for credit in frame.credits:
             self._feeds.grant(credit.call_id, credit.bytes)
         for reply in frame.tool_replies:
@@ -164,11 +164,23 @@ class Desk:
         elif self._interrupt(call_id):
             self._feeds.cancel(call_id)
             self._requests.end_call(call_id)
-        elif not self._drop(call_id):  # over, or still to come: frames of several threads may change places
-            self._early[call_id] = None
-            if len(self._early) > MAX_EARLY_CANCELS:
-                del self._early[next(iter(self._early))]
+        elif not self._drop(call_id):  # over, or still to come
+            self._expect(call_id)
         self._outbox.give_up(call_id)
+
+    def _recall(self, call_id: int) -> None:
+        """Give the call back, which another worker may run, unless it has been claimed."""
+        waiting = self._calls.pop(call_id, None)
+        if waiting is not None:
+            self._answer_cancelled(waiting[0])
+        else:  # claimed, or still to come
+            self._expect(call_id)
+
+    def _expect(self, call_id: int) -> None:
+        """Should that call come it is cancelled: large arguments take their time, and threads may change places."""
+        self._early[call_id] = None
+        if len(self._early) > MAX_EARLY_CANCELS:
+            del self._early[next(iter(self._early))]
 
     def _drop(self, call_id: int) -> bool:
         """Take a call out of its batch, which is stopped when nobody waits for any of it. False: it is in none."""

@@ -116,6 +116,15 @@ def crew(request: pytest.FixtureRequest, _shared: Any, gateway: Any) -> Iterator
     worker.kill()
 
 
+@pytest.fixture(params=["process", "thread", "async"])
+def any_worker(request: pytest.FixtureRequest, _shared: Any, gateway: Any) -> Iterator[Any]:
+    """A fresh worker of sample.Sample, with eight slots if its profile has several."""
+    slots = 1 if request.param == "process" else 8
+    worker = gateway.fork(_shared("sample.Sample"), profile=request.param, slots=slots)
+    yield worker
+    worker.kill()
+
+
 @pytest.fixture
 def demo_worker(_shared: Any, gateway: Any) -> Iterator[Any]:
     worker = gateway.fork(_shared("snakepit_bridge.demo.Demo"))

@@ -201,6 +201,9 @@ class Stream:
     def cancel(self, call_id: int) -> None:
         self.send(self.pb.GatewayFrame(cancels=[self.pb.Cancel(call_id=call_id)]))
 
+    def recall(self, *call_ids: int) -> None:
+        self.send(self.pb.GatewayFrame(cancels=[self.pb.Cancel(call_id=each, recall=True) for each in call_ids]))
+
     def ping(self, sequence: int) -> None:
         self.send(self.pb.GatewayFrame(ping=self.pb.Ping(sequence=sequence)))
 

@@ -11,14 +11,6 @@ BOTH = pytest.mark.parametrize("tool", ["counts", "counts_in_loop"])
 SENDERS = pytest.mark.parametrize("tool", ["sends", "sends_in_loop"])
 
 
-@pytest.fixture(params=["process", "thread", "async"])
-def any_worker(request, _shared, gateway):
-    slots = 1 if request.param == "process" else 8
-    worker = gateway.fork(_shared("sample.Sample"), profile=request.param, slots=slots)
-    yield worker
-    worker.kill()
-
-
 def result(stream, call_id):
     """The JSON value of its Result; it must be the last that is heard of the call."""
     answer = stream.answer(call_id)

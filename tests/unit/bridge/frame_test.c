@@ -91,7 +91,8 @@ START_TEST(many_messages_share_a_frame_in_order)
     frame_add_welcome(&frame);
     for (unsigned i = 1; i <= 100; i++)
         frame_add_invoke(&frame, i, &call, &inside, 1000, false);
-    frame_add_cancel(&frame, 7);
+    frame_add_cancel(&frame, 7, false);
+    frame_add_cancel(&frame, 8, true);
     frame_add_stop(&frame, 2000000, true);
     Snakepit__Bridge__V1__GatewayFrame *message = read_back();
     ck_assert_uint_eq(message->welcome->protocol_version, BRIDGE_PROTOCOL_VERSION);
@@ -99,6 +100,9 @@ START_TEST(many_messages_share_a_frame_in_order)
     for (unsigned i = 0; i < 100; i++)
         ck_assert_uint_eq(message->invokes[i]->call_id, i + 1);
     ck_assert_uint_eq(message->cancels[0]->call_id, 7);
+    ck_assert(!message->cancels[0]->recall);
+    ck_assert_uint_eq(message->cancels[1]->call_id, 8);
+    ck_assert(message->cancels[1]->recall);
     ck_assert_uint_eq(message->stop->grace_ms, 2000);
     release(message);
 }

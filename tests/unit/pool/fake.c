@@ -45,6 +45,12 @@ static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_
     of(runtime)->cancels[of(runtime)->cancel_count++ % FAKE_LOG] = call_id;
 }
 
+static void on_recall(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    (void)worker;
+    of(runtime)->recalls[of(runtime)->recall_count++ % FAKE_LOG] = call_id;
+}
+
 static void on_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
                       uint64_t bytes)
 {
@@ -81,8 +87,9 @@ static bool on_runs(struct runtime *runtime, struct worker_ref worker, uint64_t 
     return worker.number == fake->runs.worker.number && call_id == fake->runs.call_id;
 }
 
-static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_session, on_cancel,
-                                       on_stop,  on_flush,  on_alarm,  on_refork,      on_runs};
+static const struct runtime_ops ops = {on_start,  on_invoke, on_credit, on_end_session,
+                                       on_cancel, on_recall, on_stop,   on_flush,
+                                       on_alarm,  on_refork, on_runs};
 
 static void on_ready(void *context, const char *id, int pid, uint64_t start_us)
 {

@@ -28,13 +28,14 @@ struct fake {
     struct tool *slow; /* "slow" */
     struct mailbox home;
 
-    unsigned invoke_count, credit_count, cancel_count, start_count, stop_count, flush_count,
-        end_count;
+    unsigned invoke_count, credit_count, cancel_count, recall_count, start_count, stop_count,
+        flush_count, end_count;
     unsigned refork_count;  /* of the stops */
     uint64_t stop_grace_us; /* of the last one */
     struct fake_invoke invokes[FAKE_LOG];
     struct fake_credit credits[FAKE_LOG];
     uint64_t cancels[FAKE_LOG];
+    uint64_t recalls[FAKE_LOG];
     struct worker_ref starts[FAKE_LOG];
     struct worker_ref stops[FAKE_LOG];
     struct worker_ref ends[FAKE_LOG]; /* of sessions */

@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include "base/mem.h"
+#include "pool/affinity.h"
 #include "pool/slots.h"
 
 #include <check.h>
@@ -84,7 +85,8 @@ static void check_session(struct model *model, const struct call *call, struct p
     enum affinity habit = call->session->affinity;
     habit = habit ? habit : model->pool->options.affinity;
     bool exception = !promise->strict && habit != AFFINITY_HINT;
-    if (ready && !(lives && (call->depth || exception))) /* else the session stays, or has gone */
+    bool follows = !(lives && (call->depth || exception)); /* else the session stays */
+    if (ready && follows && bond->instance <= promise->instance)
         *bond = (struct bond){promise->instance, process->ref};
     uint64_t *visited = &process->visited[promise->session];
     if (*visited <= promise->instance) /* else a call of one that has ended already */
@@ -127,7 +129,7 @@ static void on_invoke(struct runtime *runtime, struct worker_ref worker, uint64_
     check_turn(model, call, &model->pool->workers[worker.seat]);
     check_session(model, call, process, session_begins);
     process->jobs[process->job_count++] = job;
-    process->asked = false;
+    process->asked = nests;
     promise->job = job;
     promise->quiet_since_us = model_now_us;
 }
@@ -154,6 +156,21 @@ static void on_cancel(struct runtime *runtime, struct worker_ref worker, uint64_
     struct job *job = job_of(of(runtime), worker, call_id);
     HOLDS(!job->told);
     job->told = true;
+}
+
+static void on_recall(struct runtime *runtime, struct worker_ref worker, uint64_t call_id)
+{
+    struct model *model = of(runtime);
+    const struct process *process = process_of(model, worker);
+    struct job *job = job_of(model, worker, call_id);
+    unsigned before = 0;
+    while (process->jobs[before] != job)
+        before++;
+    COMPARE(before, >=, process->slots);
+    COMPARE(model_now_us, >, job->given_us + model->pool->options.recall_after_us);
+    HOLDS(!job->recalled && !job->told);
+    HOLDS(!affinity_binds(model->pool, job->promise->call, &model->pool->workers[worker.seat]));
+    job->recalled = true;
 }
 
 static void on_credit(struct runtime *runtime, struct worker_ref worker, uint64_t call_id,
@@ -190,8 +207,9 @@ static bool on_runs(struct runtime *runtime, struct worker_ref worker, uint64_t 
     return false;
 }
 
-static const struct runtime_ops ops = {on_start, on_invoke, on_credit, on_end_session, on_cancel,
-                                       on_stop,  on_flush,  on_alarm,  on_stop,        on_runs};
+static const struct runtime_ops ops = {on_start,  on_invoke, on_credit, on_end_session,
+                                       on_cancel, on_recall, on_stop,   on_flush,
+                                       on_alarm,  on_stop,   on_runs};
 static const struct observer_ops observer;
 
 /* --- callers --- */
@@ -398,6 +416,15 @@ static bool is_held_up(const struct pool *pool, const struct worker *worker,
     return process->asked || (of_all && of_all->depth) || (of_it && of_it->depth);
 }
 
+/* A call behind those that have slots comes back one day, unless its session keeps it there. */
+static bool is_forgotten(const struct pool *pool, const struct inflight *entry, unsigned place)
+{
+    const struct call *call = entry->call;
+    return place > entry->worker->slots && call && call->state == CALL_DISPATCHED &&
+           !call->session && !entry->recalled && pool->options.recall_after_us &&
+           !heap_holds(&pool->recall.node);
+}
+
 static void check_worker(const struct model *model, unsigned seat, unsigned *out_timers)
 {
     const struct worker *worker = &model->pool->workers[seat];
@@ -431,6 +458,8 @@ static void check_worker(const struct model *model, unsigned seat, unsigned *out
         HOLDS(!job->told || grace || worker->leaving);
         HOLDS(!job->told || !job->promise);
         HOLDS(job->told || job->promise);
+        COMPARE(entry->recalled, ==, job->recalled);
+        HOLDS(!is_forgotten(model->pool, entry, sent));
     }
     COMPARE(sent, ==, worker->inflight_count);
 }
@@ -463,6 +492,7 @@ static void check_view(const struct model *model, unsigned waiting, uint64_t ret
     COMPARE(view.crashes, ==, model->crashes);
     COMPARE(view.late_answers, ==, model->late_answers);
     COMPARE(view.requeued, ==, model->requeued);
+    COMPARE(view.recalled, ==, model->recalled);
     COMPARE(view.recovered, ==, model->recovered);
     HOLDS(memcmp(view.emitted, model->emitted, sizeof view.emitted) == 0);
     COMPARE(view.retries, ==, model->retries + retries);
@@ -488,6 +518,7 @@ void model_check(struct model *model)
     model_check_asks(model, &timers);
     HOLDS(waiting == waiting_again + model->pool->pinned || list_empty(&model->pool->free));
     COMPARE(model->pool->retrying, ==, waiting_again);
+    timers += heap_holds(&model->pool->recall.node);
     check_heap(model->pool, model->promise_count + timers);
     check_view(model, waiting, retries);
 }
@@ -511,7 +542,8 @@ static struct pool_options random_options(struct model *model)
     options.spare = roll(model, 3) ? 0 : roll(model, options.max_workers + 1);
     options.queue_limit = roll(model, 40);
     options.affinity = AFFINITY_HINT + roll(model, 3);
-    options.ahead_budget_us = roll(model, 2) * 1000;
+    options.ahead_budget_us = roll(model, 3) * UINT64_C(40000);
+    options.recall_after_us = roll(model, 4) * UINT64_C(20000);
     options.cancel_grace_us = 500000;
     options.max_retries = roll(model, 4);
     options.taint_us = roll(model, 3) * UINT64_C(400000);

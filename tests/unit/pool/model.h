@@ -60,6 +60,7 @@ struct job {
     struct promise *promise; /* NULL once its caller has an answer */
     uint64_t given_us;
     bool started, finished, told;
+    bool recalled;    /* it is to be given back unless it has started */
     bool kept;        /* its answer, in the journal */
     int64_t credit;   /* of a stream: what it may emit, bytes */
     unsigned emitted; /* values */
@@ -67,7 +68,7 @@ struct job {
 
 struct process {
     bool alive, ready, told; /* told: to leave */
-    bool asked;              /* one of its calls did, since it was last given one */
+    bool asked;              /* one of its calls did, or waited still when it was last given one */
     struct worker_ref ref;
     char id[WORKER_ID_MAX];
     uint64_t visited[MODEL_SESSIONS + 1]; /* by which instance of a session, the last one */
@@ -101,7 +102,7 @@ struct model {
     uint64_t ends[CALL_ENDS];
     struct list asks;
     uint64_t next_ask;
-    uint64_t starts, crashes, late_answers, requeued, retries, recovered;
+    uint64_t starts, crashes, late_answers, requeued, recalled, retries, recovered;
     uint64_t emitted[EMISSION_KINDS];
 };
 

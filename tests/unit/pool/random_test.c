@@ -122,7 +122,19 @@ static struct worker_answer answer_of(struct arena *memory, const struct job *jo
     return answer;
 }
 
-/* Some of those that started, or that were cancelled, in any order; one of them twice at times. */
+/* What a worker says of a job, with which it is done. */
+static void end_job(struct process *process, struct job *job)
+{
+    struct promise *promise = job->promise;
+    if (promise && job->started)
+        model_acquit(&model, promise->text);
+    model.late_answers += promise == NULL;
+    model.recalled += promise && !job->started;
+    model_forget_job(process, job);
+}
+
+/* Some of those that started, or that were cancelled or recalled, in any order; one of them twice
+ * at times. */
 static void answer(void)
 {
     struct worker_answer answers[8];
@@ -135,13 +147,10 @@ static void answer(void)
     unsigned wanted = 1 + roll(&model, 6);
     for (unsigned tries = 0; tries < 12 && count < wanted && process->job_count; tries++) {
         struct job *job = process->jobs[roll(&model, process->job_count)];
-        if (!job->started && !job->told)
+        if (!job->started && !job->told && !job->recalled)
             continue;
         answers[count++] = answer_of(memory, job);
-        if (job->promise && job->started)
-            model_acquit(&model, job->promise->text);
-        model.late_answers += job->promise == NULL;
-        model_forget_job(process, job);
+        end_job(process, job);
     }
     if (count && roll(&model, 20) == 0) {
         answers[count] = answers[roll(&model, count)];
@@ -346,10 +355,12 @@ START_TEST(whatever_happens_every_call_ends_once_and_well)
             printf("%llu ", (unsigned long long)model.ends[i]);
         printf("| emitted %llu asks %llu recovered %llu ", (unsigned long long)model.emitted[0],
                (unsigned long long)model.next_ask, (unsigned long long)model.recovered);
-        printf("| starts %llu crashes %llu requeued %llu retries %llu late %llu recycled %llu\n",
+        printf("| starts %llu crashes %llu requeued %llu recalled %llu retries %llu late %llu "
+               "recycled %llu\n",
                (unsigned long long)model.starts, (unsigned long long)model.crashes,
-               (unsigned long long)model.requeued, (unsigned long long)model.retries,
-               (unsigned long long)model.late_answers, (unsigned long long)model.pool->recycled);
+               (unsigned long long)model.requeued, (unsigned long long)model.recalled,
+               (unsigned long long)model.retries, (unsigned long long)model.late_answers,
+               (unsigned long long)model.pool->recycled);
     }
     model_deinit(&model);
 }
