@@ -1,15 +1,25 @@
 """The real gateway as fixtures; see served.py."""
 
+import os
 from typing import Callable, Dict, Iterator, List, Optional
 
 import pytest
 from callback_server import Callback, Client
-from served import Gateway
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
+from served import PATIENCE_SECONDS, Gateway
 
 
-@pytest.fixture(scope="session")
+def pytest_configure() -> None:
+    """No proxy leads to what is tested, which is on this machine; and that may be slower than httpx would wait for."""
+    for name in [each for each in os.environ if each.lower().endswith("_proxy")]:
+        del os.environ[name]
+    for phase in ("connect", "read", "write", "pool"):
+        setattr(DEFAULT_TIMEOUT_CONFIG, phase, PATIENCE_SECONDS)
+
+
+@pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
-    """The demo adapter with two workers, shared by all tests."""
+    """The demo adapter with two workers. No module meets what another has left behind."""
     shared = Gateway("--workers", "2")
     yield shared
     shared.stop()

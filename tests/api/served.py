@@ -11,10 +11,10 @@ from typing import Callable, Dict, Optional
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-READY_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0  # for what should happen at once: so slow is no machine
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> float:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> float:
     """Until it holds; returns the seconds that took."""
     begun = time.monotonic()
     while not condition():
@@ -62,7 +62,7 @@ class Gateway:
         return self.log_path.read_text(errors="replace")
 
     def _wait_ready(self) -> int:
-        end = time.monotonic() + READY_SECONDS
+        end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
             for line in self.log().splitlines(keepends=True):
                 if line.endswith("\n") and '"ready"' in line:
@@ -75,10 +75,10 @@ class Gateway:
         raise AssertionError(f"the gateway did not get ready; its log:\n{log}")
 
     def stop(self) -> None:
-        """SIGTERM; exit code 0 within 20 s."""
+        """SIGTERM; exit code 0."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(20)
+            code = self.process.wait(PATIENCE_SECONDS)
             assert code == 0, f"exit code {code}; its log:\n{self.log()}"
         finally:
             self.kill()

@@ -54,7 +54,7 @@ def test_an_end_that_comes_with_the_last_bytes_is_seen(gateway: Any, text: bytes
     before = connections(pid)
     for _ in range(4):
         leave_together_with(gateway, text, first)
-    wait_for(lambda: connections(pid) <= before and memory_descriptors(pid, "snakepit-body") == 0, 3)
+    wait_for(lambda: connections(pid) <= before and memory_descriptors(pid, "snakepit-body") == 0)
 
 
 def test_what_came_before_the_end_is_still_answered(gateway: Any) -> None:
