@@ -2,18 +2,17 @@
 
 import json
 import threading
-import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import httpx
 import pytest
-from served import Gateway
+from served import Gateway, wait_for
 
 
 @pytest.fixture(scope="module")
 def gateway(start_shared_gateway: Callable[..., Gateway]) -> Gateway:
-    """Of this module alone, for GET /calls shows what others leave behind too."""
-    return start_shared_gateway("--workers", "2")
+    return start_shared_gateway("--workers", "2", "--adapter", "holder.Holder")
 
 
 @pytest.fixture
@@ -22,10 +21,17 @@ def client(gateway) -> Iterator[httpx.Client]:
         yield made
 
 
-def start(client: httpx.Client, name: str, seconds: float) -> threading.Thread:
-    body = {"tool": "sleep", "args": {"seconds": seconds}}
+@pytest.fixture
+def go(tmp_path: Path) -> Path:
+    """The file for which calls wait."""
+    return tmp_path / "go"
+
+
+def start(client: httpx.Client, name: str, go: Path) -> threading.Thread:
+    """A call that runs until there is that file."""
+    body = {"tool": "wait", "args": {"file": str(go)}}
     url, headers = str(client.base_url.join("/execute")), {"x-request-id": name}
-    thread = threading.Thread(target=lambda: httpx.post(url, json=body, headers=headers, timeout=30))
+    thread = threading.Thread(target=lambda: httpx.post(url, json=body, headers=headers, timeout=60))
     thread.start()
     return thread
 
@@ -34,30 +40,28 @@ def named(client: httpx.Client, name: str) -> List[Dict[str, Any]]:
     return [each for each in client.get("/calls").json()["calls"] if each["request_id"] == name]
 
 
-def wait_for(client: httpx.Client, name: str, count: int) -> None:
-    end = time.monotonic() + 10
-    while len(named(client, name)) != count:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def wait_for_named(client: httpx.Client, name: str, count: int) -> None:
+    wait_for(lambda: len(named(client, name)) == count)
 
 
-def test_calls_of_one_id_run_and_are_told_apart_by_nobody(client: httpx.Client) -> None:
-    threads = [start(client, "twins", 1) for _ in range(2)]
-    wait_for(client, "twins", 2)
+def test_calls_of_one_id_run_and_are_told_apart_by_nobody(client: httpx.Client, go: Path) -> None:
+    threads = [start(client, "twins", go) for _ in range(2)]
+    wait_for_named(client, "twins", 2)
     for method, path, code in (("GET", "", 409), ("DELETE", "", 409), ("GET", "/result", 404), ("GET", "/events", 404)):
         answer = client.request(method, "/calls/twins" + path)
         assert answer.status_code == code, answer.text
         assert answer.json()["code"] == ("ambiguous_call" if code == 409 else "call_not_found")
     assert len(named(client, "twins")) == 2
+    go.touch()
     for thread in threads:
         thread.join()
 
 
-def test_any_number_of_calls_may_have_one_id(client: httpx.Client) -> None:
-    threads = [start(client, "crowd", 0.2) for _ in range(40)]
-    end = time.monotonic() + 10
-    while len(named(client, "crowd")) < 10:
-        assert time.monotonic() < end
+def test_any_number_of_calls_may_have_one_id(client: httpx.Client, go: Path) -> None:
+    threads = [start(client, "crowd", go) for _ in range(40)]
+    wait_for_named(client, "crowd", 40)
+    assert client.get("/calls/crowd").status_code == 409
+    go.touch()
     for _ in range(20):
         assert client.get("/calls/crowd").status_code in (404, 409)
     for thread in threads:
@@ -65,14 +69,15 @@ def test_any_number_of_calls_may_have_one_id(client: httpx.Client) -> None:
     assert client.get("/livez").status_code == 200
 
 
-def test_a_call_and_a_kept_one_of_its_id_are_told_apart_by_nobody(client: httpx.Client) -> None:
+def test_a_call_and_a_kept_one_of_its_id_are_told_apart_by_nobody(client: httpx.Client, go: Path) -> None:
     body = {"tool": "echo", "args": {"message": "secret"}}
     later = client.post("/execute", json=body, headers={"x-request-id": "shared", "prefer": "respond-async"})
     assert later.headers["location"] == "/calls/shared"
-    thread = start(client, "shared", 0.5)
-    wait_for(client, "shared", 2)
+    thread = start(client, "shared", go)
+    wait_for_named(client, "shared", 2)
     assert client.delete("/calls/shared").status_code == 409
     assert client.get("/calls/shared/result").json()["result"] == {"message": "secret"}
+    go.touch()
     thread.join()
     assert client.get("/calls/shared/result").json()["result"] == {"message": "secret"}
 
@@ -108,14 +113,14 @@ def test_streams_of_one_id_are_read_by_their_own_readers(client: httpx.Client) -
         assert sum('"chunk"' in line for line in again.text.splitlines()) == n
 
 
-def test_calls_are_listed_by_pages(client: httpx.Client) -> None:
+def test_calls_are_listed_by_pages(client: httpx.Client, go: Path) -> None:
     kept = {
         client.post("/execute", json={"tool": "echo"}, headers={"prefer": "respond-async"}).headers["x-request-id"]
         for _ in range(7)
     }
-    threads = [start(client, f"page-{number}", 1.5) for number in range(5)]
+    threads = [start(client, f"page-{number}", go) for number in range(5)]
     for number in range(5):
-        wait_for(client, f"page-{number}", 1)
+        wait_for_named(client, f"page-{number}", 1)
     whole = [each["request_id"] for each in client.get("/calls").json()["calls"]]
     found: List[str] = []
     query: Dict[str, Any] = {"limit": 2}
@@ -130,5 +135,6 @@ def test_calls_are_listed_by_pages(client: httpx.Client) -> None:
     assert found == whole
     assert kept < set(found)
     assert {f"page-{number}" for number in range(5)} < set(found)
+    go.touch()
     for thread in threads:
         thread.join()

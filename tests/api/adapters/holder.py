@@ -1,6 +1,7 @@
 """The demo, and tools that say in a file how far they got."""
 
 import time
+from pathlib import Path
 
 from ledger import append
 from snakepit_bridge import tool
@@ -32,6 +33,13 @@ class Holder(Demo):
         finally:
             append(path, f"{word} finally")
         return word
+
+    @tool
+    def wait(self, file: str) -> str:
+        """Return when there is such a file."""
+        while not Path(file).exists():
+            time.sleep(0.002)
+        return "waited"
 
     @tool
     def line(self, path: str, word: str) -> str:
