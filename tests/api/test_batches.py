@@ -1,10 +1,10 @@
 """Calls of a batch tool that wait for one worker are run at once, and each has its own answer."""
 
 import asyncio
+import contextlib
 import textwrap
-import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, AsyncIterator, Dict, Iterator, List
 
 import httpx
 import pytest
@@ -124,8 +124,10 @@ TOOLS = """
 
 
     @tool
-    def busy(seconds: float) -> None:
-        time.sleep(seconds)
+    def busy(go: str) -> None:
+        "Keeps a slot until there is such a file."
+        while not Path(go).exists():
+            time.sleep(0.001)
 
 
     @tool
@@ -163,7 +165,7 @@ def start(folder: Path, profile: str, settings: str) -> Gateway:
 def batching(request: Any, tmp_path_factory: Any) -> Iterator[Any]:
     """Of a profile, with the kind of the tools that are to be used."""
     profile, kind = request.param
-    shared = start(tmp_path_factory.mktemp("batching"), profile, "cancel_grace: 5s")
+    shared = start(tmp_path_factory.mktemp("batching"), profile, "cancel_grace: 20s")
     shared.kind, shared.slots = kind, 1 if profile == "process" else 2
     yield shared
     shared.stop()
@@ -192,8 +194,37 @@ def workers(gateway: Any) -> List[int]:
     return [worker["pid"] for worker in httpx.get(gateway.url + "/workers").json()["workers"]]
 
 
-def test_calls_that_wait_are_run_at_once(batching: Any) -> None:
-    answers = at_once(batching, "square", [{"n": n} for n in range(64)])
+async def until_there_are(client: httpx.AsyncClient, count: int) -> None:
+    """So many calls, running or waiting."""
+    while True:
+        pool = (await client.get("/pools/default")).json()
+        if pool["inflight"] + pool["queue"]["depth"] == count:
+            return
+        await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def occupied(client: httpx.AsyncClient, slots: int, folder: Path, more: int) -> AsyncIterator[None]:
+    """No slot is free until so many more calls have come."""
+    go = folder / "free"
+    calls = [asyncio.create_task(client.post("/tools/busy", json={"go": str(go)})) for _ in range(slots)]
+    await until_there_are(client, slots)
+    yield
+    await until_there_are(client, slots + more)
+    go.touch()
+    await asyncio.gather(*calls)
+
+
+def test_calls_that_wait_are_run_at_once(batching: Any, tmp_path: Path) -> None:
+    async def run() -> List[httpx.Response]:
+        limits = httpx.Limits(max_connections=None)
+        async with httpx.AsyncClient(base_url=batching.url, timeout=30, trust_env=False, limits=limits) as client:
+            async with occupied(client, batching.slots, tmp_path, 64):
+                path = path_of(batching, "square")
+                calls = [asyncio.create_task(client.post(path, json={"n": n})) for n in range(64)]
+            return await asyncio.gather(*calls)
+
+    answers = asyncio.run(run())
     assert [answer.json()[0] for answer in answers] == [n**2 for n in range(64)]
     sizes = [answer.json()[1] for answer in answers]
     assert max(sizes) > 4 and max(sizes) <= 16
@@ -232,15 +263,13 @@ async def begin_together(
     client: httpx.AsyncClient, slots: int, tool: str, bodies: List[Dict[str, Any]]
 ) -> List[Any]:  # fmt: skip
     """Begin calls of that tool that are run as one batch: they come while no slot is free. Their ids are batch-<n>."""
-    first = [asyncio.create_task(client.post("/tools/busy", json={"seconds": 0.3})) for _ in range(slots)]
-    await asyncio.sleep(0.1)
-    path = f"/tools/{tool}"
-    calls = [
-        asyncio.create_task(client.post(path, json=body, headers={"x-request-id": f"batch-{n}"}))
-        for n, body in enumerate(bodies)
-    ]
-    await asyncio.gather(*first)
-    while not Path(bodies[0]["seen"]).exists():
+    path, seen = f"/tools/{tool}", Path(bodies[0]["seen"])
+    async with occupied(client, slots, seen.parent, len(bodies)):
+        calls = [
+            asyncio.create_task(client.post(path, json=body, headers={"x-request-id": f"batch-{n}"}))
+            for n, body in enumerate(bodies)
+        ]
+    while not seen.exists():
         await asyncio.sleep(0.005)
     return calls
 
@@ -254,7 +283,7 @@ def test_one_call_of_a_batch_is_cancelled_and_the_others_go_on(batching: Any, tm
             bodies = [{"n": n, "seen": str(seen), "go": str(go)} for n in range(4)]
             calls = await begin_together(client, batching.slots, f"slow{batching.kind}", bodies)
             assert (await client.delete(f"/calls/batch-{left}")).status_code in (200, 202, 204)
-            cancelled = await asyncio.wait_for(calls.pop(left), 10)
+            cancelled = await asyncio.wait_for(calls.pop(left), 60)
             go.touch()
             return [cancelled, *await asyncio.gather(*calls)]
 
@@ -269,13 +298,11 @@ def test_a_call_whose_time_is_up_leaves_its_batch(batching: Any, tmp_path: Path)
 
     async def run() -> List[Any]:
         async with httpx.AsyncClient(base_url=batching.url, timeout=30, trust_env=False) as client:
-            first = [asyncio.create_task(client.post("/tools/busy", json={"seconds": 0.3})) for _ in range(2)]
-            await asyncio.sleep(0.1)
             body = {"seen": str(seen), "go": str(go)}
             path = f"/tools/slow{batching.kind}"
-            late = asyncio.create_task(client.post(path + "?timeout_ms=1000", json={"n": 0, **body}))
-            other = asyncio.create_task(client.post(path, json={"n": 1, **body}))
-            await asyncio.gather(*first)
+            async with occupied(client, batching.slots, tmp_path, 2):
+                late = asyncio.create_task(client.post(path + "?timeout_ms=2000", json={"n": 0, **body}))
+                other = asyncio.create_task(client.post(path, json={"n": 1, **body}))
             answer = await late
             go.touch()
             return [answer, await other]
@@ -297,11 +324,9 @@ def test_a_batch_that_nobody_waits_for_is_interrupted(batching: Any, tmp_path: P
 
     pids = workers(batching)
     asyncio.run(run())
-    begun = time.monotonic()
     answers = at_once(batching, "square", [{"n": 2}] * 8)
     assert {answer.json()[0] for answer in answers} == {4}
-    assert time.monotonic() - begun < 4  # cancel_grace is 5
-    assert workers(batching) == pids
+    assert workers(batching) == pids  # not killed after cancel_grace
 
 
 @pytest.mark.parametrize("profile", ["process", "thread", "async"])
@@ -345,28 +370,25 @@ def test_the_death_of_its_worker_ends_every_call_of_a_batch(batching: Any) -> No
 def test_context_of_a_batch(batching: Any) -> None:
     if batching.kind:
         pytest.skip("the same whatever the kind of the tool")
-    params = {"session_id": "of-batch", "timeout_ms": 20000}
+    params = {"session_id": "of-batch", "timeout_ms": 60000}
     for answer in at_once(batching, "seen", [{"n": n} for n in range(6)], params=params):
         session_id, left = answer.json()
-        assert session_id == "of-batch" and 10 < left <= 20
+        assert session_id == "of-batch" and 0 < left <= 60
 
 
-async def double_together(gateway: Gateway) -> List[httpx.Response]:
+async def double_together(gateway: Gateway, folder: Path) -> List[httpx.Response]:
     """In one batch, since they come while no slot is free."""
     async with httpx.AsyncClient(base_url=gateway.url, timeout=30, trust_env=False) as client:
-        first = [asyncio.create_task(client.post("/tools/busy", json={"seconds": s})) for s in (0.3, 0.5)]
-        await asyncio.sleep(0.1)
-        calls = [client.post("/tools/doubled?timeout_ms=5000", json={"n": n}) for n in range(8)]
-        answers = await asyncio.gather(*calls)
-        await asyncio.gather(*first)
-        return answers
+        async with occupied(client, 2, folder, 8):
+            calls = [asyncio.create_task(client.post("/tools/doubled", json={"n": n})) for n in range(8)]
+        return await asyncio.gather(*calls)
 
 
 @pytest.mark.parametrize("profile", ["thread", "async"])
 def test_a_batch_leaves_a_slot_for_the_tool_that_it_calls(tmp_path: Path, profile: str) -> None:
     gateway = start(tmp_path, profile, "cancel_grace: 300ms")
     try:
-        answers = asyncio.run(double_together(gateway))
+        answers = asyncio.run(double_together(gateway, tmp_path))
         assert [answer.json() for answer in answers] == [2 * n for n in range(8)]
     finally:
         gateway.stop()
