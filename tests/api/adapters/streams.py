@@ -1,6 +1,7 @@
 """Tools that stream, for the tests."""
 
 import time
+from pathlib import Path
 from typing import Any, Iterator
 
 from snakepit_bridge import BaseAdapter, Binary, tool
@@ -32,6 +33,15 @@ class Streams(BaseAdapter):
         return "counted"
 
     @tool
+    def in_step(self, n: int, folder: str) -> Iterator[int]:
+        """Yield 0 to n-1, each only when there is a file of that name, which says that the reader has the one before."""
+        for i in range(n):
+            while i and not (Path(folder) / str(i)).exists():
+                time.sleep(0.002)
+            yield i
+        return "counted"
+
+    @tool
     def fail_after(self, n: int) -> Iterator[int]:
         """Yield n numbers, then raise."""
         yield from range(n)
@@ -44,9 +54,10 @@ class Streams(BaseAdapter):
         yield 1
 
     @tool
-    def late(self, seconds: float) -> Iterator[int]:
-        """Yield nothing for so long, then a number."""
-        time.sleep(seconds)
+    def late(self, file: str) -> Iterator[int]:
+        """Yield nothing until there is such a file, then a number."""
+        while not Path(file).exists():
+            time.sleep(0.002)
         yield 1
 
     @tool
