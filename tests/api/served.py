@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -61,14 +61,17 @@ class Gateway:
         """What it has written to standard error."""
         return self.log_path.read_text(errors="replace")
 
+    def entries(self) -> Iterator[Dict[str, Any]]:
+        """The lines of the log, as far as they are written to their end; others than JSON are left out."""
+        lines = self.log().splitlines(keepends=True)
+        return (json.loads(line) for line in lines if line.startswith("{") and line.endswith("}\n"))
+
     def _wait_ready(self) -> int:
         end = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
-            for line in self.log().splitlines(keepends=True):
-                if line.endswith("\n") and '"ready"' in line:
-                    entry = json.loads(line)
-                    if entry.get("event") == "ready":
-                        return int(entry["listen"].rpartition(":")[2])
+            for entry in self.entries():
+                if entry["event"] == "ready":
+                    return int(entry["listen"].rpartition(":")[2])
             time.sleep(0.005)
         log = self.log()
         self.kill()

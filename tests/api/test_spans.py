@@ -50,9 +50,8 @@ def spans(gateway: Gateway, request_id: str, count: int) -> Dict[str, Any]:
     found: List[Any] = []
 
     def look() -> bool:
-        lines = (json.loads(line) for line in gateway.log().splitlines() if line.startswith("{"))
         found[:] = [
-            line for line in lines
+            line for line in gateway.entries()
             if line["event"] == "telemetry span" and line["request_id"].partition(".")[0] == request_id
         ]  # fmt: skip
         return len(found) >= count
