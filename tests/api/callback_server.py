@@ -1,10 +1,11 @@
 """A server that answers for tools which callers have registered, and who registers them."""
 
 import asyncio
+import contextlib
 import http.server
 import json
 import threading
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
 import httpx
 
@@ -25,6 +26,16 @@ class Callback(http.server.ThreadingHTTPServer):
     @property
     def port(self) -> int:
         return self.server_address[1]
+
+    @contextlib.contextmanager
+    def holding(self, path: str, data: bytes = b"1") -> Iterator[None]:
+        """What asks for that path is answered when the block is left."""
+        released = threading.Event()
+        self.answers[path] = lambda: (200, {}, data) if released.wait(120) else (500, {}, b"")
+        try:
+            yield
+        finally:
+            released.set()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -58,7 +69,7 @@ class Client:
     """Registers and calls."""
 
     def __init__(self, url: str, server: Callback) -> None:
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self.http = httpx.Client(base_url=url, trust_env=False, timeout=60)
         self.server = server
 
     def describe(self, name: str, path: str = "/", **callback: Any) -> Dict[str, Any]:
@@ -83,7 +94,7 @@ class Client:
     def execute(self, tool: str = "look_up", headers: Any = None, **more: Any) -> httpx.Response:
         return self.http.post("/execute", json={"tool": tool, **more}, headers=headers)
 
-    async def execute_all(self, bodies: List[Dict[str, Any]], timeout: float = 30) -> List[Any]:
+    async def execute_all(self, bodies: List[Dict[str, Any]], timeout: float = 60) -> List[Any]:
         """All at once; the answers, or why there is none."""
         limits = httpx.Limits(max_connections=None)
         url = self.http.base_url

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator
 
 import pytest
 from callback_server import Callback, Client
-from served import Gateway
+from served import Gateway, wait_for
 
 SECRET = "s3cret-" + "x" * 20
 
@@ -18,7 +18,7 @@ def gateway(request: Any, callback: Callback, tmp_path_factory: Any) -> Iterator
     path = tmp_path_factory.mktemp("callbacks") / "snakepit.yaml"
     slots = "" if request.param == "process" else ", slots: 8"
     path.write_text(
-        f"callbacks: {{allow: ['127.0.0.1:{callback.port}', 'localhost', '*.test:81'], timeout: 1s, "
+        f"callbacks: {{allow: ['127.0.0.1:{callback.port}', 'localhost', '*.test:81'], timeout: 1h, "
         "response_limit: 64KiB, limit: 20}\n"
         f"pools: [{{name: default, adapter: calling.Agents, profile: {request.param}{slots}, workers: 1}}]\n"
     )
@@ -205,28 +205,32 @@ def test_an_answer_that_is_too_large_is_refused(client: Client, length: str) -> 
     assert got["code"] in ("callback_too_large", "callback_unreachable")
 
 
-def test_a_slow_callback_times_out(client: Client) -> None:
+def test_a_slow_callback_times_out(start_gateway: Callable[..., Any], callback: Callback, tmp_path: Any) -> None:
+    path = tmp_path / "snakepit.yaml"
+    path.write_text(
+        f"callbacks: {{allow: ['127.0.0.1:{callback.port}'], timeout: 1s}}\n"
+        "pools: [{adapter: calling.Agents, workers: 1}]\n"
+    )
+    client = Client(start_gateway("--config", str(path)).url, callback)
     client.register("look_up", "/slow")
-    client.server.answers["/slow"] = lambda: time.sleep(3) or (200, {}, b"1")
     begun = time.monotonic()
-    got = client.ask("look_up")
-    assert 0.9 < time.monotonic() - begun < 2.5
+    with callback.holding("/slow"):
+        got = client.ask("look_up")
+    assert time.monotonic() - begun > 0.9
     assert (got["class"], got["code"]) == ("ToolCallTimeout", "deadline_exceeded")
 
 
 def test_a_tool_may_have_a_limit_of_its_own(client: Client) -> None:
     client.register("look_up", "/slow", timeout_ms=200)
-    client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
-    begun = time.monotonic()
-    assert client.ask("look_up")["code"] == "deadline_exceeded"
-    assert time.monotonic() - begun < 0.9
+    with client.server.holding("/slow"):
+        assert client.ask("look_up")["code"] == "deadline_exceeded"
 
 
 def test_a_call_that_ends_does_not_wait_for_its_callback(client: Client) -> None:
     client.register("look_up", "/slow")
-    client.server.answers["/slow"] = lambda: time.sleep(2) or (200, {}, b"1")
-    body = {"tool": "ask", "args": {"name": "look_up"}, "timeout_ms": 300}
-    answer = client.http.post("/execute", json=body)
+    body = {"tool": "ask", "args": {"name": "look_up"}, "timeout_ms": 1000}
+    with client.server.holding("/slow"):
+        answer = client.http.post("/execute", json=body)
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
     client.server.answers.clear()
     assert client.ask("look_up") == "done"
@@ -347,14 +351,11 @@ def test_the_gateway_leaves_though_a_callback_hangs(
     gateway = start_gateway("--config", str(path))
     client = Client(gateway.url, callback)
     client.register("look_up", "/hang")
-    callback.answers["/hang"] = lambda: time.sleep(5) or (200, {}, b"1")
     body = {"tool": "ask", "args": {"name": "look_up"}}
     thread = threading.Thread(target=lambda: client.http.post("/execute", json=body))
-    thread.start()
-    while not any(seen["path"] == "/hang" for seen in callback.seen):
-        time.sleep(0.01)
-    begun = time.monotonic()
-    gateway.process.terminate()
-    gateway.process.wait(20)
-    assert time.monotonic() - begun < 4
+    with callback.holding("/hang"):
+        thread.start()
+        wait_for(lambda: any(seen["path"] == "/hang" for seen in callback.seen))
+        gateway.process.terminate()
+        gateway.process.wait(60)  # before it was answered
     thread.join()

@@ -1,6 +1,7 @@
 """The requests that the gateway itself sends: many, to servers of every kind. Registered tools have them sent."""
 
 import asyncio
+import concurrent.futures
 import json
 import os
 import random
@@ -82,7 +83,7 @@ def serve_once(act: Callable[[socket.socket], None]) -> int:
 
 def test_two_hundred_are_under_way_at_once(client: Client) -> None:
     """Each is answered when all have been asked."""
-    meeting = threading.Barrier(200, timeout=20)
+    meeting = threading.Barrier(200, timeout=60)
     client.register("look_up", "/meet")
     client.server.answers["/meet"] = lambda: meeting.wait() * 0 or (200, {}, b'"met"')
     answers = asyncio.run(client.execute_all([{"tool": "look_up"}] * 200))
@@ -103,15 +104,21 @@ def test_each_gets_its_own_answer(client: Client, gateway: Gateway) -> None:
 def test_servers_that_never_answer_hold_up_nobody(client: Client, mute: socket.socket) -> None:
     client.register("look_up")
     stuck: List[Any] = []
-    bodies = [{"tool": "mute", "timeout_ms": 3000}] * 100
+    bodies = [{"tool": "mute", "timeout_ms": 3600000}] * 100
     thread = threading.Thread(target=lambda: stuck.extend(asyncio.run(client.execute_all(bodies))))
     thread.start()
     wait_for(lambda: client.metric(IN_FLIGHT) == 100)
-    times = [client.execute().json()["meta"]["run_ms"] for _ in range(30)]
-    assert sorted(times)[15] < 20
+    assert [client.execute().json()["result"] for _ in range(30)] == ["done"] * 30
     assert client.metric(IN_FLIGHT) == 100
+    mute.close()
     thread.join()
     problems = [answer.json() for answer in stuck]
+    assert {(each["code"], each["executed"]) for each in problems} == {("callback_unreachable", "maybe")}
+
+
+def test_servers_that_never_answer_are_given_up_in_time(client: Client, mute: socket.socket) -> None:
+    answers = asyncio.run(client.execute_all([{"tool": "mute", "timeout_ms": 2000}] * 100))
+    problems = [answer.json() for answer in answers]
     assert {(each["code"], each["executed"]) for each in problems} == {("callback_timeout", "maybe")}
 
 
@@ -120,37 +127,27 @@ def test_one_that_waits_for_a_connection_times_out_too(
 ) -> None:
     """A host may have half of the connections."""
     client = Client(start_gateway(*write_config(tmp_path, ", connections: 2")).url, callback)
-    released = threading.Event()
     client.register("look_up", "/slow")
-    callback.answers["/slow"] = lambda: (200, {}, b'"late"') if released.wait(20) else (500, {}, b"")
     callback.seen.clear()
-    first: Dict[str, Any] = {}
-    thread = threading.Thread(target=lambda: first.update(client.execute().json()))
-    thread.start()
-    try:
+    with concurrent.futures.ThreadPoolExecutor(1) as threads, callback.holding("/slow", b'"late"'):
+        first = threads.submit(client.execute)
         wait_for(lambda: len(callback.seen) == 1)
         begun = time.monotonic()
         problem = client.execute(timeout_ms=300).json()
-        assert 0.29 < time.monotonic() - begun < 1
+        assert time.monotonic() - begun > 0.29
         assert (problem["code"], problem["executed"]) == ("callback_timeout", "no")
-    finally:
-        released.set()
-        thread.join()
-    assert first["result"] == "late"
+    assert first.result().json()["result"] == "late"
     assert len(callback.seen) == 1
-    assert client.execute(timeout_ms=5000).json()["result"] == "late"
+    assert client.execute().json()["result"] == "late"
 
 
 def test_it_can_be_cancelled_while_it_connects(client: Client, unreachable: None) -> None:
-    got: Dict[str, Any] = {}
-    thread = threading.Thread(
-        target=lambda: got.update(client.execute("far", headers={"x-request-id": "going"}).json())
-    )
-    thread.start()
-    wait_for(lambda: client.metric(IN_FLIGHT) == 1)
-    time.sleep(0.05)  # it begins to connect
-    assert client.http.delete("/calls/going").status_code == 204
-    thread.join(2)
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(client.execute, "far", headers={"x-request-id": "going"})
+        wait_for(lambda: client.metric(IN_FLIGHT) == 1)
+        time.sleep(0.05)  # it begins to connect
+        assert client.http.delete("/calls/going").status_code == 204
+        got = asked.result().json()
     assert (got["status"], got["code"], got["executed"]) == (499, "cancelled", "no")
 
 
@@ -161,8 +158,8 @@ def test_its_time_may_end_while_it_connects(client: Client, unreachable: None) -
 
 def test_a_connection_that_does_not_come_about_is_not_waited_for(client: Client, unreachable: None) -> None:
     begun = time.monotonic()
-    problem = client.execute("far", timeout_ms=20000).json()
-    assert 4.9 < time.monotonic() - begun < 7
+    problem = client.execute("far", timeout_ms=3600000).json()
+    assert time.monotonic() - begun > 4.9
     assert (problem["status"], problem["code"], problem["executed"]) == (502, "callback_unreachable", "no")
 
 
@@ -173,7 +170,8 @@ def test_a_slow_resolver_holds_up_nobody(
     library = tmp_path / "slow_resolver.so"
     source = Path(__file__).parent / "slow_resolver.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    client = Client(start_gateway(*write_config(tmp_path), env={"LD_PRELOAD": str(library)}).url, callback)
+    environment = {"LD_PRELOAD": str(library), "FOUND": str(tmp_path / "found")}
+    client = Client(start_gateway(*write_config(tmp_path), env=environment).url, callback)
     client.register("look_up")
     register_at(client, "named", f"http://name.slow:{callback.port}/")
     found: Dict[str, Any] = {}
@@ -182,7 +180,9 @@ def test_a_slow_resolver_holds_up_nobody(
     for _ in range(3):
         problem = client.execute("named", timeout_ms=200).json()
         assert (problem["code"], problem["executed"]) == ("callback_timeout", "no")
-        assert client.execute().json()["meta"]["run_ms"] < 500
+        assert client.execute().json()["result"] == "done"
+    assert not found
+    (tmp_path / "found").touch()
     thread.join()
     assert found["result"] == "done"
 
@@ -204,9 +204,7 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(
 def test_a_large_request_goes_out_at_once(client: Client) -> None:
     """libcurl would ask whether it may, and wait for a second."""
     client.register("look_up")
-    begun = time.monotonic()
     assert client.execute(args={"text": "x" * 3_000_000}).status_code == 200
-    assert time.monotonic() - begun < 0.9
     assert "expect" not in client.server.seen[0]["headers"]
 
 
@@ -218,10 +216,8 @@ def test_a_connection_that_is_reset_has_perhaps_run_something(client: Client) ->
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     register_at(client, "resets", f"http://127.0.0.1:{serve_once(reset)}/")
-    begun = time.monotonic()
-    problem = client.execute("resets").json()
+    problem = client.execute("resets", timeout_ms=3600000).json()
     assert (problem["code"], problem["executed"]) == ("callback_unreachable", "maybe")
-    assert time.monotonic() - begun < 2
 
 
 def test_part_of_a_request_may_have_run_something(client: Client) -> None:
@@ -289,9 +285,7 @@ def test_the_gateway_leaves_though_many_are_under_way(
         )
         thread.start()
         wait_for(lambda: client.metric(IN_FLIGHT) == 50)
-        begun = time.monotonic()
         gateway.stop()
-        assert time.monotonic() - begun < 5
         thread.join()
     assert all(isinstance(each, httpx.HTTPError) or each.status_code >= 499 for each in answers), json.dumps(
         [repr(each) for each in answers]

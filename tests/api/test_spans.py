@@ -1,6 +1,5 @@
 """A tool that is called within a span is a part of that span: in its trace context, and in the spans it tells of."""
 
-import json
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 

@@ -34,7 +34,7 @@ class Streams(BaseAdapter):
 
     @tool
     def in_step(self, n: int, folder: str) -> Iterator[int]:
-        """Yield 0 to n-1, each only when there is a file of that name, which says that the reader has the one before."""
+        """Yield 0 to n-1, each but the first when its reader has made a file of that name."""
         for i in range(n):
             while i and not (Path(folder) / str(i)).exists():
                 time.sleep(0.002)
