@@ -241,7 +241,7 @@ def test_fault_is_told_as_an_event(pb):
     try:
         context_of(pb, RuntimeError("CUDA out of memory. Tried to allocate 1 GiB"), tool="t")
     finally:
-        telemetry.set_backend(telemetry.buffer)
+        telemetry.set_backend(telemetry.gateway)
     assert [event.name for event in kept.take()] == ["python.exception.mapped", "error.oom"]
 
 

@@ -29,7 +29,7 @@ def events():
     kept = telemetry.Buffer()
     telemetry.set_backend(kept)
     yield kept
-    telemetry.set_backend(telemetry.buffer)
+    telemetry.set_backend(telemetry.gateway)
 
 
 def test_marker_has_the_type_alone_and_never_asks_for_a_repr():
@@ -152,4 +152,4 @@ def test_backend_that_fails_spoils_nothing(capsys):
     try:
         assert marker.is_marker(Markers().mark(Client()))
     finally:
-        telemetry.set_backend(telemetry.buffer)
+        telemetry.set_backend(telemetry.gateway)

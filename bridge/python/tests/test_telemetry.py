@@ -13,7 +13,7 @@ def events():
     kept = telemetry.Buffer(4)
     telemetry.set_backend(kept)
     yield kept
-    telemetry.set_backend(telemetry.buffer)
+    telemetry.set_backend(telemetry.gateway)
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_without_a_backend_nothing_is_sent():
         telemetry.emit("e", {})
         assert not telemetry.is_enabled()
     finally:
-        telemetry.set_backend(telemetry.buffer)
+        telemetry.set_backend(telemetry.gateway)
 
 
 def test_stderr_backend_writes_a_line(capsys):
