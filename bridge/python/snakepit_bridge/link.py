@@ -38,6 +38,7 @@ class CythonLink:
         self._close_operation = cygrpc.SendCloseFromClientOperation
         self._receive = (cygrpc.ReceiveMessageOperation(0),)
         self._timeout = cygrpc.CompletionType.queue_timeout
+        self._coming = {RECEIVED, ENDED}  # what has not come for the last time
         self._channel = cygrpc.Channel(address.encode(), _OPTIONS, None)
         begin = (cygrpc.SendInitialMetadataOperation((), 0), cygrpc.ReceiveStatusOnClientOperation(0))
         operations = (
@@ -61,6 +62,7 @@ class CythonLink:
 
     def close(self) -> None:
         """Send nothing more. CLOSED comes when everything has been written."""
+        self._coming.add(CLOSED)
         self._call.operate((self._close_operation(0),), CLOSED)
 
     def release(self, asked: bool) -> bool:
@@ -69,11 +71,10 @@ class CythonLink:
         ``asked``: a frame has been asked for and has not come. Nothing may be called afterwards.
         """
         self._channel.close(1, "the worker becomes a template")  # CANCELLED
-        ended = False
-        while asked or not ended:
-            tag = self._call.next_event().tag
-            asked = asked and tag != RECEIVED
-            ended = ended or tag == ENDED
+        if not asked:
+            self._coming.discard(RECEIVED)
+        while self._coming:
+            self._coming.discard(self._call.next_event().tag)
         del self._call, self._channel
         return True
 
@@ -83,7 +84,13 @@ class CythonLink:
         tag = event.tag
         if tag == RECEIVED:
             frame = event.batch_operations[0].message()
-            return (RECEIVED, frame) if frame is not None else (NOTHING, None)  # the end itself comes as ENDED
+            if frame is not None:
+                return RECEIVED, frame
+            self._coming.discard(RECEIVED)
+            return NOTHING, None  # the end itself comes as ENDED
+        if tag == SENT:
+            return SENT, None
+        self._coming.discard(tag)
         if tag == ENDED:
             status = event.batch_operations[1]
             return ENDED, _reason(status.code(), status.details())

@@ -110,6 +110,13 @@ class Worker(Desk):
         self._runner.release()
         return True
 
+    def _ended(self, reason: str) -> None:
+        """The gateway ends the stream when it has read all. Where workers are to be forked from this process it goes on
+        then, whether that is seen before CLOSED or after it."""
+        if not (self._reforking and self._closing):
+            super()._ended(reason)
+        self._closed = True
+
     def _run_calls(self) -> None:
         calls, outbox, runner = self._calls, self._outbox, self._runner
         page, tools = runner.page, runner.tools

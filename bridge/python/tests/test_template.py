@@ -1,6 +1,7 @@
 """Workers that become what others are forked from (bridge/BOOT.md)."""
 
 import os
+import signal
 import time
 
 import pytest
@@ -56,6 +57,22 @@ def test_a_fork_of_a_template_becomes_the_next(warm, gateway):
     third.kill()
     following.socket.close()
     assert second.exit_status() == 0
+
+
+def test_a_worker_whose_stream_is_over_before_it_has_closed_it_becomes_a_template_too(warm, gateway):
+    """The gateway ends the stream as soon as it has read all; that can be there before the news that all has left."""
+    worker, template = warm
+    worker.stream.ping(1)
+    worker.stream.state(1)
+    os.kill(worker.pid, signal.SIGSTOP)
+    worker.stream.stop(refork=True)
+    worker.stream.end()
+    time.sleep(0.1)  # for both to be in its socket
+    os.kill(worker.pid, signal.SIGCONT)
+    assert template.event()["forkable"]
+    fork = gateway.fork(template, "default-2")
+    assert fork.stream.value("look_up")["forked_in"] == [fork.pid]
+    fork.kill()
 
 
 def test_a_session_begins_anew_in_a_fork_of_the_worker_that_had_it(warm, gateway):
