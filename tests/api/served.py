@@ -7,7 +7,9 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import httpx
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -21,6 +23,18 @@ def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -
         assert time.monotonic() - begun < seconds, "not in time"
         time.sleep(0.01)
     return time.monotonic() - begun
+
+
+def listed(client: httpx.Client) -> List[Dict[str, Any]]:
+    """All calls of GET /calls, page by page."""
+    found: List[Dict[str, Any]] = []
+    query: Dict[str, Any] = {"limit": 1000}
+    while True:
+        page = client.get("/calls", params=query).json()
+        found += page["calls"]
+        if not page["more"]:
+            return found
+        query["after"] = page["next"]
 
 
 def memory_descriptors(pid: int, name: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterator, Tuple
 
 import httpx
 import pytest
-from served import Gateway, wait_for
+from served import Gateway, listed, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_respond_async_answers_at_once_and_keeps_the_result(client, tmp_path: Pa
     late = client.get(location + "/result")
     assert late.status_code == 200
     assert late.json() == call["outcome"]
-    assert call["request_id"] in [each["request_id"] for each in client.get("/calls").json()["calls"]]
+    assert call["request_id"] in [each["request_id"] for each in listed(client)]
 
 
 def test_respond_async_with_wait_answers_directly_what_is_done_in_time(client) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import httpx
 import pytest
-from served import Gateway, wait_for
+from served import Gateway, listed, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def start(client: httpx.Client, name: str, go: Path) -> threading.Thread:
 
 
 def named(client: httpx.Client, name: str) -> List[Dict[str, Any]]:
-    return [each for each in client.get("/calls").json()["calls"] if each["request_id"] == name]
+    return [each for each in listed(client) if each["request_id"] == name]
 
 
 def wait_for_named(client: httpx.Client, name: str, count: int) -> None:
@@ -121,7 +121,7 @@ def test_calls_are_listed_by_pages(client: httpx.Client, go: Path) -> None:
     threads = [start(client, f"page-{number}", go) for number in range(5)]
     for number in range(5):
         wait_for_named(client, f"page-{number}", 1)
-    whole = [each["request_id"] for each in client.get("/calls").json()["calls"]]
+    whole = [each["request_id"] for each in listed(client)]
     found: List[str] = []
     query: Dict[str, Any] = {"limit": 2}
     while True:

@@ -1,10 +1,10 @@
 """POST /tools/{name}: what its query says of the call, with bodies of every kind."""
 
-import threading
 from typing import Any, Dict, Iterator
 
 import httpx
 import pytest
+from served import wait_for
 
 SECONDS = 30
 
@@ -111,12 +111,9 @@ def test_calls_with_an_idempotency_key_differ_by_their_session(client: httpx.Cli
 def test_the_query_says_how_strict_a_session_is(client: httpx.Client) -> None:
     query = {"session_id": "waits", "affinity": "strict_fail_fast"}
     assert client.post("/tools/nap", params=query, json={"seconds": 0}).status_code == 200
-    url, answers = str(client.base_url.join("/tools/nap")), []
-    busy = threading.Thread(target=lambda: answers.append(httpx.post(url, params=query, json={"seconds": 1})))
-    busy.start()
-    while not any(each["tool"] == "nap" and each["state"] != "queued" for each in client.get("/calls").json()["calls"]):
-        pass
+    headers = {"prefer": "respond-async"}
+    busy = client.post("/tools/nap", params=query, json={"seconds": 600}, headers=headers).headers["location"]
+    wait_for(lambda: client.get(busy).json()["state"] != "queued")
     refused = client.post("/tools/nap", params=query, json={"seconds": 0})
-    busy.join()
     assert (refused.status_code, refused.json()["code"]) == (503, "worker_busy")
-    assert answers[0].status_code == 200
+    assert client.delete(busy).status_code == 204
