@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List
 
 import h2.config
 import h2.connection
@@ -18,44 +18,62 @@ import h2.settings
 import httpx
 import pytest
 import requests
+from served import Gateway, listed, wait_for
 
 NDJSON = {"accept": "application/x-ndjson"}
-SLOW = {"tool": "count", "args": {"n": 4, "seconds": 0.25}}
 HEAD = [(":scheme", "http"), (":authority", "localhost"), ("content-type", "application/json")]
 
 
 @pytest.fixture(scope="module")
 def streams() -> Iterator[Any]:
-    from served import Gateway
-
     shared = Gateway("--workers", "4", "--adapter", "streams.Streams")
     yield shared
     shared.stop()
 
 
-def timed(lines: Iterable[Any]) -> List[Tuple[float, Dict[str, Any]]]:
-    """Events of NDJSON lines, each with the time when it came."""
-    return [(time.monotonic(), json.loads(line)) for line in lines if line.strip()]
+class InStep:
+    """A call whose tool yields a value only when the reader says that it has the one before."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kinds: List[str] = []
+        self.body = {"tool": "in_step", "args": {"n": 4, "folder": str(folder)}}
+
+    def take(self, kind: str) -> None:
+        """An event has come."""
+        self._kinds.append(kind)
+        (self._folder / str(self._kinds.count("chunk"))).touch()
+
+    def take_line(self, line: Any) -> None:
+        """Of NDJSON."""
+        if line.strip():
+            self.take(json.loads(line)["event"])
+
+    def take_all(self, lines: Iterable[Any]) -> None:
+        """Events of NDJSON lines, each of which comes before the tool has yielded the next."""
+        for line in lines:
+            self.take_line(line)
+        self.assert_whole()
+
+    def assert_whole(self) -> None:
+        assert self._kinds == ["start"] + ["chunk"] * 4 + ["done"]
 
 
-def assert_live(events: List[Tuple[float, Dict[str, Any]]]) -> None:
-    """All events of SLOW, and its chunks came as they were yielded."""
-    assert [event["event"] for _, event in events] == ["start"] + ["chunk"] * 4 + ["done"]
-    times = [at for at, event in events if event["event"] == "chunk"]
-    for earlier, later in zip(times, times[1:]):
-        assert later - earlier > 0.1
+@pytest.fixture
+def in_step(tmp_path: Path) -> InStep:
+    return InStep(tmp_path)
 
 
 # --- clients of NDJSON ---
 
 
 @pytest.mark.parametrize("version", ["1.1", "2"])
-def test_httpx_reads_lines_as_they_come(streams: Any, version: str) -> None:
+def test_httpx_reads_lines_as_they_come(streams: Any, in_step: InStep, version: str) -> None:
     options: Dict[str, Any] = {"http1": version == "1.1", "http2": version == "2"}
     with httpx.Client(base_url=streams.url, trust_env=False, **options) as client:
-        with client.stream("POST", "/stream", json=SLOW, headers=NDJSON) as answer:
+        with client.stream("POST", "/stream", json=in_step.body, headers=NDJSON) as answer:
             assert answer.http_version == "HTTP/" + version
-            assert_live(timed(answer.iter_lines()))
+            in_step.take_all(answer.iter_lines())
 
 
 def test_httpx_async_clients_read_many_streams_at_once(streams: Any) -> None:
@@ -72,68 +90,71 @@ def test_httpx_async_clients_read_many_streams_at_once(streams: Any) -> None:
     assert asyncio.run(main()) == [list(range(n)) for n in range(40)]
 
 
-def test_requests_reads_lines_as_they_come(streams: Any) -> None:
+def test_requests_reads_lines_as_they_come(streams: Any, in_step: InStep) -> None:
     with requests.Session() as session:
         session.trust_env = False
-        with session.post(streams.url + "/stream", json=SLOW, headers=NDJSON, stream=True) as answer:
-            assert_live(timed(answer.iter_lines(chunk_size=1)))
+        with session.post(streams.url + "/stream", json=in_step.body, headers=NDJSON, stream=True) as answer:
+            in_step.take_all(answer.iter_lines(chunk_size=1))
 
 
-def test_aiohttp_reads_lines_as_they_come(streams: Any) -> None:
+def test_aiohttp_reads_lines_as_they_come(streams: Any, in_step: InStep) -> None:
     aiohttp = pytest.importorskip("aiohttp", reason="python3-aiohttp is not installed")
 
-    async def main() -> List[Tuple[float, Dict[str, Any]]]:
+    async def main() -> None:
         async with aiohttp.ClientSession() as session:
-            async with session.post(streams.url + "/stream", json=SLOW, headers=NDJSON) as answer:
-                return [(time.monotonic(), json.loads(line)) async for line in answer.content]
+            async with session.post(streams.url + "/stream", json=in_step.body, headers=NDJSON) as answer:
+                async for line in answer.content:
+                    in_step.take_line(line)
 
-    assert_live(asyncio.run(main()))
+    asyncio.run(main())
+    in_step.assert_whole()
 
 
 @pytest.mark.parametrize("option", ["--http1.1", "--http1.0", "--http2-prior-knowledge"])
-def test_curl_without_buffer_prints_lines_as_they_come(streams: Any, option: str) -> None:
+def test_curl_without_buffer_prints_lines_as_they_come(streams: Any, in_step: InStep, option: str) -> None:
     command = ["curl", "-sN", option, streams.url + "/stream", "-H", "accept: application/x-ndjson",
-               "-H", "content-type: application/json", "-d", json.dumps(SLOW)]
+               "-H", "content-type: application/json", "-d", json.dumps(in_step.body)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
         assert curl.stdout
-        assert_live(timed(curl.stdout))
-        assert curl.wait(10) == 0
+        in_step.take_all(curl.stdout)
+        assert curl.wait(60) == 0
 
 
-def test_nghttp_prints_lines_as_they_come(streams: Any, tmp_path: Path) -> None:
+def test_nghttp_prints_lines_as_they_come(streams: Any, in_step: InStep, tmp_path: Path) -> None:
     body = tmp_path / "body"
-    body.write_text(json.dumps(SLOW))
+    body.write_text(json.dumps(in_step.body))
     command = ["stdbuf", "-o0", "nghttp", "-d", str(body), "-H", "accept: application/x-ndjson",
                "-H", "content-type: application/json", streams.url + "/stream"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as nghttp:
         assert nghttp.stdout
-        assert_live(timed(nghttp.stdout))
-        assert nghttp.wait(10) == 0
+        in_step.take_all(nghttp.stdout)
+        assert nghttp.wait(60) == 0
 
 
 # --- clients of Server-Sent Events ---
 
 
-def test_sseclient_py_reads_events_as_they_come(streams: Any) -> None:
+def test_sseclient_py_reads_events_as_they_come(streams: Any, in_step: InStep) -> None:
     sseclient = pytest.importorskip("sseclient", reason="sseclient-py is not installed")
     if not hasattr(sseclient.SSEClient, "events"):
         pytest.skip("the older module sseclient is installed instead of sseclient-py")
-    with requests.post(streams.url + "/stream", json=SLOW, stream=True) as answer:
-        events = [
-            (time.monotonic(), {"event": event.event, "id": event.id, "data": json.loads(event.data)})
-            for event in sseclient.SSEClient(answer.iter_content(None)).events()
-        ]
-    assert_live(events)
-    assert [event["id"] for _, event in events] == ["1", "2", "3", "4", "5", "6"]
+    ids = []
+    with requests.post(streams.url + "/stream", json=in_step.body, stream=True) as answer:
+        for event in sseclient.SSEClient(answer.iter_content(None)).events():
+            ids.append(event.id)
+            in_step.take(event.event)
+    in_step.assert_whole()
+    assert ids == ["1", "2", "3", "4", "5", "6"]
 
 
-def test_curl_reads_events_as_they_come_by_query(streams: Any) -> None:
-    query = ["--data-urlencode", "tool=count", "--data-urlencode", "args=" + json.dumps(SLOW["args"])]
+def test_curl_reads_events_as_they_come_by_query(streams: Any, in_step: InStep) -> None:
+    query = ["--data-urlencode", "tool=in_step", "--data-urlencode", "args=" + json.dumps(in_step.body["args"])]
     with subprocess.Popen(["curl", "-sNG", streams.url + "/stream", *query], stdout=subprocess.PIPE) as curl:
         assert curl.stdout
-        times = [time.monotonic() for line in curl.stdout if line == b"event: chunk\n"]
-    assert len(times) == 4
-    assert times[-1] - times[0] > 0.5
+        for line in curl.stdout:
+            if line.startswith(b"event: "):
+                in_step.take(line[7:].decode().strip())
+    in_step.assert_whole()
 
 
 # --- coming back ---
@@ -148,10 +169,7 @@ def detached(client: httpx.Client, **args: Any) -> str:
 
 
 def wait_until_done(client: httpx.Client, call: str) -> None:
-    end = time.monotonic() + 20
-    while client.get(f"/calls/{call}").json()["state"] != "done":
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: client.get(f"/calls/{call}").json()["state"] == "done")
 
 
 @pytest.fixture
@@ -246,10 +264,7 @@ def leave_at_random(port: int, seed: int, count: int) -> None:
 def test_readers_may_leave_at_any_moment(streams: Any, client: httpx.Client) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         list(threads.map(leave_at_random, [streams.port] * 8, range(8), [120] * 8))
-    end = time.monotonic() + 20
-    while any(call["state"] != "done" for call in client.get("/calls").json()["calls"]):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_for(lambda: all(call["state"] == "done" for call in listed(client)))
     assert client.post("/execute", json={"tool": "plain"}).json()["result"] == 1
 
 
@@ -296,16 +311,23 @@ class Narrow:
                 self.ended |= isinstance(event, h2.events.StreamEnded)
             self.flush()
 
+    def read_until(self, holds: Callable[[], bool], allowing: int = 0) -> None:
+        """`allowing`: so much more each time that nothing has come."""
+
+        def look() -> bool:
+            if allowing:
+                self.allow(allowing)
+            self.read_for(0.003)
+            return holds()
+
+        wait_for(look)
+
 
 def test_a_reader_with_room_for_a_byte_at_a_time_gets_every_byte(streams: Any) -> None:
     narrow = Narrow(streams.port, 1)
     narrow.start({"tool": "count", "args": {"n": 2}})
-    end = time.monotonic() + 30
-    while not narrow.ended and time.monotonic() < end:
-        narrow.allow(1)
-        narrow.read_for(0.003)
+    narrow.read_until(lambda: narrow.ended, allowing=1)
     narrow.socket.close()
-    assert narrow.ended
     assert narrow.data.count(b"\n\n") == 4 and narrow.data.endswith(b"\n\n")
 
 
@@ -316,18 +338,19 @@ def test_a_comment_fits_into_what_room_there_is(
     config = tmp_path / "snakepit.yaml"
     config.write_text("streams: {keepalive: 1s}\npools: [{workers: 1, adapter: streams.Streams}]\n")
     gateway = start_gateway("--config", str(config))
+    silent = {"tool": "in_step", "args": {"n": 2, "folder": str(tmp_path)}}  # until there is the file "1"
     narrow = Narrow(gateway.port, 0)
-    narrow.start({"tool": "quiet", "args": {"seconds": 5}})
+    narrow.start(silent)
     narrow.allow(1000)
-    narrow.read_for(0.5)
+    narrow.read_until(lambda: narrow.data.endswith(b"data: 0\n\n"))
     said = len(narrow.data)
-    assert narrow.data.endswith(b"data: 1\n\n")
     narrow.socket.close()
     narrow = Narrow(gateway.port, said + room)
-    narrow.start({"tool": "quiet", "args": {"seconds": 3}})
-    narrow.read_for(2.5)
-    assert narrow.data[said:] == b":\n\n" if room == 3 else b"\n" * room
+    narrow.start(silent)
+    narrow.read_until(lambda: len(narrow.data) == said + room)
+    assert narrow.data[said:] == (b":\n\n" if room == 3 else b"\n" * room)
+    (tmp_path / "1").touch()
     narrow.allow(1000)
-    narrow.read_for(10)
-    assert narrow.ended and b"event: done" in narrow.data
+    narrow.read_until(lambda: narrow.ended)
+    assert b"event: done" in narrow.data
     narrow.socket.close()
