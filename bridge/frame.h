@@ -57,6 +57,7 @@ struct tool_call {
     uint64_t call_id;
     uint64_t id;
     struct bytes tool;
+    struct bytes pool; /* that is to run it; or empty */
     struct bytes args;
     struct shared *shared;     /* in which args lie, if that can be passed on; or NULL */
     struct bytes content_type; /* empty means JSON */

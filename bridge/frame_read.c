@@ -126,6 +126,7 @@ static struct tool_call from_tool_call(const Snakepit__Bridge__V1__ToolCall *fro
         .call_id = from->call_id,
         .id = from->id,
         .tool = from_data(from->tool),
+        .pool = from_data(from->pool),
         .args = from_data(from->args),
         .content_type = bytes_of(from->content_type),
         .timeout_us = from->timeout_ms < UINT64_MAX / 1000 ? from->timeout_ms * 1000 : UINT64_MAX,

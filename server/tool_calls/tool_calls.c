@@ -315,6 +315,23 @@ static struct tool *closest(const struct tool_request *request, const struct too
     return tools ? tools[0] : NULL;
 }
 
+/* Runs the tool of the pool that was named, and no other. False: it is refused, and why. */
+static bool serve_named(struct tool_request *request, struct refusal *out_why)
+{
+    const struct gateway *gateway = request->switchboard->gateway;
+    struct bytes name = request->asked.pool;
+    const struct pool *pool = gateway_find_pool(gateway, name);
+    struct tool *tool = pool ? registry_find(gateway->registry, request->asked.tool, pool) : NULL;
+    if (tool)
+        return run(request, tool, out_why);
+    *out_why = (struct refusal){.type = "ToolNotFound", .status = 404};
+    out_why->code = pool ? "tool_not_found" : "pool_not_found";
+    out_why->message =
+        pool ? text_of(request->memory, "there is no such tool in the pool ", name, "")
+             : text_of(request->memory, "there is no pool named ", name, "");
+    return false;
+}
+
 /* False: it is refused, and why. */
 static bool serve(struct tool_request *request, struct session *session, struct refusal *out_why)
 {
@@ -325,6 +342,8 @@ static bool serve(struct tool_request *request, struct session *session, struct 
         *out_why = too_deep;
         return false;
     }
+    if (request->asked.pool.len)
+        return serve_named(request, out_why);
     if (call_back(request, session, true) || ask_caller(request))
         return true;
     struct tool *tool = closest(request, table, request->asked.tool, &count);

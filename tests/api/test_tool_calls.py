@@ -136,6 +136,28 @@ def test_an_unknown_tool(client: Client) -> None:
     assert (got["class"], got["code"], got["status"]) == ("ToolNotFound", "tool_not_found", 404)
 
 
+@pytest.mark.parametrize("pool, ran", [("", "agents"), ("agents", "agents"), ("models", "models")])
+def test_the_tool_of_the_named_pool_runs_else_that_of_the_callers_own(client: Client, pool: str, ran: str) -> None:
+    caller = {"tool": "ask_pool", "args": {"name": "where", "pool": pool}}
+    assert client.http.post("/execute", json=caller).json()["result"] == ran
+
+
+@pytest.mark.parametrize(
+    "name, pool, code, message",
+    [
+        ("where", "nothing", "pool_not_found", "tool 'where': there is no pool named \"nothing\""),
+        ("where", "x" * 5000, "pool_not_found", "tool 'where': there is no pool named \"" + "x" * 80 + '"'),
+        ("add", "agents", "tool_not_found", "tool 'add': there is no such tool in the pool \"agents\""),
+    ],
+    ids=["no pool", "a long name", "not there"],
+)
+def test_what_the_named_pool_has_not_is_not_found(
+    client: Client, name: str, pool: str, code: str, message: str
+) -> None:  # fmt: skip
+    got = client.value("ask_pool", {"name": name, "pool": pool})
+    assert (got["class"], got["code"], got["status"], got["message"]) == ("ToolNotFound", code, 404, message)
+
+
 def test_wrong_arguments_do_not_reach_python(client: Client) -> None:
     got = client.value("ask", {"name": "add", "arguments": {"a": "x"}})
     assert (got["kind"], got["code"], got["status"]) == ("InvalidArguments", "invalid_arguments", 422)

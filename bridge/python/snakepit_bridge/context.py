@@ -114,12 +114,13 @@ class CallContext:
 
     call_elixir_tool = call_tool
 
-    def tool(self, name: str, timeout: Optional[float] = None, idempotent: bool = False) -> Any:
+    def tool(self, name: str, timeout: Optional[float] = None, idempotent: bool = False, pool: str = "") -> Any:
         """A tool to be called like a function, with ``timeout`` seconds for it, less when this call has less.
 
-        ``idempotent``: it may be run again after its worker died, whatever it says of itself.
+        ``idempotent``: it may be run again after its worker died, whatever it says of itself. ``pool``: the one that is
+        to run it; without, that of this call goes before others.
         """
-        return self._asking().tool(name, timeout, idempotent)
+        return self._asking().tool(name, timeout, idempotent, pool)
 
     @property
     def tools(self) -> dict[str, Any]:

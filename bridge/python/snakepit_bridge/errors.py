@@ -65,7 +65,7 @@ class ToolCallError(ToolError):
 
 
 class ToolNotFound(ToolCallError):
-    """There is no tool of that name."""
+    """There is no tool of that name, or not in the pool that was named, or no such pool (``code`` says which)."""
 
 
 class ToolCallTimeout(ToolCallError, TimeoutError):
@@ -82,6 +82,7 @@ class ToolCallDepthError(ToolCallError):
 
 _BY_CODE = {
     "tool_not_found": ToolNotFound,
+    "pool_not_found": ToolNotFound,
     "tool_call_deadlock": ToolCallDeadlock,
     "tool_call_depth": ToolCallDepthError,
     **dict.fromkeys(

@@ -12,7 +12,7 @@ from .errors import ToolCallError, ToolNotFound, tool_call_error
 from .parcel import LARGE
 
 LIST = "$tools"  # asks for the tools that can be called
-_NAME_MAX = 256  # characters; tools have shorter ones
+_NAME_MAX = 256  # characters; tools and pools have shorter ones
 
 
 class Caller(Asker):
@@ -33,9 +33,9 @@ class Caller(Asker):
             options = {"trace_id": within.trace_id, "span_id": within.span_id, **options}
         return self._ask(tool, body, content_type=content_type, **options)
 
-    def tool(self, name: str, timeout: Optional[float], idempotent: bool) -> RemoteTool:
+    def tool(self, name: str, timeout: Optional[float], idempotent: bool, pool: str) -> RemoteTool:
         """See CallContext.tool()."""
-        return RemoteTool(self, name, timeout, idempotent)
+        return RemoteTool(self, name, timeout, idempotent, pool)
 
     def tools(self) -> dict[str, Any]:
         """The tools that can be called, by name. Asked for once."""
@@ -92,10 +92,10 @@ class RemoteTool:
 
     __slots__ = ("_caller", "_options", "name")
 
-    def __init__(self, caller: Caller, name: str, timeout: Optional[float], idempotent: bool) -> None:
+    def __init__(self, caller: Caller, name: str, timeout: Optional[float], idempotent: bool, pool: str) -> None:
         self.name = name
         self._caller = caller
-        self._options: dict[str, Any] = {"idempotent": idempotent}
+        self._options: dict[str, Any] = {"idempotent": idempotent, "pool": pool[: _NAME_MAX + 1].encode()}
         if timeout is not None:
             self._options["timeout_ms"] = max(1, int(timeout * 1000))
 

@@ -31,7 +31,7 @@ def value(stream, call_id):
 def test_a_tool_gets_what_another_returns(caller, tool):
     call_id, request = begin(caller, tool, name="add", arguments={"a": 1, "b": [2]})
     assert (request.call_id, request.tool, json.loads(request.args)) == (call_id, b"add", {"a": 1, "b": [2]})
-    assert not request.timeout_ms and not request.idempotent and not request.content_type
+    assert not request.timeout_ms and not request.idempotent and not request.content_type and not request.pool
     assert not request.trace_id and not request.span_id  # there is no span
     caller.reply(request, {"sum": 3})
     assert value(caller, call_id) == {"sum": 3}
@@ -113,7 +113,7 @@ def test_who_stops_waiting_says_so(caller):
 
 def test_limits_and_wishes_are_passed_on(caller):
     call_id, request = begin(caller, "ask_with_options", name="slow")
-    assert (request.timeout_ms, request.idempotent) == (1500, True)
+    assert (request.timeout_ms, request.idempotent, request.pool) == (1500, True, b"other")
     caller.reply(request)
     assert value(caller, call_id) is None
 

@@ -73,6 +73,11 @@ class Models(BaseAdapter):
         yield from range(n)
 
     @tool
+    def where(self) -> str:
+        """Which pool runs it: both have it."""
+        return "models"
+
+    @tool
     def back(self, ctx: CallContext, name: str, arguments: Dict[str, Any]) -> Any:
         """Call a tool, of the other pool for one."""
         return ctx.call_tool(name, arguments)
@@ -87,6 +92,19 @@ def told(error: ToolCallError) -> Dict[str, Any]:
 
 class Agents(BaseAdapter):
     """Who calls."""
+
+    @tool
+    def where(self) -> str:
+        """Which pool runs it: both have it."""
+        return "agents"
+
+    @tool
+    def ask_pool(self, ctx: CallContext, name: str, pool: str) -> Any:
+        """Call a tool of that pool."""
+        try:
+            return ctx.tool(name, pool=pool)()
+        except ToolCallError as error:
+            return told(error)
 
     @tool
     def ask(self, ctx: CallContext, name: str, arguments: Dict[str, Any] = {}, timeout: float = 0.0) -> Any:

@@ -86,7 +86,7 @@ class Calling(BaseAdapter):
 
     @tool
     def ask_with_options(self, ctx, name: str):
-        return ctx.tool(name, timeout=1.5, idempotent=True)(x=1)
+        return ctx.tool(name, timeout=1.5, idempotent=True, pool="other")(x=1)
 
     @tool
     def names(self, ctx):
