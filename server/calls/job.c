@@ -32,7 +32,7 @@ struct job *job_new(struct call *call)
     job->call = call;
     call->context = job;
     call->on_free = free_job;
-    list_init(&job->settled);
+    list_init(&job->place);
     list_init(&job->watchers);
     list_init(&job->questions);
     pthread_mutex_init(&job->lock, NULL);

@@ -37,6 +37,12 @@ struct job_watcher {
 void job_watcher_init(struct job_watcher *watcher, void (*open)(struct mail *mail),
                       struct mailbox *home);
 
+/* The lists of a ledger. Jobs go from one to the other: whoever looks for a call in the order in
+ * which it moves, where it runs, then among those that are under way, then among those that are
+ * done, does not miss it. */
+enum job_list { JOBS_UNDER_WAY, JOBS_DONE };
+enum { JOB_LISTS = JOBS_DONE + 1 };
+
 /* Lives as long as its call, whose references are its own: who emits has one. */
 struct job {
     struct call *call; /* this block is constant after submission */
@@ -58,8 +64,8 @@ struct job {
     struct bytes key;  /* Idempotency-Key, in the call's arena; empty: none, or not any more */
     bool is_announced; /* somebody has been told where it will be found */
     struct job *next_by_id, *next_by_key;
-    struct list settled; /* in the ledger's list of those that are done */
-    uint64_t number;     /* among those there have been in it */
+    struct list place;           /* in the ledger's list of those under way, or of those done */
+    uint64_t numbers[JOB_LISTS]; /* in each list, once it was in; constant from then on */
     size_t kept_bytes;
     uint64_t expires_us;
 

@@ -17,10 +17,10 @@ struct ledger {
     pthread_mutex_t lock; /* guards the following */
     struct job *by_id[BUCKETS];
     struct job *by_key[BUCKETS];
-    struct list settled;    /* oldest first */
-    uint64_t settled_total; /* there have been */
-    size_t bytes;           /* of those */
-    unsigned numbered;      /* request ids that were taken, so far */
+    struct list jobs[JOB_LISTS]; /* the oldest first */
+    uint64_t total[JOB_LISTS];   /* there have been in each */
+    size_t bytes;                /* of those that are done */
+    unsigned numbered;           /* request ids that were taken, so far */
 };
 
 struct ledger *ledger_new(const struct ledger_options *options)
@@ -30,7 +30,8 @@ struct ledger *ledger_new(const struct ledger_options *options)
     if (getrandom(&ledger->secret, sizeof ledger->secret, 0) != sizeof ledger->secret)
         abort();
     pthread_mutex_init(&ledger->lock, NULL);
-    list_init(&ledger->settled);
+    for (unsigned i = 0; i < JOB_LISTS; i++)
+        list_init(&ledger->jobs[i]);
     return ledger;
 }
 
@@ -81,18 +82,17 @@ static bool take_out(struct ledger *ledger, struct job *job)
         return false;
     *at = job->next_by_id;
     release_key(ledger, job);
-    if (!list_empty(&job->settled))
-        ledger->bytes -= job->kept_bytes;
-    list_remove(&job->settled);
+    ledger->bytes -= job->kept_bytes;
+    list_remove(&job->place);
     return true;
 }
 
 /* The oldest of those that are kept, if it has to go now; its reference is the caller's. */
 static struct job *take_overdue(struct ledger *ledger, uint64_t now_us)
 {
-    if (list_empty(&ledger->settled))
+    if (list_empty(&ledger->jobs[JOBS_DONE]))
         return NULL;
-    struct job *oldest = CONTAINER_OF(ledger->settled.next, struct job, settled);
+    struct job *oldest = CONTAINER_OF(ledger->jobs[JOBS_DONE].next, struct job, place);
     if (oldest->expires_us > now_us && ledger->bytes <= ledger->options.keep_bytes)
         return NULL;
     take_out(ledger, oldest);
@@ -152,11 +152,20 @@ static void tell_apart(struct ledger *ledger, struct call *call)
     }
 }
 
+/* Moves it to the end of that list. */
+static void enlist(struct ledger *ledger, enum job_list list, struct job *job)
+{
+    job->numbers[list] = ++ledger->total[list];
+    list_remove(&job->place);
+    list_push_back(&ledger->jobs[list], &job->place);
+}
+
 static void put_in(struct ledger *ledger, struct job *job)
 {
     struct job **bucket = bucket_of_id(ledger, job->call->request_id);
     job->next_by_id = *bucket;
     *bucket = job_ref(job);
+    enlist(ledger, JOBS_UNDER_WAY, job);
     if (job->key.len == 0)
         return;
     bucket = bucket_of_key(ledger, job->key);
@@ -180,8 +189,7 @@ static void keep(struct ledger *ledger, struct job *job, size_t bytes, uint64_t 
     job->kept_bytes = bytes;
     job->expires_us = now_us + ledger->options.keep_us;
     ledger->bytes += bytes;
-    job->number = ++ledger->settled_total;
-    list_push_back(&ledger->settled, &job->settled);
+    enlist(ledger, JOBS_DONE, job);
 }
 
 /* With the lock: puts `other` in the place of the job, whose reference is the caller's then. */
@@ -272,15 +280,16 @@ struct job *ledger_find_key(struct ledger *ledger, struct bytes key)
     return job;
 }
 
-unsigned ledger_look(struct ledger *ledger, uint64_t after, struct job **out_jobs, unsigned max)
+unsigned ledger_look(struct ledger *ledger, enum job_list list, uint64_t after,
+                     struct job **out_jobs, unsigned max)
 {
     unsigned count = 0;
     pthread_mutex_lock(&ledger->lock);
-    LIST_FOREACH (&ledger->settled, node, next) {
-        struct job *job = CONTAINER_OF(node, struct job, settled);
+    LIST_FOREACH (&ledger->jobs[list], node, next) {
+        struct job *job = CONTAINER_OF(node, struct job, place);
         if (count == max)
             break;
-        if (job->number > after)
+        if (job->numbers[list] > after)
             out_jobs[count++] = job_ref(job);
     }
     pthread_mutex_unlock(&ledger->lock);

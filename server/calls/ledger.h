@@ -3,13 +3,12 @@
 #ifndef SNAKEPIT_SERVER_CALLS_LEDGER_H
 #define SNAKEPIT_SERVER_CALLS_LEDGER_H
 
-#include "base/bytes.h"
+#include "server/calls/job.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct job;
 struct ledger;
 
 struct ledger_options {
@@ -47,8 +46,9 @@ void ledger_sweep(struct ledger *ledger, uint64_t now_us);
 /* A fingerprint of bytes that callers cannot make to collide. */
 uint64_t ledger_fingerprint(const struct ledger *ledger, struct bytes data);
 
-/* Writes references to up to `max` jobs that are done and whose number is above `after`, oldest
+/* Writes references to up to `max` jobs of that list whose number in it is above `after`, oldest
  * first; returns how many. */
-unsigned ledger_look(struct ledger *ledger, uint64_t after, struct job **out_jobs, unsigned max);
+unsigned ledger_look(struct ledger *ledger, enum job_list list, uint64_t after,
+                     struct job **out_jobs, unsigned max);
 
 #endif

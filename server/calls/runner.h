@@ -28,4 +28,14 @@ static inline void runner_deliver(struct call *call)
         pool_deliver(call->tool->pool, call);
 }
 
+/* Whether a call that was submitted waits and runs no more, though its mail may be under way. */
+static inline bool runner_has_ended(struct call *call)
+{
+    struct call_view view;
+    if (!call->tool->pool)
+        return callout_has_ended(call);
+    pool_look_at(call->tool->pool, call, &view);
+    return view.state == CALL_DONE;
+}
+
 #endif

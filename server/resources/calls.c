@@ -6,6 +6,7 @@
 #include "server/calls/ledger.h"
 #include "server/calls/lookup.h"
 #include "server/calls/outcome.h"
+#include "server/calls/runner.h"
 #include "server/http/document.h"
 #include "server/http/media.h"
 #include "server/http/problem.h"
@@ -17,7 +18,7 @@
 
 #include <stdlib.h>
 
-enum { CURSOR_MAX = 32 };
+enum { CURSOR_MAX = 32, JOBS_AT_ONCE = 64 };
 
 static const char *state_name(enum call_state state)
 {
@@ -84,8 +85,9 @@ static void add_job(struct buffer *text, struct job *job, bool whole)
 
 /* --- all of them --- */
 
-/* A page of the list: calls of the pools, then those of callbacks, then what is kept. Calls are
- * numbered in each of these sections, so that those that end meanwhile shift nothing. */
+/* A page of the list: calls of the pools, then those of callbacks, then those that have just ended,
+ * then what is kept. That is the way they go, so that none is missed. Calls are numbered in each of
+ * these sections, so that those that end meanwhile shift nothing. */
 struct page {
     unsigned section; /* of the last call of the page before, then of the last one that was added */
     uint64_t number;
@@ -120,13 +122,31 @@ static void add_live(const struct gateway *gateway, struct page *page, unsigned 
     free(views);
 }
 
+/* Calls of jobs that run no more, of which the jobs are about to hear. */
+static void add_ended(const struct gateway *gateway, struct page *page, unsigned section,
+                      uint64_t after, struct buffer *text)
+{
+    struct job *jobs[JOBS_AT_ONCE];
+    unsigned count = JOBS_AT_ONCE;
+    while (count == JOBS_AT_ONCE && !page->more) {
+        count = ledger_look(gateway->ledger, JOBS_UNDER_WAY, after, jobs, JOBS_AT_ONCE);
+        for (unsigned i = 0; i < count; i++) {
+            after = jobs[i]->numbers[JOBS_UNDER_WAY];
+            if (job_was_started(jobs[i]) && runner_has_ended(jobs[i]->call) && !page->more &&
+                turn_to(page, text, section, after))
+                add_job(text, jobs[i], false);
+            job_unref(&jobs[i]);
+        }
+    }
+}
+
 static void add_kept(const struct gateway *gateway, struct page *page, unsigned section,
                      uint64_t after, struct buffer *text)
 {
     struct job **jobs = mem_array(page->left + 1, sizeof *jobs);
-    unsigned count = ledger_look(gateway->ledger, after, jobs, page->left + 1);
+    unsigned count = ledger_look(gateway->ledger, JOBS_DONE, after, jobs, page->left + 1);
     for (unsigned i = 0; i < count; i++) {
-        if (turn_to(page, text, section, jobs[i]->number))
+        if (turn_to(page, text, section, jobs[i]->numbers[JOBS_DONE]))
             add_job(text, jobs[i], false);
         job_unref(&jobs[i]);
     }
@@ -141,7 +161,7 @@ static bool read_cursor(struct bytes text, struct page *page)
         return true;
     struct bytes first = media_cut(&text, '.');
     if (!json_to_int(first, &section) || !json_to_int(text, &number) || section < 0 ||
-        section > GATEWAY_MAX_POOLS + 1 || number < 0)
+        section > GATEWAY_MAX_POOLS + 2 || number < 0)
         return false;
     page->section = (unsigned)section;
     page->number = (uint64_t)number;
@@ -165,11 +185,16 @@ void calls_list(struct exchange *exchange)
     struct buffer text = {0};
     if (!read_page(exchange, &page))
         return;
-    unsigned section = page.section, callbacks = gateway->pool_count, kept = callbacks + 1;
+    unsigned section = page.section, callbacks = gateway->pool_count;
+    unsigned ended = callbacks + 1, kept = ended + 1;
     uint64_t after = page.number;
     buffer_add_string(&text, "{\"calls\":[");
     for (; section <= callbacks && !page.more; section++, after = 0)
         add_live(gateway, &page, section, after, &text);
+    if (!page.more && section == ended) {
+        add_ended(gateway, &page, section++, after, &text);
+        after = 0;
+    }
     if (!page.more && section == kept)
         add_kept(gateway, &page, kept, after, &text);
     buffer_printf(&text, "],\"more\":%s", page.more ? "true" : "false");

@@ -292,6 +292,15 @@ void callbacks_cancel_all(struct callbacks *callbacks)
     pthread_mutex_unlock(&callbacks->lock);
 }
 
+bool callbacks_has_ended(const struct callback_run *run)
+{
+    struct callbacks *callbacks = run->callbacks;
+    pthread_mutex_lock(&callbacks->lock);
+    bool ended = list_empty(&run->place);
+    pthread_mutex_unlock(&callbacks->lock);
+    return ended;
+}
+
 static void view(const struct callback_run *run, struct call_view *out_view)
 {
     struct bytes tool = run->tool->offer.name;

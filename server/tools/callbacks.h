@@ -104,6 +104,9 @@ bool callbacks_cancel_request(struct callbacks *callbacks, struct bytes request_
 /* The same for all that run for clients. */
 void callbacks_cancel_all(struct callbacks *callbacks);
 
+/* Whether a client's that was run, or could not be, has ended. */
+bool callbacks_has_ended(const struct callback_run *run);
+
 /* Writes up to `max` of those that run for clients and whose number is above `after`, the oldest
  * first; returns how many. */
 unsigned callbacks_look(struct callbacks *callbacks, uint64_t after, struct call_view *out_views,

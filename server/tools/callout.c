@@ -159,6 +159,11 @@ void callout_cancel(struct call *call)
     callbacks_cancel(&callout_of(call)->run);
 }
 
+bool callout_has_ended(const struct call *call)
+{
+    return callbacks_has_ended(&callout_of(call)->run);
+}
+
 static void release(struct arena_hook *hook)
 {
     callback_tool_unref(&CONTAINER_OF(hook, struct callout, hook)->run.tool);

@@ -20,4 +20,7 @@ void callout_submit(struct call *call);
 /* Nobody wants it any more: it ends as CANCELLED, unless it has ended. Any thread. */
 void callout_cancel(struct call *call);
 
+/* Whether it is run no more. */
+bool callout_has_ended(const struct call *call);
+
 #endif

@@ -5,6 +5,7 @@
 #include "../../pool/fake.h"
 #include "pool/effects.h"
 #include "server/calls/ledger.h"
+#include "server/calls/runner.h"
 
 #include <stdio.h>
 
@@ -381,13 +382,39 @@ START_TEST(a_job_is_kept_for_its_time)
     begin(false);
     finish();
     ledger_sweep(ledger, 0);
-    ck_assert_uint_eq(ledger_look(ledger, 0, &found, 1), 1);
+    ck_assert_uint_eq(ledger_look(ledger, JOBS_DONE, 0, &found, 1), 1);
     ck_assert_ptr_eq(found, job);
     job_unref(&found);
     struct job *later;
-    ck_assert_uint_eq(ledger_look(ledger, job->number, &later, 1), 0);
+    ck_assert_uint_eq(ledger_look(ledger, JOBS_DONE, job->numbers[JOBS_DONE], &later, 1), 0);
     ledger_sweep(ledger, UINT64_MAX);
     ck_assert_ptr_null(ledger_find(ledger, BYTES("r")));
+}
+END_TEST
+
+/* Whether who lists calls sees the job at the places where he looks, in their order. */
+static void expect_seen(bool runs, bool has_ended, bool is_done)
+{
+    struct call_view view;
+    struct job *found = NULL;
+    ck_assert_int_eq(pool_look_at_call(fake.pool, BYTES("r"), &view), runs);
+    bool ended = ledger_look(ledger, JOBS_UNDER_WAY, 0, &found, 1) && runner_has_ended(found->call);
+    ck_assert_int_eq(ended, has_ended);
+    job_unref(&found);
+    ck_assert_int_eq(ledger_look(ledger, JOBS_DONE, 0, &found, 1), is_done);
+    job_unref(&found);
+}
+
+START_TEST(a_job_is_somewhere_at_every_moment)
+{
+    begin(false);
+    expect_seen(true, false, false);
+    fake_answer(&fake, 0, 10);
+    expect_seen(false, true, false);
+    deliver();
+    expect_seen(false, false, true);
+    ledger_sweep(ledger, UINT64_MAX);
+    expect_seen(false, false, false);
 }
 END_TEST
 
@@ -533,6 +560,7 @@ static Suite *make_suite(void)
     tcase_add_test(kept, a_key_whose_call_did_not_run_is_free_again);
     tcase_add_test(kept, a_request_id_that_another_job_has_gets_a_number);
     tcase_add_test(kept, a_job_is_kept_for_its_time);
+    tcase_add_test(kept, a_job_is_somewhere_at_every_moment);
     tcase_add_test(kept, a_job_is_not_kept_beyond_the_size);
     tcase_add_test(kept, a_job_that_is_too_large_displaces_no_other);
     tcase_add_test(kept, of_a_result_that_is_too_large_it_is_kept_that_it_was);
