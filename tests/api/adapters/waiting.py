@@ -89,15 +89,16 @@ class Waiting(BaseAdapter):
         return await first_of(ctx, child.wait())
 
     @tool
-    async def for_rings(self, ctx: CallContext, n: int) -> int:
-        """Calls back and forth, while a thread has the loop do other things all the time. How many of those it did."""
-        loop, done, going = asyncio.get_running_loop(), [0], [True]
+    async def for_rings(self, ctx: CallContext, n: int) -> List[int]:
+        """Calls back and forth, while a thread has the loop do other things all the time: how many, how many done."""
+        loop, rung, done, going = asyncio.get_running_loop(), [0], [0], [True]
 
         def count() -> None:
             done[0] += 1
 
         def ring() -> None:
             while going[0]:
+                rung[0] += 1
                 loop.call_soon_threadsafe(count)
                 time.sleep(0.0001)
 
@@ -108,7 +109,7 @@ class Waiting(BaseAdapter):
         going[0] = False
         thread.join()
         await asyncio.sleep(0)
-        return done[0]
+        return rung + done
 
     @tool
     async def for_nobody(self) -> str:
