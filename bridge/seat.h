@@ -9,8 +9,8 @@
  * on its way when it is dead. Whichever ends first, the other one has a moment to follow, and is
  * broken off then.
  *
- * Its life is the supervisor thread's; the few members that other threads need are under the seat's
- * lock. */
+ * Its life is the supervisor thread's: seat_start.c until the process is there, seat_life.c from
+ * there to its end. The few members that other threads need are under the seat's lock: seat.c. */
 #ifndef SNAKEPIT_BRIDGE_SEAT_H
 #define SNAKEPIT_BRIDGE_SEAT_H
 
@@ -77,26 +77,28 @@ struct seat {
 /* Before there are other threads that know of it; seat_open() is the supervisor thread's part. */
 void seat_init(struct seat *seat, struct bridge *bridge, unsigned index);
 
+/* --- any thread --- */
+
 /* The link of whoever sits here, with a reference for the caller, or NULL; and that of this worker
- * only. Any thread. */
+ * only. */
 struct link *seat_link(struct seat *seat);
 struct link *seat_link_of(struct seat *seat, struct worker_ref worker);
 
 /* The same for the descriptor channel. */
 struct channel *seat_channel_of(struct seat *seat, struct worker_ref worker);
 
-/* Whether this worker is in the code of that call's tool at this moment. Any thread. */
+/* Whether this worker is in the code of that call's tool at this moment. */
 bool seat_runs(struct seat *seat, struct worker_ref worker, uint64_t call_id);
 
 /* The worker that a hello claims to be, if it is expected and has the right token; notes its link.
- * Any thread. */
+ */
 bool seat_attach(struct seat *seat, const struct frame_hello *hello, struct link *link,
                  struct worker_ref *out_worker) __attribute__((warn_unused_result));
 
-/* The link is over. Returns whether it was the seat's. Any thread. */
+/* The link is over. Returns whether it was the seat's. */
 bool seat_detach(struct seat *seat, struct link *link);
 
-/* --- supervisor's thread --- */
+/* --- seat_life.c: the supervisor's thread --- */
 
 /* Moves the seat on; aborts on a move that the picture above does not have. */
 void seat_move(struct seat *seat, enum seat_state next);
@@ -105,30 +107,12 @@ void seat_move(struct seat *seat, enum seat_state next);
 void seat_open(struct seat *seat);
 void seat_close(struct seat *seat);
 
-/* A process is wanted in this EMPTY seat, which then WAITs, unless it cannot be had. */
-void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
-
 /* The worker, if it is still this one, is to leave within `grace_us`; 0 kills it now. */
 void seat_stop(struct seat *seat, struct worker_ref worker, uint64_t grace_us);
 
 /* The same, but that its process is to stay, for others to be forked from it, if it can and
  * `adoptable`: seat_unlinked() says when it has come so far. */
 void seat_refork(struct seat *seat, struct worker_ref worker, uint64_t grace_us, bool adoptable);
-
-/* The WAITING seat has the zygote fork its worker, in that generation. False: it cannot be asked,
- * and the seat waits on. */
-bool seat_fork(struct seat *seat, struct interpreter *zygote, unsigned generation)
-    __attribute__((warn_unused_result));
-
-/* The WAITING seat gets an interpreter of its own. */
-void seat_boot(struct seat *seat);
-
-/* The zygote has forked it. */
-void seat_forked(struct seat *seat, pid_t pid);
-
-/* That zygote is gone: a worker that it was to fork will not come. One that WAITs waits for the
- * next zygote. */
-void seat_orphaned(struct seat *seat, const struct interpreter *zygote);
 
 /* It cannot start, and why. */
 void seat_unable(struct seat *seat, const char *reason);
@@ -149,5 +133,34 @@ pid_t seat_pid(const struct seat *seat);
 
 /* Kills its process. The pool hears of it as of any other death. */
 void seat_kill(struct seat *seat);
+
+/* The process has ended, and so. */
+void seat_gone(struct seat *seat, const struct worker_exit *exit);
+
+/* Has the worker end in that time, unless it comes on before, see `timer`. */
+void seat_set_timer(struct seat *seat, uint64_t after_ms);
+
+/* Closes what the worker has by now, or never will have. */
+void seat_close_handed_over(struct seat *seat);
+
+/* --- seat_start.c: the same --- */
+
+/* A process is wanted in this EMPTY seat, which then WAITs, unless it cannot be had. */
+void seat_start(struct seat *seat, struct worker_ref worker, const char *id);
+
+/* The WAITING seat has the zygote fork its worker, in that generation. False: it cannot be asked,
+ * and the seat waits on. */
+bool seat_fork(struct seat *seat, struct interpreter *zygote, unsigned generation)
+    __attribute__((warn_unused_result));
+
+/* The WAITING seat gets an interpreter of its own. */
+void seat_boot(struct seat *seat);
+
+/* The zygote has forked it. */
+void seat_forked(struct seat *seat, pid_t pid);
+
+/* That zygote is gone: a worker that it was to fork will not come. One that WAITs waits for the
+ * next zygote. */
+void seat_orphaned(struct seat *seat, const struct interpreter *zygote);
 
 #endif
