@@ -13,7 +13,7 @@
  *   interpreter.c  a process on its way to being a zygote or a worker; environment.c
  *   supervisor.c   the thread that watches processes; oom.c, proc.c: why they ended
  *   warden.c run.c strays.c rundir.c   that none of them is left behind, nor a file
- *   endpoint.c     gRPC; link.c: one worker's stream
+ *   endpoint.c     gRPC; link.c: one worker's stream; link_add.c: what is said on it
  *   page.c channel.c inlet.c outlet.c  memory and descriptors that a worker shares with us
  *   frame.c frame_read.c telemetry.c   what is on the wire
  */
