@@ -132,7 +132,7 @@ static void add_fields(struct line *line, const struct log_field *field)
     }
 }
 
-void log_pass_on(struct bytes text)
+static void write_out(struct bytes text)
 {
     int output = atomic_load_explicit(&output_fd, memory_order_relaxed);
     while (write(output, text.data, text.len) < 0 && errno == EINTR)
@@ -149,6 +149,6 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     add_string_field(&line, "event", event);
     add_fields(&line, fields);
     add(&line, BYTES("}\n"));
-    log_pass_on(bytes_from(line.text, line.len));
+    write_out(bytes_from(line.text, line.len));
     errno = saved_errno;
 }

@@ -46,10 +46,6 @@ struct log_field {
             log_write(level, event, (const struct log_field[]){__VA_ARGS__});                      \
     } while (0)
 
-/* Writes what somebody else has to say, as it is, with one write(2). At most PIPE_BUF bytes stay
- * together in a pipe. Any thread. */
-void log_pass_on(struct bytes text);
-
 /* What the macro above expands to. */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 

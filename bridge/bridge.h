@@ -8,7 +8,7 @@
  *   service.c      what the pool wants of workers; order.c: what of it is the supervisor's to do
  *   watch.c        pings, and what workers have in memory: memory.c
  *   zygote.c       from which workers are forked, and its replacement
- *   seat*.c        the process in a worker's seat; control.c, tail.c: what else we have of it
+ *   seat*.c        the process in a worker's seat; control.c, tail.c with chatter.c: what else
  *   inside.c       what all these have in common
  *   interpreter.c  a process on its way to being a zygote or a worker; environment.c
  *   supervisor.c   the thread that watches processes; oom.c, proc.c: why they ended

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { CONTROL_MAX_BYTES = 65536, CONTROL_MAX_FDS = 4 };
+enum { CONTROL_MAX_BYTES = 65536, CONTROL_MAX_FDS = 5 };
 
 /* Makes a pair of connected sockets, both close-on-exec; ours does not block. False with errno. */
 bool control_pair(int *out_ours, int *out_theirs) __attribute__((warn_unused_result));

@@ -402,7 +402,9 @@ static bool order(struct interpreter *interpreter, const char *op,
     static const char *const profiles[] = {
         [PROFILE_PROCESS] = "process", [PROFILE_THREAD] = "thread", [PROFILE_ASYNC] = "async"};
     const struct interpreter_options *options = interpreter->options;
-    const int fds[] = {task->page_fd, task->error_fd, task->channel_fd, task->template_fd};
+    const int fds[] = {task->page_fd, task->error_fd, task->channel_fd, task->output_fd,
+                       task->template_fd};
+    _Static_assert(sizeof fds <= CONTROL_MAX_FDS * sizeof fds[0], "they fit one packet");
     return interpreter->polling &&
            control_send(interpreter->control,
                         json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:o, s:b}", "op", op, "worker",
@@ -410,7 +412,7 @@ static bool order(struct interpreter *interpreter, const char *op,
                                   "profile", profiles[task->profile], "slots", (int)task->slots,
                                   "limits", pack_limits(options), "no_new_privs",
                                   options->no_new_privs),
-                        fds, task->template_fd < 0 ? 3 : 4);
+                        fds, task->template_fd < 0 ? 4 : 5);
 }
 
 bool interpreter_fork(struct interpreter *interpreter, const struct interpreter_task *task)

@@ -53,6 +53,7 @@ struct interpreter_task {
     int page_fd;
     int error_fd;    /* what it writes to standard error goes there */
     int channel_fd;  /* its end of the descriptor channel */
+    int output_fd;   /* what it writes to standard output goes there */
     int template_fd; /* its control socket, should others be forked from it one day; or -1 */
 };
 

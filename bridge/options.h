@@ -43,6 +43,7 @@ struct bridge_options {
         stall_after_us; /* a worker that leaves a ping unanswered for so long is stalled; 0: 5 s
                          */
     uint64_t kill_stalled_after_us; /* and for so long, is killed; 0: never */
+    unsigned output_lines;          /* a second of each worker and stream that are logged; 0: all */
     bool memory_limited;            /* the pool has worker_max_resident: look often */
 };
 

@@ -6,7 +6,8 @@ void seat_init(struct seat *seat, struct bridge *bridge, unsigned index)
 {
     seat->bridge = bridge;
     seat->worker.seat = index;
-    seat->page_fd = seat->error_fd = seat->channel_fd = seat->template_fd = seat->control = -1;
+    seat->page_fd = seat->error_fd = seat->output_fd = seat->channel_fd = seat->template_fd =
+        seat->control = -1;
     list_init(&seat->process.place);
     pthread_mutex_init(&seat->lock, NULL);
 }

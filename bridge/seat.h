@@ -52,7 +52,9 @@ struct seat {
     struct interpreter *interpreter; /* BOOTING, and ALIVE after it became the worker */
     struct interpreter *mother;      /* FORKING: the zygote that was asked */
     struct tail *tail;               /* of its standard error */
-    int page_fd, error_fd;           /* until they have been handed over */
+    struct tail *output;             /* of its standard output */
+    int page_fd;                     /* until they have been handed over */
+    int error_fd, output_fd;         /* likewise */
     int channel_fd;                  /* the worker's end of the channel, likewise */
     int template_fd;                 /* of a control socket, likewise, or -1 */
     int control;                     /* our end of it, or -1 */

@@ -60,6 +60,7 @@ void seat_close_handed_over(struct seat *seat)
 {
     close_fd(&seat->page_fd);
     close_fd(&seat->error_fd);
+    close_fd(&seat->output_fd);
     close_fd(&seat->channel_fd);
     close_fd(&seat->template_fd);
 }
@@ -82,6 +83,7 @@ void seat_vacate(struct seat *seat)
     exit.expected = seat->stopping;
     read_legacy(seat, &started);
     tail_close(&seat->tail);
+    tail_close(&seat->output);
     seat_close_handed_over(seat);
     close_fd(&seat->control);
     uv_timer_stop(&seat->timer);
@@ -178,6 +180,7 @@ void seat_close(struct seat *seat)
 {
     seat_kill(seat);
     tail_close(&seat->tail);
+    tail_close(&seat->output);
     uv_close((uv_handle_t *)&seat->timer, NULL);
 }
 

@@ -10,6 +10,25 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+static struct tail *listen_to(const struct seat *seat, const char *stream, enum log_level level,
+                              int *out_fd)
+{
+    const struct bridge *bridge = seat->bridge;
+    const struct chatter_source source = {.pool = pool_name(bridge->pool),
+                                          .worker = seat->id,
+                                          .stream = stream,
+                                          .level = level,
+                                          .lines_per_second = bridge->options.output_lines};
+    return tail_open(supervisor_loop(bridge->supervisor), &source, out_fd);
+}
+
+/* It is known whose words they are. */
+static void tell_pid(struct seat *seat)
+{
+    tail_belongs_to(seat->tail, seat_pid(seat));
+    tail_belongs_to(seat->output, seat_pid(seat));
+}
+
 static struct interpreter_task make_task(const struct seat *seat, char *token)
 {
     for (unsigned i = 0; i < START_TOKEN_BYTES; i++)
@@ -22,6 +41,7 @@ static struct interpreter_task make_task(const struct seat *seat, char *token)
         .slots = seat->bridge->options.slots,
         .page_fd = seat->page_fd,
         .error_fd = seat->error_fd,
+        .output_fd = seat->output_fd,
         .channel_fd = seat->channel_fd,
         .template_fd = seat->template_fd,
     };
@@ -56,12 +76,13 @@ void seat_start(struct seat *seat, struct worker_ref worker, const char *id)
     seat->ping = seat->pinged_us = seat->sent_us = 0;
     seat->exit = (struct worker_exit){.cause = "exit"};
     seat_move(seat, SEAT_WAITING);
-    seat->tail = tail_open(supervisor_loop(seat->bridge->supervisor), &seat->error_fd);
+    seat->tail = listen_to(seat, "stderr", LOG_WARNING, &seat->error_fd);
+    seat->output = listen_to(seat, "stdout", LOG_INFO, &seat->output_fd);
     if (seat->bridge->options.refork && !seat->bridge->spawn_only &&
         !control_pair(&seat->control, &seat->template_fd))
         log_event(LOG_WARNING, "no worker can be forked from this one", LOG_STR("worker", id),
                   LOG_STR("reason", strerror(errno)), LOG_END);
-    if (!seat->page || !seat->tail || !channel || !random)
+    if (!seat->page || !seat->tail || !seat->output || !channel || !random)
         give_up(seat, strerror(errno));
 }
 
@@ -85,6 +106,7 @@ void seat_forked(struct seat *seat, pid_t pid)
 {
     seat_move(seat, SEAT_ALIVE);
     supervisor_watch(seat->bridge->supervisor, &seat->process, pid);
+    tell_pid(seat);
     if (seat->stopping)
         supervisor_kill(&seat->process);
 }
@@ -145,4 +167,5 @@ void seat_boot(struct seat *seat)
     seat_move(seat, SEAT_BOOTING);
     seat->interpreter =
         interpreter_start(bridge->supervisor, &bridge->options.interpreter, &own_interpreter, seat);
+    tell_pid(seat);
 }

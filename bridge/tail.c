@@ -1,7 +1,6 @@
 #include "bridge/tail.h"
 
 #include "base/bytes.h"
-#include "base/log.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -10,8 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A read is no longer than what a pipe takes in one piece (PIPE_BUF), so that it is passed on whole
- * or not at all. READS: then others have their turn. */
+/* READS: then others have their turn. */
 enum { KEPT_BYTES = 2048, READ_BYTES = 4096, READS = 16 };
 
 struct tail {
@@ -19,6 +17,7 @@ struct tail {
     int fd;
     size_t len;
     char kept[KEPT_BYTES + 1]; /* ends in 0 */
+    struct chatter chatter;
 };
 
 /* What CUDA and ROCm libraries, and PyTorch for them, say of an error. */
@@ -51,7 +50,7 @@ static bool read_some(struct tail *tail)
         if (got <= 0)
             return got < 0 && (errno == EAGAIN || errno == EINTR);
         struct bytes piece = bytes_from(text, (size_t)got);
-        log_pass_on(piece);
+        chatter_hear(&tail->chatter, piece, uv_now(tail->poll.loop));
         keep(tail, piece);
     }
     return true;
@@ -65,7 +64,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         uv_poll_stop(poll);
 }
 
-struct tail *tail_open(uv_loop_t *loop, int *out_fd)
+struct tail *tail_open(uv_loop_t *loop, const struct chatter_source *source, int *out_fd)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
@@ -73,6 +72,7 @@ struct tail *tail_open(uv_loop_t *loop, int *out_fd)
     fcntl(ends[0], F_SETFL, O_NONBLOCK);
     struct tail *tail = MEM_NEW(struct tail);
     tail->fd = ends[0];
+    tail->chatter.source = *source;
     tail->poll.data = tail;
     int fault = uv_poll_init(loop, &tail->poll, tail->fd);
     if (fault) {
@@ -85,6 +85,12 @@ struct tail *tail_open(uv_loop_t *loop, int *out_fd)
     uv_poll_start(&tail->poll, UV_READABLE, on_readable);
     *out_fd = ends[1];
     return tail;
+}
+
+void tail_belongs_to(struct tail *tail, pid_t pid)
+{
+    if (tail)
+        tail->chatter.pid = pid;
 }
 
 /* Only when libuv has let go of it may the descriptor be closed. */
@@ -102,6 +108,7 @@ void tail_close(struct tail **tail)
     if (!gone)
         return;
     read_some(gone);
+    chatter_end(&gone->chatter, uv_now(gone->poll.loop));
     uv_close((uv_handle_t *)&gone->poll, on_closed);
 }
 

@@ -300,6 +300,7 @@ static void make_plant(struct program *program, unsigned index)
         .heartbeat_interval_us = config->heartbeat_us,
         .stall_after_us = config->stall_after_us,
         .kill_stalled_after_us = config->kill_stalled_us,
+        .output_lines = config->output_lines,
         .memory_limited = config->options.worker_max_resident > 0,
     };
     plant->program = program;

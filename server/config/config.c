@@ -71,6 +71,7 @@ struct pool_config *config_add_pool(struct config *config)
         .start_timeout_us = UINT64_C(60000000),
         .heartbeat_us = UINT64_C(2000000),
         .stall_after_us = UINT64_C(5000000),
+        .output_lines = 1000,
         .options = pool_defaults(),
     };
     pool->name = pool->options.name;

@@ -286,6 +286,8 @@ static const struct config_row pool[] = {
     {"heartbeat.initial_delay_ms", CONFIG_REFUSED, .help = "pings begin when a worker is ready"},
     {"heartbeat.dependent", CONFIG_REFUSED, .help = "workers end with their gateway"},
 
+    {"output_lines", CONFIG_NUMBER, POOL(output_lines), .min = 0, .max = 1000000,
+     .help = "a second of what a worker prints that are logged, of stdout and of stderr; 0: all"},
     {"no_new_privs", CONFIG_SWITCH, POOL(no_new_privs),
      .help = "workers gain no rights by set-user-ID programs"},
     {"limits.memory", CONFIG_SIZE, POOL(limits.memory), .min = 16 * MIB, .max = UINT64_C(1) << 50,

@@ -70,6 +70,7 @@ struct pool_config {
     uint64_t heartbeat_us;     /* between two pings; 0: none */
     uint64_t stall_after_us;   /* without an answer to a ping */
     uint64_t kill_stalled_us;  /* 0: never */
+    unsigned output_lines;     /* a second of each worker and stream that are logged; 0: all */
     unsigned workers;          /* as given for min and max together */
     struct pool_options options;
     struct config_mark marks[CONFIG_ROWS_MAX]; /* by row */

@@ -73,11 +73,30 @@ def become_leader() -> None:
         pass
 
 
-def redirect_errors(descriptor: int) -> None:
-    """Write to this descriptor, which it takes, what goes to standard error."""
+_first_errors = -1  # standard error as it was, once that is another
+
+
+def redirect_output(output: int, errors: int) -> None:
+    """Write to these descriptors, which it takes, what goes to standard output and standard error."""
+    global _first_errors
+    sys.stdout.flush()
     sys.stderr.flush()
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
+    _first_errors = os.dup(2)
+    for descriptor, standard in ((output, 1), (errors, 2)):
+        os.dup2(descriptor, standard)
+        os.close(descriptor)
+
+
+def restore_output() -> None:
+    """Write to standard error as it was first what goes to it, and what goes to standard output."""
+    global _first_errors
+    if _first_errors >= 0:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for standard in (1, 2):
+            os.dup2(_first_errors, standard)
+        os.close(_first_errors)
+        _first_errors = -1
 
 
 def reset_signals() -> None:

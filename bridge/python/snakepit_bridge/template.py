@@ -6,7 +6,6 @@ What its calls have loaded and cached is shared by all workers then, instead of 
 from __future__ import annotations
 
 import gc
-import os
 import time
 from typing import Any
 
@@ -17,7 +16,7 @@ THREADS_SECONDS = 2.0  # for those of gRPC, and ours, to end
 
 def settle(adapter: Any, loop: Any) -> str:
     """Let go of what a worker has; its calls are over. Returns why the process cannot be forked, or an empty string."""
-    os.dup2(1, 2)  # the gateway reads a worker's standard error only as long as it serves
+    process.restore_output()  # the gateway reads a worker's only as long as it serves
     parcel.close_channel()
     adapter.keep()
     loop.close()

@@ -104,7 +104,7 @@ class Zygote:
     def _serve(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
         gc.enable()
         loop = startup.run(self._adapter, order, self._pool, descriptors, self._control)
-        self._become_template(loop, descriptors[3])
+        self._become_template(loop, descriptors[4])
 
     def _become_template(self, loop: Any, descriptor: int) -> NoReturn:
         """The worker's end was not the process's: serve the gateway as a zygote does, by another control socket."""
@@ -124,8 +124,8 @@ def _settle(descriptors: list[int]) -> None:
     process.become_leader()
     process.sign_children()
     process.null_stdin()
-    if len(descriptors) > 1:
-        process.redirect_errors(descriptors[1])
+    if len(descriptors) > 3:
+        process.redirect_output(descriptors[3], descriptors[1])
     process.reset_signals()
 
 

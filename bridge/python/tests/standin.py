@@ -315,7 +315,7 @@ class Gateway:
     def fork(self, zygote: Any, worker: str = "default-1", template: Any = None, **members: Any) -> Worker:
         """``template`` is a Template that the worker may become."""
         page = Page()
-        theirs = [os.dup(2), _channel(), template.take_theirs()] if template else []
+        theirs = [os.dup(2), _channel(), os.dup(1), template.take_theirs()] if template else []
         zygote.order(self.order("fork", worker, **members), page.descriptor, *theirs)
         for descriptor in theirs:
             os.close(descriptor)
