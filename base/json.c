@@ -340,3 +340,23 @@ bool json_to_int(struct bytes raw, int64_t *out_number)
     *out_number = number;
     return true;
 }
+
+struct bytes json_text(struct bytes raw, struct arena *arena)
+{
+    if (raw.len >= 2 && raw.data[0] == '"')
+        raw = bytes_from(raw.data + 1, raw.len - 2);
+    if (raw.len == 0 || !memchr(raw.data, '\\', raw.len))
+        return raw;
+    char *text = arena_alloc(arena, raw.len);
+    size_t len = 0;
+    while (raw.len > 0) {
+        const char *escape = memchr(raw.data, '\\', raw.len);
+        size_t plain = escape ? (size_t)(escape - raw.data) : raw.len;
+        memcpy(text + len, raw.data, plain);
+        len += plain;
+        raw = bytes_skip(raw, plain);
+        if (raw.len > 0)
+            len += utf8_encode(json_take_character(&raw), text + len);
+    }
+    return bytes_from(text, len);
+}

@@ -1,6 +1,5 @@
 #include "base/json_string.h"
 
-#include "base/json.h"
 #include "base/utf8.h"
 
 #include <stdlib.h>
@@ -129,30 +128,4 @@ uint32_t json_take_character(struct bytes *raw)
         abort();
     *raw = bytes_skip(*raw, length);
     return code;
-}
-
-struct bytes json_text(struct bytes raw, struct arena *arena)
-{
-    if (raw.len >= 2 && raw.data[0] == '"')
-        raw = bytes_from(raw.data + 1, raw.len - 2);
-    if (raw.len == 0 || !memchr(raw.data, '\\', raw.len))
-        return raw;
-    char *text = arena_alloc(arena, raw.len);
-    size_t len = 0;
-    while (raw.len > 0) {
-        const char *escape = memchr(raw.data, '\\', raw.len);
-        size_t plain = escape ? (size_t)(escape - raw.data) : raw.len;
-        memcpy(text + len, raw.data, plain);
-        len += plain;
-        raw = bytes_skip(raw, plain);
-        if (raw.len == 0)
-            break;
-        uint32_t code;
-        size_t length = resolve(raw.data, raw.len, &code);
-        if (length == 0)
-            abort();
-        len += utf8_encode(code, text + len);
-        raw = bytes_skip(raw, length);
-    }
-    return bytes_from(text, len);
 }

@@ -110,6 +110,18 @@ bool exchange_hold(struct exchange *exchange, size_t bytes)
     return true;
 }
 
+static void answer(struct exchange *exchange, struct response *response)
+{
+    move(exchange, EXCHANGE_ANSWERED);
+    exchange->status = response->status;
+    if (!bytes_equal(exchange->method, BYTES("HEAD")))
+        exchange->source = response->source;
+    response_header(response, "x-request-id", exchange->request_id);
+    if (exchange->remark.name.len)
+        response_header(response, exchange->remark.name.data, exchange->remark.value);
+    exchange->protocol->respond(exchange, response);
+}
+
 void exchange_refuse_memory(struct exchange *exchange, const char *executed)
 {
     struct response response;
@@ -121,7 +133,7 @@ void exchange_refuse_memory(struct exchange *exchange, const char *executed)
                                     .retryable = true,
                                     .retry_after_s = 1};
     problem_answer(&problem, exchange->path, exchange->request_id, exchange->arena, &response);
-    exchange_respond(exchange, &response);
+    answer(exchange, &response);
 }
 
 void exchange_respond(struct exchange *exchange, struct response *response)
@@ -135,14 +147,7 @@ void exchange_respond(struct exchange *exchange, struct response *response)
     }
     if (response->source && exchange->state != EXCHANGE_HANDLING)
         abort();
-    move(exchange, EXCHANGE_ANSWERED);
-    exchange->status = response->status;
-    if (!bytes_equal(exchange->method, BYTES("HEAD")))
-        exchange->source = response->source;
-    response_header(response, "x-request-id", exchange->request_id);
-    if (exchange->remark.name.len)
-        response_header(response, exchange->remark.name.data, exchange->remark.value);
-    exchange->protocol->respond(exchange, response);
+    answer(exchange, response);
 }
 
 enum body_step exchange_read(struct exchange *exchange, char *room, size_t size, size_t *out_len)
