@@ -86,12 +86,12 @@ static inline struct http1_connection *http1_connection_of(struct MHD_Connection
 /* Whether http1_source_unblock() is to be called when the socket has room. */
 void http1_await_room(struct http1_connection *connection, bool wanted);
 
-/* The connection may be read now, or again: if its peer has left, libmicrohttpd is made to
- * see that. */
+/* The connection may be read now, or again: if its peer has left, libmicrohttpd is made to see
+ * that. */
 void http1_read_on(struct http1_connection *connection);
 
-/* libmicrohttpd is about to close the connection, and to destroy its pool; the next run
- * releases it. */
+/* libmicrohttpd is about to close the connection, and to destroy its pool; the next run releases
+ * it. */
 void http1_let_go(struct http1_connection *connection);
 
 /* Wakes up a request that is suspended in libmicrohttpd. */

@@ -16,7 +16,8 @@ FOREIGN_LIBRARIES = {
     "server/outbound": ("grpc/", "protobuf-c/", "microhttpd", "nghttp2/"),
     "server": ("grpc/", "protobuf-c/", "curl/", "microhttpd", "nghttp2/", "uv.h"),
 }
-# Where files stand on floors, too: no two of them know each other, be it through others.
+# Where files stand on floors, too: no two of them know each other, be it through others. In base/
+# the schema's files walk a tree, a file for each kind of node, and come back for what that holds.
 FLOORED_ROOMS = tuple(room for room in ROOMS if room != "base")
 # Verbs whose meaning the style fixes once for all, and names; they may go without a comment.
 _FIXED_VERBS = ("_init", "_deinit", "_free", "_ref", "_unref", "_name")

@@ -1,5 +1,6 @@
 """Each gate sees what it is there for, and leaves good code alone."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import sizes
 import structure
 import words
-from source import Finding, Tree
+from source import ROOMS, Finding, Tree
 
 Gate = Callable[[Tree], Iterator[Finding]]
 
@@ -17,7 +18,7 @@ def lines_of(gate: Gate, root: Path, **files: str) -> list[str]:
     for name, text in files.items():
         stem, _, suffix = name.rpartition("_")
         path = root / f"{stem.replace('__', '/')}.{suffix}"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return [f"{found.path}:{found.line}" for found in gate(Tree(root)) if not found.warning]
 
@@ -48,6 +49,14 @@ BAD: list[tuple[Gate, dict[str, str], list[str]]] = [
         structure.includes,
         {"pool__a_c": '#include "base/mem.h"\n#include "server/http/exchange.h"\n#include <uv.h>\n'},
         ["pool/a.c:2", "pool/a.c:3"],
+    ),
+    (
+        structure.includes,
+        {
+            "server__http__a_c": '#include "server/calls/job.h"\n#include <nghttp2/nghttp2.h>\n',
+            "server__calls__b_c": '#include "server/http/a.h"\n#include <nghttp2/nghttp2.h>\n',
+        },
+        ["server/calls/b.c:2", "server/http/a.c:1"],
     ),
     (
         structure.floors,
@@ -94,3 +103,8 @@ BAD: list[tuple[Gate, dict[str, str], list[str]]] = [
 @pytest.mark.parametrize(("gate", "files", "expected"), BAD)
 def test_gate_finds(gate: Gate, files: dict[str, str], expected: list[str], tmp_path: Path) -> None:
     assert lines_of(gate, tmp_path, **files) == expected
+
+
+def test_rooms_are_those_of_the_build() -> None:
+    text = (Path(__file__).resolve().parents[2] / "CMakeLists.txt").read_text(encoding="utf-8")
+    assert (*re.findall(r"^add_room\((\S+)", text, re.M), "server") == ROOMS
