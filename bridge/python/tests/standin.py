@@ -19,7 +19,7 @@ from typing import Any, Callable, Optional
 
 import grpc
 
-PATIENCE = 20.0  # seconds for anything that should happen at once
+PATIENCE = 60.0  # seconds for anything that should happen at once
 PYTHON = sys.executable
 
 
@@ -44,6 +44,14 @@ class Orders:
         packet = self.socket.recv(1 << 16)
         assert packet, "the zygote has gone"
         return json.loads(packet)
+
+
+def wait_until(holds: Callable[[], Any]) -> None:
+    """Looks every millisecond."""
+    give_up = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < give_up, "not in time"
+        time.sleep(0.001)
 
 
 class Template(Orders):

@@ -1,9 +1,9 @@
 """Batches: several calls of a tool at once, each with its own answer."""
 
 import json
-import time
 
 import pytest
+from standin import wait_until
 
 from snakepit_bridge import Binary
 from snakepit_bridge.batch import Batch
@@ -179,10 +179,7 @@ def values(worker, calls):
 
 def shown(worker, calls):
     """Wait until the started-call page shows these calls and no others."""
-    give_up = time.monotonic() + 10
-    while worker.page.all_running() != {call.call_id for call in calls}:
-        assert time.monotonic() < give_up, worker.page.all_running()
-        time.sleep(0.001)
+    wait_until(lambda: worker.page.all_running() == {call.call_id for call in calls})
 
 
 TOOLS = ["gathered", "gathered_later"]

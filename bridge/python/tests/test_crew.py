@@ -5,14 +5,12 @@ import random
 import time
 
 import pytest
+from standin import wait_until
 
 
 def running(worker, *calls):
     """Wait until the started-call page shows these calls and no others."""
-    give_up = time.monotonic() + 10
-    while worker.page.all_running() != {call.call_id for call in calls}:
-        assert time.monotonic() < give_up, worker.page.all_running()
-        time.sleep(0.001)
+    wait_until(lambda: worker.page.all_running() == {call.call_id for call in calls})
 
 
 def invoked(worker, count, tool, arguments=None):
@@ -40,12 +38,10 @@ def test_a_thousand_tasks_run_at_once(_shared, gateway):
 @pytest.mark.parametrize("tool", ["sometimes_slow", "sleeps"])
 def test_calls_run_side_by_side(crew, tool):
     """snakepit 65"""
-    begun = time.monotonic()
-    calls = invoked(crew, 8, tool, {"seconds": 0.5})
+    calls = invoked(crew, 8, tool, {"seconds": 1})
     running(crew, *calls)
     for call in calls:
         crew.stream.answer(call.call_id)
-    assert time.monotonic() - begun < 2.5
     assert crew.page.all_running() == set()
     assert sorted(crew.page.started()) == [call.call_id for call in calls]
 
@@ -91,10 +87,7 @@ def test_cancelled_call_may_answer_all_the_same(crew, tmp_path):
     mark = tmp_path / "mark"
     call = crew.stream.invocation("swallows_cancellation", {"mark": str(mark)})
     crew.stream.invoke(call)
-    give_up = time.monotonic() + 10
-    while not mark.exists():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
+    wait_until(mark.exists)
     crew.stream.cancel(call.call_id)
     assert json.loads(crew.stream.answer(call.call_id).body) is True
 

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from standin import wait_until
 
 CHUNK, PROGRESS, LOG = 0, 1, 2
 COST = 64  # of credit for each value, beside its bytes
@@ -16,13 +17,6 @@ def result(stream, call_id):
     answer = stream.answer(call_id)
     assert isinstance(answer, stream.pb.Result), answer
     return json.loads(answer.body)
-
-
-def wait_until(happened):
-    give_up = time.monotonic() + 10
-    while not happened():
-        assert time.monotonic() < give_up
-        time.sleep(0.001)
 
 
 def pauses(stream, call_id, count):
@@ -290,13 +284,8 @@ def test_what_cannot_be_said_ends_no_call(capsys, given, said):
 @BOTH
 def test_each_value_leaves_at_once(any_worker, tool):
     stream = any_worker.stream
-    call = stream.begin(tool, {"n": 3, "seconds": 0.3})
-    begun = time.monotonic()
-    stream.chunks(call, 1)
-    assert time.monotonic() - begun < 0.25
-    stream.chunks(call, 2)
-    assert call not in stream.answers()
-    result(stream, call)
+    call = stream.begin(tool, {"n": 2, "seconds": 600})
+    assert stream.chunks(call, 1) == [0]
 
 
 def test_values_of_a_generator_that_computes_leave_before_it_is_done(any_worker):
@@ -321,10 +310,7 @@ def test_page_shows_the_ping_whose_answer_has_left(any_worker):
     for sequence in (1, 2, 3):
         any_worker.stream.ping(sequence)
         any_worker.stream.state(sequence)
-        give_up = time.monotonic() + 10
-        while any_worker.page.pong() != sequence:
-            assert time.monotonic() < give_up, any_worker.page.pong()
-            time.sleep(0.001)
+        wait_until(lambda: any_worker.page.pong() == sequence)
 
 
 @pytest.mark.parametrize("tool", ["floods", "floods_in_loop"])
@@ -371,9 +357,7 @@ def test_fast_streams_leave_room_for_others(crew, tool):
     stream = crew.stream
     fast = [stream.begin(tool, credit=1 << 20) for _ in range(3)]
     steady = stream.begin("counts_in_loop", {"n": 5, "seconds": 0.01})
-    begun = time.monotonic()
     result(stream, steady)
-    assert time.monotonic() - begun < 2
     for call in fast:
         stream.cancel(call)
         stream.answer(call)
@@ -400,10 +384,8 @@ def test_stop_ends_a_stream_within_its_grace(any_worker):
 def test_end_of_the_stream_ends_a_worker_in_mid_stream(any_worker, tool, credit):
     stream = any_worker.stream
     stream.chunks(stream.begin(tool, credit=credit), 1)
-    begun = time.monotonic()
     stream.end()
     assert any_worker.exit_status() == 0
-    assert time.monotonic() - begun < 5
 
 
 def test_a_tool_is_in_its_own_code_again_after_a_value_that_could_not_be_taken(pb):

@@ -171,10 +171,10 @@ def test_ordinary_messages_are_left_alone(kind, text):
 def test_hostile_message_takes_no_time():
     import time
 
-    begun = time.monotonic()
+    begun = time.thread_time()
     for text in ("expected [1" * 5000, "shape mismatch (1)" * 5000, "to have " * 5000, "[1,] " * 9000):
         faults.parse("ValueError", text)
-    assert time.monotonic() - begun < 2
+    assert time.thread_time() - begun < 2
 
 
 class Own(Exception):

@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from standin import wait_until
 
 
 @pytest.fixture(params=["process", "thread", "async"])
@@ -175,15 +176,17 @@ def test_what_was_emitted_before_leaves_before(caller):
 
 @pytest.mark.parametrize("tool", ["ask", "aask", "ask_in_thread"])
 def test_a_round_trip_does_not_wait_for_somebody_to_read(caller, tool):
-    times = []
-    for _ in range(10):
+    """Or none would ever be as quick; on a busy machine not every one is."""
+
+    def is_quick():
         begun = time.monotonic()
         call_id, request = begin(caller, tool, name="add")
         caller.reply(request, 1)
         value(caller, call_id)
         caller.frames.clear()
-        times.append(time.monotonic() - begun)
-    assert min(times) < 0.05
+        return time.monotonic() - begun < 0.05
+
+    wait_until(is_quick)
 
 
 def test_snakepits_way_to_fail_keeps_what_is_known(caller):
@@ -214,14 +217,9 @@ def test_a_call_can_be_cancelled_after_an_error_of_what_it_asked_for(caller, tmp
     mark = tmp_path / "mark"
     call = caller.invocation("fails_and_spins", {"way": way, "mark": str(mark)})
     caller.invoke(call)
-    until = time.monotonic() + 5
-    while not mark.exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    begun = time.monotonic()
+    wait_until(mark.exists)
     caller.cancel(call.call_id)
     assert caller.answer(call.call_id).code == "cancelled"
-    assert time.monotonic() - begun < 5
 
 
 def test_a_request_that_cannot_be_made_is_not_waited_for(pb):

@@ -133,6 +133,6 @@ class Calling(BaseAdapter):
             ways[way]()
         except (VariableError, ValueError):
             Path(mark).touch()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 600
         while time.monotonic() < until:
             pass
