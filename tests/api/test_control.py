@@ -7,9 +7,8 @@ import resource
 import signal
 import textwrap
 import threading
-import time
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, List
 
 import httpx
 import pytest
@@ -97,15 +96,18 @@ def test_reloads_during_a_reload_become_one_that_follows(start_gateway, tmp_path
         "--workers", "2", "--adapter", "following", env={"PYTHONPATH": str(tmp_path)}
     )
     assert get(gateway, "/pools/default")["reload"] == {"state": "none", "pending": False}
-    module.write_text("import time\ntime.sleep(1)\n" + CODE.format(number=20))
+    waiting = "import time\nfrom pathlib import Path\n\nhere = Path(__file__).parent\n(here / 'read').touch()\n"
+    waiting += "while not (here / 'go').exists():\n    time.sleep(0.002)\n"
+    module.write_text(waiting + CODE.format(number=20))
     reload_url = gateway.url + "/pools/default/reload"
     assert httpx.post(reload_url).status_code == 202
-    wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "loading")
-    time.sleep(0.5)  # Python has read the file
+    wait_for((tmp_path / "read").exists)
+    assert get(gateway, "/pools/default")["reload"]["state"] == "loading"
     module.write_text(CODE.format(number=300))
     for _ in range(5):
         assert httpx.post(reload_url).status_code == 202
     assert get(gateway, "/pools/default")["reload"]["pending"]
+    (tmp_path / "go").touch()
     wait_for(lambda: httpx.post(gateway.url + "/tools/version", json={}).text == "300")
     wait_for(lambda: get(gateway, "/pools/default")["reload"]["state"] == "done")
     assert not get(gateway, "/pools/default")["reload"]["pending"]
@@ -125,7 +127,7 @@ def test_a_stalled_worker_is_shown_and_not_killed(start_gateway, tmp_path: Path)
     config = str(tmp_path / "snakepit.yaml")
     gateway = start_gateway("--config", config, env={"PYTHONPATH": str(tmp_path)})
     answers = []
-    body = {"tool": "hold", "args": {"seconds": 2}}
+    body = {"tool": "hold", "args": {"seconds": 3}}
     thread = threading.Thread(
         target=lambda: answers.append(httpx.post(gateway.url + "/execute", json=body, timeout=30))
     )
@@ -161,18 +163,19 @@ def test_a_stalled_worker_that_has_no_calls_is_replaced(start_gateway, tmp_path:
 def test_with_nothing_but_stalled_workers_only_a_pool_that_grows_is_ready(
     start_gateway, tmp_path: Path, workers: str
 ) -> None:
-    (tmp_path / "holding.py").write_text(
-        "import ctypes\n\ndef hold(seconds: int) -> int:\n"
-        "    return ctypes.PyDLL(None).sleep(seconds)\n"
-    )
     heartbeat = "heartbeat: {interval: 100ms, stall_after: 300ms}"
-    (tmp_path / "snakepit.yaml").write_text(f"pools: [{{adapter: holding, {workers}, {heartbeat}}}]")
-    config = str(tmp_path / "snakepit.yaml")
-    gateway = start_gateway("--config", config, env={"PYTHONPATH": str(tmp_path)})
-    body = {"tool": "hold", "args": {"seconds": 3}}
+    (tmp_path / "snakepit.yaml").write_text(f"pools: [{{adapter: holder.Holder, {workers}, {heartbeat}}}]")
+    gateway = start_gateway("--config", str(tmp_path / "snakepit.yaml"))
+    go = tmp_path / "go"
+    body = {"tool": "wait", "args": {"file": str(go)}}
+    stopped: List[int] = []
     wait_for(lambda: get(gateway, "/pools/default")["workers"]["ready"] == 2)
     for number in (1, 2):
         httpx.post(gateway.url + "/execute", json=body, headers={"prefer": "respond-async"})
+        wait_for(lambda: get(gateway, "/pools/default")["inflight"] == number)
+        busy = [each["pid"] for each in get(gateway, "/workers")["workers"] if each["inflight"]]
+        stopped += [pid for pid in busy if pid not in stopped]
+        os.kill(stopped[-1], signal.SIGSTOP)
         wait_for(lambda: get(gateway, "/pools/default")["workers"]["stalled"] == number)
         grows = workers != "workers: 2"
         expected = 200 if number == 1 or grows else 503
@@ -180,11 +183,12 @@ def test_with_nothing_but_stalled_workers_only_a_pool_that_grows_is_ready(
         assert answer.status_code == expected, answer.text
         assert f"2 of 2 workers ready, {number} of them stalled" in answer.text
     if grows:
-        body["args"]["seconds"] = 0
-        assert httpx.post(gateway.url + "/execute", json=body).status_code == 200
+        assert httpx.post(gateway.url + "/tools/echo", json={}).status_code == 200
         assert get(gateway, "/pools/default")["workers"]["stalled"] == 2
-    else:
-        wait_for(lambda: httpx.get(gateway.url + "/readyz").status_code == 200)
+    go.touch()
+    for pid in stopped:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: httpx.get(gateway.url + "/readyz").status_code == 200)
 
 
 def test_pools_are_shown_each_for_itself(start_gateway, tmp_path: Path) -> None:
@@ -193,7 +197,7 @@ def test_pools_are_shown_each_for_itself(start_gateway, tmp_path: Path) -> None:
         tmp_path,
         """
         pools:
-          - {name: main, workers: 1, breaker: {threshold: 2, open_for: 1s}}
+          - {name: main, workers: 1, breaker: {threshold: 2, open_for: 3s}}
           - {name: other, adapter: functions, min_workers: 1, max_workers: 3}
           - {name: broken, adapter: nothing_here, workers: 1}
         """,
@@ -216,8 +220,7 @@ def test_pools_are_shown_each_for_itself(start_gateway, tmp_path: Path) -> None:
         assert client.post("/tools/greet", json={"name": "you"}).status_code == 200
         states = [get(gateway, f"/pools/{name}")["breaker"]["state"] for name in ("main", "other")]
         assert states == ["open", "closed"]
-        time.sleep(1)
-        assert client.post("/tools/echo", json={}).status_code == 200
+        wait_for(lambda: client.post("/tools/echo", json={}).status_code == 200)
         assert get(gateway, "/pools/main")["breaker"] == {"state": "closed", "opened": 1}
 
 

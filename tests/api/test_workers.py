@@ -220,11 +220,13 @@ def test_of_calls_sent_ahead_one_runs(start_gateway, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("profile", ["thread", "async"])
 def test_of_more_calls_than_slots_those_in_slots_run(start_gateway, tmp_path: Path, profile: str) -> None:
-    gateway = with_tools(start_gateway, tmp_path, f"workers: 1, profile: {profile}, slots: 2")
+    gateway = with_tools(start_gateway, tmp_path, f"workers: 1, profile: {profile}, slots: 2, cancel_grace: 100ms")
     later = {"prefer": "respond-async"}
-    body = {"tool": "stick" if profile == "thread" else "linger", "args": {"seconds": 2}}
+    body = {"tool": "stick" if profile == "thread" else "linger", "args": {"seconds": 600}}
     calls = [httpx.post(gateway.url + "/execute", json=body, headers=later).headers["location"] for _ in range(3)]
     wait_for(lambda: [get(gateway, each)["state"] for each in calls] == ["running", "running", "queued"])
+    for each in reversed(calls):
+        httpx.delete(gateway.url + each)
 
 
 def test_a_tool_that_takes_longer_than_there_is_time_is_not_run(start_gateway) -> None:
