@@ -19,7 +19,7 @@ TOOLS = """
         return text
 """
 
-POOL = "workers: 1, run_timeout: 300ms, timeout: 300ms, breaker: {threshold: 2}"
+POOL = "workers: 1, run_timeout: 1500ms, timeout: 1500ms, breaker: {threshold: 2}"
 
 
 def hang(client: httpx.Client, **limits: int) -> str:

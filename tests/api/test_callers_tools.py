@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import httpx
 import pytest
+from served import Gateway, wait_for
 
 TOOLS = [
     {"name": "look_up", "description": "Ask the caller.",
@@ -17,8 +18,6 @@ TOOLS = [
 
 @pytest.fixture(scope="module", params=["process", "thread", "async"])
 def url(request: Any, tmp_path_factory: Any) -> Iterator[str]:
-    from served import Gateway
-
     path = tmp_path_factory.mktemp("callers") / "snakepit.yaml"
     profile = f"profile: {request.param}" + ("" if request.param == "process" else ", slots: 4")
     path.write_text(
@@ -212,10 +211,7 @@ def test_a_caller_that_leaves_ends_the_call(talk: Talk) -> None:
         for line in stream.iter_lines():
             if line.startswith("event: tool_call"):
                 break
-    end = time.monotonic() + 10
-    while talk.http.get(f"/calls/{request_id}").status_code != 404:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: talk.http.get(f"/calls/{request_id}").status_code == 404)
     assert talk.run("converse", {"name": "look_up"}, found)[1] == {"found": True}
 
 
@@ -225,9 +221,7 @@ def test_a_reader_that_is_far_behind_is_not_asked_more(talk: Talk, tmp_path: Pat
     args = {"name": "look_up", "size": 60000, "n": 150, "path": str(path)}
     body = {"tool": "converse_at_length", "args": args, "tools": TOOLS}
     with talk.http.stream("POST", "/stream", json=body, headers={"accept": "application/x-ndjson"}) as stream:
-        end = time.monotonic() + 30
-        while not path.exists() and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_for(path.exists)
         events = [json.loads(line) for line in stream.iter_lines()]
     codes = [event["data"] for event in events if event["event"] == "chunk"][0]
     assert set(codes) == {"deadline_exceeded", "payload_too_large"}

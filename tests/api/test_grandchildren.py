@@ -3,20 +3,20 @@
 import os
 import signal
 import textwrap
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import List
 
 import httpx
 import pytest
-from served import Gateway
+from served import Gateway, wait_for
 
 TOOLS = """
     import os
     import signal
     import subprocess
     import time
+    from pathlib import Path
 
 
     def sleeper(**how) -> int:
@@ -39,7 +39,8 @@ TOOLS = """
         return int(subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout)
 
 
-    def start() -> dict:
+    def start(together: str, count: int) -> dict:
+        "Answers when so many workers have been called."
         found = [
             sleeper(),
             sleeper(start_new_session=True),
@@ -47,7 +48,9 @@ TOOLS = """
             forked(os.setsid),
             daemon(),
         ]
-        time.sleep(0.5)  # while another worker is called
+        Path(together, str(os.getpid())).touch()
+        while len(os.listdir(together)) < count:
+            time.sleep(0.002)
         return {"pid": os.getpid(), "children": found}
 """
 
@@ -60,11 +63,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_dead(pids: List[int]) -> None:
-    end = time.monotonic() + 10
-    while any(map(is_alive, pids)):
-        alive = [(pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in pids if is_alive(pid)]
-        assert time.monotonic() < end, alive
-        time.sleep(0.01)
+    wait_for(lambda: not any(map(is_alive, pids)))
 
 
 def start(start_gateway, tmp_path: Path, *args: str) -> Gateway:
@@ -72,15 +71,18 @@ def start(start_gateway, tmp_path: Path, *args: str) -> Gateway:
     return start_gateway("--adapter", "starting", *args, env={"PYTHONPATH": str(tmp_path)})
 
 
-def call(gateway: Gateway, tool: str):
-    return httpx.post(f"{gateway.url}/tools/{tool}", json={}, timeout=30).json()
+def call_start(gateway: Gateway, tmp_path: Path, count: int):
+    together = tmp_path / "together"
+    together.mkdir(exist_ok=True)
+    args = {"together": str(together), "count": count}
+    return httpx.post(f"{gateway.url}/tools/start", json=args, timeout=60).json()
 
 
 @pytest.mark.parametrize("end", ["crash", "kill", "recycle"])
 def test_what_a_tool_has_started_ends_with_its_worker(start_gateway, tmp_path: Path, end: str) -> None:
     gateway = start(start_gateway, tmp_path, "--workers", "2")
     with ThreadPoolExecutor(2) as threads:
-        found = list(threads.map(lambda _: call(gateway, "start"), range(2)))
+        found = list(threads.map(lambda _: call_start(gateway, tmp_path, 2), range(2)))
     (one, ones), (other, others) = [(each["pid"], each["children"]) for each in found]
     assert one != other
     if end == "recycle":
@@ -98,7 +100,7 @@ def test_what_a_tool_has_started_ends_with_the_gateway(start_gateway, tmp_path: 
     arguments = ("--adapter", "starting", "--workers", "1", "--instance", f"t{os.getpid()}")
     gateway = Gateway(*arguments, env={"PYTHONPATH": str(tmp_path)})
     try:
-        found = call(gateway, "start")
+        found = call_start(gateway, tmp_path, 1)
         children = Path(f"/proc/{gateway.process.pid}/task/{gateway.process.pid}/children").read_text().split()
         wardens = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "snakepit-warden\n"]
         if how == "in order":

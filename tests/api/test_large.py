@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -192,8 +193,11 @@ def test_a_caller_who_leaves_takes_the_memory_along(start_gateway: Callable[...,
     assert call(gateway, "descriptors") == before
 
 
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 4096, reason="needs 2,200 connections")
 def test_without_descriptors_large_bodies_travel_in_frames(start_gateway: Callable[..., Gateway]) -> None:
     """More bodies at once than a reactor gives descriptors to."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gateway = start_gateway("--workers", "1", "--adapter", "sizes", "--http-body-limit", str(MIB))
     clients = []
     try:

@@ -18,6 +18,7 @@ import httpx
 import jsonschema
 import pytest
 import yaml
+from served import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "openapi" / "openapi.yaml"
@@ -193,15 +194,14 @@ def some_worker(client: httpx.Client) -> str:
 def running_call(gateway) -> Iterator[str]:
     """The id of a call that runs for as long as nobody cancels it."""
     call = f"call-{time.monotonic_ns()}"
-    body = {"tool": "sleep", "args": {"seconds": 20}}
+    body = {"tool": "sleep", "args": {"seconds": 600}}
     thread = threading.Thread(
         target=httpx.post,
         args=(gateway.url + "/execute",),
-        kwargs={"json": body, "headers": {"x-request-id": call}, "timeout": 30},
+        kwargs={"json": body, "headers": {"x-request-id": call}, "timeout": 60},
     )
     thread.start()
-    while httpx.get(f"{gateway.url}/calls/{call}").status_code != 200:
-        time.sleep(0.01)
+    wait_for(lambda: httpx.get(f"{gateway.url}/calls/{call}").json().get("state") == "running")
     yield call
     httpx.delete(f"{gateway.url}/calls/{call}")
     thread.join()
@@ -441,15 +441,9 @@ def test_failures_are_as_described(
 
 def test_a_wait_too_long_is_as_described(start_gateway) -> None:
     gateway = start_gateway("--workers", "1")
-    sleep = {"tool": "sleep", "args": {"seconds": 2}}
-    busy = threading.Thread(
-        target=lambda: httpx.post(gateway.url + "/execute", json=sleep, timeout=30)
-    )
-    busy.start()
-    time.sleep(0.5)
-    body = {"tool": "sleep", "args": {"seconds": 0}, "queue_timeout_ms": 100}
-    answer = httpx.post(gateway.url + "/execute", json=body)
-    busy.join()
+    with running_call(gateway):
+        body = {"tool": "sleep", "args": {"seconds": 0}, "queue_timeout_ms": 100}
+        answer = httpx.post(gateway.url + "/execute", json=body)
     assert answer.status_code == 503, answer.text
     assert answer.json()["code"] == "queue_timeout"
     check(answer, "/execute", "post")
@@ -495,8 +489,7 @@ def test_a_cancelled_call_is_as_described(start_gateway) -> None:
 
     thread = threading.Thread(target=call)
     thread.start()
-    while httpx.get(gateway.url + "/calls/mine").status_code != 200:
-        time.sleep(0.01)
+    wait_for(lambda: httpx.get(gateway.url + "/calls/mine").status_code == 200)
     check(httpx.get(gateway.url + "/calls"), "/calls", "get")
     assert httpx.delete(gateway.url + "/calls/mine").status_code == 204
     thread.join()

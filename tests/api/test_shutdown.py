@@ -3,7 +3,6 @@
 import signal
 import textwrap
 import threading
-import time
 from pathlib import Path
 from typing import Dict, List
 
@@ -77,7 +76,7 @@ def read(path: Path) -> List[str]:
 def start(start_gateway, tmp_path: Path, profile: str, workers: int, drain: str):
     (tmp_path / "leaving_tools.py").write_text(textwrap.dedent(TOOLS))
     config = tmp_path / "snakepit.yaml"
-    pool = f"{{adapter: leaving_tools, workers: {workers}, profile: {profile}, stop_grace: 10s}}"
+    pool = f"{{adapter: leaving_tools, workers: {workers}, profile: {profile}, stop_grace: 120s}}"
     config.write_text(f"drain_timeout: {drain}\npools: [{pool}]\n")
     return start_gateway("--config", str(config), env={"PYTHONPATH": str(tmp_path)})
 
@@ -102,15 +101,13 @@ def test_what_runs_when_the_gateway_goes_is_cancelled_down_to_its_frame(
     answers: Dict[str, httpx.Response] = {}
     threads = [send(gateway.url + "/execute", tool, ledger, name, answers) for name in ("a", "b")]
     wait_for(lambda: len(read(ledger)) == 2)
-    begun = time.monotonic()
     gateway.process.send_signal(signal.SIGTERM)
     if hurried:
         wait_for(lambda: '"draining"' in gateway.log())
         gateway.process.send_signal(signal.SIGTERM)
     for thread in threads:
         thread.join()
-    assert gateway.process.wait(20) == 0
-    assert time.monotonic() - begun < 8, "the workers were waited for"
+    assert gateway.process.wait(60) == 0, "the workers were waited for"
     cancelled = "CancelledError" if tool == "rest" else "Cancelled True"
     for name in ("a", "b"):
         assert answers[name].status_code == 503
@@ -130,6 +127,6 @@ def test_a_stream_that_runs_when_the_gateway_goes_is_closed(
     wait_for(lambda: len(read(ledger)) == 1)
     gateway.process.send_signal(signal.SIGTERM)
     thread.join()
-    assert gateway.process.wait(20) == 0
+    assert gateway.process.wait(60) == 0
     assert "shutting_down" in answers["a"].text
     assert read(ledger) == ["a begun", "a finally"]

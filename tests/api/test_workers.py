@@ -210,11 +210,12 @@ def test_of_calls_sent_ahead_one_runs(start_gateway, tmp_path: Path) -> None:
         return httpx.post(gateway.url + "/execute", json=body, headers=headers)
 
     assert sleep(0, {}).status_code == 200  # it is measured, and so the next ones are sent ahead
-    calls = [sleep(seconds, later).headers["location"] for seconds in (3, 0, 0, 0)]
+    calls = [sleep(seconds, later).headers["location"] for seconds in (600, 0, 0, 0)]
     wait_for(lambda: get(gateway, calls[0])["state"] == "running")
     states = {"/calls/" + call["request_id"]: call["state"] for call in get(gateway, "/calls")["calls"]}
     alone = [get(gateway, each)["state"] for each in calls]
     assert alone == [states[each] for each in calls] == ["running"] + 3 * ["dispatched"]
+    httpx.delete(gateway.url + calls[0])
     wait_for(lambda: all(get(gateway, each)["state"] == "done" for each in calls))
 
 

@@ -56,15 +56,17 @@ def leave_while_running(gateway: Gateway, running: List[Leaver]) -> List[float]:
     return [(ended[each.number] - each.left_ns) / 1e6 for each in running]
 
 
-def leave_at_once(stage: Stage, profile: str, tool: str, **args: float) -> Tuple[List[float], float, int]:
-    """200 run and 1,000 wait; those that wait leave, then the others. Stop times, time for the queue, marks."""
+def leave_at_once(
+    stage: Stage, profile: str, tool: str, waiting: int = QUEUED, **args: float
+) -> Tuple[List[float], float, int]:
+    """200 run and others wait; those that wait leave, then the others. Stop times, time for the queue, marks."""
     slots = str(RUNNING // WORKERS)
     options = ("--workers", str(WORKERS), "--pools-default-profile", profile, "--pools-default-slots", slots)
-    with Gateway(stage, *options, "--pools-default-queue-limit", str(QUEUED)) as gateway:
+    with Gateway(stage, *options, "--pools-default-queue-limit", str(waiting)) as gateway:
         running = [Leaver(gateway, tool, number, seconds=SPIN_SECONDS, **args) for number in range(RUNNING)]
         wait_for("all to run", lambda: len(noted(gateway, "begun")) == RUNNING, 60)
-        queued = [Leaver(gateway, "mark", number) for number in range(QUEUED)]
-        wait_for("all to wait", lambda: queue_depth(gateway) == QUEUED)
+        queued = [Leaver(gateway, "mark", number) for number in range(waiting)]
+        wait_for("all to wait", lambda: queue_depth(gateway) == waiting)
         for each in queued:
             each.leave()
         emptied = wait_for("the queue to be left", lambda: queue_depth(gateway) == 0)

@@ -74,7 +74,7 @@ def percentile(samples: Iterable[float], share: float) -> float:
     return float(ordered[min(len(ordered) - 1, int(len(ordered) * share))])
 
 
-def wait_for(what: str, condition: Callable[[], object], seconds: float = 20.0) -> float:
+def wait_for(what: str, condition: Callable[[], object], seconds: float = 60.0) -> float:
     """Asks every millisecond; returns the seconds it took."""
     start = time.monotonic()
     while not condition():

@@ -49,7 +49,7 @@ def test_recycles_and_reloads_lose_and_refuse_nothing() -> None:
 
 
 def test_queued_calls_whose_clients_left_never_run() -> None:
-    _, _, ran = leaving.leave_at_once(STAGE, "thread", "spin", pause=leaving.PAUSE_SECONDS)
+    _, _, ran = leaving.leave_at_once(STAGE, "thread", "spin", waiting=500, pause=leaving.PAUSE_SECONDS)
     assert ran == 0
 
 

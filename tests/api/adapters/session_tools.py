@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 from snakepit_bridge import BaseAdapter, tool
 
@@ -26,6 +27,13 @@ class Shared(BaseAdapter):
         """How often this worker was asked since the session began on it."""
         self.counts[self.session_id] += 1
         return {"pid": os.getpid(), "count": self.counts[self.session_id], "begun": self.begun}
+
+    @tool
+    def hold(self, file: str) -> int:
+        """Until there is such a file."""
+        while not Path(file).exists():
+            time.sleep(0.002)
+        return os.getpid()
 
     @tool
     def nap(self, seconds: float = 0.2) -> int:

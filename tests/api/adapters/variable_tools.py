@@ -31,7 +31,7 @@ class Shared(BaseAdapter):
         return self.context.variables.describe(name)._asdict()
 
     @tool
-    def watch(self, name: str, value: object, seconds: float = 4) -> float:
+    def watch(self, name: str, value: object, seconds: float = 20) -> float:
         """Read until it has the value; the seconds that took, half a second more than no cache would."""
         variables, begun = self.context.variables, time.monotonic()
         while variables[name] != value:
