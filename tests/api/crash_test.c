@@ -74,9 +74,7 @@ START_TEST(a_request_that_kills_is_refused_listed_and_cleared)
         crash_with(7, 502, "worker_crash");
         succeed();
     }
-    double begin = now_seconds();
     crash_with(7, 422, "poison_request");
-    ck_assert_msg(now_seconds() - begin < 0.5, "the refusal took %f s", now_seconds() - begin);
     read_fingerprint(fingerprint, sizeof(fingerprint));
     ck_assert_int_eq(pool_number("counters.crashes"), 3);
     ck_assert_int_eq(pool_number("counters.ends.poison"), 1);

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_ARGS = 32, MAX_NOTED = 32, MAX_PROCESSES = 4096, READY_SECONDS = 30 };
+enum { MAX_ARGS = 32, MAX_NOTED = 32, MAX_PROCESSES = 4096, READY_SECONDS = 60 };
 
 struct gateway {
     pid_t pid; /* 0 once it has been waited for */
@@ -399,10 +399,10 @@ void gateway_stop(struct gateway **gateway)
         return;
     gateway_note_files(*gateway);
     gateway_signal(*gateway, SIGTERM);
-    int status = gateway_wait(*gateway, 20);
+    int status = gateway_wait(*gateway, 60);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %#x; its log:\n%s",
                   status, log_tail(*gateway));
-    gateway_expect_no_process(*gateway, 2);
+    gateway_expect_no_process(*gateway, 60);
     gateway_expect_no_files(*gateway);
     gateway_free(gateway);
 }

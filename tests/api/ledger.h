@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LEDGER_SECONDS = 20, LEDGER_MAX = 65536 };
+enum { LEDGER_SECONDS = 60, LEDGER_MAX = 65536 };
 
 /* Of the gateway that was started last, after ledger_open(). */
 static char ledger_path[128];

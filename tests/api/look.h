@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LOOK_SECONDS = 20 };
+enum { LOOK_SECONDS = 60 };
 
 /* GET /pools/default; the caller keeps the answer for as long as the document. */
 static inline json_t *look(struct answer *out)

@@ -58,7 +58,7 @@ static size_t complaints(const char *log, char *out, size_t size)
 static void expect_refusal(const char *const *args, const char *const *env, const char *word)
 {
     gateway = gateway_launch(args, env);
-    int status = gateway_wait(gateway, 30);
+    int status = gateway_wait(gateway, 60);
     char *log = gateway_log(gateway), line[2048] = "";
     size_t count = complaints(log, line, sizeof(line));
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) != 0,
@@ -98,7 +98,7 @@ END_TEST
 START_TEST(without_a_command_it_says_how_to_use_it)
 {
     gateway = gateway_launch(NULL, NULL);
-    int status = gateway_wait(gateway, 10);
+    int status = gateway_wait(gateway, 60);
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) != 0);
     char *log = gateway_log(gateway);
     ck_assert_msg(strstr(log, "serve") != NULL, "%s", log);
@@ -110,7 +110,7 @@ END_TEST
 static void expect_output(const char *const *args, const char *word)
 {
     gateway = gateway_launch(args, NULL);
-    int status = gateway_wait(gateway, 10);
+    int status = gateway_wait(gateway, 60);
     char *output = gateway_output(gateway), *log = gateway_log(gateway);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "wait status %#x", status);
     ck_assert_msg(strstr(output, word) != NULL, "%s is not in: %s", word, output);

@@ -11,7 +11,7 @@
 
 /* Limit for one test. */
 #ifndef TEST_SECONDS
-#define TEST_SECONDS 120
+#define TEST_SECONDS 300
 #endif
 
 /* Started by a program's unchecked fixture, before the tests are forked. */

@@ -24,7 +24,7 @@ from load import Plain  # noqa: E402
 from servers import Failure, Server  # noqa: E402
 
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 
 # As chaos_load writes it.
 RECORD = numpy.dtype(
