@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from typing import Any, Callable
@@ -9,7 +10,7 @@ from typing import Any, Callable
 from . import tags
 from .limits import number
 from .marker import markers
-from .naming import ancestors, clean, name
+from .naming import ancestors, clean, full_name, name
 
 MAX_LISTED = max(0, number(os.environ, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000))  # that tolist() may produce
 MAX_DEPTH = 200  # far below where the C encoder would give up
@@ -149,7 +150,8 @@ def _rebuilt(value: Any, depth: int, above: tuple[int, ...]) -> Any:
         return _number(float(value))
     above = (*above, id(value))
     if isinstance(value, dict):
-        return {_key(key): rebuild(item, depth, above) for key, item in value.items()}
+        items = enumerate(value.items())
+        return {_key(key, place): rebuild(item, depth, above) for place, (key, item) in items}
     if isinstance(value, (list, tuple)):  # named tuples too: the C encoder makes them arrays as well
         items = list.copy(value) if isinstance(value, list) else tuple.__getitem__(value, slice(None))
         if set(map(type, items)) == {float}:  # what tolist() makes of an array, mostly
@@ -179,26 +181,47 @@ def _number(value: float) -> Any:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def _key(key: Any) -> str:
-    """A dict's key as JSON has it; of what cannot be written, type and address."""
+def _key(key: Any, place: int) -> str:
+    """A dict's key as JSON has it. What cannot be written is its type and its ``place`` among the keys."""
     try:
         return clean(_shown(key))
     except Exception:
-        return clean(object.__repr__(key))
+        return clean(f"<{full_name(type(key))} #{place}>")
 
 
 def _shown(key: Any) -> str:
-    """True, false, null and numbers as the C encoder writes them."""
+    """True, false, null and numbers as the C encoder writes them, others as what they convert to. Raises for the rest.
+
+    A repr is asked for of what Python itself makes one of alone: others may hold secrets, or addresses.
+    """
     if isinstance(key, str):
         return str.__str__(key)
     if key is None or isinstance(key, bool):
         return {None: "null", True: "true", False: "false"}[key]
+    if isinstance(key, int):
+        return int.__repr__(key)
     if isinstance(key, float):
         return str(_number(float(key)))
-    return str(key) if type(key).__module__ == "builtins" else _foreign_key(key)
+    if isinstance(key, (bytes, complex, tuple, frozenset)):
+        return repr(_bare(key))
+    converted = _converted(key)
+    if isinstance(converted, (dict, list)):
+        return json.dumps(rebuild(converted), ensure_ascii=False, separators=(",", ":"))
+    return _shown(_something(converted))
 
 
-def _foreign_key(key: Any) -> str:
-    """As the value would be written, or, when that is no text, by type and address: a repr may hold secrets."""
-    converted = convert(key)
-    return converted if isinstance(converted, str) else object.__repr__(key)
+def _something(converted: Any) -> Any:
+    if converted is _NOTHING:
+        raise TypeError("it has no text")
+    return converted
+
+
+def _bare(key: Any) -> Any:
+    """Of a tuple or frozenset the same with nothing in it but what Python's own reprs are known of."""
+    if isinstance(key, (tuple, frozenset)):
+        kind = tuple if isinstance(key, tuple) else frozenset
+        return kind(_bare(item) for item in kind.__iter__(key))
+    for kind in (bool, int, float, complex, str, bytes):
+        if isinstance(key, kind):
+            return key if type(key) is kind else kind.__new__(kind, key)
+    return key if key is None else _bare(_something(_converted(key)))
