@@ -19,6 +19,7 @@ _DIGITS_SAFE = 2048  # bits; Python writes numbers of 640 digits at least, howev
 _NOTHING = object()
 _METHODS = ("model_dump", "to_dict", "_asdict", "tolist", "isoformat")
 _SHOWN = ("uuid", "decimal", "pathlib", "fractions", "ipaddress")  # modules whose objects are their text
+_TAGGED = (tuple, dict, list, set, frozenset)  # whose subclasses are tagged as these
 _LISTED = ("dict_keys", "dict_values", "deque", "range")
 
 
@@ -29,6 +30,14 @@ def convert(value: Any) -> Any:
     except Exception:  # code of the object's own, or of its class, failed where nothing of it was to be expected
         converted = _NOTHING
     return markers.mark(value) if converted is _NOTHING else converted
+
+
+def nearer(value: Any) -> Any:
+    """One step from an object towards what has a tag. Raises TypeError if there is none, or what the object does."""
+    for kind in _TAGGED:
+        if isinstance(value, kind):
+            return kind(value)
+    return _something(_converted(value))
 
 
 def _converted(value: Any) -> Any:
@@ -212,7 +221,7 @@ def _shown(key: Any) -> str:
 
 def _something(converted: Any) -> Any:
     if converted is _NOTHING:
-        raise TypeError("it has no text")
+        raise TypeError("nothing is known of what it is")
     return converted
 
 

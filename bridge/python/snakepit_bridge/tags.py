@@ -6,11 +6,13 @@ import base64
 import datetime
 import math
 import os
+import re
 from typing import Any, Callable, Optional
 
 SCHEMA = 1
 MAX_DEPTH = 200  # of values within each other, far below where recursion ends
 _SPECIAL = {"infinity": math.inf, "neg_infinity": -math.inf, "nan": math.nan}
+_MEMBER_NAME = re.compile(":[^:]*:")  # in a buffer's format
 _ATOM_CLASS = "SNAKEBRIDGE_ATOM_CLASS"
 
 
@@ -43,41 +45,60 @@ def tag(kind: str, **members: Any) -> dict[str, Any]:
 # Python to JSON.
 
 
-def encode(value: Any, otherwise: Callable[[Any], Any]) -> Any:
+def encode(value: Any, otherwise: Callable[[Any], Any], step: Optional[Callable[[Any], Any]] = None) -> Any:
     """``value`` as JSON data that decode() turns into an equal one.
 
-    ``otherwise`` gives the JSON data for what has neither a JSON form nor a tag, for a value that holds itself, and
-    below 200 levels.
+    What has neither a JSON form nor a tag is given to ``step``, if there is one, for a value that is nearer to having
+    one. ``otherwise`` gives the JSON data for what ``step`` raises for, for what has no bytes of its own, for a value
+    that holds itself, and below 200 levels.
     """
-    return _encode(value, otherwise, 0, ())
+    return _Encoder(otherwise, step).encode(value, 0, ())
 
 
-def _encode(value: Any, otherwise: Callable[[Any], Any], depth: int, above: tuple[int, ...]) -> Any:
-    kind = type(value)
-    if value is None or kind in (bool, int, str):
-        return value
-    leaf = _LEAVES.get(kind)
-    if leaf is not None:
-        return leaf(value)
-    container = _CONTAINERS.get(kind)
-    if container is None:
-        return _encode_derived(value, otherwise)
-    if depth >= MAX_DEPTH or id(value) in above:
-        return otherwise(value)
-    above = (*above, id(value))
-    return container(value, lambda item: _encode(item, otherwise, depth + 1, above))
+class _Encoder:
+    __slots__ = ("_otherwise", "_step")
 
+    def __init__(self, otherwise: Callable[[Any], Any], step: Optional[Callable[[Any], Any]]) -> None:
+        self._otherwise = otherwise
+        self._step = step
 
-def _encode_derived(value: Any, otherwise: Callable[[Any], Any]) -> Any:
-    """A subclass of something simple is sent as that; one of a container has more to it than its elements."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int(value)
-    for kind, leaf in _LEAVES.items():
-        if isinstance(value, kind):
+    def encode(self, value: Any, depth: int, above: tuple[int, ...]) -> Any:
+        kind = type(value)
+        if value is None or kind in (bool, int, str):
+            return value
+        leaf = _LEAVES.get(kind)
+        if leaf is not None:
+            return self._leaf(leaf, value)
+        container = _CONTAINERS.get(kind)
+        if container is None:
+            return self._derived(value, depth, above)
+        if depth >= MAX_DEPTH or id(value) in above:
+            return self._otherwise(value)
+        above = (*above, id(value))
+        return container(value, lambda item: self.encode(item, depth + 1, above))
+
+    def _leaf(self, leaf: Callable[[Any], Any], value: Any) -> Any:
+        try:
             return leaf(value)
-    return otherwise(value)
+        except Exception:  # a memoryview of objects, or one that was released, or a class's own isoformat()
+            return self._otherwise(value)
+
+    def _derived(self, value: Any, depth: int, above: tuple[int, ...]) -> Any:
+        """A subclass of something simple is sent as that; one of a container may have more to it than its elements."""
+        if isinstance(value, str):
+            return str.__str__(value)
+        if isinstance(value, int):
+            return int(value)
+        for kind, leaf in _LEAVES.items():
+            if isinstance(value, kind):
+                return self._leaf(leaf, value)
+        if self._step is None or depth >= MAX_DEPTH or id(value) in above:
+            return self._otherwise(value)
+        try:
+            converted = self._step(value)
+        except Exception:
+            return self._otherwise(value)
+        return self.encode(converted, depth + 1, (*above, id(value)))
 
 
 def _encode_float(value: float) -> Any:
@@ -89,8 +110,17 @@ def _encode_float(value: float) -> Any:
 
 
 def encode_bytes(value: Any) -> dict[str, Any]:
-    """Bytes, or what has the buffer protocol."""
-    return tag("bytes", data=base64.b64encode(value).decode("ascii"))
+    """Bytes, or what has the buffer protocol, in whatever order they lie."""
+    view = octets(value)
+    return tag("bytes", data=base64.b64encode(view if view.c_contiguous else view.tobytes()).decode("ascii"))
+
+
+def octets(data: Any) -> memoryview:
+    """The bytes of what has the buffer protocol. Raises TypeError where they are addresses in this process."""
+    view = memoryview(data)
+    if any(address in _MEMBER_NAME.sub("", view.format) for address in "OPX&"):
+        raise TypeError(f"the {type(data).__name__} has addresses of objects in it, not their bytes")
+    return view
 
 
 def encode_complex(value: complex) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import re
 from types import ModuleType
 from typing import Any, Callable, Optional, Union
 
-from . import dialect, docstring, tags, values
+from . import dialect, docstring, values
+from .chunk import unpack
 from .errors import LoadError
-from .marker import markers
 from .parameters import Parameters
 
 _MARK = "_tool_metadata"
@@ -177,7 +177,7 @@ class Tool:
 
     def finish(self, value: Any) -> Any:
         """A result, with tags if it is to have some."""
-        return tags.encode(value, markers.mark) if self.mark.tagged and not _is_body(value) else value
+        return values.tagged(value) if self.mark.tagged and not _is_body(value) else value
 
     def results(self, outcome: Any, count: int) -> list[Any]:
         """Those of ``count`` calls, of what a batch tool has returned or raised; some or all may be exceptions.
@@ -202,12 +202,12 @@ def _each(items: Any, finish: Callable[[Any], Any]) -> Any:
             item = next(items)
         except StopIteration as end:
             return None if end.value is None else finish(end.value)
-        yield finish(item)
+        yield finish(unpack(item)[0])
 
 
 async def _each_later(items: Any, finish: Callable[[Any], Any]) -> Any:
     async for item in items:
-        yield finish(item)
+        yield finish(unpack(item)[0])
 
 
 def collect(target: Any) -> list[Tool]:

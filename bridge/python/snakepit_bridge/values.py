@@ -13,8 +13,9 @@ from json import encoder as _json_encoder
 from typing import Any, Callable
 
 from . import tags
-from .conversion import convert, rebuild
+from .conversion import convert, nearer, rebuild
 from .limits import number
+from .marker import markers
 from .parcel import LARGE
 
 VALUE_MAX = 64 << 20  # bytes; what the gateway takes at most, whatever it is told to allow (frame.h)
@@ -89,12 +90,21 @@ def encode(value: Any) -> bytes:
         return _encode_plain(rebuild(value))
 
 
+def tagged(value: Any) -> Any:
+    """``value`` as JSON data with tags, so that its types are kept as far as there are any for them."""
+    return tags.encode(value, markers.mark, _nearer)
+
+
+def _nearer(value: Any) -> Any:
+    return memoryview(value.data) if isinstance(value, Binary) else nearer(value)
+
+
 def encode_result(value: Any) -> tuple[Any, str]:
     """A tool's return value as body and content type; an empty content type means JSON.
 
     The body is bytes, or, if it is large, may be a contiguous memoryview of what the tool returned.
 
-    Raises TypeError or ValueError for a Binary that is none.
+    Raises TypeError or ValueError for a Binary that is none, and for bytes that would be addresses of objects.
     """
     if type(value) is dict:  # mostly
         return encode(value), ""
@@ -108,7 +118,7 @@ def encode_result(value: Any) -> tuple[Any, str]:
 def _contiguous(data: Any) -> Any:
     if type(data) is bytes:
         return data
-    view = memoryview(data)
+    view = tags.octets(data)
     return view if view.c_contiguous and view.nbytes > LARGE else view.tobytes()
 
 

@@ -1,12 +1,18 @@
 """Tagged values both ways (snakepit 104)."""
 
+import collections
+import dataclasses
 import datetime
+import decimal
 import json
 import math
+import pathlib
+import uuid
 
 import pytest
 
-from snakepit_bridge import parameters, tags, tools
+from snakepit_bridge import Binary, parameters, tags, tools
+from snakepit_bridge.chunk import StreamChunk
 from snakepit_bridge.tags import Atom, decode, encode
 
 
@@ -154,6 +160,54 @@ def test_results_of_a_tagged_tool_keep_their_types():
     assert decode(item.function()) == {"a": (1, math.inf)}
 
 
+Pair = collections.namedtuple("Pair", "a b")
+Point = dataclasses.make_dataclass("Point", ["x"])
+CONVERTED = [
+    (Pair(1, (2,)), (1, (2,))),
+    (Point((1, b"a")), {"x": (1, b"a")}),
+    (decimal.Decimal("1.5"), "1.5"),
+    (uuid.UUID(int=1), str(uuid.UUID(int=1))),
+    (pathlib.PurePosixPath("/a"), "/a"),
+    (collections.OrderedDict(a=(1,)), {"a": (1,)}),
+    (collections.deque([(1,)]), [(1,)]),
+    (Binary(b"ab"), b"ab"),
+    (memoryview(b"abcd")[::2], b"ac"),
+]
+
+
+@pytest.mark.parametrize("value, expected", CONVERTED, ids=lambda value: str(value)[:30])
+def test_what_has_no_tag_is_converted_and_what_it_holds_keeps_its_type(value, expected):
+    @tools.tool(tagged=True)
+    def run():
+        return {"a": [value]}
+
+    item = tools.Tool("run", run, False)
+    item.bind(run)
+    assert decode(item.function()) == {"a": [expected]}
+
+
+def test_values_of_numpy_are_converted_before_they_are_tagged():
+    numpy = pytest.importorskip("numpy")
+    value = {"a": numpy.array([1.0, math.inf]), "b": numpy.float32(0.5), "c": numpy.array([1j]), numpy.int64(3): 1}
+    item = tools.Tool("run", tools.tool(tagged=True)(lambda: value), False)
+    item.bind(lambda: value)
+    assert decode(item.function()) == {"a": [1.0, math.inf], "b": 0.5, "c": [1j], 3: 1}
+
+
+def test_what_cannot_be_tagged_is_a_marker_and_the_rest_survives():
+    class Endless:
+        def to_dict(self):
+            return Endless()
+
+    numpy = pytest.importorskip("numpy")
+    released = memoryview(b"ab")
+    released.release()
+    for bad in (object(), Endless(), released, memoryview(numpy.array([object()]))):
+        item = tools.Tool("run", tools.tool(tagged=True)(lambda: None), False)
+        found = item.finish({"good": (1,), "bad": bad})
+        assert decode(found["good"]) == (1,) and found["bad"]["__ffi_unserializable__"] is True
+
+
 def test_items_of_a_tagged_stream_keep_their_types():
     @tools.tool(tagged=True)
     def run():
@@ -161,6 +215,12 @@ def test_items_of_a_tagged_stream_keep_their_types():
 
     item = tools.Tool("run", run, False)
     item.bind(run)
+    assert [decode(value) for value in item.function()] == [(1,)]
+
+
+def test_chunks_of_a_tagged_stream_are_tagged_by_their_data():
+    item = tools.Tool("run", tools.tool(tagged=True, supports_streaming=True)(lambda: None), False)
+    item.bind(lambda: iter([StreamChunk((1,))]))
     assert [decode(value) for value in item.function()] == [(1,)]
 
 

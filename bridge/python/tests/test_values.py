@@ -278,6 +278,18 @@ def test_binary_of_the_wrong_kind_is_an_error(binary):
         values.encode_result(binary)
 
 
+def test_addresses_of_objects_are_no_bytes_to_send():
+    numpy = pytest.importorskip("numpy")
+    for fields in ("O", [("a", "i4"), ("b", "O")]):
+        array = numpy.zeros(2, dtype=fields)
+        for value in (Binary(array), memoryview(array)):
+            with pytest.raises(TypeError, match="addresses"):
+                values.encode_result(value)
+            assert json.loads(values.encode([1, value]))[1]["__ffi_unserializable__"] is True
+    named = numpy.zeros(1, dtype=[("O", "u1")])
+    assert values.encode_result(Binary(named))[0] == b"\0"
+
+
 def test_numpy_values_are_converted():
     numpy = pytest.importorskip("numpy")
     value = {"a": numpy.arange(3), "b": numpy.float64("nan"), "c": numpy.int64(7), "d": numpy.bool_(True)}
