@@ -85,10 +85,17 @@ void http1_release_room(struct http1_exchange *request)
     request->is_resident = false;
 }
 
+/* Where there is nothing to read, for HEAD, chunks must not be announced: 0.9.75 would write their
+ * end behind the head, and the peer would take it for the begin of the next answer. An answer
+ * without chunks and of no known length is the connection's last. */
 struct MHD_Response *http1_source_answer(struct http1_exchange *request)
 {
     size_t block = request->is_1_0 ? BLOCK : NO_BLOCK;
-    return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, on_read, request, NULL);
+    struct MHD_Response *answer =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, block, on_read, request, NULL);
+    if (answer && !request->exchange.source)
+        MHD_set_response_options(answer, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    return answer;
 }
 
 /* --- straight to the socket ---

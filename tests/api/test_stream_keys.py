@@ -298,6 +298,20 @@ def read_at_random(port: int, seed: int, contents: List[Tuple[str, bytes]]) -> N
             time.sleep(dice.choice([0, 0.01]))
 
 
+def test_the_head_of_a_stream_leaves_nothing_behind_on_its_connection(streams: Any) -> None:
+    """Whatever stands behind it would be taken for the next answer."""
+    running, name = {"tool": "count", "args": {"n": 1000000}, "on_disconnect": "detach"}, str(uuid.uuid4())
+    with connect(streams) as client, begun(client, running, {"x-request-id": name, **NDJSON}):
+        with socket.create_connection(("127.0.0.1", streams.port), timeout=30) as connection:
+            connection.sendall(b"HEAD /calls/%s/events HTTP/1.1\r\nHost: localhost\r\n\r\n" % name.encode())
+            head, rest = connection.makefile("rb").read().split(b"\r\n\r\n", 1)
+    with connect(streams) as client:
+        assert client.delete(f"/calls/{name}").status_code == 204
+    assert head.startswith(b"HTTP/1.1 200 ") and b"content-type: text/event-stream" in head.lower()
+    assert b"transfer-encoding" not in head.lower() and b"content-length" not in head.lower()
+    assert rest == b""
+
+
 def test_readers_that_come_and_go_at_random_leave_every_stream_whole(streams: Any) -> None:
     dice = random.Random(7)
     bodies = {str(uuid.uuid4()): {**count(n=dice.choice([5, 60]), seconds=0.01, size=dice.choice([0, 3000, 40000])),
