@@ -1,7 +1,6 @@
 #include "server/calls/deferral.h"
 
 #include "base/clock.h"
-#include "server/calls/idempotency.h"
 #include "server/calls/ledger.h"
 #include "server/http/document.h"
 #include "server/http/media.h"
@@ -20,6 +19,7 @@ struct deferral {
     struct list place; /* among those of the reactor that wait */
     enum result_shape shape;
     bool is_answered;
+    bool is_async;     /* it may be told that the answer will come later */
     uint64_t until_us; /* UINT64_MAX: for the outcome */
 };
 
@@ -65,7 +65,7 @@ bool deferral_read(struct exchange *exchange, struct deferral_wish *out_wish)
 {
     *out_wish = (struct deferral_wish){0};
     read_prefer(exchange_header(exchange, "prefer"), out_wish);
-    return idempotency_read(exchange, &out_wish->key);
+    return idempotency_read(exchange, &out_wish->once);
 }
 
 /* --- answering --- */
@@ -107,11 +107,25 @@ static void answer_outcome(struct deferral *deferral, const struct call *call)
     outcome_respond(deferral->exchange, call, deferral->shape);
 }
 
+static void answer_too_late(struct exchange *exchange)
+{
+    problem_respond(exchange, &(struct problem){.status = 504,
+                                                .code = "deadline_exceeded",
+                                                .category = "timeout",
+                                                .detail = "the time of this request is up; the "
+                                                          "call that it has joined goes on",
+                                                .executed = "maybe",
+                                                .retryable = true});
+}
+
 /* Nobody waits any longer; the job goes on. */
 static void give_up_waiting(struct deferral *deferral)
 {
     deferral->is_answered = true;
-    answer_later(deferral->exchange, deferral->job, true);
+    if (deferral->is_async)
+        answer_later(deferral->exchange, deferral->job, true);
+    else
+        answer_too_late(deferral->exchange);
 }
 
 /* --- coming and going --- */
@@ -167,9 +181,34 @@ static struct job *make_job(struct exchange *exchange, struct call *call,
     job->is_announced = wish->is_async;
     job->shape = shape;
     job->instance = exchange->path;
-    if (wish->key.len)
-        idempotency_name(exchange, job, wish->key, (struct bytes){0});
+    idempotency_name(job, &wish->once);
     return job;
+}
+
+/* Answers when the job ends, or when the caller has waited for long enough. */
+static void await(struct deferral *deferral, const struct deferral_wish *wish, uint64_t wait_us)
+{
+    struct exchange *exchange = deferral->exchange;
+    struct gateway *gateway = gateway_of(exchange);
+    deferral->is_async = wish->is_async;
+    if (wish->is_async) {
+        ledger_announce(gateway->ledger, deferral->job);
+        wait_us = wish->wait_us;
+    }
+    if (wish->is_async && wait_us == 0 && !job_outcome(deferral->job)) {
+        give_up_waiting(deferral);
+        return;
+    }
+    if (wish->is_async || wait_us)
+        deferral->until_us = clock_now_us() + wait_us;
+    list_push_back(gateway_deferrals_of(gateway, exchange->reactor), &deferral->place);
+    job_watch(deferral->job, &deferral->watcher);
+}
+
+void deferral_join(struct exchange *exchange, struct job *job, const struct deferral_wish *wish,
+                   enum result_shape shape)
+{
+    await(open_deferral(exchange, job, shape), wish, wish->limit_us);
 }
 
 void deferral_start(struct exchange *exchange, struct call *call, const struct deferral_wish *wish,
@@ -179,21 +218,14 @@ void deferral_start(struct exchange *exchange, struct call *call, const struct d
     struct job *job = idempotency_enter(exchange, make_job(exchange, call, wish, shape), &joined);
     if (!job)
         return;
-    struct deferral *deferral = open_deferral(exchange, job, shape);
-    if (!joined) {
-        exchange->request_id = job->call->request_id;
-        job_start(job);
-    }
-    if (wish->is_async) {
-        ledger_announce(gateway_of(exchange)->ledger, job);
-        deferral->until_us = clock_now_us() + wish->wait_us;
-    }
-    if (wish->is_async && wish->wait_us == 0 && !job_outcome(job)) {
-        give_up_waiting(deferral);
+    if (joined) {
+        deferral_join(exchange, job, wish, shape);
         return;
     }
-    list_push_back(gateway_deferrals_of(gateway_of(exchange), exchange->reactor), &deferral->place);
-    job_watch(job, &deferral->watcher);
+    struct deferral *deferral = open_deferral(exchange, job, shape);
+    exchange->request_id = job->call->request_id;
+    job_start(job);
+    await(deferral, wish, 0);
 }
 
 void deferral_fetch(struct exchange *exchange, struct job *job)

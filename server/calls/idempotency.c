@@ -1,6 +1,5 @@
 #include "server/calls/idempotency.h"
 
-#include "pool/pool.h"
 #include "server/calls/ledger.h"
 #include "server/http/problem.h"
 #include "server/requests/gateway.h"
@@ -22,66 +21,66 @@ static bool refuse(struct exchange *exchange, unsigned status, const char *code,
     return false;
 }
 
-bool idempotency_read(struct exchange *exchange, struct bytes *out_key)
+bool idempotency_read(struct exchange *exchange, struct idempotency *out_once)
 {
-    *out_key = exchange_header(exchange, "idempotency-key");
-    if (!out_key->data)
+    *out_once = (struct idempotency){.key = exchange_header(exchange, "idempotency-key")};
+    if (!out_once->key.data)
         return true;
-    if (!is_good(*out_key))
+    if (!is_good(out_once->key))
         return refuse(exchange, 400, "invalid_request",
                       "idempotency-key must have 1 to 255 visible characters");
     return exchange_header_count(exchange, "idempotency-key") == 1 ||
            refuse(exchange, 400, "invalid_request", "idempotency-key must be given once");
 }
 
-void idempotency_name(struct exchange *exchange, struct job *made, struct bytes key,
-                      struct bytes tools)
+void idempotency_print(struct exchange *exchange, const struct invocation_request *request,
+                       struct bytes metadata, bool is_stream, struct idempotency *once)
 {
     const struct ledger *ledger = gateway_of(exchange)->ledger;
-    const struct call *call = made->call;
-    const struct pool *pool = call->tool->pool;
-    const struct bytes content[] = {call->tool->spec.name,
-                                    bytes_of(pool ? pool_name(pool) : ""),
-                                    call->content_type,
-                                    call->session_id,
-                                    call->args,
-                                    call->metadata,
-                                    tools};
-    made->key = arena_copy(exchange->arena, key);
-    made->fingerprint = made->is_stream;
+    const struct bytes content[] = {
+        request->tool, request->pool, request->content_type, request->session_id,
+        request->args, metadata,      request->tools,
+    };
+    if (!once->key.len)
+        return;
+    once->fingerprint = is_stream;
     for (size_t i = 0; i < sizeof content / sizeof content[0]; i++)
-        made->fingerprint = made->fingerprint * 31 + ledger_fingerprint(ledger, content[i]);
+        once->fingerprint = once->fingerprint * 31 + ledger_fingerprint(ledger, content[i]);
 }
 
-/* Takes both references, and returns that to the older if it is for the same. */
-static struct job *join(struct exchange *exchange, struct job *made, struct job *older)
+void idempotency_name(struct job *made, const struct idempotency *once)
 {
-    bool same = older->fingerprint == made->fingerprint;
-    job_unref(&made);
-    if (same) {
+    made->key = arena_copy(made->call->arena, once->key);
+    made->fingerprint = once->fingerprint;
+}
+
+/* Drops the reference of one that is for something else. */
+static bool is_its(struct exchange *exchange, uint64_t fingerprint, struct job **older)
+{
+    if ((*older)->fingerprint == fingerprint) {
         exchange->remark = (struct header){BYTES("idempotency-replayed"), BYTES("true")};
-    } else {
-        job_unref(&older);
-        refuse(exchange, 422, "idempotency_mismatch",
-               "another request came with that idempotency key");
+        return true;
     }
-    return older;
+    job_unref(older);
+    return refuse(exchange, 422, "idempotency_mismatch",
+                  "another request came with that idempotency key");
+}
+
+bool idempotency_recall(struct exchange *exchange, const struct idempotency *once,
+                        struct job **out_older)
+{
+    struct ledger *ledger = gateway_of(exchange)->ledger;
+    *out_older = once->key.len ? ledger_find_key(ledger, once->key) : NULL;
+    return !*out_older || is_its(exchange, once->fingerprint, out_older);
 }
 
 struct job *idempotency_enter(struct exchange *exchange, struct job *made, bool *out_joined)
 {
     struct job *older = ledger_add(gateway_of(exchange)->ledger, made);
     *out_joined = older;
-    return older ? join(exchange, made, older) : made;
-}
-
-struct job *idempotency_find(struct exchange *exchange, struct job *made)
-{
-    struct job *older = ledger_find_key(gateway_of(exchange)->ledger, made->key);
-    if (older)
-        return join(exchange, made, older);
+    if (!older)
+        return made;
+    uint64_t fingerprint = made->fingerprint;
     job_unref(&made);
-    refuse(exchange, 404, "call_not_found",
-           "no stream with that idempotency key runs or is kept, of which the rest could come");
-    return NULL;
+    return is_its(exchange, fingerprint, &older) ? older : NULL;
 }

@@ -8,7 +8,6 @@
 #include "server/http/problem.h"
 #include "server/requests/gateway.h"
 #include "server/requests/membership.h"
-#include "server/requests/origin.h"
 #include "server/requests/patience.h"
 #include "server/tools/arguments.h"
 #include "server/tools/toolbox.h"
@@ -258,19 +257,22 @@ static bool takes(struct exchange *exchange, const struct tool *tool,
     return false;
 }
 
-struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
-                             enum result_shape shape)
+bool invocation_complete(struct exchange *exchange, struct invocation_request *request,
+                         struct origin *out_origin)
 {
-    struct invocation_request whole = *request;
+    const struct origin_members members = {request->correlation_id, request->metadata};
+    return apply_headers(exchange, request) && origin_read(exchange, &members, out_origin);
+}
+
+struct call *invocation_make(struct exchange *exchange, const struct invocation_request *request,
+                             const struct origin *origin, enum result_shape shape)
+{
     struct session *session = NULL;
-    struct origin origin;
-    const struct origin_members members = {whole.correlation_id, whole.metadata};
-    if (!apply_headers(exchange, &whole) || !origin_read(exchange, &members, &origin) ||
-        !membership_join(exchange, whole.session_id, &session))
+    if (!membership_join(exchange, request->session_id, &session))
         return NULL;
-    struct tool *tool = resolve(exchange, &whole, session);
-    if (tool && takes(exchange, tool, &whole, shape))
-        return make_call(exchange, &whole, &origin, tool, session);
+    struct tool *tool = resolve(exchange, request, session);
+    if (tool && takes(exchange, tool, request, shape))
+        return make_call(exchange, request, origin, tool, session);
     session_unref(&session);
     return NULL;
 }
@@ -288,14 +290,25 @@ static void run(struct exchange *exchange, struct call *call, enum result_shape 
     runner_submit(call);
 }
 
-void invocation_start(struct exchange *exchange, const struct invocation_request *request,
+/* What a key has begun is found by the key alone, before anything of the request is looked for. */
+void invocation_start(struct exchange *exchange, struct invocation_request *request,
                       enum result_shape shape)
 {
     struct deferral_wish wish;
-    if (!deferral_read(exchange, &wish))
+    struct origin origin;
+    struct job *older;
+    if (!deferral_read(exchange, &wish) || !invocation_complete(exchange, request, &origin))
         return;
-    struct call *call = invocation_make(exchange, request, shape);
-    if (call && (wish.is_async || wish.key.len))
+    wish.limit_us = request->timeout_us;
+    idempotency_print(exchange, request, origin.metadata, false, &wish.once);
+    if (!idempotency_recall(exchange, &wish.once, &older))
+        return;
+    if (older) {
+        deferral_join(exchange, older, &wish, shape);
+        return;
+    }
+    struct call *call = invocation_make(exchange, request, &origin, shape);
+    if (call && (wish.is_async || wish.once.key.len))
         deferral_start(exchange, call, &wish, shape);
     else if (call)
         run(exchange, call, shape);

@@ -29,6 +29,7 @@ struct stream {
     bool is_answered;
     bool has_begun; /* its first event is there */
     bool comment_due;
+    uint64_t until_us; /* it waits, at most; 0: for the end */
     uint64_t begun_us; /* when it began to wait */
     uint64_t spoke_us; /* when something was last sent, or it began to wait */
 };
@@ -250,12 +251,12 @@ static bool bring_tools(struct exchange *exchange, const struct invocation_reque
 /* A caller with a key means to come back, as one that detaches. NULL: the exchange has been
  * answered. */
 static struct job *make_job(struct exchange *exchange, const struct invocation_request *request,
-                            struct bytes key)
+                            const struct origin *origin, const struct idempotency *once)
 {
     struct gateway *gateway = gateway_of(exchange);
     struct bytes leaving = request->on_disconnect;
     struct offers *offers = NULL;
-    struct call *call = invocation_make(exchange, request, RESULT_ENVELOPE);
+    struct call *call = invocation_make(exchange, request, origin, RESULT_ENVELOPE);
     if (!call || !may_stream(exchange, call->tool) ||
         !bring_tools(exchange, request, call, &offers)) {
         call_unref(&call);
@@ -266,11 +267,10 @@ static struct job *make_job(struct exchange *exchange, const struct invocation_r
     job->is_stream = true;
     job->instance = exchange->path;
     job->result_limit = gateway->streams->result_limit;
-    job->detached = leaving.len ? bytes_equal(leaving, BYTES("detach")) : key.len > 0;
-    job->is_kept = job->detached || key.len;
+    job->detached = leaving.len ? bytes_equal(leaving, BYTES("detach")) : once->key.len > 0;
+    job->is_kept = job->detached || once->key.len;
     job->offers = offers;
-    if (key.len)
-        idempotency_name(exchange, job, key, request->tools);
+    idempotency_name(job, once);
     if (job->is_kept)
         job_hold(job, gateway->streams->keep);
     return job;
@@ -282,35 +282,74 @@ static bool may_be_lost(const struct job *job)
     return job->detached && !job->key.len;
 }
 
-static void run(struct exchange *exchange, struct job *made, enum event_format format)
+/* Of a job that another request began, which may wait for longer than this one. */
+static void join(struct exchange *exchange, struct job *job,
+                 const struct invocation_request *request, enum event_format format)
+{
+    struct stream *stream = attach(exchange, job, 0, format);
+    if (request->timeout_us)
+        stream->until_us = clock_now_us() + request->timeout_us;
+}
+
+static void run(struct exchange *exchange, struct job *made,
+                const struct invocation_request *request, enum event_format format)
 {
     bool joined;
     struct job *job = idempotency_enter(exchange, made, &joined);
     if (!job)
         return;
-    struct stream *stream = attach(exchange, job, 0, format);
-    if (joined)
+    if (joined) {
+        join(exchange, job, request, format);
         return;
+    }
+    struct stream *stream = attach(exchange, job, 0, format);
     exchange->request_id = job->call->request_id;
     job_start(job);
     if (may_be_lost(job))
         stream->has_begun = job_begin(job, CALL_DISPATCHED);
 }
 
-/* With a key and the number of an event the caller goes on with what it has had a part of. */
-static void start(struct exchange *exchange, const struct invocation_request *request)
+static void refuse_rest(struct exchange *exchange)
 {
-    struct bytes key;
-    enum event_format format;
-    uint64_t had = 0;
-    if (!idempotency_read(exchange, &key) || !choose_format(exchange, &format) ||
-        (key.len && !read_last_id(exchange, &had)))
+    problem_respond(exchange, &(struct problem){.status = 404,
+                                                .code = "call_not_found",
+                                                .detail = "no stream with that idempotency key "
+                                                          "runs or is kept, of which the rest "
+                                                          "could come"});
+}
+
+/* What there is of a job of the key, in which an older request's is found; or runs it. Who has had
+ * a part of it does not want it run again. */
+static void run_once(struct exchange *exchange, struct invocation_request *request,
+                     struct idempotency *once, uint64_t had, enum event_format format)
+{
+    struct origin origin;
+    struct job *older, *made;
+    bool comes_back = once->key.len && exchange_header(exchange, "last-event-id").len;
+    if (!invocation_complete(exchange, request, &origin))
         return;
-    struct job *made = make_job(exchange, request, key);
-    if (made && key.len && exchange_header(exchange, "last-event-id").len)
-        resume(exchange, idempotency_find(exchange, made), had, format);
-    else if (made)
-        run(exchange, made, format);
+    idempotency_print(exchange, request, origin.metadata, true, once);
+    if (!idempotency_recall(exchange, once, &older))
+        return;
+    if (older && comes_back)
+        resume(exchange, older, had, format);
+    else if (older)
+        join(exchange, older, request, format);
+    else if (comes_back)
+        refuse_rest(exchange);
+    else if ((made = make_job(exchange, request, &origin, once)))
+        run(exchange, made, request, format);
+}
+
+/* With a key and the number of an event the caller goes on with what it has had a part of. */
+static void start(struct exchange *exchange, struct invocation_request *request)
+{
+    struct idempotency once;
+    enum event_format format;
+    uint64_t had;
+    if (idempotency_read(exchange, &once) && choose_format(exchange, &format) &&
+        read_last_id(exchange, &had))
+        run_once(exchange, request, &once, had, format);
 }
 
 void stream_post(struct exchange *exchange)
@@ -377,10 +416,33 @@ static void break_silence(struct stream *stream, uint64_t now_us)
         answer(stream);
 }
 
+/* Whoever has joined a stream and whose own time is up; the stream goes on. */
+static void run_out(struct stream *stream)
+{
+    struct exchange *exchange = stream->exchange;
+    stream->until_us = 0;
+    if (stream->is_answered) {
+        exchange_break(exchange);
+        return;
+    }
+    stream->is_answered = true;
+    problem_respond(exchange, &(struct problem){.status = 504,
+                                                .code = "deadline_exceeded",
+                                                .category = "timeout",
+                                                .detail = "the time of this request is up; the "
+                                                          "stream that it has joined goes on",
+                                                .executed = "maybe",
+                                                .retryable = true});
+}
+
 void stream_sweep(struct list *streams, uint64_t now_us)
 {
     LIST_FOREACH (streams, node, next) {
         struct stream *stream = CONTAINER_OF(node, struct stream, place);
+        if (stream->until_us && now_us >= stream->until_us) {
+            run_out(stream);
+            continue;
+        }
         begin(stream, now_us);
         break_silence(stream, now_us);
     }

@@ -160,6 +160,32 @@ def test_the_same_key_joins_a_running_call(client, tmp_path: Path) -> None:
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 7
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_key_outlives_the_session_of_its_call(client, own: bool) -> None:
+    """What has run is not denied, and no session begins for what does not run."""
+    wish = {"id": f"own-{time.monotonic_ns()}"} if own else {}
+    session = client.post("/sessions", json=wish).json()["id"]
+    body, key = {"tool": "add", "args": {"a": 1, "b": 2}, "session_id": session}, {"idempotency-key": f"key-{session}"}
+    first = client.post("/execute", json=body, headers=key)
+    assert client.delete(f"/sessions/{session}").status_code == 204
+    second = client.post("/execute", json=body, headers=key)
+    assert (second.status_code, second.json()) == (200, first.json())
+    assert second.headers["idempotency-replayed"] == "true"
+    assert client.get(f"/sessions/{session}").status_code == 404
+
+
+def test_who_joins_waits_no_longer_than_it_wants_to(client, tmp_path: Path) -> None:
+    go, key = tmp_path / "go", {"idempotency-key": f"patience-{time.monotonic_ns()}"}
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        name = {"x-request-id": f"patience-{time.monotonic_ns()}"}
+        first = threads.submit(execute, client, "wait", {**key, **name}, file=str(go))
+        wait_for(lambda: client.get(f"/calls/{name['x-request-id']}").status_code == 200)
+        second = execute(client, "wait", {**key, "request-timeout": "0.2"}, file=str(go))
+        assert (second.status_code, second.json()["code"]) == (504, "deadline_exceeded")
+        go.touch()
+        assert first.result().json()["result"] == "waited"
+
+
 def test_the_same_key_with_another_request_is_refused(client) -> None:
     key = {"idempotency-key": f"other-{time.monotonic_ns()}"}
     assert execute(client, "add", key, a=1, b=2).status_code == 200

@@ -332,6 +332,22 @@ def test_readers_that_come_and_go_at_random_leave_every_stream_whole(streams: An
 # --- what is kept ---
 
 
+def test_who_joins_a_stream_reads_no_longer_than_it_wants_to(client: httpx.Client) -> None:
+    name, key = str(uuid.uuid4()), new_key()
+    with begun(client, count(n=1000000, seconds=0.05), {**key, "x-request-id": name}) as events:
+        with pytest.raises(httpx.RemoteProtocolError):
+            read(client, count(n=1000000, seconds=0.05), {**key, "request-timeout": "0.2"})
+        assert next(events)["event"] == "chunk"
+        assert client.delete(f"/calls/{name}").status_code == 204
+
+
+def test_a_key_outlives_the_session_of_its_stream(client: httpx.Client) -> None:
+    body, key = {**count(n=3), "session_id": client.post("/sessions").json()["id"]}, new_key()
+    _, first = read(client, body, key)
+    assert client.delete(f"/sessions/{body['session_id']}").status_code == 204
+    assert read(client, body, key)[1] == first
+
+
 def test_what_the_ring_does_not_hold_is_told_by_a_gap(client: httpx.Client) -> None:
     key = new_key()
     body = count(n=100, size=5000)

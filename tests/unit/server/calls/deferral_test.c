@@ -5,7 +5,6 @@
 #include "../../base/run.h"
 #include "../../pool/fake.h"
 #include "base/clock.h"
-#include "server/calls/idempotency.h"
 #include "server/calls/ledger.h"
 #include "server/http/reactor.h"
 #include "server/requests/gateway.h"
@@ -145,7 +144,7 @@ static struct asker *arrive(const char *name, const char *value, const char *nam
     return asker;
 }
 
-static void start(struct asker *asker, const char *args, enum result_shape shape)
+static void start(struct asker *asker, const char *args, uint64_t limit_us, enum result_shape shape)
 {
     struct deferral_wish wish;
     struct call *call = call_new(asker->exchange.arena);
@@ -153,7 +152,10 @@ static void start(struct asker *asker, const char *args, enum result_shape shape
     call->home = &fake.home;
     call->args = bytes_of(args);
     call->request_id = arena_copy(call->arena, asker->exchange.request_id);
+    const struct invocation_request request = {.tool = call->tool->spec.name, .args = call->args};
     ck_assert(deferral_read(&asker->exchange, &wish));
+    wish.limit_us = limit_us;
+    idempotency_print(&asker->exchange, &request, (struct bytes){0}, false, &wish.once);
     deferral_start(&asker->exchange, call, &wish, shape);
 }
 
@@ -161,7 +163,7 @@ static void start(struct asker *asker, const char *args, enum result_shape shape
 static struct asker *ask(const char *name, const char *value, enum result_shape shape)
 {
     struct asker *asker = arrive(name, value, NULL, NULL);
-    start(asker, "{}", shape);
+    start(asker, "{}", 0, shape);
     return asker;
 }
 
@@ -237,7 +239,7 @@ END_TEST
 
 static void assert_good(const char *key, bool good)
 {
-    struct bytes read;
+    struct idempotency read;
     struct asker *asker = arrive("idempotency-key", key, NULL, NULL);
     ck_assert_msg(idempotency_read(&asker->exchange, &read) == good, "%s", key);
     if (!good)
@@ -260,7 +262,7 @@ END_TEST
 
 START_TEST(a_key_is_given_once)
 {
-    struct bytes key;
+    struct idempotency key;
     struct asker *asker = arrive("idempotency-key", "same", "idempotency-key", "same");
     ck_assert(!idempotency_read(&asker->exchange, &key));
     assert_sent(asker, 400, "idempotency-key must be given once");
@@ -335,9 +337,25 @@ START_TEST(another_request_with_the_key_is_refused)
 {
     struct asker *first = ask_with_key();
     struct asker *second = arrive("idempotency-key", "k", NULL, NULL);
-    start(second, "{\"x\":1}", RESULT_ENVELOPE);
+    start(second, "{\"x\":1}", 0, RESULT_ENVELOPE);
     assert_sent(second, 422, "idempotency_mismatch");
     ck_assert_uint_eq(first->answers, 0);
+}
+END_TEST
+
+START_TEST(who_joins_has_a_limit_of_its_own)
+{
+    struct asker *first = ask_with_key();
+    struct asker *second = arrive("idempotency-key", "k", NULL, NULL);
+    start(second, "{}", 200000, RESULT_ENVELOPE);
+    deferral_sweep(&gateway.deferrals[0], clock_now_us());
+    ck_assert_uint_eq(second->answers, 0);
+    deferral_sweep(&gateway.deferrals[0], clock_now_us() + 200000);
+    assert_sent(second, 504, "deadline_exceeded");
+    ck_assert_uint_eq(fake.cancel_count, 0);
+    answer();
+    assert_sent(first, 200, "\"result\":1");
+    ck_assert_uint_eq(second->answers, 1);
 }
 END_TEST
 
@@ -370,6 +388,7 @@ int main(void)
     tcase_add_test(tests, what_is_fetched_has_the_shape_that_it_was_asked_for);
     tcase_add_test(tests, a_second_request_with_the_key_gets_the_answer_of_the_first);
     tcase_add_test(tests, another_request_with_the_key_is_refused);
+    tcase_add_test(tests, who_joins_has_a_limit_of_its_own);
     tcase_add_test(tests, a_client_that_leaves_ends_nothing_for_the_others);
     return run_case(tests, "deferral");
 }
