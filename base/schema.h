@@ -6,7 +6,8 @@
  * patternProperties, additionalProperties, propertyNames, required, minProperties, maxProperties;
  * allOf, anyOf, oneOf, not, $ref within the document, $defs (and definitions). Annotations, format
  * among them, are accepted and say nothing about a value. Every other keyword, and every one of
- * these that is malformed, is a problem that schema_compile() names, and then it is left out; where
+ * these that is malformed, is a problem that schema_compile() names, and then it is left out, as is
+ * a type that the Python SDK has no schema for and says in the keyword x-unchecked; where
  * anything is left out, `not` is too, and oneOf is read as anyOf, so that what is valid is never
  * refused.
  *

@@ -460,6 +460,19 @@ static void on_dialect(struct compiler *compiler, struct node *node, const struc
     malformed(compiler, keyword, place, "that of draft 2020-12");
 }
 
+/* --- what the SDK says of types --- */
+
+static void on_unchecked(struct compiler *compiler, struct node *node,
+                         const struct keyword *keyword, struct json_value value,
+                         const struct place *place)
+{
+    (void)node;
+    struct bytes name =
+        value.type == JSON_TYPE_STRING ? schema_shown(text_of(compiler, value)) : BYTES("");
+    schema_fault_add(compiler->problems, place, keyword->name,
+                     "the type %.*s is not one that is checked", (int)name.len, name.data);
+}
+
 /* --- all of them --- */
 
 static const struct keyword keywords[] = {
@@ -507,6 +520,7 @@ static const struct keyword keywords[] = {
     {"contentEncoding", NULL, 0},
     {"contentMediaType", NULL, 0},
     {"contentSchema", NULL, 0},
+    {"x-unchecked", on_unchecked, 0},
 };
 
 bool schema_keyword(struct compiler *compiler, struct node *node, struct bytes name,

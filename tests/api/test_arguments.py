@@ -195,7 +195,17 @@ def test_what_cannot_be_checked_is_shown_and_logged_once(typed):
     found = [problem["pointer"] for problem in tool["schema_problems"]]
     assert found == ["/properties/model/contains", "/properties/model/properties/n/if"]
     assert "schema_problems" not in requests.get(typed.url + "/tools/draw", timeout=10).json()
-    assert typed.log().count("part of a tool's schema cannot be checked") == 1
+    found = [line for line in typed.log().splitlines() if "part of a tool's schema cannot be checked" in line]
+    assert len([line for line in found if '"foreign"' in line]) == 1
+
+
+def test_a_type_that_cannot_be_checked_is_told_as_well(typed):
+    tool = requests.get(typed.url + "/tools/unchecked", timeout=10).json()
+    detail = "the type complex is not one that is checked"
+    assert tool["schema_problems"] == [
+        {"pointer": f"/properties/{name}/x-unchecked", "detail": detail} for name in ("z", "more")
+    ]
+    assert execute(typed, {"z": "anything"}, "unchecked").json()["result"] == "ran"
 
 
 def test_the_rest_of_such_a_schema_is_checked(typed):

@@ -18,6 +18,7 @@ from .stream import Stream
 CONTEXT_NAMES = ("ctx", "context")
 BODY_NAMES = ("body", "data")
 ERRORS_MAX = 16  # that are told of one call
+UNCHECKED_SHOWN = 80  # characters of a type that cannot be checked
 _scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
 
 
@@ -102,7 +103,17 @@ class Parameters:
                 pass  # a default that JSON cannot show is still a default
         if text:
             found["description"] = text
+        unchecked = self._unchecked(name)
+        if unchecked:
+            found["x-unchecked"] = unchecked[:UNCHECKED_SHOWN]  # the gateway tells of it, as of unknown keywords
         return found
+
+    def _unchecked(self, name: str) -> str:
+        """What of the parameter's type cannot be checked, or empty. That of a body, which is not JSON, need not be."""
+        hint, written = self._hints.get(name), self._named[name].annotation
+        if name not in self._hints:
+            return "" if written is inspect.Parameter.empty else str(written)  # it cannot be resolved
+        return "" if bodies.receiver(hint) else schema.unchecked(hint)
 
     def bind(self, args: Any, content_type: str) -> dict[str, Any]:
         """Keyword arguments for one call: of bytes, or a memoryview of large ones.
@@ -154,7 +165,7 @@ class Parameters:
     def _wanted(self, name: str) -> dict[str, Any]:
         """The schema of the parts of that name, empty where anything will do."""
         found = self._property(name, "") if name in self._named and not self.whole else {}
-        return {key: value for key, value in found.items() if key != "default"}
+        return {key: value for key, value in found.items() if key not in ("default", "x-unchecked")}
 
     def _form_argument(self, parts: list[Any], wanted: dict[str, Any]) -> Any:
         """What all parts of one name are. Raises ValueError.

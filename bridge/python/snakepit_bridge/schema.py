@@ -73,6 +73,20 @@ def of_type(hint: Any, above: tuple[Any, ...] = ()) -> dict[str, Any]:
     return _named(hint, above) if isinstance(hint, type) else {}
 
 
+def unchecked(hint: Any) -> str:
+    """The first type in ``hint`` that JSON Schema has nothing to say of; empty when there is none."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (Any, object, inspect.Parameter.empty, Ellipsis):
+        return ""
+    if getattr(typing, "Annotated", None) is origin or origin in _wrappers():
+        return unchecked(args[0])
+    if origin is Union or getattr(origin, "__name__", "") == "UnionType" or origin in (tuple, *_LISTS, *_SETS):
+        return next(filter(None, map(unchecked, args)), "")
+    if origin in _OBJECTS:
+        return unchecked(args[-1]) if args else ""  # names are texts in any case
+    return "" if of_type(hint) else getattr(hint, "__qualname__", None) or str(hint)
+
+
 def _place_of(hint: type, above: tuple[Any, ...]) -> str:
     """Where the definition of a class is that is refered to from within it: no other class has the same place."""
     depth = next(index for index, other in enumerate(above) if other is hint)

@@ -204,3 +204,12 @@ def test_texts_of_what_python_cannot_read_are_for_callers() -> None:
         with pytest.raises(Refused, match=expected) as refused:
             parameters.bind(text, "")
         assert refused.value.status == 422
+
+
+def test_a_type_that_cannot_be_checked_is_said_to_be():
+    def tool(z: complex, later: "Nowhere" = None, body: memoryview = b"", free=1, n: int = 0):  # noqa: F821
+        """One of each."""
+
+    properties = schema_of(tool)["properties"]
+    told = {name: found["x-unchecked"] for name, found in properties.items() if "x-unchecked" in found}
+    assert told == {"z": "complex", "later": "Nowhere"}

@@ -300,3 +300,18 @@ def test_first_paragraph_is_the_summary():
 
 def test_args_section_describes_arguments():
     assert docstring.argument_descriptions(documented) == {"a": "The first, which goes on.", "b": "The second."}
+
+
+@pytest.mark.parametrize(
+    "hint, found",
+    [
+        (complex, "complex"), (Optional[complex], "complex"), (List[complex], "complex"),
+        (Dict[str, complex], "complex"), (Union[int, complex], "complex"),
+        (Tuple[int, complex], "complex"), (Annotated[complex, 1], "complex"),
+        (range, "range"), (Outer, "Outer"),
+        (int, ""), (Any, ""), (object, ""), (list, ""), (List[Any], ""), (Dict[int, str], ""), (Tuple[int, ...], ""),
+        (Optional[Colour], ""), (Point, ""), (Literal["a"], ""), (datetime.date, ""), (NewType("Key", str), ""),
+    ],
+)  # fmt: skip
+def test_a_type_that_has_no_schema_is_named(hint, found):
+    assert schema.unchecked(hint) == found

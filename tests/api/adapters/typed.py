@@ -73,3 +73,7 @@ class Typed(BaseAdapter):
     @tool
     def foreign(self, model: Foreign) -> str:
         return "ran"
+
+    @tool
+    def unchecked(self, z: complex, more: List[complex] = []) -> str:
+        return "ran"

@@ -218,6 +218,8 @@ static const struct {
     {"{\"$ref\":\"https://example.com/x\",\"type\":\"null\"}", "/$ref", "$ref", "null", "1"},
     {"{\"$ref\":\"#/type\",\"type\":\"null\"}", "", "$ref", "null", "1"},
     {"{\"$ref\":\"#\",\"type\":\"null\"}", "", "$ref", "null", "1"},
+    {"{\"properties\":{\"a\":{\"x-unchecked\":\"complex\"}},\"type\":\"object\"}",
+     "/properties/a/x-unchecked", "x-unchecked", "{\"a\":1}", "1"},
     {"{\"not\":{\"if\":{}},\"type\":\"null\"}", "/not/if", "unsupported", "null", "1"},
     {"{\"oneOf\":[{\"if\":{}},true],\"type\":\"null\"}", "/oneOf/0/if", "unsupported", "null", "1"},
     {"{\"multipleOf\":0,\"minimum\":1}", "/multipleOf", "multipleOf", "1", "0"},
