@@ -279,7 +279,7 @@ static struct problem of_plain_end(const struct call *call)
     return problem;
 }
 
-/* Of a tool that was registered: callout.c has said it all. */
+/* Of a tool that was registered: the callback, or what was wrong with it, has said it all. */
 static struct problem of_callout(const struct call *call, struct arena *arena,
                                  struct buffer *members)
 {
@@ -292,14 +292,22 @@ static struct problem of_callout(const struct call *call, struct arena *arena,
         .status = status,
         .code = tool_code(arena, outcome->failure.code, "callback_failed"),
         .detail = arena_string(arena, outcome->failure.message),
-        .category = outcome->end == CALL_END_TIMEOUT ? "timeout"
-                    : outcome->attempts              ? "worker"
-                                                     : "pool",
+        .category = outcome->end == CALL_END_TIMEOUT     ? "timeout"
+                    : outcome->end == CALL_END_SATURATED ? "pool"
+                                                         : "worker",
         .executed = executed_name(outcome->executed),
-        .retryable = again && outcome->end != CALL_END_CANCELLED,
+        .retryable = again,
         .retry_after_s = wait_s,
         .limit = outcome->limit,
     };
+}
+
+/* Its run was refused, or came to an end by itself; other ends are the gateway's. */
+static bool is_of_callout(const struct call *call)
+{
+    enum call_end end = call->outcome.end;
+    return !call->tool->pool &&
+           (end == CALL_END_FAILURE || end == CALL_END_TIMEOUT || end == CALL_END_SATURATED);
 }
 
 /* `members` are the problem's, texts of it in `arena`. */
@@ -308,7 +316,7 @@ static struct problem problem_of(const struct call *call, struct arena *arena,
 {
     struct problem problem;
     add_place(members, call);
-    if (!call->tool->pool)
+    if (is_of_callout(call))
         problem = of_callout(call, arena, members);
     else if (call->outcome.end == CALL_END_FAILURE)
         problem = of_failure(call, arena, members);

@@ -197,17 +197,24 @@ static void on_callback(struct callback_run *run, const struct callback_answer *
 static const struct callback_run_ops callback_ops = {
     .on_done = on_callback, .ref = ref_run, .unref = unref_run};
 
-static const struct refusal too_late = {.type = "TimeoutError",
-                                        .code = "deadline_exceeded",
+/* The callback has taken longer than it may, or than the tool that asks wants to wait. */
+static const struct refusal too_slow = {.type = "TimeoutError",
+                                        .code = "callback_timeout",
                                         .status = 504,
                                         .message = BYTES("the callback did not answer in time")};
+static const struct refusal too_late = {
+    .type = "TimeoutError",
+    .code = "deadline_exceeded",
+    .status = 504,
+    .message = BYTES("the callback did not answer within the time of the call")};
 
 /* The parent has ended first, or it has taken too long. */
 static void on_callback_given_up(struct nested *nested)
 {
     struct tool_request *request = CONTAINER_OF(nested, struct tool_request, nested);
     if (nested->timed_out)
-        tool_request_refuse(request, &too_late);
+        tool_request_refuse(request, nested->timeout_us == request->asked.timeout_us ? &too_late
+                                                                                     : &too_slow);
     callbacks_cancel(&request->run);
     tool_request_unref(request);
 }

@@ -76,30 +76,29 @@ static void write_outcome(struct call_outcome *outcome, const struct callback_an
     };
 }
 
-/* The gateway's own reason why it has not run, or not to its end. */
-static void say(struct call_outcome *outcome, enum call_end end, const char *code,
-                const char *message)
-{
-    outcome->end = end;
-    outcome->failure =
-        (struct call_failure){.message = bytes_of(message), .code = bytes_of(code), .status = 503};
-}
-
 static bool is_leaving(const struct call *call)
 {
     return atomic_load(&callout_of(call)->gateway->leaving);
 }
 
-static void say_leaving(struct call *call)
-{
-    say(&call->outcome, CALL_END_SHUTDOWN, "shutting_down", "the gateway is shutting down");
-}
-
 static void say_full(struct call *call)
 {
+    call->outcome.end = CALL_END_SATURATED;
     call->outcome.limit = callout_of(call)->gateway->callback_options->pending;
-    say(&call->outcome, CALL_END_SATURATED, "callbacks_saturated",
-        "as many registered tools are run as callbacks.pending allows");
+    call->outcome.failure = (struct call_failure){
+        .code = BYTES("callbacks_saturated"),
+        .message = BYTES("as many registered tools are run as callbacks.pending allows"),
+        .status = 503};
+}
+
+/* What cut it off, where that was not the callback's own limit. */
+static enum call_end end_of(const struct call *call, enum callback_end end, enum call_end otherwise)
+{
+    if (end == CALLBACK_CANCELLED && is_leaving(call))
+        return CALL_END_SHUTDOWN;
+    if (end == CALLBACK_TIMEOUT && callout_of(call)->run.timeout_us == call->timeout_us)
+        return CALL_END_DEADLINE;
+    return otherwise;
 }
 
 /* On the courier's thread. */
@@ -107,8 +106,7 @@ static void on_done(struct callback_run *run, const struct callback_answer *answ
 {
     struct call *call = call_of(run);
     write_outcome(&call->outcome, answer);
-    if (answer->end == CALLBACK_CANCELLED && is_leaving(call))
-        say_leaving(call);
+    call->outcome.end = end_of(call, answer->end, call->outcome.end);
     finish(call);
 }
 
@@ -146,7 +144,7 @@ void callout_submit(struct call *call)
     callout->call = call;
     describe_run(callout);
     if (is_leaving(call))
-        say_leaving(call);
+        call->outcome.end = CALL_END_SHUTDOWN;
     else if (!callbacks_run(&callout->run))
         say_full(call);
     else

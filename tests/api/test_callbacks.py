@@ -217,13 +217,21 @@ def test_a_slow_callback_times_out(start_gateway: Callable[..., Any], callback: 
     with callback.holding("/slow"):
         got = client.ask("look_up")
     assert time.monotonic() - begun > 0.9
-    assert (got["class"], got["code"]) == ("ToolCallTimeout", "deadline_exceeded")
+    assert (got["class"], got["code"]) == ("ToolCallTimeout", "callback_timeout")
 
 
 def test_a_tool_may_have_a_limit_of_its_own(client: Client) -> None:
     client.register("look_up", "/slow", timeout_ms=200)
     with client.server.holding("/slow"):
-        assert client.ask("look_up")["code"] == "deadline_exceeded"
+        assert client.ask("look_up")["code"] == "callback_timeout"
+
+
+def test_who_asks_may_have_less_time_than_the_callback(client: Client) -> None:
+    """The code says whose limit it was."""
+    client.register("look_up", "/slow", timeout_ms=3600000)
+    with client.server.holding("/slow"):
+        got = client.http.post("/execute", json={"tool": "ask", "args": {"name": "look_up", "timeout": 0.2}}).json()
+    assert (got["result"]["class"], got["result"]["code"]) == ("ToolCallTimeout", "deadline_exceeded")
 
 
 def test_a_call_that_ends_does_not_wait_for_its_callback(client: Client) -> None:

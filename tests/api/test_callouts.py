@@ -109,18 +109,20 @@ def test_a_slow_callback_times_out_at_the_least_limit(client: Client) -> None:
     """Every other limit is an hour."""
     client.register("own", "/slow", timeout_ms=200)
     client.register("other", "/slow")
-    cases = [("own", {}, 0.2), ("own", {"timeout_ms": 3600000}, 0.2), ("other", {"timeout_ms": 300}, 0.3),
-             ("other", {"run_timeout_ms": 300}, 0.3)]  # fmt: skip
+    cases = [("own", {}, "callback_timeout", 0.2), ("own", {"timeout_ms": 3600000}, "callback_timeout", 0.2),
+             ("other", {"timeout_ms": 300}, "deadline_exceeded", 0.3),
+             ("other", {"run_timeout_ms": 300}, "callback_timeout", 0.3)]  # fmt: skip
     with client.server.holding("/slow"):
-        for tool, limits, expected in cases:
-            expect_timeout(client, expected, tool, **limits)
+        for tool, limits, code, expected in cases:
+            expect_timeout(client, expected, tool, code, **limits)
 
 
-def expect_timeout(client: Client, seconds: float, tool: str, **limits: Any) -> None:
+def expect_timeout(client: Client, seconds: float, tool: str, code: str, **limits: Any) -> None:
+    """The code says whose limit it was."""
     begun = time.monotonic()
     problem = client.execute(tool, **limits).json()
     assert time.monotonic() - begun > seconds - 0.01, (tool, limits)
-    assert (problem["status"], problem["code"], problem["category"]) == (504, "callback_timeout", "timeout")
+    assert (problem["status"], problem["code"], problem["category"]) == (504, code, "timeout")
     assert (problem["executed"], problem["tool"]) == ("maybe", tool)
 
 
@@ -132,7 +134,7 @@ def test_the_configured_limit_holds_where_nothing_else_is_said(
     client = Client(start_gateway("--config", str(path)).url, callback)
     client.register("look_up", "/slow")
     with callback.holding("/slow"):
-        expect_timeout(client, 1, "look_up")
+        expect_timeout(client, 1, "look_up", "callback_timeout")
 
 
 def test_a_time_limit_may_come_as_a_header(client: Client) -> None:

@@ -119,7 +119,7 @@ def test_servers_that_never_answer_hold_up_nobody(client: Client, mute: socket.s
 def test_servers_that_never_answer_are_given_up_in_time(client: Client, mute: socket.socket) -> None:
     answers = asyncio.run(client.execute_all([{"tool": "mute", "timeout_ms": 2000}] * 100))
     problems = [answer.json() for answer in answers]
-    assert {(each["code"], each["executed"]) for each in problems} == {("callback_timeout", "maybe")}
+    assert {(each["code"], each["executed"]) for each in problems} == {("deadline_exceeded", "maybe")}
 
 
 def test_one_that_waits_for_a_connection_times_out_too(
@@ -135,7 +135,7 @@ def test_one_that_waits_for_a_connection_times_out_too(
         begun = time.monotonic()
         problem = client.execute(timeout_ms=300).json()
         assert time.monotonic() - begun > 0.29
-        assert (problem["code"], problem["executed"]) == ("callback_timeout", "no")
+        assert (problem["code"], problem["executed"]) == ("deadline_exceeded", "no")
     assert first.result().json()["result"] == "late"
     assert len(callback.seen) == 1
     assert client.execute().json()["result"] == "late"
@@ -153,7 +153,7 @@ def test_it_can_be_cancelled_while_it_connects(client: Client, unreachable: None
 
 def test_its_time_may_end_while_it_connects(client: Client, unreachable: None) -> None:
     problem = client.execute("far", timeout_ms=300).json()
-    assert (problem["status"], problem["code"], problem["executed"]) == (504, "callback_timeout", "no")
+    assert (problem["status"], problem["code"], problem["executed"]) == (504, "deadline_exceeded", "no")
 
 
 def test_a_connection_that_does_not_come_about_is_not_waited_for(client: Client, unreachable: None) -> None:
@@ -179,7 +179,7 @@ def test_a_slow_resolver_holds_up_nobody(
     thread.start()
     for _ in range(3):
         problem = client.execute("named", timeout_ms=200).json()
-        assert (problem["code"], problem["executed"]) == ("callback_timeout", "no")
+        assert (problem["code"], problem["executed"]) == ("deadline_exceeded", "no")
         assert client.execute().json()["result"] == "done"
     assert not found
     (tmp_path / "found").touch()

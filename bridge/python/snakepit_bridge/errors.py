@@ -86,7 +86,14 @@ _BY_CODE = {
     "tool_call_deadlock": ToolCallDeadlock,
     "tool_call_depth": ToolCallDepthError,
     **dict.fromkeys(
-        ("worker_timeout", "deadline_exceeded", "deadline_unreachable", "queue_timeout", "stream_idle_timeout"),
+        (
+            "worker_timeout",
+            "deadline_exceeded",
+            "deadline_unreachable",
+            "queue_timeout",
+            "stream_idle_timeout",
+            "callback_timeout",
+        ),
         ToolCallTimeout,
     ),
 }
