@@ -202,14 +202,15 @@ def test_there_may_be_so_many_at_once(client: Client) -> None:
     assert client.execute().status_code == 200
 
 
-def test_what_a_callback_says_of_an_error_is_the_answer(client: Client) -> None:
+@pytest.mark.parametrize("status", [404, 418, 507])
+def test_what_a_callback_says_of_an_error_is_the_answer(client: Client, status: int) -> None:
     told = {"title": "No page", "detail": "there is no such page", "code": "no_such_page", "n": 1}
     client.register("look_up")
-    client.server.answers["/"] = 404, {"content-type": "application/problem+json"}, json.dumps(told).encode()
+    client.server.answers["/"] = status, {"content-type": "application/problem+json"}, json.dumps(told).encode()
     answer = client.execute(session_id="one")
     problem = answer.json()
     check(answer, "/execute", "post")
-    assert answer.status_code == 404
+    assert answer.status_code == status
     assert (problem["code"], problem["detail"], problem["details"]) == ("no_such_page", "there is no such page", told)
     assert (problem["tool"], problem["session_id"], problem["executed"]) == ("look_up", "one", "yes")
 
@@ -247,6 +248,7 @@ def test_when_a_callback_wants_to_be_asked_again_is_passed_on(
     client.register("look_up")
     client.server.answers["/"] = status, {"retry-after": wait}, body
     answer = client.execute()
+    check(answer, "/execute", "post")
     assert (answer.status_code, answer.headers.get("retry-after"), answer.json()["retryable"]) == told
 
 
@@ -541,4 +543,5 @@ def test_a_shutdown_ends_them_all(callback: Callback, start_gateway: Any, tmp_pa
             gateway.process.terminate()
             problem = waiting.result().json()
         assert (problem["status"], problem["code"], problem["executed"]) == (503, "shutting_down", "maybe")
+        assert (problem["category"], problem["retryable"]) == ("pool", False)
         assert gateway.process.wait(60) == 0  # before they were answered

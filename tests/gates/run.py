@@ -25,6 +25,7 @@ GATES = (
     structure.exported_unused,
     structure.module_names,
     structure.checklist,
+    structure.problem_codes,
     tools.python_style,
     tools.shell_style,
 )

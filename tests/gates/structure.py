@@ -19,6 +19,11 @@ FOREIGN_LIBRARIES = {
 # Where files stand on floors, too: no two of them know each other, be it through others. In base/
 # the schema's files walk a tree, a file for each kind of node, and come back for what that holds.
 FLOORED_ROOMS = tuple(room for room in ROOMS if room != "base")
+# "code": after its name, the status before it, or in a call that has no other text before it.
+_PROBLEM_CODE = re.compile(
+    r"""(?:\bcode\s*=\s*(?:BYTES\()?|\b[45]\d\d,\s*|\bfailed\(\s*)"([a-z]+(?:_[a-z]+)+)\""""
+)
+_DEMO = ("demo.py",)  # its codes are its own
 # Verbs whose meaning the style fixes once for all, and names; they may go without a comment.
 _FIXED_VERBS = ("_init", "_deinit", "_free", "_ref", "_unref", "_name")
 
@@ -107,6 +112,21 @@ def checklist(tree: Tree) -> Iterator[Finding]:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
             if not re.search(rf"START_TEST\({name}\)|WITH_CLIENT\({name}\)|^def {name}\(", text, re.M):
                 yield Finding(table.relative_to(tree.root), number, f"{place} has no {name}")
+
+
+def problem_codes(tree: Tree) -> Iterator[Finding]:
+    """Each code that a problem document of the gateway or the SDK may have is named in the description of the API."""
+    description = tree.root / "openapi/openapi.yaml"
+    if not description.exists():
+        return
+    named = set(re.findall(r"`([a-z_]+)`", description.read_text(encoding="utf-8")))
+    sources = [*tree.root.glob("server/**/*.c"), *tree.root.glob("bridge/python/snakepit_bridge/*.py")]
+    for path in sorted(sources):
+        text = path.read_text(encoding="utf-8")
+        for match in _PROBLEM_CODE.finditer(text):
+            if match[1] not in named and path.name not in _DEMO:
+                line = text.count("\n", 0, match.start(1)) + 1
+                yield Finding(path.relative_to(tree.root), line, f"openapi.yaml does not name `{match[1]}`")
 
 
 def _explained(lines: list[str], line: int) -> bool:

@@ -37,6 +37,11 @@ BAD: list[tuple[Gate, dict[str, str], list[str]]] = [
         {"base__a_c": "int f(int x)\n{\n" + "if (x) x--;\n" * 20 + "return x;\n}\n"},
         ["base/a.c:1"],
     ),
+    (
+        structure.problem_codes,
+        {"openapi__openapi_yaml": "`one_two`", "server__a_c": 'code = "one_two";\nrefuse(400, "three_four");\n'},
+        ["server/a.c:2"],
+    ),
     (words.banned_functions, {"base__a_c": "int f(char *s)\n{\n    gets(s);\n}\n"}, ["base/a.c:3"]),
     (words.banned_functions, {"base__a_c": '/* strcpy(s) */ char *s = "strcpy(";\n'}, []),
     (words.foreign_words, {"pool__a_c": "int http_status;\n"}, ["pool/a.c:1"]),
