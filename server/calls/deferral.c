@@ -41,9 +41,10 @@ static bool read_wait(struct bytes preference, uint64_t *out_us)
     if (!bytes_equal_nocase(name, BYTES("wait")) || preference.len == 0)
         return false;
     for (size_t i = 0; i < preference.len; i++) {
-        if (preference.data[i] < '0' || preference.data[i] > '9' || seconds > WAIT_MAX_S)
+        if (preference.data[i] < '0' || preference.data[i] > '9')
             return false;
-        seconds = seconds * 10 + (uint64_t)(preference.data[i] - '0');
+        if (seconds < WAIT_MAX_S)
+            seconds = seconds * 10 + (uint64_t)(preference.data[i] - '0');
     }
     *out_us = (seconds < WAIT_MAX_S ? seconds : WAIT_MAX_S) * 1000000;
     return true;

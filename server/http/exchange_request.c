@@ -161,6 +161,8 @@ static void accept_route(struct exchange *exchange, const struct route *route)
     buffer_init(&exchange->gathered, limit);
     if (!is_welcome(exchange))
         refuse_page(exchange);
+    else if (exchange->query.len > 0 && (route->flags & ROUTE_NO_QUERY))
+        refuse(exchange, 400, "invalid_request", "this request must not have a query");
     else if (exchange->content_length > 0 && (uint64_t)exchange->content_length > limit)
         refuse_body(exchange);
     else if (exchange->content_length != 0 && is_coded(exchange))

@@ -24,7 +24,8 @@ struct route {
 #define ROUTE_NO_BODY SIZE_MAX
 
 enum {
-    ROUTE_ACTS = 1, /* something happens, though it is a GET */
+    ROUTE_ACTS = 1,     /* something happens, though it is a GET */
+    ROUTE_NO_QUERY = 2, /* whoever sends one means something else */
 };
 
 enum route_verdict {

@@ -93,6 +93,8 @@ static bool read_result(struct exchange *exchange, struct tool_result *result)
 static uint64_t number_of(struct bytes text)
 {
     uint64_t number = 0;
+    if (text.len && text.data[0] == '0')
+        return 0;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9' || text.len > 18)
             return 0;

@@ -193,7 +193,7 @@ WITH_CLIENT(an_odd_request_id_does_no_harm)
 
 static void a_long_url_is_414_body(void)
 {
-    char path[URL_LIMIT + 200] = "/pools?x=";
+    char path[URL_LIMIT + 200] = "/livez?x=";
     memset(path + 9, 'a', sizeof(path) - 10);
     struct answer answer = client_get(client, path);
     json_t *problem = expect_problem(&answer, 414, "uri_too_long");

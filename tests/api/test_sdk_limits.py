@@ -99,7 +99,7 @@ def test_an_array_above_the_limit_becomes_a_marker(http: httpx.Client) -> None:
 
 
 def test_a_coroutine_that_does_not_await_its_reader_ends_at_the_limit(http: httpx.Client) -> None:
-    with http.stream("POST", "/stream?pool=default", json={"tool": "babbles", "args": {"count": 50}}) as stream:
+    with http.stream("POST", "/stream", json={"tool": "babbles", "args": {"count": 50}, "pool": "default"}) as stream:
         text = "".join(stream.iter_text())
     assert "BufferError" in text
 

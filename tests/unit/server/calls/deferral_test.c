@@ -218,7 +218,7 @@ START_TEST(preferences_are_read_as_they_are_written)
         {"respond-async, wait=soon", true, 0},
         {"respond-async, wait=", true, 0},
         {"respond-async, wait=86400", true, 86400},
-        {"respond-async, wait=99999999999999999999", true, 0},
+        {"respond-async, wait=99999999999999999999", true, 86400},
         {"wait=5", false, 5},
         {"return=minimal", false, 0},
         {"", false, 0},
