@@ -7,7 +7,7 @@ import math
 import os
 from typing import Any, Callable
 
-from . import tags
+from . import tables, tags
 from .limits import number
 from .marker import markers
 from .naming import ancestors, clean, full_name, name
@@ -17,8 +17,12 @@ MAX_DEPTH = 200  # far below where the C encoder would give up
 _DIGITS_SAFE = 2048  # bits; Python writes numbers of 640 digits at least, however it is set
 
 _NOTHING = object()
-_METHODS = ("model_dump", "to_dict", "_asdict", "tolist", "isoformat")
-_SHOWN = ("uuid", "decimal", "pathlib", "fractions", "ipaddress")  # modules whose objects are their text
+_METHODS = ("model_dump", "to_dict", "_asdict", "tolist", "isoformat", "to_pydict", "to_pylist", "as_py")
+_TABLES = ("to_dict", "to_pydict")
+_LISTING = ("tolist", "to_pylist", "as_py")
+_SHOWN = (  # modules whose objects are their text
+    "uuid", "decimal", "pathlib", "fractions", "ipaddress", "pandas._libs.interval", "pandas._libs.tslibs.period",
+)  # fmt: skip
 _TAGGED = (tuple, dict, list, set, frozenset)  # whose subclasses are tagged as these
 _LISTED = ("dict_keys", "dict_values", "deque", "range")
 
@@ -55,13 +59,13 @@ def _converted(value: Any) -> Any:
 
 
 def _by_method(value: Any, name: str) -> Any:
-    if name in ("tolist", "to_dict") and _size(value, name == "tolist") > MAX_LISTED:
+    if (name in _LISTING or name in _TABLES) and _size(value, name in _LISTING) > MAX_LISTED:
         return _NOTHING
     try:
-        converted = getattr(value, name)()
+        converted = tables.listed(value, name)
     except Exception:  # it fails, or wants arguments: the next one may not
         return _NOTHING
-    if converted is value or (name == "tolist" and _exceeds(converted, MAX_LISTED)):
+    if converted is value or (name in _LISTING and _exceeds(converted, MAX_LISTED)):
         return _NOTHING
     return converted
 
@@ -69,14 +73,14 @@ def _by_method(value: Any, name: str) -> Any:
 def _size(value: Any, by_size: bool) -> int:
     """How many elements an array or table would be listed as, asked before it is; 0 when it does not say.
 
-    ``by_size`` is whether its ``size`` may be meant as that.
+    ``by_size`` is whether its ``size`` or length may be meant as that.
     """
     try:
         shape = getattr(value, "shape", None)
         if isinstance(shape, tuple):  # of a sparse matrix too, whose size is what it stores
             return math.prod(int(dimension) for dimension in shape)
-        size = getattr(value, "size", 0) if by_size else 0
-        return size if isinstance(size, int) else 0
+        size = getattr(value, "size", None) if by_size else 0
+        return size if isinstance(size, int) else len(value)
     except Exception:
         return 0
 
@@ -120,6 +124,8 @@ def _by_name(value: Any, kind: type) -> Any:
         return str(value)
     if name(kind) in _LISTED:
         return list(value)
+    if name(kind) == "NAType":  # pandas' only missing value of its own
+        return None
     os_path = getattr(kind, "__fspath__", None)
     return os_path(value) if callable(os_path) else _NOTHING
 
