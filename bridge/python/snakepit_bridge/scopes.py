@@ -189,7 +189,10 @@ class CallPlace(Place):
         hooks: list[Any] = []
         _clean(entry.value, hooks.append)
         for hook in hooks:
-            await _await_hook(hook)
+            try:
+                await _await_hook(hook)
+            except BaseException as error:
+                _say_unclean(error)
 
     def _failed(self, entry: _Entry) -> None:
         """Its object could not be made."""
@@ -332,8 +335,13 @@ def _clean(instance: Any, run: Callable[[Any], Any]) -> None:
     if callable(hook):
         try:
             run(hook)
-        except BaseException as error:  # the call has its answer, and who reads must go on
-            print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
+        except BaseException as error:
+            _say_unclean(error)
+
+
+def _say_unclean(error: BaseException) -> None:
+    """The call has its outcome all the same, and who reads must go on."""
+    print(f"snakepit_bridge: cleanup failed: {error!r}", file=sys.stderr)
 
 
 def _session_id() -> str:

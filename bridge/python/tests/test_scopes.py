@@ -211,6 +211,35 @@ def test_async_stream_that_is_closed_is_cleaned_up():
     assert Streaming.cleaned == 1
 
 
+@pytest.mark.parametrize("later", [False, True], ids=["cleanup", "async cleanup"])
+@pytest.mark.parametrize("error", [None, KeyError])
+def test_cleanup_that_fails_leaves_an_async_tools_outcome_as_it_is(error, later):
+    class Fails:
+        scope = "call"
+
+        def cleanup(self):
+            if not later:
+                raise ValueError("cleanup")
+            return self.clean_later()
+
+        async def clean_later(self):
+            raise ValueError("cleanup")
+
+        async def run(self):
+            if error:
+                raise error("first")
+            return 1
+
+    bound = []
+    item = types.SimpleNamespace(bind=bound.append, is_async=True)
+    scopes.place_for(Fails, Loop()).bind(item, lambda instance: instance.run)
+    if error is None:
+        assert asyncio.run(bound[0]()) == 1
+    else:
+        with pytest.raises(error):
+            asyncio.run(bound[0]())
+
+
 # In workers.
 
 
