@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple, Optional
 
 from . import tables, tags
 from .limits import number
@@ -27,13 +27,33 @@ _TAGGED = (tuple, dict, list, set, frozenset)  # whose subclasses are tagged as 
 _LISTED = ("dict_keys", "dict_values", "deque", "range")
 
 
+class Unsendable(TypeError):
+    """An argument for another tool has no JSON form."""
+
+
+class Form(NamedTuple):
+    """What becomes of a number that may be NaN or infinite, and of what has no JSON form."""
+
+    number: Callable[[float], Any]
+    unknown: Callable[[Any], Any]
+
+
 def convert(value: Any) -> Any:
     """One step from an object towards JSON data: by the first of its methods that works, or a marker."""
+    return _step(value, FOR_READERS)
+
+
+def convert_to_send(value: Any) -> Any:
+    """The same for another tool. Raises Unsendable in the place of a marker."""
+    return _step(value, FOR_TOOLS)
+
+
+def _step(value: Any, form: Form) -> Any:
     try:
         converted = _converted(value)
     except Exception:  # code of the object's own, or of its class, failed where nothing of it was to be expected
         converted = _NOTHING
-    return markers.mark(value) if converted is _NOTHING else converted
+    return form.unknown(value) if converted is _NOTHING else converted
 
 
 def nearer(value: Any) -> Any:
@@ -140,40 +160,43 @@ _STEPS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 )
 
 
-def rebuild(value: Any, depth: int = 0, above: tuple[int, ...] = ()) -> Any:
+def rebuild(value: Any, form: Optional[Form] = None, depth: int = 0, above: tuple[int, ...] = ()) -> Any:
     """``value`` from dicts with string keys, lists, strings, finite numbers, booleans and None alone.
 
-    For what the C encoder refuses: NaN and infinities become strings, keys become strings. A string with a lone
-    surrogate, a number of too many digits, what holds itself, lies below 200 levels or fails when it is looked at
-    becomes a marker.
+    For what the C encoder refuses: keys become strings, NaN and infinities what ``form`` makes of them (for readers,
+    if none is given). A string with a lone surrogate, a number of too many digits, what holds itself, lies below 200
+    levels or fails when it is looked at becomes a marker, or raises Unsendable.
     """
+    form = form or FOR_READERS
     kind = type(value)
     if value is None or kind is bool:
         return value
     if kind is str or kind is int:
-        return value if _is_writable(value) else markers.mark(value)
+        return value if _is_writable(value) else form.unknown(value)
     if depth > MAX_DEPTH or id(value) in above:
-        return markers.mark(value)
+        return form.unknown(value)
     try:
-        return _rebuilt(value, depth + 1, above)
+        return _rebuilt(value, form, depth + 1, above)
+    except Unsendable:
+        raise
     except Exception:  # a subclass of a container or of float has methods of its own
-        return markers.mark(value)
+        return form.unknown(value)
 
 
-def _rebuilt(value: Any, depth: int, above: tuple[int, ...]) -> Any:
+def _rebuilt(value: Any, form: Form, depth: int, above: tuple[int, ...]) -> Any:
     if isinstance(value, float):
-        return _number(float(value))
+        return form.number(float(value))
     above = (*above, id(value))
     if isinstance(value, dict):
         items = enumerate(value.items())
-        return {_key(key, place): rebuild(item, depth, above) for place, (key, item) in items}
+        return {_key(key, place): rebuild(item, form, depth, above) for place, (key, item) in items}
     if isinstance(value, (list, tuple)):  # named tuples too: the C encoder makes them arrays as well
         items = list.copy(value) if isinstance(value, list) else tuple.__getitem__(value, slice(None))
         if set(map(type, items)) == {float}:  # what tolist() makes of an array, mostly
             finite = math.isfinite
-            return [item if finite(item) else _number(item) for item in items]
-        return [rebuild(item, depth, above) for item in items]
-    return rebuild(convert(value), depth, above)
+            return [item if finite(item) else form.number(item) for item in items]
+        return [rebuild(item, form, depth, above) for item in items]
+    return rebuild(_step(value, form), form, depth, above)
 
 
 def _is_writable(value: Any) -> bool:
@@ -240,3 +263,11 @@ def _bare(key: Any) -> Any:
         if isinstance(key, kind):
             return key if type(key) is kind else kind.__new__(kind, key)
     return key if key is None else _bare(_something(_converted(key)))
+
+
+def _refuse(value: Any) -> Any:
+    raise Unsendable(f"a value of type {clean(full_name(type(value)))} cannot be sent to a tool")
+
+
+FOR_READERS = Form(_number, markers.mark)
+FOR_TOOLS = Form(tags.encode_float, _refuse)

@@ -101,7 +101,8 @@ class _Encoder:
         return self.encode(converted, depth + 1, (*above, id(value)))
 
 
-def _encode_float(value: float) -> Any:
+def encode_float(value: float) -> Any:
+    """A number; NaN and infinities tagged."""
     if math.isfinite(value):
         return float(value)
     if math.isnan(value):
@@ -124,7 +125,7 @@ def octets(data: Any) -> memoryview:
 
 
 def encode_complex(value: complex) -> dict[str, Any]:
-    return tag("complex", real=_encode_float(value.real), imag=_encode_float(value.imag))
+    return tag("complex", real=encode_float(value.real), imag=encode_float(value.imag))
 
 
 def _encode_dict(value: dict[Any, Any], encode_item: Callable[[Any], Any]) -> Any:
@@ -143,7 +144,7 @@ def _iso(kind: str) -> Callable[[Any], Any]:
 
 
 _LEAVES: dict[type, Callable[[Any], Any]] = {  # datetime before date, which it derives from
-    float: _encode_float,
+    float: encode_float,
     bytes: encode_bytes,
     bytearray: encode_bytes,
     memoryview: encode_bytes,

@@ -25,8 +25,8 @@ class Caller(Asker):
         self._tools: Optional[dict[str, Any]] = None
 
     def call(self, tool: str, arguments: Any, **options: Any) -> Any:
-        """Run a tool: its result or, where an event loop runs, an awaitable of it."""
-        body, content_type = values.encode_result(arguments)
+        """Run a tool: its result or, where an event loop runs, an awaitable of it. TypeError: it cannot be sent."""
+        body, content_type = values.encode_arguments(arguments)
         _check_size(tool, body)
         within = spans.innermost(self._call_id)
         if within is not None:

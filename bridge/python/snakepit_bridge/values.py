@@ -13,7 +13,7 @@ from json import encoder as _json_encoder
 from typing import Any, Callable
 
 from . import tags
-from .conversion import convert, nearer, rebuild
+from .conversion import FOR_TOOLS, Unsendable, convert, convert_to_send, nearer, rebuild
 from .limits import number
 from .marker import markers
 from .parcel import LARGE
@@ -39,15 +39,18 @@ class Binary:
         return tags.encode_bytes(self.data)
 
 
-def _make_standard_encoder() -> Callable[[Any], bytes]:
-    """An encoder that raises TypeError, ValueError or RecursionError for what it cannot encode as it stands."""
-    plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=convert).encode
+def _make_standard_encoder(default: Callable[[Any], Any] = convert) -> Callable[[Any], bytes]:
+    """An encoder that raises TypeError, ValueError or RecursionError for what it cannot encode as it stands.
+
+    ``default`` converts objects by one step.
+    """
+    plain = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=default).encode
     try:
         # JSONEncoder.encode makes a new C encoder for each value; keeping one is 2.5 times as fast.
         make = _json_encoder.c_make_encoder
         # Arguments: markers, default, string encoder, indent, separators, sort_keys, skipkeys, allow_nan. Without
         # markers a circular value ends in RecursionError.
-        iterate = make(None, convert, _json_encoder.encode_basestring, None, ":", ",", False, False, False)
+        iterate = make(None, default, _json_encoder.encode_basestring, None, ":", ",", False, False, False)
         probe = {"a": [1, None, True, 0.5, "ü"]}
         if "".join(iterate(probe, 0)) == plain(probe):
             return lambda value: "".join(iterate(value, 0)).encode()
@@ -72,12 +75,14 @@ def with_orjson(orjson: Any, standard: Callable[[Any], bytes]) -> Callable[[Any]
 
 
 _encode_plain = _make_standard_encoder()
+_encode_to_send = _make_standard_encoder(convert_to_send)
 try:
     import orjson as _orjson
 except ImportError:
     pass
 else:
     _encode_plain = with_orjson(_orjson, _encode_plain)
+    _encode_to_send = with_orjson(_orjson, _encode_to_send)
 
 
 def encode(value: Any) -> bytes:
@@ -88,6 +93,21 @@ def encode(value: Any) -> bytes:
         raise
     except Exception:  # also what a subclass of dict or a class's own code raises
         return _encode_plain(rebuild(value))
+
+
+def encode_arguments(value: Any) -> tuple[Any, str]:
+    """The same as encode_result() for what another tool is given, to which NaN and infinities are sent tagged.
+
+    Raises TypeError for what cannot be sent.
+    """
+    if isinstance(value, (bytes, bytearray, memoryview, Binary)):
+        return encode_result(value)
+    try:
+        return _encode_to_send(value), ""
+    except (MemoryError, Unsendable):
+        raise
+    except Exception:
+        return _encode_to_send(rebuild(value, FOR_TOOLS)), ""
 
 
 def tagged(value: Any) -> Any:

@@ -38,6 +38,12 @@ def test_a_tool_gets_what_another_returns(caller, tool):
     assert value(caller, call_id) == {"sum": 3}
 
 
+def test_what_cannot_be_sent_is_a_type_error_where_it_is_asked_for(caller):
+    call = caller.invocation("ask_with_an_object", {})
+    caller.invoke(call)
+    assert value(caller, call.call_id) == "a value of type builtins.object cannot be sent to a tool"
+
+
 def test_bytes_go_and_come_as_bytes(caller):
     call_id, request = begin(caller, "ask_bytes", name="turn")
     assert (request.args, request.content_type) == (b"\0\1", "application/octet-stream")

@@ -263,6 +263,29 @@ def test_of_two_keys_of_one_text_the_later_one_stays(value):
     assert json.loads(values.encode({"x": value, 1: "a", "1": "b"}))["1"] == "b"
 
 
+def test_arguments_for_a_tool_keep_nan_and_infinities():
+    nan = {"__type__": "special_float", "__schema__": 1, "value": "nan"}
+    body, content_type = values.encode_arguments({"a": math.nan, "b": [1, (2, math.inf)], "c": {1}, 4: [math.nan]})
+    found = json.loads(body)
+    assert (found["a"], found["c"], found["4"], content_type) == (nan, [1], [nan], "")
+    assert found["b"] == [1, [2, {**nan, "value": "infinity"}]]
+
+
+def test_arguments_for_a_tool_are_otherwise_as_in_results():
+    for value, expected in CASES:
+        if not any(text in str(expected) for text in ("NaN", "unserializable")):
+            assert json.loads(values.encode_arguments([value])[0]) == [expected]
+
+
+@pytest.mark.parametrize("bad", [Opaque(), 10**5000, "\ud800", lambda: 1], ids=["object", "int", "surrogate", "lambda"])
+def test_what_cannot_be_sent_to_a_tool_is_an_error(bad):
+    circle = [bad]
+    circle.append(circle)
+    for value in ({"a": [bad]}, {"a": math.nan, "b": {"c": bad}}, circle):
+        with pytest.raises(TypeError, match=type(bad).__name__):
+            values.encode_arguments(value)
+
+
 @pytest.mark.parametrize("value", [b"ab", bytearray(b"ab"), memoryview(b"ab")])
 def test_bytes_are_sent_as_they_are(value):
     assert values.encode_result(value) == (b"ab", "application/octet-stream")

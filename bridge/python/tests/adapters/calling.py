@@ -54,6 +54,13 @@ class Calling(BaseAdapter):
         return await ctx.call_tool(name, **arguments)
 
     @tool
+    def ask_with_an_object(self, ctx):
+        try:
+            return ctx.call_tool("add", a=object())
+        except TypeError as error:
+            return str(error)
+
+    @tool
     def ask_bytes(self, ctx, name: str):
         got = ctx.call_tool(name, b"\0\1")
         return [type(got).__name__, got.hex()]
