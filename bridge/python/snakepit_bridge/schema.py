@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc
+import functools
 import inspect
 import math
 import sys
@@ -362,9 +363,34 @@ def _of_fields(properties: dict[str, Any], required: list[str]) -> dict[str, Any
 
 
 def hints_of(thing: Any) -> dict[str, Any]:
-    """Resolved annotations, with Annotated's bounds; what cannot be resolved (a missing import, say) is left out."""
+    """Resolved annotations, with Annotated's bounds; Any for what cannot be resolved, of which the log tells."""
     try:
         return typing.get_type_hints(thing, **_WITH_BOUNDS)
     except Exception:  # any user code may be evaluated here
-        raw = getattr(thing, "__annotations__", {})
-        return {name: hint for name, hint in raw.items() if not isinstance(hint, str)}
+        found: dict[str, Any] = {}
+        for owner in reversed(getattr(thing, "__mro__", (thing,))):
+            found.update(_hints_one_by_one(owner))
+        return found
+
+
+def _hints_one_by_one(owner: Any) -> dict[str, Any]:
+    """Those of a function, or of one class of several. What only type checkers import of this package is found, too."""
+    raw = owner.__dict__ if isinstance(owner, type) else {"__annotations__": getattr(owner, "__annotations__", {})}
+    names = getattr(inspect.unwrap(owner), "__globals__", None) or vars(sys.modules.get(owner.__module__, typing))
+    names = {**vars(sys.modules[__package__]), **names}
+    found: dict[str, Any] = {}
+    for name, hint in raw.get("__annotations__", {}).items():
+        one = type(name, (), {"__annotations__": {name: hint}})
+        try:
+            found[name] = typing.get_type_hints(one, names, vars(owner), **_WITH_BOUNDS)[name]
+        except Exception as error:
+            found[name] = Any
+            if name != "return":
+                tell(f"{getattr(owner, '__qualname__', owner)}: {name!r} takes anything, its annotation cannot be resolved: {error}")
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def tell(text: str) -> None:
+    """Put it into the log, once."""
+    print(f"snakepit_bridge: {text}", file=sys.stderr, flush=True)

@@ -271,11 +271,34 @@ def test_new_union_syntax_is_a_union():
     assert schema.of_type(eval("int | None")) == {"type": ["integer", "null"]}
 
 
-def test_unresolvable_hint_is_left_out():
-    def function(a: "NoSuchThing", b: int):  # noqa: F821
+def test_hint_that_cannot_be_resolved_takes_anything_and_is_told_of_once(capsys):
+    def function(a: "NoSuchThing", b: "int"):  # noqa: F821
         pass
 
-    assert schema.hints_of(function) == {"b": int} or schema.hints_of(function) == {}
+    for _ in range(2):
+        assert schema.hints_of(function) == {"a": Any, "b": int}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "function: 'a' takes anything" in line and "NoSuchThing" in line
+
+
+def test_result_that_cannot_be_resolved_leaves_the_parameters_their_types(capsys):
+    def function(image: "bytes", more: "Optional[int]" = None) -> "NoSuchThing":  # noqa: F821
+        pass
+
+    hints = schema.hints_of(function)
+    assert (hints["image"], hints["more"]) == (bytes, Optional[int])
+    assert capsys.readouterr().err == ""
+
+
+@dataclasses.dataclass
+class HalfKnown(Point):
+    table: "NoSuchThing" = None  # noqa: F821
+    number: "int" = 0
+
+
+def test_field_that_cannot_be_resolved_leaves_the_others_their_types():
+    number = {"type": "number"}
+    assert schema.of_type(HalfKnown)["properties"] == {"x": number, "y": number, "table": {}, "number": {"type": "integer"}}
 
 
 def documented():
