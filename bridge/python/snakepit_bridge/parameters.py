@@ -12,13 +12,16 @@ from json import scanner as _json_scanner
 from typing import Any, Callable, Optional
 
 from . import bodies, docstring, schema, tags
+from .context import CallContext
 from .errors import LoadError, Refused
+from .session_context import SessionContext
 from .stream import Stream
 
 CONTEXT_NAMES = ("ctx", "context")
 BODY_NAMES = ("body", "data")
 ERRORS_MAX = 16  # that are told of one call
 UNCHECKED_SHOWN = 80  # characters of a type that cannot be checked
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
 
 
@@ -37,11 +40,11 @@ class Parameters:
         self.tool = name
         self._parameters, self._owner = _own_parameters(name, function, is_method)
         self._hints = schema.hints_of(function)
-        self.context = next((n for n in CONTEXT_NAMES if n in self._parameters), "")
-        self.stream = "stream" if self._is_stream(self._parameters.get("stream")) else ""
+        self.context = self._given_by_us(CONTEXT_NAMES, (CallContext, SessionContext))
+        self.stream = self._given_by_us(("stream",), (Stream,))
         own = {n: p for n, p in self._parameters.items() if n not in (self.context, self.stream)}
         self.extra = any(p.kind is p.VAR_KEYWORD for p in own.values())
-        named = {n: p for n, p in own.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        named = {n: p for n, p in own.items() if p.kind in _NAMED}
         self.allowed = frozenset(named)
         self.required = frozenset(n for n, p in named.items() if p.default is p.empty)
         self.whole = "params" if list(own) == ["params"] and self._is_object("params") else ""
@@ -62,11 +65,16 @@ class Parameters:
         self._exact = not (self.whole or self.binary or self.extra)
         self._reserved = frozenset((self.context, self.stream, self._owner) if self.extra else ())
 
-    def _is_stream(self, parameter: Optional[inspect.Parameter]) -> bool:
-        """Whether it takes the stream: one without a type, or with the right one, and nothing else by default."""
-        if parameter is None or parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
-            return False
-        return self._hints.get("stream", Stream) is Stream and parameter.default in (parameter.empty, None)
+    def _given_by_us(self, names: tuple[str, ...], kinds: tuple[type, ...]) -> str:
+        """The first parameter of one of those types, else of those names if it has no type; an empty string for none.
+
+        One that has a default other than None is the caller's.
+        """
+        named = [p for p in self._parameters.values() if p.kind in _NAMED]
+        own = [p for p in named if p.default is p.empty or p.default is None]
+        typed = [p.name for p in own if _is_one_of(self._hints.get(p.name), kinds)]
+        untyped = [p.name for name in names for p in own if p.name == name and name not in self._hints]
+        return next(iter([*typed, *untyped]), "")
 
     def _is_object(self, name: str) -> bool:
         hint = self._hints.get(name)
@@ -110,9 +118,9 @@ class Parameters:
 
     def _unchecked(self, name: str) -> str:
         """What of the parameter's type cannot be checked, or empty. That of a body, which is not JSON, need not be."""
-        hint, written = self._hints.get(name), self._named[name].annotation
-        if name not in self._hints:
-            return "" if written is inspect.Parameter.empty else str(written)  # it cannot be resolved
+        hint, written = self._hints.get(name, Any), self._named[name].annotation
+        if hint is Any and isinstance(written, str) and written.rpartition(".")[2] != "Any":
+            return written  # it cannot be resolved
         return "" if bodies.receiver(hint) else schema.unchecked(hint)
 
     def bind(self, args: Any, content_type: str) -> dict[str, Any]:
@@ -312,9 +320,15 @@ def _text_bytes(name: str, text: str) -> bytes:
         raise _invalid(f"the argument {name!r} holds a lone surrogate") from error
 
 
+def _is_one_of(hint: Any, kinds: tuple[type, ...]) -> bool:
+    """Whether it is one of those types, or such a one or None."""
+    options = typing.get_args(hint) if schema.is_union(hint) else (hint,)
+    return any(option is kind for option in options for kind in kinds)
+
+
 def _is_integer(hint: Any) -> bool:
     """Whether of the numbers only whole ones will do."""
-    kinds = (hint, *typing.get_args(hint)) if typing.get_origin(hint) in (None, typing.Union) else ()
+    kinds = typing.get_args(hint) if schema.is_union(hint) else (hint,)
     return int in kinds and float not in kinds
 
 

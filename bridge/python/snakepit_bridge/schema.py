@@ -134,7 +134,7 @@ def _of_declared(item: dict[str, Any]) -> dict[str, Any]:
 def _of_generic(origin: Any, args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
     if origin is typing.Literal:
         return _of_choices(list(args))
-    if origin is Union or getattr(origin, "__name__", "") == "UnionType":
+    if _is_union(origin):
         return _of_union([of_type(arg, above) for arg in args])
     if getattr(typing, "Annotated", None) is origin:
         return _bounded(of_type(args[0], above), args[1:])
@@ -150,6 +150,15 @@ def _of_generic(origin: Any, args: tuple[Any, ...], above: tuple[Any, ...]) -> d
         values = of_type(args[1], above) if len(args) == 2 else {}
         return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
     return {}
+
+
+def is_union(hint: Any) -> bool:
+    """Whether it is a Union[…], an Optional[…] or ``X | Y``."""
+    return _is_union(typing.get_origin(hint))
+
+
+def _is_union(origin: Any) -> bool:
+    return origin is Union or getattr(origin, "__name__", "") == "UnionType"
 
 
 def _wrappers() -> tuple[Any, ...]:

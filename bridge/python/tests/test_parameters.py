@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional
 
 import pytest
 
+from snakepit_bridge import CallContext, SessionContext, Stream
 from snakepit_bridge.errors import LoadError, Refused
 from snakepit_bridge.parameters import Parameters
 
@@ -125,6 +126,61 @@ def test_context_is_not_an_argument():
 
     assert list(schema_of(method)["properties"]) == ["x"]
     assert "'ctx'" in str(refusal(method, {"x": 1, "ctx": 2}))
+
+
+def test_context_of_another_type_is_an_argument():
+    def method(question: str, context: str, ctx: Dict[str, Any] = None):
+        pass
+
+    assert Parameters("it", method, False).context == ""
+    assert sorted(schema_of(method)["properties"]) == ["context", "ctx", "question"]
+    assert bind(method, {"question": "q", "context": "c"}) == {"question": "q", "context": "c"}
+
+
+CONTEXTS = [CallContext, Optional[CallContext], "CallContext", SessionContext]
+
+
+@pytest.mark.parametrize("hint", CONTEXTS, ids=str)
+def test_parameter_of_the_contexts_type_is_the_context_under_any_name(hint):
+    def method(call, context, n=1):
+        pass
+
+    method.__annotations__ = {"call": hint, "context": "NoSuchThing"}
+    assert Parameters("it", method, False).context == "call"
+    assert sorted(schema_of(method)["properties"]) == ["context", "n"]
+
+
+def test_stream_may_be_optional():
+    def method(n: int, stream: Optional[Stream] = None, out: int = 1):
+        pass
+
+    assert Parameters("it", method, False).stream == "stream"
+    assert sorted(schema_of(method)["properties"]) == ["n", "out"]
+
+
+def test_stream_of_another_type_is_an_argument():
+    def method(stream: bool = False):
+        pass
+
+    assert Parameters("it", method, False).stream == ""
+
+
+class Ambiguous:
+    """As an array: what it is equal to is no truth value."""
+
+    def __eq__(self, other):
+        return self
+
+    def __bool__(self):
+        raise ValueError("ambiguous")
+
+
+def test_default_may_be_an_array():
+    assert list(schema_of(lambda x, weights=Ambiguous(): 0)["properties"]) == ["x", "weights"]
+
+
+def test_untyped_parameter_with_a_value_of_its_own_is_an_argument():
+    assert list(schema_of(lambda context="words", stream=False: 0)["properties"]) == ["context", "stream"]
 
 
 def test_body_goes_to_the_parameter_annotated_bytes():
