@@ -97,7 +97,19 @@ class Parameters:
         if required:
             result["required"] = required
         result["additionalProperties"] = self.extra
-        return schema.whole(result)
+        return schema.whole(self._with_rest(result))
+
+    def _with_rest(self, result: dict[str, Any]) -> dict[str, Any]:
+        """With what ``**rest: int`` or ``**rest: Unpack[SomeTypedDict]`` says of the arguments that have no name here."""
+        rest = next((p.name for p in self._parameters.values() if p.kind is p.VAR_KEYWORD), "")
+        hint = self._hints.get(rest, Any)
+        found = schema.of_type(hint)
+        if getattr(typing.get_origin(hint), "_name", "") != "Unpack":
+            return {**result, "additionalProperties": found} if found else result
+        result["properties"].update(found.get("properties", {}))
+        required = [*result.get("required", ()), *found.get("required", ())]
+        more = {"required": required} if required else {}
+        return {**result, **more, "additionalProperties": "properties" not in found}
 
     def _property(self, name: str, text: str) -> dict[str, Any]:
         found = schema.of_type(self._hints.get(name, Any))

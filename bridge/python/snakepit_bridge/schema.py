@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import collections.abc
-import functools
 import inspect
-import math
 import sys
 import typing
 from typing import Any, Union
 
+from .bounds import bounded
 from .errors import LoadError
+from .notices import tell
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -79,9 +79,9 @@ def unchecked(hint: Any) -> str:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint in (Any, object, inspect.Parameter.empty, Ellipsis):
         return ""
-    if getattr(typing, "Annotated", None) is origin or origin in _wrappers():
+    if getattr(typing, "Annotated", None) is origin or getattr(origin, "_name", "") in _WRAPPERS:
         return unchecked(args[0])
-    if origin is Union or getattr(origin, "__name__", "") == "UnionType" or origin in (tuple, *_LISTS, *_SETS):
+    if _is_union(origin) or origin in (tuple, *_LISTS, *_SETS):
         return next(filter(None, map(unchecked, args)), "")
     if origin in _OBJECTS:
         return unchecked(args[-1]) if args else ""  # names are texts in any case
@@ -137,8 +137,8 @@ def _of_generic(origin: Any, args: tuple[Any, ...], above: tuple[Any, ...]) -> d
     if _is_union(origin):
         return _of_union([of_type(arg, above) for arg in args])
     if getattr(typing, "Annotated", None) is origin:
-        return _bounded(of_type(args[0], above), args[1:])
-    if origin in _wrappers():
+        return bounded(of_type(args[0], above), args[1:])
+    if getattr(origin, "_name", "") in _WRAPPERS:
         return of_type(args[0], above)
     if origin is tuple:
         return _of_tuple(args, above)
@@ -161,9 +161,7 @@ def _is_union(origin: Any) -> bool:
     return origin is Union or getattr(origin, "__name__", "") == "UnionType"
 
 
-def _wrappers() -> tuple[Any, ...]:
-    """Required[] and NotRequired[] of TypedDict, from Python 3.11 on."""
-    return tuple(w for w in (getattr(typing, n, None) for n in ("Required", "NotRequired")) if w is not None)
+_WRAPPERS = ("Required", "NotRequired", "Unpack", "Final", "ReadOnly")
 
 
 def _items(args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
@@ -211,8 +209,17 @@ def _of_class(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
         return _of_model(hint)
     if isinstance(getattr(hint, "__fields__", None), dict):
         return _of_old_model(hint, above)
-    text = _TEXTS.get((hint.__module__, hint.__qualname__))
-    return dict(text) if text else _of_bare_container(hint)
+    return _of_subclass(hint, above)
+
+
+def _of_subclass(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
+    """That of the first of its bases that is known, with its own bounds and type of items, as pydantic 1 makes them."""
+    for base in hint.__mro__:
+        found = _TEXTS.get((base.__module__, base.__qualname__)) or _SIMPLE.get(base) or _of_bare_container(base)
+        if found:
+            items = {} if base is hint else of_type(getattr(hint, "item_type", Any), above)
+            return bounded({**found, **({"items": items} if items else {})}, () if base is hint else (hint,))
+    return {}
 
 
 def _of_typed_dict(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
@@ -247,45 +254,12 @@ def _of_old_model(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     required = []
     for name, field in hint.__fields__.items():
-        found = _bounded(of_type(hints.get(name, Any), above), (getattr(field, "field_info", None),))
+        found = bounded(of_type(hints.get(name, Any), above), (getattr(field, "field_info", None),))
         alias = getattr(field, "alias", name)
         properties[alias] = or_null(found) if getattr(field, "allow_none", False) else found
         if getattr(field, "required", False) is True and alias == name:
             required.append(name)
     return {"type": "object", "properties": properties, **({"required": required} if required else {})}
-
-
-_BOUNDS = {  # attributes of annotated_types and of pydantic's Field, by the types they are for
-    "number": {
-        "ge": "minimum",
-        "gt": "exclusiveMinimum",
-        "le": "maximum",
-        "lt": "exclusiveMaximum",
-        "multiple_of": "multipleOf",
-    },
-    "string": {"min_length": "minLength", "max_length": "maxLength"},
-    "array": {"min_length": "minItems", "max_length": "maxItems"},
-    "object": {"min_length": "minProperties", "max_length": "maxProperties"},
-}
-
-
-def _bounded(found: dict[str, Any], notes: tuple[Any, ...]) -> dict[str, Any]:
-    """``found`` with the bounds that Annotated's further arguments give."""
-    kind = found.get("type")
-    known = _BOUNDS.get("number" if kind == "integer" else kind) if isinstance(kind, str) else None
-    notes = tuple(part for note in notes for part in (note, *_parts(note)))
-    for name, keyword in (known or {}).items():
-        for note in notes:
-            bound = getattr(note, name, None)
-            if type(bound) in (int, float) and math.isfinite(bound):
-                found[keyword] = bound
-    return found
-
-
-def _parts(note: Any) -> tuple[Any, ...]:
-    """Pydantic 2 keeps the bounds of a Field in a list."""
-    parts = getattr(note, "metadata", ())
-    return tuple(parts) if isinstance(parts, (list, tuple)) else ()
 
 
 def or_null(found: dict[str, Any]) -> dict[str, Any]:
@@ -397,9 +371,3 @@ def _hints_one_by_one(owner: Any) -> dict[str, Any]:
             if name != "return":
                 tell(f"{getattr(owner, '__qualname__', owner)}: {name!r} takes anything, its annotation cannot be resolved: {error}")
     return found
-
-
-@functools.lru_cache(maxsize=None)
-def tell(text: str) -> None:
-    """Put it into the log, once."""
-    print(f"snakepit_bridge: {text}", file=sys.stderr, flush=True)

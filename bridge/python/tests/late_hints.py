@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, Required, TypedDict
+from typing import NotRequired, Required, TypedDict, Unpack
 
 
 class Late(TypedDict, total=False):
@@ -13,3 +13,7 @@ class Late(TypedDict, total=False):
 class LateTotal(TypedDict):
     a: NotRequired[int]
     b: str
+
+
+def unpacks(n: int, **rest: Unpack[LateTotal]) -> None:
+    """Takes the members of LateTotal by name."""

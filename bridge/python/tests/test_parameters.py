@@ -3,6 +3,7 @@
 import json
 from typing import Any, Dict, Optional
 
+import late_hints
 import pytest
 
 from snakepit_bridge import CallContext, SessionContext, Stream
@@ -110,6 +111,20 @@ def test_rest_parameter_takes_anything():
 
     assert bind(rest, {"self": 1}) == {"self": 1}
     assert schema_of(rest)["additionalProperties"] is True
+
+
+def test_type_of_the_rest_parameter_is_that_of_all_other_arguments():
+    def rest(n: str, **rest: int):
+        pass
+
+    assert schema_of(rest)["additionalProperties"] == {"type": "integer"}
+
+
+def test_unpacked_typed_dict_names_the_other_arguments():
+    found = schema_of(late_hints.unpacks)
+    assert found["properties"] == {"n": {"type": "integer"}, "a": {"type": "integer"}, "b": {"type": "string"}}
+    assert (found["required"], found["additionalProperties"]) == (["n", "b"], False)
+    assert bind(late_hints.unpacks, {"n": 1, "b": "x"}) == {"n": 1, "b": "x"}
 
 
 def test_rest_parameter_cannot_replace_self():

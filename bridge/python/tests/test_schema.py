@@ -171,6 +171,80 @@ def test_bounds_of_annotated_become_keywords(hint, expected):
     assert schema.of_type(hint) == expected
 
 
+@dataclasses.dataclass(frozen=True)
+class Matching:
+    pattern: Any = None
+    regex: Any = None
+
+
+class Fields:
+    """As pydantic 2 makes them."""
+
+    metadata = [Between(1, 9), Matching("^a")]
+
+
+NULLABLE = ["integer", "null"]
+DEEPER = [
+    (Annotated[str, Matching("^a+$")], {"type": "string", "pattern": "^a+$"}),
+    (Annotated[str, Matching(re.compile("b"))], {"type": "string", "pattern": "b"}),
+    (Annotated[str, Matching(regex="a|b")], {"type": "string", "pattern": "^(?:a|b)"}),
+    (Annotated[Optional[int], Between(1, 9)], {"type": NULLABLE, "minimum": 1, "exclusiveMaximum": 9}),
+    (Annotated[Union[int, str], Fields], {"type": ["integer", "string"], "minimum": 1, "exclusiveMaximum": 9, "pattern": "^a"}),
+    (
+        Annotated[Optional[List[int]], Length(1, 2)],
+        {"anyOf": [{"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2}, {"type": "null"}]},
+    ),
+]
+
+
+@pytest.mark.parametrize("hint, expected", DEEPER, ids=lambda value: str(value)[:40])
+def test_bounds_are_put_where_their_type_is(hint, expected, capsys):
+    assert schema.of_type(hint) == expected
+    assert capsys.readouterr().err == ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Even:
+    func: Any = None
+
+
+UNCHECKED = [
+    (Annotated[int, Even(len)], "func"),
+    (Annotated[Any, Length(7)], "min_length=7"),
+    (Annotated[datetime.date, Between(datetime.date(2020, 1, 1), None)], "ge=datetime.date(2020, 1, 1)"),
+    (Annotated[decimal.Decimal, Between(17, None)], "ge=17"),
+    (Annotated[Point, Matching("^x")], "pattern='^x'"),
+]
+
+
+@pytest.mark.parametrize("hint, told", UNCHECKED, ids=lambda value: str(value)[:40])
+def test_bounds_that_cannot_be_checked_are_told_of(hint, told, capsys):
+    schema.of_type(hint)
+    assert f"{told}" in capsys.readouterr().err
+
+
+class UserId(int):
+    pass
+
+
+@pytest.mark.parametrize("hint, kind", [(UserId, "integer"), (type("Name", (str,), {}), "string")])
+def test_class_is_what_it_is_derived_from(hint, kind):
+    assert schema.of_type(hint) == {"type": kind}
+
+
+def test_types_that_pydantic_1_makes_have_their_bounds():
+    pydantic = pytest.importorskip("pydantic", "1.10")
+    if not pydantic.VERSION.startswith("1."):
+        pytest.skip("of pydantic 1")
+    assert schema.of_type(pydantic.conint(ge=1)) == {"type": "integer", "minimum": 1}
+    code = {"type": "string", "minLength": 2, "pattern": "^a+$"}
+    assert schema.of_type(pydantic.constr(regex="^a+$", min_length=2)) == code
+    few = {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 3}
+    assert schema.of_type(pydantic.conlist(int, min_items=1, max_items=3)) == few
+    field = pydantic.Field(..., regex="^[a-z]+$", min_length=2)
+    assert schema.of_type(Annotated[str, field]) == {"type": "string", "minLength": 2, "pattern": "^[a-z]+$"}
+
+
 def test_bounds_are_seen_in_a_signature():
     def function(n: "Annotated[int, Between(1, 2)]"):
         pass
