@@ -62,7 +62,8 @@ def _place(found: dict[str, Any], keywords: dict[str, str], value: Any) -> bool:
         return any([_place(each, keywords, value) for each in found["anyOf"]])
     kinds = found.get("type", ())
     kinds = [kinds] if isinstance(kinds, str) else kinds
-    placed = [keywords[kind] for kind in ("number" if kind == "integer" else kind for kind in kinds) if kind in keywords]
+    kinds = ["number" if kind == "integer" else kind for kind in kinds]
+    placed = [keywords[kind] for kind in kinds if kind in keywords]
     for keyword in placed:
         if keyword == "pattern" and keyword in found:
             found.setdefault("allOf", []).append({keyword: value})

@@ -100,7 +100,7 @@ class Parameters:
         return schema.whole(self._with_rest(result))
 
     def _with_rest(self, result: dict[str, Any]) -> dict[str, Any]:
-        """With what ``**rest: int`` or ``**rest: Unpack[SomeTypedDict]`` says of the arguments that have no name here."""
+        """With what ``**rest: int`` or ``**rest: Unpack[SomeTypedDict]`` says of arguments without a name here."""
         rest = next((p.name for p in self._parameters.values() if p.kind is p.VAR_KEYWORD), "")
         hint = self._hints.get(rest, Any)
         found = schema.of_type(hint)

@@ -6,6 +6,7 @@ import _signal
 import signal
 import time
 from _thread import get_ident as _get_ident
+from inspect import iscoroutine
 from typing import Any, Optional
 
 from . import calls, current, failure, generators, parcel
@@ -109,7 +110,7 @@ class Runner:
                 took = _now() - begun
                 answer = self._feed.answer(invoke, value, took // 1000)
             else:
-                if tool.is_async:
+                if iscoroutine(value):
                     value = self.loop.run(value)
                 took = _now() - begun
                 answer = calls.encode(invoke, value, took // 1000)
@@ -147,7 +148,7 @@ class Runner:
                 if batch.id in self._cancelled:
                     raise Cancelled("nobody waits for these calls any more")
                 value = batch.call()
-                if batch.tool.is_async:
+                if iscoroutine(value):
                     value = self.loop.run(value)
                 self._entered = 0
                 return value

@@ -369,5 +369,6 @@ def _hints_one_by_one(owner: Any) -> dict[str, Any]:
         except Exception as error:
             found[name] = Any
             if name != "return":
-                tell(f"{getattr(owner, '__qualname__', owner)}: {name!r} takes anything, its annotation cannot be resolved: {error}")
+                where = getattr(owner, "__qualname__", owner)
+                tell(f"{where}: {name!r} takes anything, its annotation cannot be resolved: {error}")
     return found

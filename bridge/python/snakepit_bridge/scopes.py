@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, Callable
 
 from . import current
+from .asking import running_loop
 from .errors import LoadError
 from .session_context import SessionContext
 
@@ -394,7 +395,7 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
         items = None
         try:
             value = method(use.entry.value)(**arguments)
-            items = _stream(value, use)
+            items = _wait(value, use) if inspect.iscoroutine(value) else _stream(value, use)
             return value if items is None else items
         finally:
             if items is None:
@@ -406,7 +407,19 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
     async def run_later(**arguments: Any) -> Any:
         use = await place.open_later()
         try:
-            return await method(use.entry.value)(**arguments)
+            value = method(use.entry.value)(**arguments)
+            return await value if inspect.isawaitable(value) else value
+        finally:
+            await place.close_later(use)
+
+    def run_here(**arguments: Any) -> Any:
+        """For a plain function around an async one, which may wait for that in a loop of its own, or leave it to us."""
+        return (run if running_loop() is None else run_later)(**arguments)
+
+    async def _wait(value: Any, use: _Use) -> Any:
+        """What the coroutine that a tool has returned comes to."""
+        try:
+            return await value
         finally:
             await place.close_later(use)
 
@@ -440,4 +453,6 @@ def _bound(place: CallPlace, tool: Any, method: _Method) -> Callable[..., Any]:
             await items.aclose()
             await place.close_later(use)
 
-    return run_later if tool.is_async else run
+    if tool.is_async:
+        return run_later
+    return run_here if tool.in_loop and not tool.streaming else run

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import ctypes
 import time
+from inspect import iscoroutine
 from typing import Any, Callable, Optional
 
 from . import calls, current, failure, generators
@@ -79,7 +80,7 @@ class Strand:
                 value = generators.run(value, feed, self, invoke.call_id)
                 answer = feed.answer(invoke, value, (_now() - begun) // 1000)
             else:
-                if tool.is_async:
+                if iscoroutine(value):
                     value = self.loop.run(value)
                 answer = calls.encode(invoke, value, (_now() - begun) // 1000)
             self._leave()
@@ -107,7 +108,7 @@ class Strand:
             try:
                 self._enter(batch.id)
                 value = batch.call()
-                if batch.tool.is_async:
+                if iscoroutine(value):
                     value = self.loop.run(value)
                 self._leave()
                 return value

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from _queue import SimpleQueue
+from inspect import isawaitable
 from typing import Any, NoReturn
 
 from . import calls, current, generators
@@ -137,7 +138,8 @@ class AsyncWorker(Crew):
                 value = await generators.run_in_loop(value, feed)
                 answer = feed.answer(invoke, value, (_now() - begun) // 1000)
             else:
-                answer = calls.encode(invoke, await value, (_now() - begun) // 1000)
+                value = await value if isawaitable(value) else value
+                answer = calls.encode(invoke, value, (_now() - begun) // 1000)
         except BaseException as error:  # SystemExit too: a tool ends its call, not the worker
             answer = calls.failed(invoke, error, (_now() - begun) // 1000, call_id in self._cancelled)
         finally:
@@ -154,7 +156,8 @@ class AsyncWorker(Crew):
             try:
                 if batch.id in self._cancelled:
                     raise Cancelled("nobody waits for these calls any more")
-                value = await batch.call()
+                value = batch.call()
+                value = await value if isawaitable(value) else value
             except BaseException as error:
                 value = error
             finally:

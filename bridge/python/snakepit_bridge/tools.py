@@ -138,11 +138,13 @@ class Tool:
         self.description = mark.description or docstring.summary(function)
         self.schema = values.encode(self.parameters.schema(function, mark.parameters))
         self.idempotent = mark.idempotent
-        code = inspect.unwrap(function)  # decorators that count or lock return what the function does
-        self.is_async = inspect.iscoroutinefunction(code)
-        generates = inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code)
+        # A decorator's function may return what the one below it does, or something else: what it was, its value shows.
+        codes = [function, inspect.unwrap(function)]
+        self.is_async = inspect.iscoroutinefunction(function)
+        yields_later = any(map(inspect.isasyncgenfunction, codes))
+        generates = yields_later or any(map(inspect.isgeneratorfunction, codes))
         self.streaming = mark.supports_streaming or generates or bool(self.parameters.stream)
-        self.in_loop = self.is_async or inspect.isasyncgenfunction(code)
+        self.in_loop = yields_later or any(map(inspect.iscoroutinefunction, codes))
         self.average_ns = -1.0  # of its run time, moving; negative before the first run
         self.batch_size = DEFAULT_BATCH if mark.batch is True else min(mark.batch, MAX_BATCH)
         if self.batch_size and self.streaming:
@@ -154,21 +156,18 @@ class Tool:
 
     def _tagging(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """``function`` with finish() applied to what it returns, or to each of the items that it streams."""
-        finish = self.finish
 
-        def run(**arguments: Any) -> Any:
-            return finish(function(**arguments))
+        def tagged(value: Any) -> Any:
+            if inspect.iscoroutine(value):
+                return later(value)
+            if self.streaming and hasattr(value, "__anext__"):
+                return _each_later(value, self.finish)
+            return _each(value, self.finish) if self.streaming and hasattr(value, "__next__") else self.finish(value)
 
-        async def run_later(**arguments: Any) -> Any:
-            return finish(await function(**arguments))
+        async def later(value: Any) -> Any:
+            return tagged(await value)
 
-        def stream(**arguments: Any) -> Any:
-            items = function(**arguments)
-            if hasattr(items, "__anext__"):
-                return _each_later(items, finish)
-            return _each(items, finish) if hasattr(items, "__next__") else finish(items)
-
-        return run_later if self.is_async else stream if self.streaming else run
+        return lambda **arguments: tagged(function(**arguments))
 
     def note(self, took_ns: int) -> None:
         """It has run for so long, for one call or for many."""

@@ -264,7 +264,7 @@ def test_counted_method_is_a_tool_like_any_other():
     instance, found = start(Threaded)
     assert found["run"].function(x=5) == [5, 1]
     assert instance.get_stats()["tracker"]["total_requests"] == 1
-    assert found["counts"].streaming and found["later"].is_async
+    assert found["counts"].streaming and found["later"].in_loop
     instance.clear_thread_local("x")
     assert instance.get_thread_local("x", 7) == 7
 

@@ -189,7 +189,10 @@ DEEPER = [
     (Annotated[str, Matching(re.compile("b"))], {"type": "string", "pattern": "b"}),
     (Annotated[str, Matching(regex="a|b")], {"type": "string", "pattern": "^(?:a|b)"}),
     (Annotated[Optional[int], Between(1, 9)], {"type": NULLABLE, "minimum": 1, "exclusiveMaximum": 9}),
-    (Annotated[Union[int, str], Fields], {"type": ["integer", "string"], "minimum": 1, "exclusiveMaximum": 9, "pattern": "^a"}),
+    (
+        Annotated[Union[int, str], Fields],
+        {"type": ["integer", "string"], "minimum": 1, "exclusiveMaximum": 9, "pattern": "^a"},
+    ),
     (
         Annotated[Optional[List[int]], Length(1, 2)],
         {"anyOf": [{"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2}, {"type": "null"}]},
@@ -371,8 +374,8 @@ class HalfKnown(Point):
 
 
 def test_field_that_cannot_be_resolved_leaves_the_others_their_types():
-    number = {"type": "number"}
-    assert schema.of_type(HalfKnown)["properties"] == {"x": number, "y": number, "table": {}, "number": {"type": "integer"}}
+    number, whole = {"type": "number"}, {"type": "integer"}
+    assert schema.of_type(HalfKnown)["properties"] == {"x": number, "y": number, "table": {}, "number": whole}
 
 
 def documented():

@@ -329,7 +329,8 @@ def test_a_generator_that_was_never_begun_gives_its_object_back(scope, later):
     place = scopes.place_for(Streams, Loop())
     bound = []
     name = "items_later" if later else "items"
-    place.bind(types.SimpleNamespace(bind=bound.append, is_async=False), lambda instance: getattr(instance, name))
+    one = types.SimpleNamespace(bind=bound.append, is_async=False, in_loop=False)
+    place.bind(one, lambda instance: getattr(instance, name))
     items = bound[0]()
     if later:
         asyncio.run(items.aclose())
@@ -369,7 +370,8 @@ def test_a_call_that_is_cancelled_at_any_moment_gives_its_object_back(pb, name):
 
     place = scopes.place_for(Kept, Loop())
     bound = []
-    place.bind(types.SimpleNamespace(bind=bound.append, is_async=False), lambda instance: getattr(instance, name))
+    one = types.SimpleNamespace(bind=bound.append, is_async=False, in_loop=False)
+    place.bind(one, lambda instance: getattr(instance, name))
     strike_at, is_struck = 0, True
     while is_struck:
         strike_at += 1
