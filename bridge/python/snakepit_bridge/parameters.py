@@ -11,7 +11,7 @@ from json import decoder as _json_decoder
 from json import scanner as _json_scanner
 from typing import Any, Callable, Optional
 
-from . import bodies, docstring, schema, tags
+from . import bodies, callables, docstring, schema, tags
 from .context import CallContext
 from .errors import LoadError, Refused
 from .session_context import SessionContext
@@ -39,7 +39,7 @@ class Parameters:
         self._raw = raw
         self.tool = name
         self._parameters, self._owner = _own_parameters(name, function, is_method)
-        self._hints = schema.hints_of(function)
+        self._hints = schema.hints_of(callables.function_of(function))
         self.context = self._given_by_us(CONTEXT_NAMES, (CallContext, SessionContext))
         self.stream = self._given_by_us(("stream",), (Stream,))
         own = {n: p for n, p in self._parameters.items() if n not in (self.context, self.stream)}
@@ -90,7 +90,7 @@ class Parameters:
                 hint = next(iter(typing.get_args(hint)), Any)
             found = schema.whole(schema.of_type(hint))
             return {"$schema": schema.DIALECT, **(found if found.get("type") == "object" else {}), "type": "object"}
-        texts = docstring.argument_descriptions(function)
+        texts = docstring.argument_descriptions(callables.function_of(function))
         properties = {n: self._property(n, texts.get(n, "")) for n in self._named}
         result: dict[str, Any] = {"$schema": schema.DIALECT, "type": "object", "properties": properties}
         required = [n for n in self._named if n in self.required]

@@ -7,7 +7,7 @@ import re
 from types import ModuleType
 from typing import Any, Callable, Optional, Union
 
-from . import dialect, docstring, values
+from . import callables, dialect, docstring, values
 from .chunk import unpack
 from .errors import LoadError
 from .parameters import Parameters
@@ -102,16 +102,31 @@ def tool(
         idle_timeout=idle_timeout,
     )
 
-    def decorate(target: Callable[..., Any]) -> Callable[..., Any]:
-        setattr(_unwrap(target), _MARK, mark)
+    return _marking(mark) if function is None else _marking(mark)(function)
+
+
+def _marking(mark: ToolMetadata) -> Callable[[Any], Any]:
+    """What marks a function, or an object that can be called as one; raises LoadError for anything else."""
+
+    def decorate(target: Any) -> Any:
+        function = _unwrap(target)
+        if isinstance(function, type) or not callable(function):
+            raise LoadError(f"@tool is for functions, and for objects that can be called, not for {target!r}")
+        try:
+            setattr(function, _MARK, mark)
+        except AttributeError as error:
+            raise LoadError(f"@tool cannot mark {target!r}: {error}; write a function that calls it") from error
         return target
 
-    return decorate if function is None else decorate(function)
+    return decorate
 
 
 def mark_of(item: Any) -> Optional[ToolMetadata]:
     """What ``@tool`` was told of a function or method, None if it was not marked."""
-    mark = getattr(_unwrap(item), _MARK, None)
+    try:
+        mark = getattr(_unwrap(item), _MARK, None)
+    except Exception:  # of an object that stands for another, which is not there yet
+        return None
     return mark if isinstance(mark, ToolMetadata) else None
 
 
@@ -135,12 +150,13 @@ class Tool:
             )
         self.function = function
         self.parameters = Parameters(self.name, function, is_method, bool(mark.batch), mark.raw)
-        self.description = mark.description or docstring.summary(function)
+        code = callables.function_of(function)
+        self.description = mark.description or docstring.summary(code)
         self.schema = values.encode(self.parameters.schema(function, mark.parameters))
         self.idempotent = mark.idempotent
         # A decorator's function may return what the one below it does, or something else: what it was, its value shows.
-        codes = [function, inspect.unwrap(function)]
-        self.is_async = inspect.iscoroutinefunction(function)
+        codes = [code, inspect.unwrap(code)]
+        self.is_async = inspect.iscoroutinefunction(code)
         yields_later = any(map(inspect.isasyncgenfunction, codes))
         generates = yields_later or any(map(inspect.isgeneratorfunction, codes))
         self.streaming = mark.supports_streaming or generates or bool(self.parameters.stream)
@@ -216,7 +232,7 @@ def collect(target: Any) -> list[Tool]:
     is_class = not isinstance(target, ModuleType)
     tools = []
     for name, item in (marked or found).items():
-        is_method = is_class and not isinstance(item, staticmethod)
+        is_method = is_class and not isinstance(item, staticmethod) and hasattr(item, "__get__")
         tools.append(Tool(name, _unwrap(item), is_method))
     if is_class and dialect.dispatches(target) and not any(item.name == "execute_tool" for item in tools):
         tools.append(Tool("execute_tool", dialect.execute_tool, True))
@@ -243,25 +259,32 @@ def _of_module(module: ModuleType) -> dict[str, Any]:
     chosen = getattr(module, "__all__", None)
     members = vars(module)
     if chosen is not None:
-        return {name: members[name] for name in chosen if inspect.isroutine(members.get(name))}
+        return {name: members[name] for name in chosen if _is_chosen(members.get(name))}
     return {
         name: item
         for name, item in members.items()
-        if inspect.isfunction(item)
-        and (mark_of(item) or (_is_public(name) and item.__module__ == module.__name__))
+        if mark_of(item) or (inspect.isfunction(item) and _is_public(name) and item.__module__ == module.__name__)
     }
 
 
 def _of_class(cls: type) -> dict[str, Any]:
-    """Public methods of the class and its bases, a derived class's own version first."""
+    """Public methods of the class and its bases, a derived class's own version first.
+
+    What takes the place of a tool of a base class is that tool, with or without a mark of its own.
+    """
     found: dict[str, Any] = {}
     for base in reversed([b for b in cls.__mro__ if b is not object and not vars(b).get("_holds_no_tools")]):
         for name, item in vars(base).items():
-            if inspect.isfunction(_unwrap(item)) and (_is_public(name) or mark_of(item)):
+            mark = mark_of(found.pop(name, None))
+            if mark and callable(_unwrap(item)) and not mark_of(item):
+                _marking(mark)(item)
+            if mark_of(item) or (inspect.isfunction(_unwrap(item)) and _is_public(name)):
                 found[name] = item
-            else:
-                found.pop(name, None)
     return found
+
+
+def _is_chosen(item: Any) -> bool:
+    return inspect.isroutine(item) or mark_of(item) is not None
 
 
 def _is_public(name: str) -> bool:

@@ -1,6 +1,8 @@
 """Which functions are tools, and how they are announced."""
 
+import functools
 import json
+import types
 
 import pytest
 
@@ -158,3 +160,90 @@ def test_hooks_and_properties_are_no_tools():
 def test_tool_error_must_have_an_error_status(status):
     with pytest.raises(ValueError):
         ToolError("x", status=status)
+
+
+class Adding:
+    "Adds."
+
+    def __init__(self, to):
+        self.to = to
+
+    def __call__(self, x: int):
+        "Add."
+        return self.to + x
+
+
+def multiplied(a: int, b: int = 1):
+    "Multiply."
+    return a * b
+
+
+OBJECTS = [
+    ("cached", lambda: tool(functools.lru_cache(lambda x: x + 2)), "", {"x": {}}),
+    ("partial", lambda: tool(functools.partial(multiplied, 3)), "Multiply.", {"b": {"type": "integer", "default": 1}}),
+    ("object", lambda: tool(Adding(2)), "Add.", {"x": {"type": "integer"}}),
+]
+
+
+@pytest.mark.parametrize("name, make, description, properties", OBJECTS, ids=lambda value: str(value)[:8])
+def test_what_can_be_called_can_be_a_tool_of_a_module(name, make, description, properties):
+    module = types.ModuleType("a_module")
+    module.run = make()
+    item = only(module)
+    assert (item.description, json.loads(item.schema)["properties"]) == (description, properties)
+    assert item.function(1) == 3
+
+
+def test_what_can_be_called_can_be_a_tool_of_a_class():
+    class Holder(BaseAdapter):
+        added = tool(Adding(2))
+        tripled = tool(functools.partial(multiplied, 3))
+
+        @tool
+        @functools.lru_cache
+        def cached(self, x: int):
+            return x + 2
+
+    found = {item.name: item for item in tools.collect(Holder)}
+    holder = Holder()
+    for item in found.values():
+        item.bind(getattr(holder, item.attribute))
+    assert (found["added"].function(x=1), found["tripled"].function(b=1), found["cached"].function(x=1)) == (3, 3, 3)
+
+
+@pytest.mark.parametrize("thing", [Adding, property(len), functools.partialmethod(multiplied), "abc".join, 5], ids=repr)
+def test_what_cannot_be_a_tool_is_named(thing):
+    with pytest.raises(LoadError, match="@tool"):
+        tool(thing)
+
+
+@pytest.mark.parametrize("decorate", [lambda f: f, functools.lru_cache])
+def test_derived_method_is_the_tool_that_it_takes_the_place_of(decorate):
+    class Base(BaseAdapter):
+        @tool(name="named", description="base")
+        def run(self, a):
+            pass
+
+        @tool
+        def other(self):
+            pass
+
+    class Derived(Base):
+        @decorate
+        def run(self, a, b):
+            pass
+
+        other = None
+
+    item = only(Derived)
+    assert (item.name, item.description, sorted(item.parameters.allowed)) == ("named", "base", ["a", "b"])
+
+
+def test_object_that_stands_for_one_that_is_not_there_is_no_tool():
+    class Absent:
+        def __getattr__(self, name):
+            raise RuntimeError("not yet")
+
+    module = types.ModuleType("a_module")
+    module.absent, module.run = Absent(), tool(lambda: 1)
+    assert only(module).name == "run"
