@@ -14,6 +14,7 @@ from .parameters import Parameters
 
 _MARK = "_tool_metadata"
 DEFAULT_BATCH, MAX_BATCH = 32, 64  # calls; a worker has 256, of which as many may wait as run
+_MAX_TIMEOUT = 1e9  # seconds
 _LATEST = 0.2  # weight of the latest run in a tool's average
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOOKS = (  # called by the worker, not by callers
@@ -55,16 +56,29 @@ class ToolMetadata:
         self.run_timeout = run_timeout
         self.idle_timeout = idle_timeout
 
+    def check(self, tool: str) -> None:
+        """Raises LoadError, which names that tool, for what makes no sense."""
+        for name in ("timeout", "queue_timeout", "run_timeout", "idle_timeout"):
+            value = getattr(self, name)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if value is not None and not (is_number and 0 <= value <= _MAX_TIMEOUT):
+                raise LoadError(f"tool {tool!r}: {name} must be seconds, from 0 (no limit) to 1e9, not {value!r}")
+        if not isinstance(self.batch, int) or self.batch < 0:
+            raise LoadError(f"tool {tool!r}: batch must be True, False or how many calls it takes, not {self.batch!r}")
+        for name in ("name", "description"):
+            if not isinstance(getattr(self, name), str):
+                raise LoadError(f"tool {tool!r}: {name} must be a text, not {getattr(self, name)!r}")
+
 
 def tool(
     function: Any = None,
+    supports_streaming: bool = False,
+    required_variables: Any = None,
     *,
     name: str = "",
     description: str = "",
     idempotent: bool = False,
-    supports_streaming: bool = False,
     parameters: Any = None,
-    required_variables: Any = None,
     batch: Union[bool, int] = False,
     tagged: bool = False,
     raw: bool = False,
@@ -73,7 +87,7 @@ def tool(
     run_timeout: Optional[float] = None,
     idle_timeout: Optional[float] = None,
 ) -> Any:
-    """Mark a function or method as a tool, as ``@tool`` or ``@tool(description="…")``.
+    """Mark a function or method as a tool, as ``@tool`` or ``@tool(description="…")``; the description may come first.
 
     ``idempotent`` says that running it twice does no harm, so that it may be retried after a crash. ``parameters``
     takes the place of what the signature says: a JSON Schema, or a list of dicts with name, type, description, required
@@ -141,6 +155,7 @@ class Tool:
     def __init__(self, attribute: str, function: Callable[..., Any], is_method: bool) -> None:
         """``function`` as the class or module has it; bind() is called before the first call."""
         mark = self.mark = mark_of(function) or ToolMetadata()
+        mark.check(attribute)
         self.attribute = attribute
         self.name = mark.name or attribute
         if not _NAME.fullmatch(self.name):

@@ -247,3 +247,32 @@ def test_object_that_stands_for_one_that_is_not_there_is_no_tool():
     module = types.ModuleType("a_module")
     module.absent, module.run = Absent(), tool(lambda: 1)
     assert only(module).name == "run"
+
+
+SENSELESS = [
+    {"timeout": "5s"}, {"run_timeout": -1}, {"idle_timeout": float("nan")}, {"queue_timeout": True}, {"batch": -1},
+    {"batch": 1.5}, {"timeout": 10**12}, {"description": 5}, {"name": 5}
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("told", SENSELESS, ids=str)
+def test_what_a_tool_is_told_that_makes_no_sense_is_named(told):
+    (name,) = told
+
+    class Holder(BaseAdapter):
+        @tool(**told)
+        def run(self, calls):
+            pass
+
+    with pytest.raises(LoadError, match=f"'run': {name} must be "):
+        tools.collect(Holder)
+
+
+def test_snakepits_three_parameters_may_be_given_by_their_places():
+    class Holder(BaseAdapter):
+        @tool("Runs.", True, ["a"])
+        def run(self):
+            pass
+
+    item = only(Holder)
+    assert (item.description, item.streaming, item.mark.required_variables) == ("Runs.", True, ["a"])
