@@ -22,6 +22,7 @@ BODY_NAMES = ("body", "data")
 ERRORS_MAX = 16  # that are told of one call
 UNCHECKED_SHOWN = 80  # characters of a type that cannot be checked
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_NULL = type(None)
 _scan = _json_scanner.make_scanner(_json_decoder.JSONDecoder())
 
 
@@ -62,6 +63,7 @@ class Parameters:
         self.content_type = "content_type" if "content_type" in named else ""
         self._named = named
         self._integers = tuple(n for n in named if _is_integer(self._hints.get(n)))
+        self._integer_lists = tuple(n for n in named if _is_integer_list(self._hints.get(n)))
         self._exact = not (self.whole or self.binary or self.extra)
         self._reserved = frozenset((self.context, self.stream, self._owner) if self.extra else ())
 
@@ -78,7 +80,7 @@ class Parameters:
 
     def _is_object(self, name: str) -> bool:
         hint = self._hints.get(name)
-        return hint is None or schema.of_type(hint).get("type") == "object"
+        return hint is None or schema.of_type(_not_null(hint)).get("type") == "object"
 
     def schema(self, function: Callable[..., Any], declared: Any = None) -> dict[str, Any]:
         """The JSON Schema of the arguments object: what was ``declared`` (see tools.tool), else the signature's."""
@@ -88,7 +90,7 @@ class Parameters:
             hint = self._hints.get(self.whole)
             if self.batch:
                 hint = next(iter(typing.get_args(hint)), Any)
-            found = schema.whole(schema.of_type(hint))
+            found = schema.whole(schema.of_type(_not_null(hint)))
             return {"$schema": schema.DIALECT, **(found if found.get("type") == "object" else {}), "type": "object"}
         texts = docstring.argument_descriptions(callables.function_of(function))
         properties = {n: self._property(n, texts.get(n, "")) for n in self._named}
@@ -143,9 +145,7 @@ class Parameters:
         if content_type and not _is_json(content_type):
             return self._bind_body(args, content_type)
         given = _parse_object(args, self._raw)
-        for name in self._integers:
-            if given.get(name).__class__ is float:
-                given[name] = _whole(name, given[name])
+        self._make_whole(given)
         if self._exact and self.required <= given.keys() <= self.allowed:
             return given
         if self.whole:
@@ -177,10 +177,18 @@ class Parameters:
         if faults:
             name, detail = next(iter(faults.items()))
             raise _invalid(f"the part {name!r}: {detail}", faults)
+        self._make_whole(given)
+        return {self.whole: given} if self.whole else given
+
+    def _make_whole(self, given: dict[str, Any]) -> None:
+        """Make the floats that stand for whole numbers such where whole numbers are wanted. Raises Refused."""
         for name in self._integers:
             if given.get(name).__class__ is float:
                 given[name] = _whole(name, given[name])
-        return {self.whole: given} if self.whole else given
+        for name in self._integer_lists:
+            items = given.get(name)
+            if items.__class__ is list and float in set(map(type, items)):
+                given[name] = [_whole(name, item) if item.__class__ is float else item for item in items]
 
     def _wanted(self, name: str) -> dict[str, Any]:
         """The schema of the parts of that name, empty where anything will do."""
@@ -338,10 +346,23 @@ def _is_one_of(hint: Any, kinds: tuple[type, ...]) -> bool:
     return any(option is kind for option in options for kind in kinds)
 
 
+def _not_null(hint: Any) -> Any:
+    """What an Optional[…] is of; any other type as it is."""
+    kinds = [kind for kind in typing.get_args(hint) if kind is not _NULL] if schema.is_union(hint) else []
+    return kinds[0] if len(kinds) == 1 else hint
+
+
 def _is_integer(hint: Any) -> bool:
     """Whether of the numbers only whole ones will do."""
     kinds = typing.get_args(hint) if schema.is_union(hint) else (hint,)
     return int in kinds and float not in kinds
+
+
+def _is_integer_list(hint: Any) -> bool:
+    """Whether the items are whole numbers."""
+    hint = _not_null(hint)
+    items = [kind for kind in typing.get_args(hint) if kind is not Ellipsis]
+    return schema.of_type(hint).get("type") == "array" and bool(items) and all(map(_is_integer, items))
 
 
 def _whole(name: str, value: float) -> int:

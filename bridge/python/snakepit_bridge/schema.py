@@ -22,6 +22,7 @@ _SIMPLE: dict[Any, dict[str, Any]] = {
     bool: {"type": "boolean"},
     None: {"type": "null"},
     type(None): {"type": "null"},
+    typing.Tuple: {"type": "array"},  # without arguments, as Tuple[()] is, which takes nothing
 }
 _CHOICES = (str, int, float, bool, type(None))
 _LISTS = (list, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
@@ -58,7 +59,7 @@ def of_type(hint: Any, above: tuple[Any, ...] = ()) -> dict[str, Any]:
     """
     if len(above) > MAX_DEPTH or hint is Any or hint is inspect.Parameter.empty:
         return {}
-    if isinstance(hint, type) and any(hint is other for other in above):
+    if _is_class(hint) and hint in above:
         return {"$ref": _place_of(hint, above)}  # a class that refers to itself
     above = (*above, hint)
     try:
@@ -71,6 +72,8 @@ def of_type(hint: Any, above: tuple[Any, ...] = ()) -> dict[str, Any]:
         return _of_generic(origin, typing.get_args(hint), above)
     if hasattr(hint, "__supertype__"):  # a NewType
         return of_type(hint.__supertype__, above)
+    if isinstance(hint, typing.TypeVar):
+        return of_type(Union[hint.__constraints__] if hint.__constraints__ else hint.__bound__ or Any, above)
     return _named(hint, above) if isinstance(hint, type) else {}
 
 
@@ -88,13 +91,19 @@ def unchecked(hint: Any) -> str:
     return "" if of_type(hint) else getattr(hint, "__qualname__", None) or str(hint)
 
 
-def _place_of(hint: type, above: tuple[Any, ...]) -> str:
+def _is_class(hint: Any) -> bool:
+    """Whether it is one, or one with arguments, whose fields may be of its own type."""
+    origin = typing.get_origin(hint) or hint
+    return isinstance(origin, type) and hasattr(origin, "__annotations__")
+
+
+def _place_of(hint: Any, above: tuple[Any, ...]) -> str:
     """Where the definition of a class is that is refered to from within it: no other class has the same place."""
-    depth = next(index for index, other in enumerate(above) if other is hint)
-    return f"#/$defs/{hint.__name__}{depth or ''}"
+    depth = above.index(hint)
+    return f"#/$defs/{(typing.get_origin(hint) or hint).__name__}{depth or ''}"
 
 
-def _named(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
+def _named(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
     """The schema of a class; as a definition if it refers to itself."""
     found, place = _of_class(hint, above), _place_of(hint, above)
     if repr({"$ref": place})[1:-1] not in repr(found):
@@ -140,6 +149,8 @@ def _of_generic(origin: Any, args: tuple[Any, ...], above: tuple[Any, ...]) -> d
         return bounded(of_type(args[0], above), args[1:])
     if getattr(origin, "_name", "") in _WRAPPERS:
         return of_type(args[0], above)
+    if _is_class(above[-1]):
+        return _named(above[-1], above)
     if origin is tuple:
         return _of_tuple(args, above)
     if origin in _SETS:
@@ -172,8 +183,14 @@ def _items(args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
 def _of_tuple(args: tuple[Any, ...], above: tuple[Any, ...]) -> dict[str, Any]:
     if len(args) == 2 and args[1] is Ellipsis:
         return {"type": "array", **_items(args, above)}
-    items = [of_type(arg, above) for arg in args]
-    return {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}
+    items = [of_type(arg, above) for arg in args if arg != ()]  # Tuple[()] has one before Python 3.11
+    return _of_places(items, len(items))
+
+
+def _of_places(items: list[dict[str, Any]], least: int) -> dict[str, Any]:
+    """A list of those schemas is not allowed to be empty."""
+    places: dict[str, Any] = {"prefixItems": items, "minItems": least} if items else {}
+    return {"type": "array", **places, "maxItems": len(items)}
 
 
 def _of_union(members: list[dict[str, Any]]) -> dict[str, Any]:
@@ -188,6 +205,8 @@ def _of_union(members: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _of_choices(choices: list[Any]) -> dict[str, Any]:
+    if not choices:
+        return {"not": {}}  # an Enum without members
     choices = [getattr(choice, "value", choice) for choice in choices]  # Literal may name members of an Enum
     if any(type(choice) not in _CHOICES or choice != choice for choice in choices):
         return {}  # JSON has no such value
@@ -196,15 +215,17 @@ def _of_choices(choices: list[Any]) -> dict[str, Any]:
     return {**(kind or {}), "enum": choices}
 
 
-def _of_class(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
+def _of_class(cls: Any, above: tuple[Any, ...]) -> dict[str, Any]:
+    """The class may have arguments, but for those that describe themselves."""
+    hint = typing.get_origin(cls) or cls
     if hasattr(hint, "__members__"):  # an Enum
         return _of_choices([member.value for member in hint])  # type: ignore[attr-defined]
     if hasattr(hint, "__dataclass_fields__"):
-        return _of_dataclass(hint, above)
+        return _of_dataclass(cls, above)
     if hasattr(hint, "__required_keys__"):
-        return _of_typed_dict(hint, above)
+        return _of_typed_dict(cls, above)
     if issubclass(hint, tuple) and hasattr(hint, "_field_defaults"):
-        return _of_named_tuple(hint, above)
+        return _of_named_tuple(cls, above)
     if callable(getattr(hint, "model_json_schema", None)):
         return _of_model(hint)
     if isinstance(getattr(hint, "__fields__", None), dict):
@@ -227,16 +248,17 @@ def _of_typed_dict(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
     hints = hints_of(hint)
     marks = {name: getattr(typing.get_origin(each), "_name", "") for name, each in hints.items()}
     known = {"Required": True, "NotRequired": False}
-    required = [name for name in hints if known.get(marks[name], name in hint.__required_keys__)]
+    keys = (typing.get_origin(hint) or hint).__required_keys__
+    required = [name for name in hints if known.get(marks[name], name in keys)]
     return _of_fields({name: of_type(each, above) for name, each in hints.items()}, required)
 
 
 def _of_named_tuple(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
     """An array, as results have it."""
     hints = hints_of(hint)
-    items = [of_type(hints.get(name, Any), above) for name in hint._fields]
-    least = len(items) - len(hint._field_defaults)
-    return {"type": "array", "prefixItems": items, "minItems": least, "maxItems": len(items)}
+    defaults = hint._field_defaults
+    items = [_of_field(hints.get(name, Any), defaults.get(name, name), above) for name in hint._fields]
+    return _of_places(items, len(items) - len(defaults))
 
 
 def _of_model(hint: Any) -> dict[str, Any]:
@@ -326,15 +348,19 @@ def _of_bare_container(hint: type) -> dict[str, Any]:
     return {"type": "object"} if hint in _OBJECTS else {}
 
 
-def _of_dataclass(hint: type, above: tuple[Any, ...]) -> dict[str, Any]:
-    import dataclasses  # only here: whoever has a dataclass has paid for the import
-
+def _of_dataclass(hint: Any, above: tuple[Any, ...]) -> dict[str, Any]:
+    """What its constructor takes: InitVars too, and no fields with ``init=False``."""
     hints = hints_of(hint)
-    fields = [field for field in dataclasses.fields(hint) if field.init]
-    properties = {field.name: of_type(hints.get(field.name, Any), above) for field in fields}
-    missing = dataclasses.MISSING
-    required = [f.name for f in fields if f.default is missing and f.default_factory is missing]
-    return _of_fields(properties, required)
+    constructor = (typing.get_origin(hint) or hint).__init__
+    taken = list(inspect.signature(constructor).parameters.values())[1:]
+    fields = [each for each in taken if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)]
+    properties = {each.name: _of_field(hints.get(each.name, Any), each.default, above) for each in fields}
+    return _of_fields(properties, [each.name for each in fields if each.default is each.empty])
+
+
+def _of_field(hint: Any, default: Any, above: tuple[Any, ...]) -> dict[str, Any]:
+    found = of_type(hint.type if type(hint).__name__ == "InitVar" else hint, above)
+    return or_null(found) if default is None else found  # `x: int = None` admits None
 
 
 def _of_fields(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
@@ -346,7 +372,14 @@ def _of_fields(properties: dict[str, Any], required: list[str]) -> dict[str, Any
 
 
 def hints_of(thing: Any) -> dict[str, Any]:
-    """Resolved annotations, with Annotated's bounds; Any for what cannot be resolved, of which the log tells."""
+    """Resolved annotations, with Annotated's bounds; Any for what cannot be resolved, of which the log tells.
+
+    Of a class with arguments those stand for its type variables.
+    """
+    origin = typing.get_origin(thing)
+    if origin is not None:
+        given = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(thing)))
+        return {name: _filled(hint, given) for name, hint in hints_of(origin).items()}
     try:
         return typing.get_type_hints(thing, **_WITH_BOUNDS)
     except Exception:  # any user code may be evaluated here
@@ -354,6 +387,14 @@ def hints_of(thing: Any) -> dict[str, Any]:
         for owner in reversed(getattr(thing, "__mro__", (thing,))):
             found.update(_hints_one_by_one(owner))
         return found
+
+
+def _filled(hint: Any, given: dict[Any, Any]) -> Any:
+    """With what is given for its type variables."""
+    if isinstance(hint, typing.TypeVar):
+        return given.get(hint, hint)
+    variables = () if isinstance(hint, type) else getattr(hint, "__parameters__", ())
+    return hint[tuple(given.get(each, each) for each in variables)] if variables else hint
 
 
 def _hints_one_by_one(owner: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How a call's bytes become keyword arguments."""
 
 import json
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import late_hints
 import pytest
@@ -284,3 +284,30 @@ def test_a_type_that_cannot_be_checked_is_said_to_be():
     properties = schema_of(tool)["properties"]
     told = {name: found["x-unchecked"] for name, found in properties.items() if "x-unchecked" in found}
     assert told == {"z": "complex", "later": "Nowhere"}
+
+
+@pytest.mark.parametrize("hint", [List[int], Optional[List[int]], Tuple[int, ...], Tuple[int, int]], ids=str)
+def test_whole_numbers_with_an_exponent_are_such_in_lists_too(hint) -> None:
+    def tool(n) -> None:
+        """Numbers."""
+
+    tool.__annotations__["n"] = hint
+    bound = Parameters("tool", tool, False).bind(b'{"n": [3.0, 1e2]}', "")
+    assert [type(value) for value in bound["n"]] == [int, int]
+
+
+def test_lists_of_other_numbers_stay_as_they_came() -> None:
+    def tool(n: List[float], m: List[Any], o: Tuple[int, float]) -> None:
+        """Numbers."""
+
+    bound = Parameters("tool", tool, False).bind(b'{"n": [3.0], "m": [3.0], "o": [1, 3.0]}', "")
+    assert [type(value[-1]) for value in bound.values()] == [float, float, float]
+
+
+def test_optional_params_dict_gets_the_whole_object():
+    def whole(params: Optional[Dict[str, int]] = None):
+        pass
+
+    assert bind(whole, {"params": 1}) == {"params": {"params": 1}}
+    found = schema_of(whole)
+    assert (found["type"], found["additionalProperties"]) == ("object", {"type": "integer"})

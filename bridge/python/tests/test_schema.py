@@ -8,7 +8,8 @@ import pathlib
 import re
 import sys
 import uuid
-from typing import Annotated, Any, Dict, List, Literal, NamedTuple, NewType, Optional, Set, Tuple, TypedDict, Union
+from typing import Annotated, Any, Dict, Generic, List, Literal, NamedTuple, NewType, Optional, Set, Tuple
+from typing import TypedDict, TypeVar, Union
 
 import late_hints
 import pytest
@@ -71,6 +72,74 @@ CASES = [
 
 @pytest.mark.parametrize("hint, expected", CASES, ids=lambda value: str(value)[:40])
 def test_hint_becomes_schema(hint, expected):
+    assert schema.of_type(hint) == expected
+
+
+class Nothing(enum.Enum):
+    pass
+
+
+@pytest.mark.parametrize("hint, expected", [(Tuple[()], {"type": "array", "maxItems": 0}), (Tuple, {"type": "array"})])
+def test_empty_tuple_is_no_tuple_of_anything(hint, expected):
+    assert schema.of_type(hint) == expected
+
+
+def test_enum_without_members_takes_nothing():
+    assert schema.of_type(Nothing) == {"not": {}}
+
+
+@dataclasses.dataclass
+class Made:
+    a: int = None
+    b: dataclasses.InitVar[int] = 0
+    c: "dataclasses.InitVar[str]" = ""
+    kept: int = dataclasses.field(default=0, init=False)
+    many: List[int] = dataclasses.field(default_factory=list)
+
+
+def test_dataclass_has_what_its_constructor_takes():
+    found = schema.of_type(Made)
+    kinds = {name: each["type"] for name, each in found["properties"].items()}
+    assert kinds == {"a": ["integer", "null"], "b": "integer", "c": "string", "many": "array"}
+    assert "required" not in found
+
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass
+class Box(Generic[T]):
+    value: T
+    more: List[T]
+    inner: "Optional[Box[T]]" = None
+
+
+def test_class_with_arguments_has_them_in_its_fields():
+    found = schema.of_type(Box[int])
+    assert found["$ref"] == "#/$defs/Box"
+    assert found["$defs"]["Box"]["properties"] == {
+        "value": {"type": "integer"},
+        "more": {"type": "array", "items": {"type": "integer"}},
+        "inner": {"anyOf": [{"$ref": "#/$defs/Box"}, {"type": "null"}]},
+    }
+    assert schema.of_type(Box)["properties"]["value"] == {}
+
+
+class Labelled(TypedDict, Generic[T]):
+    label: str
+    value: T
+
+
+def test_typed_dict_with_arguments_has_them_in_its_members():
+    found = schema.of_type(Labelled[int])
+    assert (found["properties"]["value"], found["required"]) == ({"type": "integer"}, ["label", "value"])
+
+
+VARIABLES = [(TypeVar("B", bound=int), {"type": "integer"}), (TypeVar("C", int, str), {"type": ["integer", "string"]})]
+
+
+@pytest.mark.parametrize("hint, expected", VARIABLES, ids=str)
+def test_type_variable_is_what_it_is_bound_to(hint, expected):
     assert schema.of_type(hint) == expected
 
 
