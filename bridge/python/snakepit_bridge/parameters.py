@@ -75,8 +75,18 @@ class Parameters:
         named = [p for p in self._parameters.values() if p.kind in _NAMED]
         own = [p for p in named if p.default is p.empty or p.default is None]
         typed = [p.name for p in own if _is_one_of(self._hints.get(p.name), kinds)]
-        untyped = [p.name for name in names for p in own if p.name == name and name not in self._hints]
+        untyped = [p.name for name in names for p in own if p.name == name and self._is_untyped(name)]
         return next(iter([*typed, *untyped]), "")
+
+    def _is_untyped(self, name: str) -> bool:
+        """Whether it has no type, or Any."""
+        return self._hints.get(name, Any) is Any and not self._unresolved(name)
+
+    def _unresolved(self, name: str) -> str:
+        """The parameter's annotation, if it cannot be resolved; else empty."""
+        written = self._parameters[name].annotation
+        is_text = self._hints.get(name, Any) is Any and isinstance(written, str)
+        return written if is_text and written.rpartition(".")[2] != "Any" else ""
 
     def _is_object(self, name: str) -> bool:
         hint = self._hints.get(name)
@@ -132,10 +142,8 @@ class Parameters:
 
     def _unchecked(self, name: str) -> str:
         """What of the parameter's type cannot be checked, or empty. That of a body, which is not JSON, need not be."""
-        hint, written = self._hints.get(name, Any), self._named[name].annotation
-        if hint is Any and isinstance(written, str) and written.rpartition(".")[2] != "Any":
-            return written  # it cannot be resolved
-        return "" if bodies.receiver(hint) else schema.unchecked(hint)
+        hint = self._hints.get(name, Any)
+        return self._unresolved(name) or ("" if bodies.receiver(hint) else schema.unchecked(hint))
 
     def bind(self, args: Any, content_type: str) -> dict[str, Any]:
         """Keyword arguments for one call: of bytes, or a memoryview of large ones.

@@ -165,6 +165,15 @@ def test_parameter_of_the_contexts_type_is_the_context_under_any_name(hint):
     assert sorted(schema_of(method)["properties"]) == ["context", "n"]
 
 
+@pytest.mark.parametrize("hint, context", [(Any, "ctx"), ("Any", "ctx"), ("NoSuchThing", "")], ids=str)
+def test_any_is_no_type_and_one_that_cannot_be_resolved_is_one(hint, context):
+    def method(ctx):
+        pass
+
+    method.__annotations__ = {"ctx": hint}
+    assert Parameters("it", method, False).context == context
+
+
 def test_stream_may_be_optional():
     def method(n: int, stream: Optional[Stream] = None, out: int = 1):
         pass
