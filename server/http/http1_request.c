@@ -10,8 +10,9 @@
 
 enum {
     DRAIN_AND_KEEP = 64 * 1024, /* a rest of a body that is read to keep the connection */
-    DRAIN_AND_CLOSE =
-        16 * 1024 * 1024 /* of a refused body, so that the client gets to read the answer */
+    DRAINED_BODIES = 2, /* a refused body may be as large as so many of the largest, and is read and
+                           thrown away, since many clients read no answer before they have sent all;
+                           how long that may take is patience_us()'s */
 };
 
 /* --- for the exchange --- */
@@ -292,12 +293,18 @@ static enum MHD_Result begin(struct http1_exchange *request, const char *method,
 
 /* --- the body and the end --- */
 
+static enum MHD_Result throw_away(const struct http1_exchange *request)
+{
+    size_t limit = request->exchange.reactor->options.body_limit;
+    return request->received / DRAINED_BODIES > limit ? MHD_NO : MHD_YES;
+}
+
 static enum MHD_Result take(struct http1_exchange *request, struct bytes piece)
 {
     request->received += piece.len;
     list_remove(&request->connection->expected);
     if (request->phase == HTTP1_DRAINING)
-        return request->received > DRAIN_AND_CLOSE ? MHD_NO : MHD_YES;
+        return throw_away(request);
     request->connection->since_us = reactor_now_us(request->exchange.reactor);
     exchange_body(&request->exchange, piece);
     return MHD_YES;

@@ -48,6 +48,12 @@ def test_a_quota_that_is_used_up_is_in_headers_too(start_gateway: Callable[..., 
     assert answer.headers["ratelimit"] == f'"session_quota_exceeded";r=0;t={answer.headers["retry-after"]}'
 
 
+def test_who_sends_all_of_a_body_that_is_too_large_gets_to_read_the_answer(start_gateway: Callable[..., Any]) -> None:
+    gateway = start_gateway("--workers", "1", env={"SNAKEPIT_HTTP_BODY_LIMIT": "24MiB"})
+    answer = httpx.post(gateway.url + "/tools/echo", content=b"x" * (32 << 20), headers={"content-type": "a/b"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["limit"]) == (413, "payload_too_large", 24 << 20)
+
+
 def test_what_runs_a_tool_has_no_head(client: httpx.Client) -> None:
     for method in ("OPTIONS", "HEAD", "PUT"):
         answer = client.request(method, "/stream?tool=add")
