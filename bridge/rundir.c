@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,9 +48,18 @@ static void remove_files(const char *path)
     rmdir(path);
 }
 
+struct rundir *rundir_new(void)
+{
+    void *memory = mmap(NULL, sizeof(struct rundir), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        log_event(LOG_ERROR, "cannot share memory", LOG_STR("reason", strerror(errno)), LOG_END);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
 void rundir_remove(const struct rundir *rundir)
 {
-    if (rundir->path[0])
+    if (rundir && rundir->path[0])
         remove_files(rundir->path);
 }
 

@@ -12,6 +12,11 @@ struct rundir {
     int lock_fd; /* held as long as the gateway lives */
 };
 
+/* Room for one, without a directory, that this process shares with those which it forks later: they
+ * know of the directory as soon as it is made. Lives as long as the process. NULL, with the reason
+ * logged, when there is no memory. */
+struct rundir *rundir_new(void);
+
 /* Makes a new directory under $XDG_RUNTIME_DIR or /tmp, and removes those that dead gateways of
  * this user left there. False, with the reason logged, when it cannot be made. */
 bool rundir_make(struct rundir *out_rundir) __attribute__((warn_unused_result));
@@ -20,7 +25,8 @@ bool rundir_make(struct rundir *out_rundir) __attribute__((warn_unused_result));
  * most RUNDIR_ADDRESS_MAX bytes with the zero. */
 void rundir_address(const struct rundir *rundir, unsigned number, char *out_address);
 
-/* Removes the directory and what is in it. Safe to call twice; async-signal-safe. */
+/* Removes the directory and what is in it. Safe to call twice, and with NULL;
+ * async-signal-safe. */
 void rundir_remove(const struct rundir *rundir);
 
 #endif

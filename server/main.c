@@ -90,7 +90,7 @@ struct program {
     struct gateway gateway;
     struct plant plants[GATEWAY_MAX_POOLS];
     struct run run;
-    struct rundir rundir;
+    struct rundir *rundir;
     struct warden *warden;
     struct supervisor *supervisor;
     const char *pythons[4];
@@ -273,7 +273,7 @@ static void make_plant(struct program *program, unsigned index)
     struct plant *plant = &program->plants[index];
     const struct pool_config *config = &program->config.pools[index];
     unsigned threads = gateway->reactor_count / program->config.pool_count;
-    rundir_address(&program->rundir, index, plant->address);
+    rundir_address(program->rundir, index, plant->address);
     struct bridge_options options = {
         .interpreter = {.pythons = program->config.python ? program->pythons : program->pythons + 1,
                         .package_path = program->package_path,
@@ -530,10 +530,11 @@ static bool prepare(struct program *program)
     widen_file_table(program->config.http.connection_limit);
     run_init(&program->run, program->config.instance);
     run_sweep(&program->run);
-    if (!rundir_make(&program->rundir))
+    program->rundir = rundir_new();
+    if (!program->rundir)
         return false;
-    program->warden = warden_start(&program->run, &program->rundir);
-    return program->warden != NULL;
+    program->warden = warden_start(&program->run, program->rundir); /* first, or it could be left */
+    return program->warden && rundir_make(program->rundir);
 }
 
 int main(int count, char **arguments)
@@ -547,7 +548,7 @@ int main(int count, char **arguments)
     switch (options_read(count, arguments, &program->config)) {
     case OPTIONS_SERVE:
         code = prepare(program) ? serve(program) : EXIT_FAILURE;
-        rundir_remove(&program->rundir);
+        rundir_remove(program->rundir);
         warden_stop(&program->warden);
         strays_kill(NULL, NULL);
         break;

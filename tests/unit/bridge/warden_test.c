@@ -127,6 +127,19 @@ START_TEST(what_bears_the_mark_is_killed_though_nobody_was_being_started)
 }
 END_TEST
 
+/* Made after the warden, so that there is no moment at which nobody would remove it. */
+START_TEST(a_directory_that_is_made_later_is_removed)
+{
+    struct rundir *later = rundir_new();
+    ck_assert_ptr_nonnull(later);
+    ck_assert_ptr_nonnull(warden = warden_start(&run, later));
+    ck_assert(rundir_make(later));
+    ck_assert_int_eq(access(later->path, F_OK), 0);
+    warden_stop(&warden);
+    ck_assert_int_ne(access(later->path, F_OK), 0);
+}
+END_TEST
+
 int main(int count, char **words)
 {
     if (count == 4 && strcmp(words[2], "snakepit_bridge") == 0) {
@@ -139,5 +152,6 @@ int main(int count, char **words)
     tcase_add_test(tests, a_process_that_was_being_started_is_killed_though_its_group_is_not_known);
     tcase_add_test(tests, what_bears_the_mark_is_killed_though_nobody_was_being_started);
     tcase_add_test(tests, a_forgotten_group_is_left_alone_and_its_place_is_free_again);
+    tcase_add_test(tests, a_directory_that_is_made_later_is_removed);
     return run_case(tests, "warden");
 }
