@@ -5,9 +5,9 @@
  * minLength, maxLength, pattern; prefixItems, items, minItems, maxItems, uniqueItems; properties,
  * patternProperties, additionalProperties, propertyNames, required, minProperties, maxProperties;
  * allOf, anyOf, oneOf, not, $ref within the document, $defs (and definitions). Annotations, format
- * among them, are accepted and say nothing about a value. Every other keyword, and every one of
- * these that is malformed, is a problem that schema_compile() names, and then it is left out, as is
- * a type that the Python SDK has no schema for and says in the keyword x-unchecked; where
+ * among them, are accepted and say nothing about a plain value. Every other keyword, and every one
+ * of these that is malformed, is a problem that schema_compile() names, and then it is left out, as
+ * is a type that the Python SDK has no schema for and says in the keyword x-unchecked; where
  * anything is left out, `not` is too, and oneOf is read as anyOf, so that what is valid is never
  * refused.
  *
@@ -15,7 +15,8 @@
  * ECMA-262 writes them, but for \s (ASCII only) and lookbehind (fixed length). A name that is given
  * twice in an object is checked each time. Below the top, an object whose member `__type__` says
  * that it stands for a value that JSON lacks (a datetime, bytes, a set, infinity; see
- * schema_tag.c) fits where a string, an array or a number would. */
+ * schema_tag.c) is checked as that: where there is a `type`, bytes and times are strings with the
+ * `format` binary (or byte), date-time, date or time. */
 #ifndef SNAKEPIT_BASE_SCHEMA_H
 #define SNAKEPIT_BASE_SCHEMA_H
 

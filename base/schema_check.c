@@ -30,8 +30,12 @@ static bool admits(unsigned types, struct json_value value)
 static bool type_fault(struct run *run, unsigned types, const struct place *place, const char *at)
 {
     char expected[SCHEMA_SHOWN_BYTES], found[SCHEMA_SHOWN_BYTES];
+    struct tag tag;
     if (run->quiet)
         return false;
+    if (schema_tag_read(run, place, at, &tag))
+        return RUN_FAULT(run, place, "type", "expected %s, found a tagged %s",
+                         schema_describe_types(types, expected), tag.name);
     return RUN_FAULT(run, place, "type", "expected %s, found %s",
                      schema_describe_types(types, expected),
                      schema_describe(run_value(run, at), found));
@@ -84,6 +88,9 @@ static bool check_own(struct run *run, const struct node *node, const struct pla
                       const char *at, const char **out_end)
 {
     enum json_type type = json_type_of(*at);
+    struct tag tag;
+    if (schema_tag_read(run, place, at, &tag))
+        return schema_check_tag(run, node, place, &tag);
     if (type == JSON_TYPE_OBJECT || type == JSON_TYPE_ARRAY) {
         if (!(node->types & 1u << type))
             return type_fault(run, node->types, place, at);
@@ -121,9 +128,11 @@ static bool tell_alternatives(struct run *run, const struct node_list *list, con
     unsigned types = 0, count = 0;
     char found[SCHEMA_SHOWN_BYTES];
     const char *end;
+    struct tag tag;
+    bool tagged = schema_tag_read(run, place, at, &tag);
     for (size_t i = 0; i < list->count; i++) {
         types |= list->nodes[i]->takes;
-        if (admits(list->nodes[i]->takes, value)) {
+        if (tagged ? list->nodes[i]->takes & tag.types : admits(list->nodes[i]->takes, value)) {
             fitting = list->nodes[i];
             count++;
         }
@@ -185,8 +194,17 @@ static bool check_combined(struct run *run, const struct node *node, const struc
     return good;
 }
 
-static bool check_plain(struct run *run, const struct node *node, const struct place *place,
-                        const char *at, const char **out_end)
+/* What the value from `at` to `end` is to an enum. */
+static struct json_value value_between(struct run *run, const struct place *place, const char *at,
+                                       const char *end)
+{
+    struct json_value value = {json_type_of(*at), bytes_from(at, (size_t)(end - at))};
+    struct tag tag;
+    return schema_tag_read(run, place, at, &tag) ? schema_tag_value(&tag, value) : value;
+}
+
+bool schema_check_node(struct run *run, const struct node *node, const struct place *place,
+                       const char *at, const char **out_end)
 {
     const char *end = NULL;
     if (!run_spend(run, 1))
@@ -201,31 +219,9 @@ static bool check_plain(struct run *run, const struct node *node, const struct p
     if (!end)
         end = at + run_value(run, at).raw.len;
     if (node->choices || node->constant)
-        good &= check_choices(
-            run, node, place,
-            (struct json_value){json_type_of(*at), bytes_from(at, (size_t)(end - at))});
+        good &= check_choices(run, node, place, value_between(run, place, at, end));
     *out_end = end;
     return good;
-}
-
-/* What does not fit as the object that it is may fit as what it stands for; then what was told of
- * it is taken back. The whole text stands for nothing else. */
-bool schema_check_node(struct run *run, const struct node *node, const struct place *place,
-                       const char *at, const char **out_end)
-{
-    unsigned told = run->faults->count;
-    bool more = run->faults->more;
-    if (check_plain(run, node, place, at, out_end))
-        return true;
-    if (*at != '{' || !place || run->work == 0)
-        return false;
-    struct bytes object = run_value(run, at).raw;
-    if (!schema_stands_for(run, node->takes, object))
-        return false;
-    run->faults->count = told;
-    run->faults->more = more;
-    *out_end = at + object.len;
-    return true;
 }
 
 /* NOLINTEND(misc-no-recursion) */
@@ -234,6 +230,7 @@ bool schema_check(const struct schema *schema, struct bytes value, struct schema
 {
     struct run run = {.schema = schema,
                       .end = value.data + value.len,
+                      .tagged = memmem(value.data, value.len, "\"__type__\"", 10),
                       .work = WORK_LEAST + WORK_A_BYTE * (uint64_t)value.len,
                       .matcher.allowed_us = MATCHES_LEAST_US + value.len / BYTES_A_US,
                       .faults = out_faults};

@@ -15,4 +15,12 @@ bool schema_check_array(struct run *run, const struct array_rules *rules, const 
 bool schema_check_object(struct run *run, const struct object_rules *rules,
                          const struct place *place, const char *at, const char **out_end);
 
+/* The same for the pairs of names and values that a tagged dict has; `place` is theirs. */
+bool schema_check_pairs(struct run *run, const struct object_rules *rules,
+                        const struct place *place, struct bytes pairs);
+
+/* The check of what stands for another value, by the node's own rules. */
+bool schema_check_tag(struct run *run, const struct node *node, const struct place *place,
+                      const struct tag *tag);
+
 #endif

@@ -16,6 +16,9 @@ enum {
     TYPE_ALL = (1 << (JSON_TYPE_OBJECT + 2)) - 1,
 };
 
+/* The formats of strings that tags may stand for, as bits. */
+enum { FORMAT_BINARY = 1, FORMAT_DATETIME = 2, FORMAT_DATE = 4, FORMAT_TIME = 8 };
+
 struct node;
 
 struct node_list {
@@ -97,11 +100,12 @@ struct object_rules {
 
 /* One subschema. The rules are NULL where it has none for that type. */
 struct node {
-    bool never;          /* the schema `false` */
-    bool anything;       /* no value can break it */
-    unsigned char types; /* by `type` */
-    unsigned char takes; /* the same, with what its subschemas for the same value and enum say */
-    unsigned char chain; /* compiler's: 0 not visited, 255 being visited, else its depth */
+    bool never;            /* the schema `false` */
+    bool anything;         /* no value can break it */
+    unsigned char types;   /* by `type` */
+    unsigned char takes;   /* the same, with what its subschemas for the same value and enum say */
+    unsigned char formats; /* of strings */
+    unsigned char chain;   /* compiler's: 0 not visited, 255 being visited, else its depth */
     struct number_rules *numbers;
     struct string_rules *strings;
     struct array_rules *arrays;

@@ -473,6 +473,29 @@ static void on_unchecked(struct compiler *compiler, struct node *node,
                      "the type %.*s is not one that is checked", (int)name.len, name.data);
 }
 
+/* To plain strings an annotation. */
+static void on_format(struct compiler *compiler, struct node *node, const struct keyword *keyword,
+                      struct json_value value, const struct place *place)
+{
+    static const struct {
+        struct bytes name;
+        unsigned char format;
+    } formats[] = {
+        {BYTES("binary"), FORMAT_BINARY}, {BYTES("byte"), FORMAT_BINARY},
+        {BYTES("date"), FORMAT_DATE},     {BYTES("date-time"), FORMAT_DATETIME},
+        {BYTES("time"), FORMAT_TIME},
+    };
+    (void)keyword;
+    (void)place;
+    if (value.type != JSON_TYPE_STRING)
+        return;
+    struct bytes name = text_of(compiler, value);
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (bytes_equal(name, formats[i].name))
+            node->formats = formats[i].format;
+    }
+}
+
 /* --- all of them --- */
 
 static const struct keyword keywords[] = {
@@ -516,7 +539,7 @@ static const struct keyword keywords[] = {
     {"readOnly", NULL, 0},
     {"writeOnly", NULL, 0},
     {"$comment", NULL, 0},
-    {"format", NULL, 0},
+    {"format", on_format, 0},
     {"contentEncoding", NULL, 0},
     {"contentMediaType", NULL, 0},
     {"contentSchema", NULL, 0},

@@ -153,6 +153,8 @@ FITTING = [
     {"points": [], "colour": "blue", "width": 3, "weights": {"a": 1}, "size": 2, "note": None, "data": "x"},
     {"points": [], "width": None, "size": 1e3},
     {"points": [], "width": 4.0},
+    {"points": {"__type__": "tuple", "elements": [{"x": 1}]}, "colour": {"__type__": "atom", "value": "blue"}},
+    {"points": [], "weights": {"__type__": "dict", "pairs": [[1, 2]]}},
     {"points": [], "data": {"__type__": "bytes", "data": "AAE="}, "size": {"__type__": "nan"}},
 ]
 
@@ -172,6 +174,11 @@ BROKEN = [
     ({"points": [], "width": 1.5}, ["/args/width"]),
     ({"points": [], "weights": {"a/b": None}}, ["/args/weights/a~1b"]),
     ({"points": [], "size": {"__type__": "set", "elements": []}}, ["/args/size"]),
+    ({"points": [], "colour": {"__type__": "atom", "value": "DROP TABLE"}}, ["/args/colour"]),
+    ({"points": {"__type__": "tuple", "elements": [{"x": 1}, {"x": "1"}]}}, ["/args/points/elements/1/x"]),
+    ({"points": [], "weights": {"__type__": "dict", "pairs": [[1, "a"]]}}, ["/args/weights/pairs/0/1"]),
+    ({"points": {"__type__": "tuple", "elements": "none"}}, ["/args/points"]),
+    ({"points": [], "note": {"__type__": "ref", "id": "1"}}, ["/args/note"]),
 ]
 
 

@@ -337,8 +337,16 @@ def _parse_object(args: Any, raw: bool) -> dict[str, Any]:
     if type(value) is not dict:
         raise _invalid("the arguments must be a JSON object")
     if not raw and '"__type__"' in text:
-        return {name: tags.decode(item) for name, item in value.items()}
+        return {name: _untagged(name, item) for name, item in value.items()}
     return value
+
+
+def _untagged(name: str, value: Any) -> Any:
+    def refuse(tagged: dict[str, Any]) -> Any:
+        detail = f"a tagged {tagged['__type__']} that is not well formed"
+        raise _invalid(f"the argument {name!r} has {detail}", {name: detail})
+
+    return tags.decode(value, malformed=refuse)
 
 
 def _text_bytes(name: str, text: str) -> bytes:

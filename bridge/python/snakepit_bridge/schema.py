@@ -16,7 +16,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _SIMPLE: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
-    bytes: {"type": "string"},
+    bytes: {"type": "string", "format": "binary"},
     int: {"type": "integer"},
     float: {"type": "number"},
     bool: {"type": "boolean"},
@@ -134,8 +134,11 @@ def of_declaration(tool: str, declared: Any) -> dict[str, Any]:
 
 
 def _of_declared(item: dict[str, Any]) -> dict[str, Any]:
-    kind = _TYPES.get(str(item.get("type", "any")).lower())
+    name = str(item.get("type", "any")).lower()
+    kind = _TYPES.get(name)
     found: dict[str, Any] = {"type": kind} if kind else {}
+    if name in ("binary", "bytes"):
+        found["format"] = "binary"
     found.update({key: item[key] for key in ("default", "description", "enum") if key in item})
     return found
 

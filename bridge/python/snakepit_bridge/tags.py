@@ -166,29 +166,31 @@ _CONTAINERS: dict[type, Callable[[Any, Callable[[Any], Any]], Any]] = {
 # JSON to Python.
 
 
-def decode(value: Any, resolve: Optional[Callable[[dict[str, Any]], Any]] = None) -> Any:
+Taker = Optional[Callable[[dict[str, Any]], Any]]
+
+
+def decode(value: Any, resolve: Taker = None, malformed: Taker = None) -> Any:
     """JSON data with its tagged objects turned into what they stand for.
 
-    ``resolve`` is given those that only their owner can resolve (``ref``, ``stream_ref``, ``callback``). Without it,
-    and for tags that are unknown or malformed, the object stays as it came. Raises what ``resolve`` does.
+    ``resolve`` is given those that only their owner can resolve (``ref``, ``stream_ref``, ``callback``), ``malformed``
+    those that stand for nothing. Without them, and for tags that are unknown, the object stays as it came. Raises what
+    the two do.
     """
     if type(value) is list:
-        return [decode(item, resolve) for item in value]
+        return [decode(item, resolve, malformed) for item in value]
     if type(value) is not dict:
         return value
     kind = value.get("__type__")
-    if kind is None or type(kind) is not str:
-        return {key: decode(item, resolve) for key, item in value.items()}
     if kind in ("ref", "stream_ref", "callback"):
         return resolve(value) if resolve else value
-    make = _MAKERS.get(kind)
-    if make is not None:
-        inside = {key: decode(item, resolve) for key, item in value.items()}
-        try:
-            return make(inside)
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            return inside
-    return {key: decode(item, resolve) for key, item in value.items()}
+    inside = {key: decode(item, resolve, malformed) for key, item in value.items()}
+    make = _MAKERS.get(kind) if type(kind) is str else None
+    if make is None:
+        return inside
+    try:
+        return make(inside)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        return malformed(inside) if malformed else inside
 
 
 def _given(value: dict[str, Any], *names: str) -> Any:
@@ -230,6 +232,13 @@ def _make_time(kind: Any) -> Callable[[dict[str, Any]], Any]:
     return make
 
 
+def _make_dict(value: dict[str, Any]) -> dict[Any, Any]:
+    pairs = value["pairs"]
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
+        raise TypeError("pairs are lists of two")
+    return {key: item for key, item in pairs}
+
+
 _MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "bytes": _make_bytes,
     "binary": _make_bytes,
@@ -245,5 +254,5 @@ _MAKERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "infinity": lambda value: math.inf,
     "neg_infinity": lambda value: -math.inf,
     "nan": lambda value: math.nan,
-    "dict": lambda value: {key: item for key, item in value["pairs"]},
+    "dict": _make_dict,
 }

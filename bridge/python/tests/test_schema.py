@@ -52,7 +52,7 @@ class Pair(NamedTuple):
 CASES = [
     (int, {"type": "integer"}),
     (bool, {"type": "boolean"}),
-    (bytes, {"type": "string"}),
+    (bytes, {"type": "string", "format": "binary"}),
     (Any, {}),
     (Optional[int], {"type": ["integer", "null"]}),
     (Union[int, float], {"type": "number"}),

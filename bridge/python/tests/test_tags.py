@@ -13,6 +13,7 @@ import pytest
 
 from snakepit_bridge import Binary, parameters, tags, tools
 from snakepit_bridge.chunk import StreamChunk
+from snakepit_bridge.errors import Refused
 from snakepit_bridge.tags import Atom, decode, encode
 
 
@@ -229,3 +230,26 @@ def test_depth_of_what_is_encoded_is_limited():
     for _ in range(tags.MAX_DEPTH + 10):
         deep = [deep]
     assert "cut" in str(encode(deep, lambda value: "cut"))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"__type__": "bytes", "data": "not base64!"},
+        {"__type__": "datetime", "value": "2024-02-30"},
+        {"__type__": "set", "elements": [[1]]},
+        {"__type__": "dict", "pairs": ["ab"]},
+        {"__type__": "dict", "pairs": {"ab": 1}},
+    ],
+    ids=str,
+)
+def test_an_argument_with_a_malformed_tag_is_refused(value):
+    """It is nothing that the tool was asked for, whatever type its parameter has."""
+
+    def run(a):
+        pass
+
+    with pytest.raises(Refused) as caught:
+        parameters.Parameters("run", run, False).bind(json.dumps({"a": [value]}).encode(), "")
+    assert caught.value.status == 422
+    assert [error["pointer"] for error in caught.value.errors] == ["/a"]

@@ -89,12 +89,59 @@ static const struct row rows[] = {
     {"{\"$ref\":\"#/$defs/a%25~1b\",\"$defs\":{\"a%/b\":{\"type\":\"null\"}}}", "null", "1"},
     {"{\"properties\":{\"next\":{\"$ref\":\"#\"}},\"additionalProperties\":false}",
      "{} {\"next\":{\"next\":{}}}", "{\"next\":{\"other\":1}} {\"x\":1}"},
-    {"{\"items\":{\"type\":\"string\",\"minLength\":9}}",
-     "[{\"__type__\":\"bytes\",\"data\":\"\"}] [{\"value\":\"\",\"__type__\":\"dat\\u0065\"}]",
-     "[{\"__type__\":\"set\",\"elements\":[]}] [{\"__type__\":\"x\"}] [{\"__type__\":1}] [{}]"},
-    {"{\"items\":{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"null\"}]}}",
-     "[{\"__type__\":\"ref\",\"id\":\"1\"}]",
-     "[{\"__type__\":\"nan\"}] [{\"__type__\":\"complex\",\"real\":1}]"},
+    {"{\"items\":{\"type\":\"string\"}}", "[{\"__type__\":\"atom\",\"value\":\"x\"}]",
+     "[{\"__type__\":\"bytes\",\"data\":\"\"}] [{\"__type__\":\"date\",\"value\":\"2024-05-06\"}] "
+     "[{\"__type__\":\"set\",\"elements\":[]}] [{\"__type__\":\"x\"}] [{\"__type__\":1}] [{}] "
+     "[{\"__type__\":\"ref\",\"id\":\"1\"}]"},
+    {"{\"items\":{\"type\":\"string\",\"maxLength\":2,\"pattern\":\"^a\"}}",
+     "[{\"__type__\":\"atom\",\"value\":\"ab\"}] [{\"value\":\"a\",\"__type__\":\"ato\\u006d\"}]",
+     "[{\"__type__\":\"atom\",\"value\":\"abc\"}] [{\"__type__\":\"atom\",\"value\":\"b\"}]"},
+    {"{\"items\":{\"type\":\"string\",\"enum\":[\"a\",\"b\"]}}",
+     "[{\"__type__\":\"atom\",\"value\":\"a\"}] "
+     "[{\"value\":\"x\",\"__type__\":\"atom\",\"value\":\"a\"}]",
+     "[{\"__type__\":\"atom\",\"value\":\"x\"}] "
+     "[{\"value\":\"a\",\"__type__\":\"atom\",\"value\":\"x\"}]"},
+    {"{\"items\":{\"type\":\"string\",\"format\":\"binary\",\"minLength\":1,\"maxLength\":2}}",
+     "[{\"__type__\":\"bytes\",\"data\":\"YQ==\"}] [{\"__type__\":\"binary\",\"value\":\"YWI=\"}] "
+     "[\"ab\"]",
+     "[{\"__type__\":\"bytes\",\"data\":\"\"}] [{\"__type__\":\"bytes\",\"data\":\"YWJj\"}] "
+     "[{\"__type__\":\"time\",\"value\":\"12\"}]"},
+    {"{\"items\":{\"type\":\"string\",\"format\":\"date\",\"pattern\":\"^2\"}}",
+     "[{\"__type__\":\"date\",\"value\":\"2024-05-06\"}] [\"2024-05-06\"]",
+     "[{\"__type__\":\"date\",\"value\":\"1\"}] [{\"__type__\":\"datetime\",\"value\":\"2\"}]"},
+    {"{\"items\":{\"type\":\"number\",\"minimum\":0}}",
+     "[{\"__type__\":\"infinity\"}] [{\"__type__\":\"special_float\",\"value\":\"infinity\"}]",
+     "[{\"__type__\":\"nan\"}] [{\"__type__\":\"special_float\",\"value\":\"neg_infinity\"}] "
+     "[{\"__type__\":\"special_float\",\"value\":\"set\"}] [{\"__type__\":\"special_float\"}]"},
+    {"{\"items\":{\"type\":\"number\",\"multipleOf\":2}}", "[2]", "[{\"__type__\":\"infinity\"}]"},
+    {"{\"items\":{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"maxItems\":2}}",
+     "[{\"__type__\":\"tuple\",\"elements\":[1,2]}] [{\"__type__\":\"set\",\"value\":[]}]",
+     "[{\"__type__\":\"tuple\",\"elements\":[\"x\"]}] "
+     "[{\"__type__\":\"set\",\"elements\":[1,2,3]}] "
+     "[{\"__type__\":\"tuple\",\"elements\":\"nolist\"}] [{\"__type__\":\"tuple\"}] "
+     "[{\"__type__\":\"frozenset\",\"elements\":[{\"__type__\":\"nan\"}]}]"},
+    {"{\"items\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"null\"}},\"required\":["
+     "\"a\"],"
+     "\"additionalProperties\":{\"type\":\"integer\"}}}",
+     "[{\"__type__\":\"dict\",\"pairs\":[[\"a\",null],[1,2],[{\"__type__\":\"tuple\",\"elements\":["
+     "]},3]]}] "
+     "[{\"__type__\":\"dict\",\"pairs\":[[{\"__type__\":\"atom\",\"value\":\"a\"},null]]}]",
+     "[{\"__type__\":\"dict\",\"pairs\":[]}] [{\"__type__\":\"dict\",\"pairs\":[[\"a\",1]]}] "
+     "[{\"__type__\":\"dict\",\"pairs\":[[\"a\",null],[1,\"x\"]]}] "
+     "[{\"__type__\":\"dict\",\"pairs\":[[\"a\",null],\"bc\"]}] "
+     "[{\"__type__\":\"dict\",\"pairs\":[[\"a\",null],[1]]}]"},
+    {"{\"items\":{\"type\":\"object\"}}",
+     "[{\"__type__\":\"ref\",\"id\":\"1\"}] [{\"__type__\":\"x\"}]",
+     "[{\"__type__\":\"set\",\"elements\":[]}] [{\"__type__\":\"atom\"}]"},
+    {"{\"items\":{\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"null\"}]}}", "[1]",
+     "[{\"__type__\":\"nan\"}] [{\"__type__\":\"complex\",\"real\":1,\"imag\":1}] "
+     "[{\"__type__\":\"ref\",\"id\":\"1\"}]"},
+    {"{\"items\":{\"anyOf\":[{\"type\":\"string\",\"format\":\"time\"},{\"type\":\"null\"}]}}",
+     "[{\"__type__\":\"time\",\"value\":\"12:30\"}] [null]",
+     "[{\"__type__\":\"date\",\"value\":\"2\"}]"},
+    {"{\"items\":{\"minLength\":9}}",
+     "[{\"__type__\":\"complex\",\"real\":1,\"imag\":1}] [{\"__type__\":\"set\",\"elements\":[]}]",
+     "[{\"__type__\":\"atom\",\"value\":\"a\"}]"},
     {"{\"type\":\"array\"}", "[]", "{\"__type__\":\"tuple\",\"elements\":[]}"},
     {"{\"definitions\":{\"a\":{\"minimum\":1}},\"items\":{\"$ref\":\"#/definitions/a\"}}", "[1]",
      "[0]"},
@@ -102,7 +149,7 @@ static const struct row rows[] = {
 
 static void check_each(const char *schema, const char *values, bool expected)
 {
-    char text[512], *rest = NULL;
+    char text[1024], *rest = NULL;
     ck_assert_uint_lt(strlen(values), sizeof text);
     memcpy(text, values, strlen(values) + 1);
     for (char *value = strtok_r(text, " ", &rest); value; value = strtok_r(NULL, " ", &rest))
@@ -141,6 +188,18 @@ static const struct {
     {"{\"anyOf\":[{\"$ref\":\"#/$defs/m\"},{\"type\":\"null\"}],\"$defs\":{\"m\":{\"type\":"
      "\"object\",\"properties\":{\"a\":{\"type\":\"string\"}}}}}",
      "{\"a\":1}", "/a", "type", "expected a string, found the number 1"},
+    {"{\"items\":{\"items\":{\"type\":\"integer\"}}}",
+     "[{\"__type__\":\"tuple\",\"elements\":[1,\"x\"]}]", "/0/elements/1", "type",
+     "expected an integer, found the string \"x\""},
+    {"{\"items\":{\"additionalProperties\":{\"type\":\"integer\"}}}",
+     "[{\"__type__\":\"dict\",\"pairs\":[[1,\"x\"]]}]", "/0/pairs/0/1", "type",
+     "expected an integer, found the string \"x\""},
+    {"{\"items\":{\"type\":\"string\"}}", "[{\"__type__\":\"bytes\",\"data\":\"\"}]", "/0", "type",
+     "expected a string, found a tagged bytes"},
+    {"{\"items\":{\"type\":\"array\"}}", "[{\"__type__\":\"set\"}]", "/0", "type",
+     "a tagged set that is not well formed"},
+    {"{\"items\":{\"minimum\":0}}", "[{\"__type__\":\"neg_infinity\"}]", "/0", "minimum",
+     "expected at least 0, found neg_infinity"},
     {"{\"anyOf\":[{\"minimum\":5},{\"maximum\":1}]}", "3", "", "anyOf",
      "the number 3 fits none of the 2 alternatives"},
 };
