@@ -21,8 +21,10 @@ _OPERATION = re.compile(  # "memory in use", "in total by PyTorch" and "in curre
 )
 _NO_OPERATION = ("a", "an", "its", "this", "dimension", "method", "memory", "use", "total")
 
-_MEMORY = re.compile(
-    r"out of memory|\boom\b|alloc_failed|(?:unable|failed|can't|cannot|could not) (?:to )?allocate", re.IGNORECASE
+_MEMORY = re.compile(  # seats and addresses are allocated too
+    r"out of memory|\boom\b|alloc_failed|(?:unable|failed|can't|cannot|could not) (?:to )?allocate\b"
+    r"[^.:;]{0,40}?(?:\b(?:memory|tensors?|buffers?)\b|\d ?(?:bytes|[KMGTP]i?B?)\b|\d\.\d+ ?[KMGTP]i?B?\b)",
+    re.IGNORECASE,
 )
 _XLA = re.compile(r"RESOURCE[_ ]EXHAUSTED|^INTERNAL: ", re.IGNORECASE)  # which names no device
 _ALLOCATOR = re.compile(r"\bGPU[ _](\d+)(?:\b|_)")
@@ -49,14 +51,20 @@ _SHAPES = tuple(
     re.compile(pattern, re.IGNORECASE | re.DOTALL)
     for pattern in (
         rf"expected\s*(?:shape)?:?\s*{_SHAPE}.*?(?:got|found)\s*(?:shape)?:?\s*{_SHAPE}",
-        rf"broadcast together with (?:remapped )?shapes? (?:\[original->remapped\]: )?{_SHAPE} {_SHAPE}",
+        rf"broadcast together with (?:remapped )?shapes? (?:\[original->remapped\]: )?{_SHAPE}(?:->\S+)? {_SHAPE}",
+        rf"incompatible shapes for broadcasting: (?:shapes=\[)?{_SHAPE}, {_SHAPE}",
+        rf"contracting dimensions to have the same shape, got {_SHAPE} and {_SHAPE}",
+        rf"equal size, but got {_SHAPE} at entry \d+ and {_SHAPE}",
         rf"from shape (?P<got>{_SHAPE}) into shape (?P<expected>{_SHAPE})",
         rf"shapes {_SHAPE} and {_SHAPE} not aligned",
         rf"param with shape torch\.Size\((?P<got>{_SHAPE})\).*? current model is torch\.Size\((?P<expected>{_SHAPE})\)",
         rf"shape mismatch.*?{_SHAPE}.*?{_SHAPE}",
     )
 )
-_PRODUCT = re.compile(r"\((\d+)x(\d+) and (\d+)x(\d+)\)|shapes \((\d+),(\d+)\) and \((\d+),(\d+)\) not aligned")
+_PRODUCT = re.compile(
+    r"\((\d+)x(\d+) and (\d+)x(\d+)\)|shapes \((\d+),(\d+)\) and \((\d+),(\d+)\) not aligned"
+    r"|size-incompatible: In\[0\]: \[(\d+),(\d+)\], In\[1\]: \[(\d+),(\d+)\]"
+)
 _DIMENSION = tuple(
     re.compile(pattern)
     for pattern in (
@@ -65,6 +73,7 @@ _DIMENSION = tuple(
         r"Sizes of tensors must match.*? Expected size (?P<expected>\d+) but got size (?P<got>\d+)",
         r"input batch_size \((?P<got>\d+)\) to match target batch_size \((?P<expected>\d+)\)",
         r"to have (?P<expected>\d+) channels, but got (?P<got>\d+) channels",
+        r"along dimension (?P<at>\d+); dimension is (?P<expected>\d+) but .*?boolean dimension is (?P<got>\d+)",
         r"along dimension (?P<at>\d+), .*?has size (?P<expected>\d+) and .*?has size (?P<got>\d+)",
     )
 )

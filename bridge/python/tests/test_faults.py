@@ -22,6 +22,21 @@ MISMATCHES = [
         "torch.Size([10, 512]) from checkpoint, the shape in current model is torch.Size([5, 512]).",
         [5, 512], [10, 512], 0, 5, 10,
     ),
+    ("add got incompatible shapes for broadcasting: (3,), (4,).", [3], [4], 0, 3, 4),
+    ("Incompatible shapes for broadcasting: shapes=[(3,), (4,)]", [3], [4], 0, 3, 4),
+    ("dot_general requires contracting dimensions to have the same shape, got (3,) and (4,).", [3], [4], 0, 3, 4),
+    ("stack expects each tensor to be equal size, but got [3] at entry 0 and [4] at entry 1", [3], [4], 0, 3, 4),
+    ("Matrix size-incompatible: In[0]: [2,3], In[1]: [2,3] [Op:MatMul]", [3, 3], [2, 3], 0, 3, 2),
+    (
+        "boolean index did not match indexed array along dimension 0; dimension is 2 but corresponding boolean "
+        "dimension is 3",
+        None, None, 0, 2, 3,
+    ),
+    (
+        "operands could not be broadcast together with remapped shapes [original->remapped]: (2,3)->(2,newaxis,3) "
+        "(4,5)->(5,4) ",
+        [2, 3], [4, 5], 0, 2, 4,
+    ),
 ]  # fmt: skip
 
 
@@ -157,6 +172,9 @@ def test_memory_comes_with_suggestions_and_human_numbers():
     "kind, text",
     [
         ("ValueError", "the living room is too small"),
+        ("ValueError", "could not allocate a seat for passenger 12"),
+        ("RuntimeError", "Failed to allocate IP address from pool"),
+        ("RuntimeError", "unable to allocate 3 tables"),
         ("TypeError", "expected str, bytes or os.PathLike object, not int"),
         ("ValueError", "not enough values to unpack (expected 2, got 1)"),
         ("ValueError", "unknown device for the printer"),
