@@ -15,7 +15,8 @@ class ToolError(Exception):
     """Raised by a tool to choose the answer that its caller gets.
 
     ``status`` is the HTTP status (400 to 599; 0 leaves it to the gateway), ``code`` a short machine-readable word and
-    ``details`` anything that can be encoded as JSON. Raises ValueError for another status.
+    ``details`` anything that can be encoded as JSON. Raises ValueError for another status. What is not given is as the
+    class has it: a subclass may say ``status = 429``.
     """
 
     status = 0
@@ -26,9 +27,12 @@ class ToolError(Exception):
         super().__init__(message)
         if status and not 400 <= status <= 599:
             raise ValueError(f"the status of a ToolError must be 400 to 599, not {status}")
-        self.status = status
-        self.code = code
-        self.details = details
+        if status:
+            self.status = status
+        if code:
+            self.code = code
+        if details is not None:
+            self.details = details
 
 
 class ToolCallError(ToolError):
@@ -38,7 +42,8 @@ class ToolCallError(ToolError):
     ``status`` and ``details`` are what another caller would have been told; ``traceback`` is the tool's.
 
     If the tool raised one of Python's own exceptions, or one that derives from it, it is one of these too:
-    ``except ValueError`` catches it.
+    ``except ValueError`` catches it. Not so those that mean something to the interpreter (StopIteration), nor
+    ExceptionGroup, whose exceptions do not travel: they are named in ``kind``.
 
     A tool that lets it pass has failed itself: its own caller gets a ``python_error`` that tells of this one.
     """

@@ -276,3 +276,14 @@ def test_snakepits_three_parameters_may_be_given_by_their_places():
 
     item = only(Holder)
     assert (item.description, item.streaming, item.mark.required_variables) == ("Runs.", True, ["a"])
+
+
+def test_a_tool_errors_class_may_choose_its_answer():
+    class Busy(ToolError):
+        status = 429
+        code = "busy"
+        details = {"wait": 1}
+
+    plain, own = Busy("m"), Busy("m", 503, "down", [])
+    assert (plain.status, plain.code, plain.details) == (429, "busy", {"wait": 1})
+    assert (own.status, own.code, own.details) == (503, "down", [])
