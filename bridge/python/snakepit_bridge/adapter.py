@@ -35,8 +35,12 @@ class BaseAdapter:
 
     @property
     def context(self) -> Optional[CallContext]:
-        """The call that runs now, None outside of calls."""
-        return current.call()
+        """The call that runs now, None outside of calls.
+
+        Where several run at once (``thread`` and ``async`` pools), a thread that the tool has started itself knows it
+        only if it was given it, and what is here is false otherwise, and any use of it a RuntimeError that says how.
+        """
+        return current.call_or_advice()  # type: ignore[no-any-return]
 
     @property
     def session_id(self) -> str:

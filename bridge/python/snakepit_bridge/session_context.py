@@ -37,7 +37,9 @@ class Attributes:
 class SessionContext:
     """Speaks of the running call's session, or of the one it was made for.
 
-    An adapter that is given one may keep it: it always means the call that runs now, in any thread of a worker.
+    An adapter that is given one may keep it: it always means the call that runs now. In ``thread`` and ``async`` pools
+    a thread that a tool has started itself must be given Python's context for that (``asyncio.to_thread()``,
+    ``contextvars.copy_context().run``).
     """
 
     def __init__(
@@ -203,5 +205,5 @@ def _translated(tool_name: str, error: Exception) -> Exception:
 def _running() -> CallContext:
     call = current.call()
     if call is None:
-        raise RuntimeError("no call is running here")
+        raise RuntimeError("no call is running here" if current.call_or_advice() is None else current.ADVICE)
     return call
