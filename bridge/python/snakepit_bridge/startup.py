@@ -36,6 +36,8 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
         slots = 1 if profile == "process" else min(max(order.get("slots", 1), 1), SLOTS_MAX)
         started = (StartedPage if profile == "process" else SharedPage)(descriptors[0], slots)
         process.restrict(order.get("limits") or {}, bool(order.get("no_new_privs")))
+        if profile == "thread":
+            warn_of_loops(adapter.target, adapter.tools)
         loop = EventLoop()
         telemetry.gateway.dispatch = Dispatch()  # what the adapter tells while it starts leaves with the first frame
         instance = adapter.start(loop)
@@ -53,6 +55,17 @@ def run(adapter: Any, order: dict[str, Any], pool: str, descriptors: list[int], 
             traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
+
+
+def warn_of_loops(target: Any, tools: list[Any]) -> None:
+    """Say so if what an adapter makes in its loop may be used in others: with ``thread`` each slot has its own."""
+    if inspect.iscoroutinefunction(getattr(target, "initialize", None)) and any(item.in_loop for item in tools):
+        print(
+            f"snakepit_bridge: {target.__name__}.initialize() is async, and so are tools: with the profile thread each "
+            "slot has an event loop of its own, and none of them is the one of initialize(). What belongs to a loop "
+            "(asyncio.Lock, the session of a client) is to be made in each, or the profile to be async",
+            file=sys.stderr,
+        )
 
 
 def rehearse(tools: list[Any]) -> None:
