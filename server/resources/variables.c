@@ -100,7 +100,7 @@ static bool read_conditions(struct exchange *exchange, struct variable_write *wr
 static const char *place_to_blame(const struct variables_refusal *refusal, struct arena *arena)
 {
     const struct variable_fault *fault = &refusal->fault;
-    struct member_fault place = {0};
+    struct member_fault place = {.pointer = BYTES("")};
     switch (refusal->verdict) {
     case VARIABLES_INVALID:
         if (fault->constraint.data)
