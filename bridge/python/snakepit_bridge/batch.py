@@ -103,7 +103,8 @@ class Batch:
         """Enter the tool's code. Returns its results, or an awaitable of them if it is async."""
         parameters = self.tool.parameters
         more = {parameters.context: self.context} if parameters.context else {}
-        return self.tool.function(**{parameters.whole: [member.body for member in self._running]}, **more)
+        outcome = self.tool.function(**{parameters.whole: [member.body for member in self._running]}, **more)
+        return outcome if self.tool.is_async else self.tool.listed(outcome, len(self._running))
 
     def close(self, outcome: Any, run_us: int) -> list[Any]:
         """The answers of those that are still wanted. ``outcome`` is what the tool returned, or has raised."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import UserString
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from typing import Any, Callable, NamedTuple, Optional
 
 from . import tables, tags
@@ -24,7 +26,6 @@ _SHOWN = (  # modules whose objects are their text
     "uuid", "decimal", "pathlib", "fractions", "ipaddress", "pandas._libs.interval", "pandas._libs.tslibs.period",
 )  # fmt: skip
 _TAGGED = (tuple, dict, list, set, frozenset)  # whose subclasses are tagged as these
-_LISTED = ("dict_keys", "dict_values", "deque", "range")
 
 
 class Unsendable(TypeError):
@@ -62,6 +63,13 @@ def nearer(value: Any) -> Any:
         if isinstance(value, kind):
             return kind(value)
     return _something(_converted(value))
+
+
+def scalar(value: Any) -> Any:
+    """What a scalar of numpy is. Raises TypeError for anything else."""
+    if any(full_name(base) == "numpy.generic" for base in ancestors(type(value))):
+        return nearer(value)
+    raise TypeError("it is no scalar of numpy")
 
 
 def _converted(value: Any) -> Any:
@@ -139,11 +147,21 @@ def _by_kind(value: Any, kind: type) -> Any:
     return _by_name(value, kind)
 
 
+_COLLECTIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (  # what says that it is one
+    (UserString, str),
+    (Mapping, dict),
+    (Sequence, list),
+    (Set, list),
+    (ValuesView, list),
+)
+
+
 def _by_name(value: Any, kind: type) -> Any:
     if any(base.__module__ in _SHOWN for base in ancestors(kind)):
         return str(value)
-    if name(kind) in _LISTED:
-        return list(value)
+    for base, step in _COLLECTIONS:
+        if isinstance(value, base):
+            return step(value)
     if name(kind) == "NAType":  # pandas' only missing value of its own
         return None
     os_path = getattr(kind, "__fspath__", None)

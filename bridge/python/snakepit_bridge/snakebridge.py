@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from . import current, helpers, references, tags, telemetry
+from . import conversion, current, helpers, references, tags, telemetry
 from .adapter import BaseAdapter
 from .allowed import Modules
 from .errors import ToolError
@@ -87,7 +87,7 @@ class SnakeBridge(BaseAdapter):
 
     def _perform(self, params: dict[str, Any], session_id: str) -> Any:
         kind = params.get("call_type") or "function"
-        perform = _CALLS.get(kind)
+        perform = _CALLS.get(kind) if isinstance(kind, str) else None
         if perform is None:
             raise ToolError(f"there is no call_type {kind!r}", 422, "invalid_arguments", {"known": sorted(_CALLS)})
         args = params.get("args") or []
@@ -170,7 +170,7 @@ class SnakeBridge(BaseAdapter):
                 made[id(item)] = self._refer(item, session_id, params)
             return made[id(item)]
 
-        return tags.encode(value, refer)
+        return tags.encode(value, refer, conversion.scalar)
 
     def _refer(self, value: Any, session_id: str, params: Mapping[str, Any]) -> dict[str, Any]:
         module = params.get("python_module") or params.get("module") or params.get("module_path") or ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
+from itertools import islice
 from types import ModuleType
 from typing import Any, Callable, Optional, Union
 
@@ -216,10 +218,20 @@ class Tool:
         """
         if isinstance(outcome, BaseException):
             return [outcome] * count
-        if not isinstance(outcome, (list, tuple)) or len(outcome) != count:
-            shown = f"{len(outcome)} results" if isinstance(outcome, (list, tuple)) else type(outcome).__name__
-            raise TypeError(f"a batch tool returned {shown} for {count} calls")
-        return list(outcome)
+        found = self.listed(outcome, count)
+        if len(found) != count:
+            shown = f"more than {count}" if len(found) > count else len(found)
+            raise TypeError(f"a batch tool returned {shown} results for {count} calls")
+        return found
+
+    @staticmethod
+    def listed(outcome: Any, count: int) -> list[Any]:
+        """What a batch tool has returned, up to one more than ``count``. Raises TypeError if it is no iterable."""
+        if type(outcome) is list:
+            return outcome
+        if isinstance(outcome, (str, bytes, bytearray, Mapping)) or not hasattr(type(outcome), "__iter__"):
+            raise TypeError(f"a batch tool returned {type(outcome).__name__} for {count} calls")
+        return list(islice(outcome, count + 1))
 
 
 def _is_body(value: Any) -> bool:

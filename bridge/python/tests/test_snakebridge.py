@@ -433,8 +433,8 @@ def test_numpy_works():
     assert bridge.call({"call_type": "get_attr", "ref": reshaped, "attr": "shape"})["elements"] == [2, 3]
     listed = bridge.call({"call_type": "method", "ref": reshaped, "method": "tolist"})
     assert listed == numpy.arange(6).reshape(2, 3).tolist()
-    total = call(bridge, "numpy", "add", [1, 2])
-    assert bridge.call({"call_type": "method", "ref": total, "method": "item"}) == 3
+    assert call(bridge, "numpy", "add", [1, 2]) == 3
+    assert bridge.call({"call_type": "method", "ref": reshaped, "method": "mean"}) == 2.5
     refused(bridge, python_module="numpy", function="ctypeslib.os.system", args=["true"])
 
 
@@ -554,3 +554,15 @@ def test_modules_that_are_not_allowed_offer_no_helpers(helped):
     assert bridge.helpers({}) == []
     with pytest.raises(ToolError):
         bridge.call({"call_type": "helper", "helper": "scale"})
+
+
+def test_scalars_of_numpy_are_values_and_no_references():
+    numpy = pytest.importorskip("numpy")
+    found = SnakeBridge(["numpy"])._encode([numpy.float32(0.5), numpy.int64(3), numpy.bool_(True)], "s", {})
+    assert found == [0.5, 3, True]
+
+
+def test_call_type_that_is_no_text_is_refused():
+    with pytest.raises(ToolError) as refused:
+        SnakeBridge(["math"])._perform({"call_type": ["function"]}, "s")
+    assert refused.value.status == 422

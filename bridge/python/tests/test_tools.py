@@ -1,6 +1,7 @@
 """Which functions are tools, and how they are announced."""
 
 import functools
+import itertools
 import json
 import types
 
@@ -287,3 +288,16 @@ def test_a_tool_errors_class_may_choose_its_answer():
     plain, own = Busy("m"), Busy("m", 503, "down", [])
     assert (plain.status, plain.code, plain.details) == (429, "busy", {"wait": 1})
     assert (own.status, own.code, own.details) == (503, "down", [])
+
+
+@pytest.mark.parametrize("make", [tuple, iter, lambda items: map(abs, items), lambda items: (item for item in items)])
+def test_results_of_a_batch_may_be_any_iterable(make):
+    item = tools.Tool("run", tools.tool(batch=True)(lambda calls: None), False)
+    assert item.results(make([1, 2]), 2) == [1, 2]
+
+
+@pytest.mark.parametrize("outcome", ["ab", {"a": 1, "b": 2}, 5, itertools.count(), [1]], ids=str)
+def test_results_of_a_batch_are_as_many_as_its_calls(outcome):
+    item = tools.Tool("run", tools.tool(batch=True)(lambda calls: None), False)
+    with pytest.raises(TypeError, match="a batch tool returned"):
+        item.results(outcome, 2)
