@@ -14,7 +14,8 @@ enum {
     INVOKE_CALL_ID = 1,
     INVOKE_CREDIT = 11,
     INVOKE_SESSION_BEGINS = 12,
-    INVOKE_PARCEL = 13
+    INVOKE_PARCEL = 13,
+    INVOKE_SESSION_NUMBER = 15
 };
 enum { ENDED_SESSIONS = 16, ONLY_INVOKES = 2 };
 
@@ -64,7 +65,7 @@ static char *open_message(struct buffer *frame, unsigned field, size_t size)
 size_t frame_invoke_size(const struct call *call, bool ahead)
 {
     struct wire_field fields[INVOKE_FIELDS];
-    size_t size = 6 + 5 * VARINT_MAX + 1 + PARCEL_WIRE_MAX;
+    size_t size = 7 + 6 * VARINT_MAX + 1 + PARCEL_WIRE_MAX;
     invoke_fields(call, ahead, fields);
     return size + fields_size(fields, INVOKE_FIELDS);
 }
@@ -75,7 +76,8 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
     struct wire_field fields[INVOKE_FIELDS];
     uint64_t timeout_ms = (remaining_us + 999) / 1000;
     size_t size = number_size(call_id) + number_size(timeout_ms) + number_size(call->window) +
-                  number_size(session_begins) + parcel_size(parcel);
+                  number_size(session_begins) + number_size(call->session_number) +
+                  parcel_size(parcel);
     invoke_fields(call, parcel->id, fields);
     size += fields_size(fields, INVOKE_FIELDS);
     char *at = open_message(frame, 10, size);
@@ -87,6 +89,7 @@ void frame_add_invoke(struct buffer *frame, uint64_t call_id, const struct call 
     at = put_number(at, INVOKE_CREDIT, call->window);
     at = put_number(at, INVOKE_SESSION_BEGINS, session_begins);
     at = put_parcel(at, INVOKE_PARCEL, parcel);
+    at = put_number(at, INVOKE_SESSION_NUMBER, call->session_number);
     frame->len = (size_t)(at - frame->data);
 }
 
@@ -255,11 +258,11 @@ void frame_add_session_reply(struct buffer *frame, const struct session_reply *r
     frame->len = (size_t)(put_number(at, REPLY_REVISION, reply->revision) - frame->data);
 }
 
-void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint64_t revision)
+void frame_add_invalidation(struct buffer *frame, uint64_t session, uint64_t revision)
 {
-    char *at = open_message(frame, 15, bytes_size(session_id) + number_size(revision));
+    char *at = open_message(frame, 15, number_size(session) + number_size(revision));
     if (at)
-        frame->len = (size_t)(put_number(put_bytes(at, 1, session_id), 2, revision) - frame->data);
+        frame->len = (size_t)(put_number(put_number(at, 2, revision), 3, session) - frame->data);
 }
 
 /* The members of a Transfer, and of a Part. */

@@ -87,6 +87,7 @@ struct session_op {
     uint64_t call_id; /* of the call that asks */
     uint64_t id;
     struct bytes session_id;
+    uint64_t session_number; /* 0: of whichever session has that id */
     enum session_op_kind kind;
     struct bytes *names;
     size_t name_count;
@@ -118,7 +119,7 @@ void frame_add_cancel(struct buffer *frame, uint64_t call_id, bool recall);
 void frame_add_credit(struct buffer *frame, uint64_t call_id, uint64_t bytes);
 void frame_add_tool_reply(struct buffer *frame, const struct tool_reply *reply);
 void frame_add_session_reply(struct buffer *frame, const struct session_reply *reply);
-void frame_add_invalidation(struct buffer *frame, struct bytes session_id, uint64_t revision);
+void frame_add_invalidation(struct buffer *frame, uint64_t session, uint64_t revision);
 void frame_add_part(struct buffer *frame, const struct part *part);
 void frame_add_taken(struct buffer *frame, uint64_t bytes);
 void frame_add_dropped(struct buffer *frame, uint64_t parcel_id);

@@ -181,6 +181,7 @@ static bool read_session_op(const Snakepit__Bridge__V1__SessionOp *from, struct 
         .call_id = from->call_id,
         .id = from->id,
         .session_id = bytes_of(from->session_id),
+        .session_number = from->session_number,
         .kind = (enum session_op_kind)from->kind,
         .names = names,
         .name_count = from->n_names,

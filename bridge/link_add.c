@@ -180,11 +180,11 @@ void link_add_session_reply(struct link *link, const struct session_reply *given
     cargo_free(&cargo);
 }
 
-void link_add_invalidation(struct link *link, struct bytes session_id, uint64_t revision)
+void link_add_invalidation(struct link *link, uint64_t session, uint64_t revision)
 {
     pthread_mutex_lock(&link->lock);
     if (!link->over)
-        frame_add_invalidation(link_filling(link, 0), session_id, revision);
+        frame_add_invalidation(link_filling(link, 0), session, revision);
     pthread_mutex_unlock(&link->lock);
 }
 

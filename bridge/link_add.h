@@ -16,7 +16,7 @@ void link_add_recall(struct link *link, uint64_t call_id);
 void link_add_credit(struct link *link, uint64_t call_id, uint64_t bytes);
 void link_add_tool_reply(struct link *link, const struct tool_reply *reply);
 void link_add_session_reply(struct link *link, const struct session_reply *reply);
-void link_add_invalidation(struct link *link, struct bytes session_id, uint64_t revision);
+void link_add_invalidation(struct link *link, uint64_t session, uint64_t revision);
 void link_add_ping(struct link *link, uint64_t sequence);
 void link_add_stop(struct link *link, uint64_t grace_us, bool refork);
 

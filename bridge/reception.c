@@ -98,7 +98,7 @@ static void on_telemetry(void *context, struct link *link, const struct telemetr
 }
 
 /* A worker that has gone needs no telling. */
-static void on_variables_changed(const struct variables_reader *reader, struct bytes session_id,
+static void on_variables_changed(const struct variables_reader *reader, uint64_t session,
                                  uint64_t revision)
 {
     struct bridge *bridge = reader->context;
@@ -106,7 +106,7 @@ static void on_variables_changed(const struct variables_reader *reader, struct b
     struct link *link = seat_link_of(&bridge->seats[worker.seat], worker);
     if (!link)
         return;
-    link_add_invalidation(link, session_id, revision);
+    link_add_invalidation(link, session, revision);
     link_flush(link);
     link_unref(&link);
 }

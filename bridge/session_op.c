@@ -9,13 +9,29 @@ static void fail(struct session_reply *reply, const char *code, const char *deta
     reply->detail = detail;
 }
 
-/* What is read is at least as new as the revision, and from it on the reader is told. */
+static void fail_ended(struct session_reply *reply)
+{
+    fail(reply, "session_not_found", "there is no session of that id; it may have expired");
+}
+
+/* What is read then is at least as new as the revision, and from it on the reader is told. False:
+ * the session has ended, and may have done so before. */
+static bool begin_reading(struct session *session, const struct variables_reader *reader,
+                          struct session_reply *reply)
+{
+    variables_watch(session, reader);
+    reply->revision = variables_revision(session);
+    if (session_has_ended(session))
+        fail_ended(reply);
+    return !reply->code;
+}
+
 static void read_some(struct session *session, const struct variables_reader *reader,
                       const struct session_op *op, struct arena *arena, struct session_reply *reply)
 {
     struct variable *found = arena_alloc(arena, op->name_count * sizeof *found);
-    variables_watch(session, reader);
-    reply->revision = variables_revision(session);
+    if (!begin_reading(session, reader, reply))
+        return;
     reply->variables = found;
     if (variables_read(session, op->names, op->name_count, arena, found))
         reply->count = op->name_count;
@@ -26,9 +42,8 @@ static void read_some(struct session *session, const struct variables_reader *re
 static void list(struct session *session, const struct variables_reader *reader,
                  struct arena *arena, struct session_reply *reply)
 {
-    variables_watch(session, reader);
-    reply->revision = variables_revision(session);
-    reply->variables = variables_list(session, arena, &reply->count);
+    if (begin_reading(session, reader, reply))
+        reply->variables = variables_list(session, arena, &reply->count);
 }
 
 static void write_all(struct session *session, const struct variables_reader *reader,
@@ -64,14 +79,23 @@ static void run(struct session *session, const struct variables_reader *reader,
     }
 }
 
+/* The session that is meant, with a reference, or NULL: one that bears its id now is another. */
+static struct session *find(struct session_store *store, const struct session_op *op)
+{
+    struct session *session = session_find(store, op->session_id);
+    if (session && op->session_number && op->session_number != session->number)
+        session_unref(&session);
+    return session;
+}
+
 void session_op_answer(struct session_store *store, const struct variables_reader *reader,
                        const struct session_op *op, struct link *link)
 {
     struct arena *arena = arena_new(0);
     struct session_reply reply = {.call_id = op->call_id, .id = op->id, .memory = arena};
-    struct session *session = session_find(store, op->session_id);
+    struct session *session = find(store, op);
     if (!session)
-        fail(&reply, "session_not_found", "there is no session of that id; it may have expired");
+        fail_ended(&reply);
     else if (op->lost)
         fail(&reply, "transfer_failed", "the memory that holds a value did not come");
     else if (link_unwritten_replies(link) > UNREAD_MAX_BYTES)

@@ -144,6 +144,7 @@ struct call {
     enum affinity affinity;    /* goes before that of the session */
     struct bytes affinity_key; /* calls of the same key go to the same worker; or empty */
     struct bytes session_id;   /* of it */
+    uint64_t session_number;   /* of it; 0: none */
     struct bytes request_id;
     struct bytes correlation_id;
     struct bytes traceparent;

@@ -117,6 +117,12 @@ static void widen(struct session_store *store)
 
 /* --- ends --- */
 
+struct session *session_ref(struct session *session)
+{
+    atomic_fetch_add_explicit(&session->references, 1, memory_order_relaxed);
+    return session;
+}
+
 /* Nobody uses it any more: workers forget it. A frame that says so is filled before the lock is
  * released, so that it comes before the calls of whatever gets the same id next; if that is there
  * already, they hear of its beginning instead. */
@@ -125,6 +131,8 @@ static void finish(struct session_store *store, struct session *session)
     bool again = *place_of(store, session->id) != NULL;
     for (unsigned i = 0; i < store->server_count && !store->stopped; i++)
         store->servers[i].forget(store->servers[i].pool, session, again);
+    if (!store->stopped)
+        variable_set_end(&session->variables, session->number);
     free((void *)(uintptr_t)session->metadata.data);
     variable_set_deinit(&session->variables);
     if (session->free_extra)
@@ -145,7 +153,7 @@ static void end(struct session_store *store, struct session *session)
     heap_remove(&store->dues, &session->due);
     store->count--;
     store->memory -= session->metadata.len + session->charged;
-    session->ended = true;
+    atomic_store(&session->ended, true);
     if (drops_last(session))
         finish(store, session);
 }
@@ -216,8 +224,11 @@ bool session_delete(struct session_store *store, struct bytes id)
     bool found = session != NULL;
     store->deleted += found;
     if (found)
-        end(store, session);
+        end(store, session_ref(session));
     pthread_mutex_unlock(&store->lock);
+    if (found)
+        variable_set_end(&session->variables, session->number);
+    session_unref(&session);
     return found;
 }
 
@@ -275,13 +286,7 @@ static void enter(struct session_store *store, struct session *session, uint64_t
         *place_of(store, session->id) = session;
     heap_set(&store->dues, &session->due, now_us + session->ttl_us);
     store->memory += session->metadata.len;
-    store->created++;
-}
-
-struct session *session_ref(struct session *session)
-{
-    atomic_fetch_add_explicit(&session->references, 1, memory_order_relaxed);
-    return session;
+    session->number = ++store->created;
 }
 
 static enum session_verdict open_locked(struct session_store *store,
@@ -339,6 +344,11 @@ struct session *session_find(struct session_store *store, struct bytes id)
         session_ref(session);
     pthread_mutex_unlock(&store->lock);
     return session;
+}
+
+bool session_has_ended(const struct session *session)
+{
+    return atomic_load(&session->ended);
 }
 
 static bool change_metadata(struct session *session, struct bytes metadata)

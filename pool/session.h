@@ -46,8 +46,10 @@ struct session {
     struct session_store *store;
     struct session_trail *trails;    /* by the rank of the pool */
     struct bytes id;                 /* constant, in the same block */
+    uint64_t number;                 /* constant: no other session ever has it, whatever its id */
     char pool[SESSION_POOL_MAX + 1]; /* constant: where its calls go that name none; or empty */
     int64_t created_s;               /* constant, of the epoch */
+    atomic_bool ended;               /* nobody finds it any more */
     atomic_uint references;          /* one of the store's, one for each user */
     _Atomic uint64_t used_us;        /* when a use has begun or ended, the last time */
     _Atomic uint64_t calls;          /* that were made in it */
@@ -60,7 +62,6 @@ struct session {
     uint64_t ttl_us;
     struct bytes metadata; /* a JSON object, owned; or empty */
     size_t charged;        /* for its variables, bytes */
-    bool ended;
 
     struct variable_set variables; /* under a lock of their own, taken before the store's */
 
@@ -121,10 +122,13 @@ struct session *session_ref(struct session *session);
 /* The session of that id, with a reference; or NULL. That is a use. */
 struct session *session_find(struct session_store *store, struct bytes id);
 
+/* Whether it was deleted while calls use it: they may not read, write or begin anything in it. */
+bool session_has_ended(const struct session *session);
+
 /* A use has ended: drops a reference and clears the pointer; accepts NULL inside. */
 void session_unref(struct session **session);
 
-/* Ends it. False: there is none of that id. */
+/* Ends it, and tells those who read its variables. False: there is none of that id. */
 bool session_delete(struct session_store *store, struct bytes id);
 
 /* Changes what is wished for but for id and pool. False, and nothing changed: sessions keep too

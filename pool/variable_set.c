@@ -86,3 +86,45 @@ void variable_set_put(struct variable_set *set, struct bytes name, struct variab
         insert(set, place, next);
     }
 }
+
+/* --- readers --- */
+
+bool variables_reader_is(const struct variables_reader *a, const struct variables_reader *b)
+{
+    return a->context == b->context && a->seat == b->seat && a->number == b->number;
+}
+
+struct variables_audience variable_set_dismiss(struct variable_set *set,
+                                               const struct variables_reader *kept)
+{
+    struct variables_audience audience = {.revision = set->revision};
+    if (set->reader_count == 0)
+        return audience;
+    unsigned stay = 0;
+    audience.readers = mem_array(set->reader_count, sizeof *audience.readers);
+    for (unsigned i = 0; i < set->reader_count; i++) {
+        const struct variables_reader *reader = &set->readers[i];
+        if (kept && variables_reader_is(reader, kept))
+            set->readers[stay++] = *reader;
+        else
+            audience.readers[audience.count++] = *reader;
+    }
+    set->reader_count = stay;
+    return audience;
+}
+
+void variables_audience_tell(struct variables_audience *audience, uint64_t session)
+{
+    for (unsigned i = 0; i < audience->count; i++)
+        audience->readers[i].changed(&audience->readers[i], session, audience->revision);
+    free(audience->readers);
+}
+
+void variable_set_end(struct variable_set *set, uint64_t session)
+{
+    pthread_mutex_lock(&set->lock);
+    set->revision++;
+    struct variables_audience audience = variable_set_dismiss(set, NULL);
+    pthread_mutex_unlock(&set->lock);
+    variables_audience_tell(&audience, session);
+}

@@ -12,9 +12,9 @@
 
 /* Somebody who keeps copies of variables. */
 struct variables_reader {
-    /* Others have changed some: the copies that are older are void. Called once, on any thread. */
-    void (*changed)(const struct variables_reader *reader, struct bytes session_id,
-                    uint64_t revision);
+    /* Others have changed some, or the session of that number is over: the copies that are older
+     * are void. Called once, on any thread. */
+    void (*changed)(const struct variables_reader *reader, uint64_t session, uint64_t revision);
     void *context;
     unsigned seat; /* these two are as of struct worker_ref */
     uint64_t number;
@@ -32,6 +32,13 @@ struct variable_set {
     struct variables_reader *readers; /* to be told of the next one */
     unsigned reader_count;
     uint64_t highest_removed; /* version: a new variable's is above, so that none comes twice */
+};
+
+/* Readers that are to be told once the lock is free. */
+struct variables_audience {
+    struct variables_reader *readers; /* owned */
+    unsigned count;
+    uint64_t revision;
 };
 
 /* For each session. */
@@ -54,5 +61,18 @@ struct variable *variable_set_find(const struct variable_set *set, struct bytes 
 /* Takes `next` in the place of the variable of that name, if there is one; NULL: that goes, and
  * must be there. Under the lock. */
 void variable_set_put(struct variable_set *set, struct bytes name, struct variable *next);
+
+/* Whether both are the same reader. */
+bool variables_reader_is(const struct variables_reader *a, const struct variables_reader *b);
+
+/* Takes out all readers but `kept`, which may be NULL. Under the lock. */
+struct variables_audience variable_set_dismiss(struct variable_set *set,
+                                               const struct variables_reader *kept);
+
+/* Tells them of a session, and frees the list. Without the lock. */
+void variables_audience_tell(struct variables_audience *audience, uint64_t session);
+
+/* The session of that number is over: tells all readers. */
+void variable_set_end(struct variable_set *set, uint64_t session);
 
 #endif

@@ -24,62 +24,24 @@ static const struct bytes *find_twice(const struct bytes **names, size_t count)
 
 /* --- readers --- */
 
-/* Readers that are to be told once the lock is free. */
-struct audience {
-    struct variables_reader *readers; /* owned */
-    unsigned count;
-    uint64_t revision;
-};
-
-static bool is_same(const struct variables_reader *a, const struct variables_reader *b)
-{
-    return a->context == b->context && a->seat == b->seat && a->number == b->number;
-}
-
-/* All but `kept`, which may be NULL. */
-static struct audience dismiss(struct variable_set *set, const struct variables_reader *kept)
-{
-    struct audience audience = {.revision = set->revision};
-    if (set->reader_count == 0)
-        return audience;
-    unsigned stay = 0;
-    audience.readers = mem_array(set->reader_count, sizeof *audience.readers);
-    for (unsigned i = 0; i < set->reader_count; i++) {
-        const struct variables_reader *reader = &set->readers[i];
-        if (kept && is_same(reader, kept))
-            set->readers[stay++] = *reader;
-        else
-            audience.readers[audience.count++] = *reader;
-    }
-    set->reader_count = stay;
-    return audience;
-}
-
-static void tell(struct audience *audience, const struct session *session)
-{
-    for (unsigned i = 0; i < audience->count; i++)
-        audience->readers[i].changed(&audience->readers[i], session->id, audience->revision);
-    free(audience->readers);
-}
-
 void variables_watch(struct session *session, const struct variables_reader *reader)
 {
     struct variable_set *set = &session->variables;
-    struct audience audience = {0};
+    struct variables_audience audience = {0};
     unsigned i = 0;
     pthread_mutex_lock(&set->lock);
     if (!set->readers)
         set->readers = mem_array(VARIABLES_READERS_MAX, sizeof *reader);
-    while (i < set->reader_count && !is_same(&set->readers[i], reader))
+    while (i < set->reader_count && !variables_reader_is(&set->readers[i], reader))
         i++;
     if (i == VARIABLES_READERS_MAX) {
-        audience = dismiss(set, NULL);
+        audience = variable_set_dismiss(set, NULL);
         i = 0;
     }
     if (i == set->reader_count)
         set->readers[set->reader_count++] = *reader;
     pthread_mutex_unlock(&set->lock);
-    tell(&audience, session);
+    variables_audience_tell(&audience, session->number);
 }
 
 uint64_t variables_revision(struct session *session)
@@ -259,9 +221,10 @@ bool variables_write(struct session *session, const struct variable_write *write
     bool good = prepare_all(&change, session, limits);
     if (good)
         apply(&change, set, out_written);
-    struct audience audience = good ? dismiss(set, by) : (struct audience){0};
+    struct variables_audience audience =
+        good ? variable_set_dismiss(set, by) : (struct variables_audience){0};
     pthread_mutex_unlock(&set->lock);
-    tell(&audience, session);
+    variables_audience_tell(&audience, session->number);
     for (size_t i = 0; !good && i < count; i++)
         free(change.next[i]);
     free(change.next);

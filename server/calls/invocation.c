@@ -52,6 +52,7 @@ static void join_session(struct call *call, struct session *session)
         return;
     call->session = session;
     call->session_id = arena_copy(call->arena, session->id);
+    call->session_number = session->number;
     atomic_fetch_add_explicit(&session->calls, 1, memory_order_relaxed);
 }
 

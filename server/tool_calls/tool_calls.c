@@ -89,6 +89,7 @@ static void inherit(struct call *call, const struct tool_request *request)
     call->depth = parent->depth + 1;
     call->root = call_ref(parent->root ? parent->root : parent);
     call->session_id = arena_copy(call->arena, parent->session_id);
+    call->session_number = parent->session_number;
     call->correlation_id = arena_copy(call->arena, call_correlation(parent));
     call->traceparent = trace_of(request);
     call->tracestate = arena_copy(call->arena, parent->tracestate);
@@ -432,6 +433,12 @@ static const struct refusal lost_arguments = {
     .status = 500,
     .message = BYTES("the memory that holds the arguments did not come, or is not sealed")};
 
+static const struct refusal ended_session = {
+    .type = "SessionNotFound",
+    .code = "session_not_found",
+    .status = 404,
+    .message = BYTES("the session of the call that asks has ended")};
+
 static void take(struct switchboard *switchboard, struct pool *pool, struct worker_ref worker,
                  const struct tool_call *asked, struct arena *memory)
 {
@@ -446,6 +453,8 @@ static void take(struct switchboard *switchboard, struct pool *pool, struct work
     struct tool_request *request = tool_request_new(switchboard, parent, worker, asked, memory);
     if (asked->lost)
         tool_request_refuse(request, &lost_arguments);
+    else if (session && session_has_ended(session))
+        tool_request_refuse(request, &ended_session);
     else if (bytes_equal(asked->tool, BYTES("$tools")))
         list_tools(request, session);
     else if (!serve(request, session, &why))

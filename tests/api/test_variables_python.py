@@ -2,6 +2,8 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import httpx
@@ -101,6 +103,24 @@ def test_a_session_of_the_same_id_is_another_one(client: httpx.Client) -> None:
         put(client, "x", value)
         assert [result(client, "read", name="x") for _ in range(4)] == [value] * 4
         client.delete("/sessions/mine")
+
+
+def test_a_call_that_outlives_its_session_does_nothing_in_the_next_one(client: httpx.Client, tmp_path: Path) -> None:
+    put(client, "x", "before")
+    begun, go_on = tmp_path / "begun", tmp_path / "go-on"
+    with ThreadPoolExecutor(1) as pool:
+        old = pool.submit(result, client, "outlive", begun=str(begun), go_on=str(go_on))
+        try:
+            while not begun.exists() and not old.done():
+                time.sleep(0.01)
+            assert client.delete("/sessions/mine").status_code == 204
+            client.post("/sessions", json={"id": "mine"})
+            put(client, "x", "new")
+            assert result(client, "read", name="x") == "new"
+        finally:
+            go_on.touch()
+        assert old.result() == ["session_not_found"] * 3
+    assert client.get("/sessions/mine/variables/x").json()["value"] == "new"
 
 
 def test_of_two_tools_that_expect_the_same_version_one_wins(client: httpx.Client) -> None:

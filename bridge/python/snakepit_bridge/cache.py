@@ -26,24 +26,28 @@ class _Session:
 
 
 class Cache:
-    """Any thread. What is kept are the bridge's messages, which nobody changes."""
+    """Any thread. What is kept are the bridge's messages, which nobody changes.
+
+    Sessions go by their numbers: a later one of the same id has another. Of 0, a session whose number is not known,
+    nothing is kept.
+    """
 
     def __init__(self) -> None:
         self._lock = _thread.allocate_lock()  # guards the following
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()  # least recently written first
+        self._sessions: OrderedDict[int, _Session] = OrderedDict()  # least recently written first
         self._size = 0
 
-    def get(self, session_id: str, name: str) -> Optional[Any]:
+    def get(self, number: int, name: str) -> Optional[Any]:
         """The variable, or None when it has to be read."""
-        session = self._sessions.get(session_id)
+        session = self._sessions.get(number)
         until, variable = session.kept.get(name, (0.0, None)) if session is not None else (0.0, None)
         return variable if until > time.monotonic() else None
 
-    def put(self, session_id: str, variables: Any, revision: int) -> None:
+    def put(self, number: int, variables: Any, revision: int) -> None:
         """These were read, when the session was at least of that revision."""
         with self._lock:
-            session = self._session(session_id)
-            if revision < session.floor or session.ttl <= 0:
+            session = self._session(number)
+            if not number or revision < session.floor or session.ttl <= 0:
                 return
             until = time.monotonic() + session.ttl
             for variable in variables:
@@ -53,47 +57,40 @@ class Cache:
                     session.kept[variable.name] = until, variable
                     self._size += size
 
-    def written(self, session_id: str, names: Any, revision: int) -> None:
+    def written(self, number: int, names: Any, revision: int) -> None:
         """This worker has written these: what was read before is void."""
         with self._lock:
-            session = self._session(session_id)
+            session = self._session(number)
             session.floor = max(session.floor, revision)
             for name in names:
                 self._drop(session, name)
 
-    def invalidate(self, session_id: str, revision: int) -> None:
-        """Somebody else has written."""
+    def invalidate(self, number: int, revision: int) -> None:
+        """Somebody else has written, or the session is over."""
         with self._lock:
-            session = self._session(session_id)
+            session = self._session(number)
             session.floor = max(session.floor, revision)
             self._clear(session)
 
-    def forget(self, session_id: str) -> None:
-        """The session is over; one that bears the same id is another."""
-        with self._lock:
-            session = self._sessions.pop(session_id, None)
-            if session is not None:
-                self._clear(session)
-
-    def set_ttl(self, session_id: str, seconds: float) -> None:
+    def set_ttl(self, number: int, seconds: float) -> None:
         """For what is read from now on; 0 keeps nothing."""
         with self._lock:
-            session = self._session(session_id)
+            session = self._session(number)
             session.ttl = min(seconds, TTL)
             self._clear(session)
 
-    def clear(self, session_id: str) -> None:
+    def clear(self, number: int) -> None:
         """Read everything again."""
         with self._lock:
-            self._clear(self._session(session_id))
+            self._clear(self._session(number))
 
-    def _session(self, session_id: str) -> _Session:
-        session = self._sessions.get(session_id)
+    def _session(self, number: int) -> _Session:
+        session = self._sessions.get(number)
         if session is None:
-            session = self._sessions[session_id] = _Session()
+            session = self._sessions[number] = _Session()
             if len(self._sessions) > MAX_SESSIONS:
                 self._clear(self._sessions.popitem(False)[1])
-        self._sessions.move_to_end(session_id)
+        self._sessions.move_to_end(number)
         return session
 
     def _drop(self, session: _Session, name: str) -> None:

@@ -144,7 +144,7 @@ class CallContext:
         """The variables of the call's session."""
         if self._ground is None:
             raise RuntimeError("this call cannot reach the gateway")
-        return self._ground.requests.variables(self._invoke.session_id, self._invoke.call_id, self._ground)
+        return self._ground.requests.variables(self._invoke, self._ground)
 
     def time_left(self) -> Optional[float]:
         """Seconds until the deadline, never below 0; None without a limit."""

@@ -113,12 +113,10 @@ class Desk:
         if mixed and frame.HasField("transfer"):
             self._take_transfer(frame.transfer)
         for session_id in frame.ended_sessions if mixed else ():
-            self._requests.cache.forget(session_id)
             self._end_session(session_id)
         for invoke in frame.invokes:
             call_id = invoke.call_id
             if invoke.session_begins:
-                self._requests.cache.forget(invoke.session_id)
                 self._end_session(invoke.session_id)
             if early and call_id in early:
                 self._answer_cancelled(invoke)
@@ -137,7 +135,7 @@ class Desk:
         for reply in frame.session_replies:
             self._requests.take_variables(reply)
         for each in frame.invalidations:
-            self._requests.cache.invalidate(each.session_id, each.revision)
+            self._requests.cache.invalidate(each.session_number, each.revision)
         if frame.HasField("ping"):
             self._answer_ping(frame.ping.sequence)
         if frame.HasField("welcome"):

@@ -36,9 +36,9 @@ class Requests:
         """What that call asks for tools with; ``ground`` is what runs it."""
         return Caller(call_id, ground)
 
-    def variables(self, session_id: str, call_id: int, ground: Any) -> Variables:
-        """What it reads and writes the variables of that session with."""
-        return Variables(session_id, call_id, ground)
+    def variables(self, invoke: Any, ground: Any) -> Variables:
+        """What it reads and writes the variables of its session with."""
+        return Variables(invoke, ground)
 
     def wait(self, call_id: int, tool: str = "") -> Waiter:
         """Expect the reply to a request that is sent next."""

@@ -96,7 +96,7 @@ class SessionContext:
         """The session's variables."""
         variables: Variables = _running().variables
         if self._session_id:
-            variables.session_id = self._session_id
+            variables.turn_to(self._session_id)
         return variables
 
     @property

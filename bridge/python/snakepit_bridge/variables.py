@@ -46,12 +46,18 @@ class Variables(Asker):
     All raise VariableError: VariableNotFound (a KeyError), VersionConflict, ConstraintViolation (a ValueError).
     """
 
-    __slots__ = ("_cache", "session_id")
+    __slots__ = ("_cache", "_session", "session_id")
 
-    def __init__(self, session_id: str, call_id: int, ground: Any) -> None:
-        super().__init__(call_id, ground)
-        self.session_id = session_id
+    def __init__(self, invoke: Any, ground: Any) -> None:
+        super().__init__(invoke.call_id, ground)
+        self.session_id: str = invoke.session_id
+        self._session: int = invoke.session_number  # one of the same id that begins later has another
         self._cache = self._requests.cache
+
+    def turn_to(self, session_id: str) -> None:
+        """From now on these are the variables of whichever session has that id; of another nothing is remembered."""
+        if session_id != self.session_id:
+            self.session_id, self._session = session_id, 0
 
     # Reading.
 
@@ -159,11 +165,11 @@ class Variables(Asker):
 
     def set_cache_ttl(self, seconds: float) -> None:
         """Remember what is read of this session for so long, at most 5 s; 0: not at all."""
-        self._undisturbed(self._cache.set_ttl, self.session_id, seconds)
+        self._undisturbed(self._cache.set_ttl, self._session, seconds)
 
     def clear_cache(self) -> None:
         """Read everything again."""
-        self._undisturbed(self._cache.clear, self.session_id)
+        self._undisturbed(self._cache.clear, self._session)
 
     # How it is done.
 
@@ -183,7 +189,7 @@ class Variables(Asker):
         """What is remembered, and the names of the others."""
         kept, missing = [], []
         for name in dict.fromkeys(names):
-            variable = self._cache.get(self.session_id, name)
+            variable = self._cache.get(self._session, name)
             if variable is None:
                 missing.append(name)
             else:
@@ -193,10 +199,10 @@ class Variables(Asker):
     # An interrupt in the middle of a change would leave the cache wrong for as long as the worker lives.
 
     def _remember(self, reply: Any) -> None:
-        self._cache.put(self.session_id, reply.variables, reply.revision)
+        self._cache.put(self._session, reply.variables, reply.revision)
 
     def _forget(self, reply: Any) -> None:
-        self._cache.written(self.session_id, [each.name for each in reply.variables], reply.revision)
+        self._cache.written(self._session, [each.name for each in reply.variables], reply.revision)
 
     def _ask(self, request: Any, note: Callable[[Any], None], large: Any = ()) -> Any:
         """The reply, when ``note`` has had it."""
@@ -216,7 +222,8 @@ class Variables(Asker):
             raise VariableError("the call belongs to no session", "session_not_found")
         requests = self._requests
         waiter = requests.wait(self._call_id)
-        request.id, request.call_id, request.session_id = waiter.id, self._call_id, self.session_id
+        request.id, request.call_id = waiter.id, self._call_id
+        request.session_id, request.session_number = self.session_id, self._session
         if large:
             requests.send_large(request, large)
         else:

@@ -30,7 +30,7 @@ def asking(pb, strike_at=0):
     gateway = Answering(pb)
     ground = Ground(strike_at)
     ground.shares_loop, ground.block, ground.requests = False, lambda gate, ready: None, gateway.registry
-    return variables.Variables("s", 7, ground), ground, gateway
+    return variables.Variables(pb.Invoke(session_id="s", call_id=7, session_number=7), ground), ground, gateway
 
 
 def size_kept(cache):
@@ -45,11 +45,11 @@ def test_what_is_remembered_is_right_whenever_a_call_is_cancelled(pb, step):
         strike_at += 1
         mine, ground, gateway = asking(pb, strike_at)
         cache = gateway.registry.cache
-        cache.put("s", [pb.Variable(name="x", value=b"1")], 0)
+        cache.put(7, [pb.Variable(name="x", value=b"1")], 0)
         ground.run(getattr(mine, step), *arguments)
         is_struck = ground.has_struck
         assert cache._size == size_kept(cache), strike_at
-        assert step != "set" or not gateway.asked or cache.get("s", "x") is None, strike_at
+        assert step != "set" or not gateway.asked or cache.get(7, "x") is None, strike_at
     assert strike_at >= 5
 
 

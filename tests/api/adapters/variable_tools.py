@@ -5,9 +5,21 @@ import gc
 import json
 import math
 import time
+from pathlib import Path
+from typing import Callable
 
-from snakepit_bridge import BaseAdapter, ConstraintViolation, SessionContext, VariableError, VersionConflict, tool
+from snakepit_bridge import (
+    BaseAdapter, ConstraintViolation, SessionContext, ToolCallError, VariableError, VersionConflict, tool,
+)  # fmt: skip
 from snakepit_bridge.outbox import Outbox
+
+
+def _code(act: Callable[[], object]) -> str:
+    """What is wrong with doing that."""
+    try:
+        return f"came to {act()!r}"
+    except (VariableError, ToolCallError) as error:
+        return error.code
 
 
 class Shared(BaseAdapter):
@@ -57,6 +69,16 @@ class Shared(BaseAdapter):
             return f"won {variables.set(name, 'x', expected_version=version)}"
         except VersionConflict as error:
             return f"lost {error.version}"
+
+    @tool
+    def outlive(self, begun: str, go_on: str) -> list:
+        """Read x, wait, and say what comes of reading, writing and calling then."""
+        v = self.context.variables
+        v["x"]
+        Path(begun).touch()
+        while not Path(go_on).exists():
+            time.sleep(0.01)
+        return [_code(lambda: v["x"]), _code(lambda: v.set("x", "old")), _code(lambda: self.context.call_tool("types"))]
 
     @tool
     def types(self) -> list:

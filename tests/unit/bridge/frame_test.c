@@ -44,6 +44,7 @@ START_TEST(an_invocation_arrives_with_all_its_members)
                               .args = BYTES("{\"a\":\"\\u0000\"}"),
                               .content_type = BYTES("text/plain"),
                               .session_id = BYTES("s"),
+                              .session_number = 300,
                               .request_id = BYTES("r"),
                               .correlation_id = BYTES("c"),
                               .traceparent = BYTES("tp"),
@@ -59,6 +60,7 @@ START_TEST(an_invocation_arrives_with_all_its_members)
     ck_assert(bytes_equal(bytes_from(invoke->args.data, invoke->args.len), call.args));
     ck_assert_str_eq(invoke->content_type, "text/plain");
     ck_assert_str_eq(invoke->session_id, "s");
+    ck_assert_uint_eq(invoke->session_number, 300);
     ck_assert_str_eq(invoke->request_id, "r");
     ck_assert_str_eq(invoke->correlation_id, "c");
     ck_assert(bytes_equal(bytes_from(invoke->metadata.data, invoke->metadata.len), call.metadata));
@@ -512,6 +514,7 @@ START_TEST(a_session_op_is_read)
     write.expected_version = 9;
     op.id = 5;
     op.session_id = session;
+    op.session_number = 300;
     op.kind = SNAKEPIT__BRIDGE__V1__SESSION_OP__KIND__WRITE;
     op.names = names;
     op.n_names = 2;
@@ -521,6 +524,7 @@ START_TEST(a_session_op_is_read)
     ck_assert_uint_eq(read.session_op_count, 1);
     const struct session_op *got = &read.session_ops[0];
     ck_assert_uint_eq(got->id, 5);
+    ck_assert_uint_eq(got->session_number, 300);
     ck_assert_int_eq(got->kind, SESSION_OP_WRITE);
     ck_assert(bytes_equal(got->names[1], BYTES("b\0c")));
     ck_assert(bytes_equal(got->writes[0].name, BYTES("x\0y")));
@@ -564,7 +568,7 @@ START_TEST(a_session_reply_and_an_invalidation_arrive)
                                         .count = 3,
                                         .revision = 9};
     frame_add_session_reply(&frame, &reply);
-    frame_add_invalidation(&frame, BYTES("s"), 200);
+    frame_add_invalidation(&frame, 300, 200);
     Snakepit__Bridge__V1__GatewayFrame *got =
         snakepit__bridge__v1__gateway_frame__unpack(NULL, frame.len, (const uint8_t *)frame.data);
     ck_assert(got && got->n_session_replies == 1 && got->n_invalidations == 1);
@@ -580,7 +584,7 @@ START_TEST(a_session_reply_and_an_invalidation_arrive)
     ck_assert_uint_eq(answer->variables[0]->value.len, 3);
     ck_assert_uint_eq(answer->variables[0]->constraints.len, 9);
     ck_assert_str_eq(answer->variables[1]->name, "y");
-    ck_assert_str_eq(got->invalidations[0]->session_id, "s");
+    ck_assert_uint_eq(got->invalidations[0]->session_number, 300);
     ck_assert_uint_eq(got->invalidations[0]->revision, 200);
     snakepit__bridge__v1__gateway_frame__free_unpacked(got, NULL);
 }

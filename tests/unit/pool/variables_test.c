@@ -232,9 +232,9 @@ END_TEST
 static unsigned told[100];
 static uint64_t told_revision;
 
-static void note(const struct variables_reader *reader, struct bytes session_id, uint64_t revision)
+static void note(const struct variables_reader *reader, uint64_t number, uint64_t revision)
 {
-    ck_assert(bytes_equal(session_id, BYTES("s")));
+    ck_assert_uint_eq(number, session->number);
     told[reader->seat]++;
     told_revision = revision;
 }
@@ -286,6 +286,18 @@ START_TEST(nobody_is_told_of_a_write_that_was_refused)
 }
 END_TEST
 
+START_TEST(readers_are_told_that_the_session_is_over)
+{
+    memset(told, 0, sizeof told);
+    watch(1);
+    ck_assert(!session_has_ended(session));
+    ck_assert(session_delete(store, BYTES("s")));
+    ck_assert(session_has_ended(session));
+    ck_assert_uint_eq(told[1], 1);
+    ck_assert_uint_eq(told_revision, variables_revision(session));
+}
+END_TEST
+
 START_TEST(too_many_readers_make_room_for_a_new_one)
 {
     memset(told, 0, sizeof told);
@@ -302,13 +314,12 @@ START_TEST(too_many_readers_make_room_for_a_new_one)
 END_TEST
 
 /* Somebody who removes what was written before the writer goes on. */
-static void remove_it(const struct variables_reader *reader, struct bytes session_id,
-                      uint64_t revision)
+static void remove_it(const struct variables_reader *reader, uint64_t number, uint64_t revision)
 {
     struct variable gone;
     struct variables_written removed = {.variables = &gone};
     const struct variable_write write = removal("x");
-    (void)session_id;
+    (void)number;
     (void)reader;
     ck_assert(variables_write(session, &write, 1, NULL, &removed, &refusal));
     ck_assert_uint_eq(removed.revision, revision + 1);
@@ -389,6 +400,7 @@ int main(void)
     tcase_add_test(tests, several_are_read_by_distinct_names);
     tcase_add_test(tests, readers_are_told_once_of_what_others_write);
     tcase_add_test(tests, nobody_is_told_of_a_write_that_was_refused);
+    tcase_add_test(tests, readers_are_told_that_the_session_is_over);
     tcase_add_test(tests, too_many_readers_make_room_for_a_new_one);
     tcase_add_test(tests, what_was_written_is_told_though_it_is_gone_by_then);
     tcase_add_test(tests, of_threads_that_race_each_wins_as_often_as_it_has_counted);
