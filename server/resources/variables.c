@@ -1,6 +1,7 @@
 /* /sessions/{id}/variables: typed values that callers and tools of a session share. */
 #include "base/json.h"
 #include "server/http/document.h"
+#include "server/http/etag.h"
 #include "server/http/percent.h"
 #include "server/http/problem.h"
 #include "server/requests/gateway.h"
@@ -9,7 +10,9 @@
 #include "server/resources/variable_answer.h"
 #include "server/resources/variable_request.h"
 
-enum { ETAG_MAX = 24, NAMES_MAX = 1000 };
+#include <stdlib.h>
+
+enum { NAMES_MAX = 1000 };
 
 static struct session *resolve(struct exchange *exchange)
 {
@@ -47,24 +50,12 @@ void variables_get(struct exchange *exchange)
         struct bytes etag = variable_etag(exchange, variable.version);
         struct response response = {.status = 304};
         response_header(&response, "etag", etag);
-        if (bytes_equal(exchange_header(exchange, "if-none-match"), etag))
+        if (etag_match(exchange_header(exchange, "if-none-match"), etag, true) == ETAG_MATCHES)
             exchange_respond(exchange, &response);
         else
             variable_respond(exchange, 200, &variable);
     }
     session_unref(&session);
-}
-
-/* "3" in its quotes. */
-static bool read_etag(struct bytes etag, uint64_t *out_version)
-{
-    int64_t version = 0;
-    if (etag.len < 3 || etag.len > ETAG_MAX || etag.data[0] != '"' ||
-        etag.data[etag.len - 1] != '"' ||
-        !json_to_int(bytes_from(etag.data + 1, etag.len - 2), &version) || version < 1)
-        return false;
-    *out_version = (uint64_t)version;
-    return true;
 }
 
 static bool refuse_condition(struct exchange *exchange, const char *detail)
@@ -74,26 +65,38 @@ static bool refuse_condition(struct exchange *exchange, const char *detail)
     return false;
 }
 
-/* What If-Match and If-None-Match expect. `out_conditional`: something. */
-static bool read_conditions(struct exchange *exchange, struct variable_write *write,
-                            bool *out_conditional)
+static bool is_conditional(struct exchange *exchange)
 {
-    struct bytes match = exchange_header(exchange, "if-match");
-    struct bytes none = exchange_header(exchange, "if-none-match");
-    unsigned matches = exchange_header_count(exchange, "if-match");
-    unsigned nones = exchange_header_count(exchange, "if-none-match");
-    *out_conditional = matches || nones;
-    if (!*out_conditional)
-        return true;
-    if (write->expects || matches + nones > 1)
-        return refuse_condition(exchange, "a version may be expected only once: by if-match, by "
-                                          "if-none-match or by expected_version");
-    if (nones && !bytes_equal(none, BYTES("*")))
-        return refuse_condition(exchange, "if-none-match must be *");
-    if (matches && !read_etag(match, &write->expected_version))
-        return refuse_condition(exchange, "if-match must be one etag of a variable");
-    write->expects = true;
+    return exchange_header_count(exchange, "if-match") ||
+           exchange_header_count(exchange, "if-none-match");
+}
+
+/* False: the conditions are none, and the exchange has been answered. */
+static bool check_conditions(struct exchange *exchange, const struct variable_write *write)
+{
+    static const char *const headers[] = {"if-match", "if-none-match"};
+    if (write->expects && is_conditional(exchange))
+        return refuse_condition(exchange, "a version may be expected only once: by a header or by "
+                                          "expected_version");
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned count = exchange_header_count(exchange, headers[i]);
+        struct bytes header = exchange_header(exchange, headers[i]);
+        if (count > 1 || (count && etag_match(header, BYTES(""), true) == ETAG_MALFORMED))
+            return refuse_condition(
+                exchange, arena_printf(exchange->arena, "%s must be once, and * or a list of etags",
+                                       headers[i]));
+    }
     return true;
+}
+
+/* Whether the headers allow a write of a variable that has that version; 0: there is none. */
+static bool meets_conditions(struct exchange *exchange, uint64_t version)
+{
+    struct bytes etag = version ? variable_etag(exchange, version) : (struct bytes){0};
+    return (!exchange_header_count(exchange, "if-match") ||
+            etag_match(exchange_header(exchange, "if-match"), etag, false) == ETAG_MATCHES) &&
+           (!exchange_header_count(exchange, "if-none-match") ||
+            etag_match(exchange_header(exchange, "if-none-match"), etag, true) != ETAG_MATCHES);
 }
 
 /* A pointer into the write, or "". */
@@ -116,17 +119,42 @@ static const char *place_to_blame(const struct variables_refusal *refusal, struc
     }
 }
 
+/* Does what the headers allow: of the version for which they do, and again if that is not the one
+ * there is any more. */
+static bool write_if(struct exchange *exchange, struct session *session,
+                     const struct variable_write *write, struct variables_written *written,
+                     struct variables_refusal *out_refusal)
+{
+    struct variable_write conditional = *write;
+    struct variable now;
+    conditional.expects = true;
+    do {
+        if (!variables_read(session, &write->name, 1, exchange->arena, &now))
+            abort(); /* one name is not twice the same */
+        conditional.expected_version = now.version;
+        *out_refusal =
+            (struct variables_refusal){.verdict = VARIABLES_CONFLICT, .version = now.version};
+        if (!meets_conditions(exchange, now.version))
+            return false;
+        if (variables_write(session, &conditional, 1, NULL, written, out_refusal))
+            return true;
+    } while (out_refusal->verdict == VARIABLES_CONFLICT);
+    return false;
+}
+
 /* Does it, or answers that it was refused. */
 static bool write_one(struct exchange *exchange, struct session *session,
-                      const struct variable_write *write, bool conditional,
-                      struct variable *out_variable)
+                      const struct variable_write *write, struct variable *out_variable)
 {
     struct variables_refusal refusal;
     struct variables_written written = {.memory = exchange->arena, .variables = out_variable};
-    if (variables_write(session, write, 1, NULL, &written, &refusal))
+    bool conditional = is_conditional(exchange);
+    if (!check_conditions(exchange, write))
+        return false;
+    if (conditional ? write_if(exchange, session, write, &written, &refusal)
+                    : variables_write(session, write, 1, NULL, &written, &refusal))
         return true;
-    bool conflict = refusal.verdict == VARIABLES_CONFLICT;
-    bool by_header = conditional && conflict;
+    bool by_header = conditional && refusal.verdict == VARIABLES_CONFLICT;
     const char *place = by_header ? "" : place_to_blame(&refusal, exchange->arena);
     variable_refuse(exchange, &refusal, write->name, place[0] ? place : NULL, by_header ? 412 : 0);
     return false;
@@ -137,13 +165,11 @@ static void put(struct exchange *exchange, struct session *session)
     struct variable_write write = {.name = name_of(exchange)};
     struct member_fault fault;
     struct variable variable;
-    bool conditional;
     if (!variable_request_read(exchange_payload(exchange), exchange->arena, &write, &fault)) {
         members_refuse(exchange, 400, &fault);
         return;
     }
-    if (read_conditions(exchange, &write, &conditional) &&
-        write_one(exchange, session, &write, conditional, &variable))
+    if (write_one(exchange, session, &write, &variable))
         variable_respond(exchange, 200, &variable);
 }
 
@@ -160,9 +186,7 @@ void variables_delete(struct exchange *exchange)
     struct variable_write write = {.name = name_of(exchange), .remove = true};
     struct session *session = resolve(exchange);
     struct variable removed;
-    bool conditional;
-    if (session && read_conditions(exchange, &write, &conditional) &&
-        write_one(exchange, session, &write, conditional, &removed))
+    if (session && write_one(exchange, session, &write, &removed))
         exchange_respond(exchange, &(struct response){.status = 204});
     session_unref(&session);
 }
@@ -288,6 +312,11 @@ static void patch(struct exchange *exchange, struct session *session)
     struct variables_refusal refusal;
     struct buffer errors = {0};
     size_t limit = 2 * (size_t)session_limits(session)->count;
+    if (is_conditional(exchange)) {
+        (void)refuse_condition(exchange, "several variables have no etag together: instead of "
+                                         "if-match each may have its expected_version");
+        return;
+    }
     if (!variable_request_read_batch(exchange_payload(exchange), limit, exchange->arena, &batch,
                                      &fault)) {
         members_refuse(exchange, 400, &fault);

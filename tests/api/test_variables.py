@@ -155,8 +155,28 @@ def test_an_etag_makes_requests_conditional(client: httpx.Client, path: str) -> 
     assert client.delete(f"{path}/x", headers={"if-match": newer}).status_code == 204
 
 
+def test_conditions_are_lists_of_etags_or_a_star(client: httpx.Client, path: str) -> None:
+    body = {"value": 1}
+    problem(client.put(f"{path}/x", json=body, headers={"if-match": "*"}), 412, "version_conflict")
+    put(client, f"{path}/x", 1)
+    for tags in ('W/"1"', '"7", "1"', '"7",W/"1"', "*"):
+        assert client.get(f"{path}/x", headers={"if-none-match": tags}).status_code == 304, tags
+        problem(client.put(f"{path}/x", json=body, headers={"if-none-match": tags}), 412, "version_conflict")
+    problem(client.put(f"{path}/x", json=body, headers={"if-match": 'W/"1"'}), 412, "version_conflict")
+    for tags in ('"7", "1"', "*"):
+        assert client.put(f"{path}/x", json=body, headers={"if-match": tags}).status_code == 200, tags
+    assert client.put(f"{path}/x", json=body, headers={"if-none-match": '"1"'}).status_code == 200
+    assert client.delete(f"{path}/x", headers={"if-match": "*"}).status_code == 204
+
+
+def test_a_batch_has_no_etag(client: httpx.Client, path: str) -> None:
+    for header in ("if-match", "if-none-match"):
+        problem(client.patch(path, json={"set": {"x": {"value": 1}}}, headers={header: '"1"'}), 400, "invalid_request")
+    assert client.get(path).json()["variables"] == {}
+
+
 def test_a_condition_that_is_none_is_refused(client: httpx.Client, path: str) -> None:
-    for headers in ({"if-match": "2"}, {"if-match": 'W/"2"'}, {"if-none-match": '"2"'}):
+    for headers in ({"if-match": "2"}, {"if-match": ""}, {"if-none-match": "2"}, {"if-match": '"1" "2"'}):
         problem(client.put(f"{path}/x", json={"value": 1}, headers=headers), 400, "invalid_request")
     twice = client.put(f"{path}/x", json={"value": 1, "expected_version": 1}, headers={"if-match": '"1"'})
     problem(twice, 400, "invalid_request")
