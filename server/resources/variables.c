@@ -23,6 +23,17 @@ static struct session *resolve(struct exchange *exchange)
     return session;
 }
 
+/* The same for who writes: an id of the caller's own begins a session. */
+static struct session *resolve_or_begin(struct exchange *exchange)
+{
+    struct bytes id = route_param(exchange->route, exchange->path, 0, exchange->arena);
+    struct session *session = NULL;
+    if (membership_fault(id))
+        return resolve(exchange);
+    (void)membership_join(exchange, id, &session);
+    return session;
+}
+
 static struct bytes name_of(struct exchange *exchange)
 {
     return route_param(exchange->route, exchange->path, 1, exchange->arena);
@@ -175,7 +186,7 @@ static void put(struct exchange *exchange, struct session *session)
 
 void variables_put(struct exchange *exchange)
 {
-    struct session *session = document_is_json(exchange) ? resolve(exchange) : NULL;
+    struct session *session = document_is_json(exchange) ? resolve_or_begin(exchange) : NULL;
     if (session)
         put(exchange, session);
     session_unref(&session);
@@ -337,7 +348,7 @@ static void patch(struct exchange *exchange, struct session *session)
 
 void variables_patch(struct exchange *exchange)
 {
-    struct session *session = document_is_json(exchange) ? resolve(exchange) : NULL;
+    struct session *session = document_is_json(exchange) ? resolve_or_begin(exchange) : NULL;
     if (session)
         patch(exchange, session);
     session_unref(&session);

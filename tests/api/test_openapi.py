@@ -366,7 +366,7 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("put", "/sessions/alice/variables/n", {"json": {"value": 1}, "headers": {"if-match": '"9"'}}, 412),
     ("put", "/sessions/alice/variables/n", {"json": {"value": "x" * (1 << 20)}}, 413),
     ("put", "/sessions/alice/variables/n", {"json": {"value": 1, "type": "string"}}, 422),
-    ("patch", "/sessions/nothing/variables", {"json": {}}, 404),
+    ("patch", "/sessions/s-nothing/variables", {"json": {}}, 404),
     ("patch", "/sessions/alice/variables", {"json": {"set": 1}}, 400),
     ("patch", "/sessions/alice/variables", {"content": "{}", "headers": {"content-type": "text/plain"}}, 415),
     ("patch", "/sessions/alice/variables", {"json": {"set": {"n": {"value": 1, "type": "list"}}}}, 422),

@@ -101,6 +101,15 @@ def test_an_unknown_id_of_the_callers_own_begins_a_session(client: httpx.Client)
     assert client.get("/sessions/begins%3Anow").json()["calls"] == 1
 
 
+def test_whoever_writes_a_variable_begins_a_session_too(client: httpx.Client) -> None:
+    for url, write in (("/sessions/by-put/variables/x", client.put), ("/sessions/by-patch/variables", client.patch)):
+        problem(client.get(url), 404, "session_not_found")
+        assert write(url, json={"value": 1} if write == client.put else {"set": {"x": {"value": 1}}}).status_code == 200
+        assert client.get(url).status_code == 200
+    problem(client.put("/sessions/s-unknown/variables/x", json={"value": 1}), 404, "session_not_found")
+    problem(client.delete("/sessions/by-delete/variables/x"), 404, "session_not_found")
+
+
 def test_an_unknown_id_of_the_gateways_is_not_found(client: httpx.Client) -> None:
     """Snakepit 54."""
     told = problem(execute(client, "echo", "s-AAAAAAAAAAAAAAAAAAAAAA"), 404, "session_not_found")

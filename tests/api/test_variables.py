@@ -114,9 +114,9 @@ def test_an_unknown_session_has_no_variables(client: httpx.Client) -> None:
     for answer in (
         client.get("/sessions/none/variables"),
         client.get("/sessions/none/variables/x"),
-        client.put("/sessions/none/variables/x", json={"value": 1}),
+        client.put("/sessions/s-none/variables/x", json={"value": 1}),
         client.delete("/sessions/none/variables/x"),
-        client.patch("/sessions/none/variables", json={}),
+        client.patch("/sessions/s-none/variables", json={}),
     ):
         problem(answer, 404, "session_not_found")
 
