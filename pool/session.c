@@ -409,6 +409,7 @@ static void describe(struct session *session, uint64_t now_us, struct session_vi
 {
     uint64_t used_us = atomic_load(&session->used_us);
     *out_view = (struct session_view){
+        .number = session->number,
         .created_s = session->created_s,
         .ttl_us = session->ttl_us,
         .idle_us = now_us > used_us ? now_us - used_us : 0,
@@ -429,19 +430,21 @@ void session_look(struct session *session, struct session_view *out_view)
     pthread_mutex_unlock(&store->lock);
 }
 
-bool session_list(struct session_store *store, struct bytes after, struct session_view *out_views,
-                  unsigned max, unsigned *out_count)
+unsigned session_list(struct session_store *store, uint64_t after, struct session_view *out_views,
+                      unsigned max)
 {
+    unsigned count = 0;
     pthread_mutex_lock(&store->lock);
     uint64_t now_us = store->options.now_us();
-    const struct session *last = after.len ? find(store, after, now_us) : NULL;
-    bool good = last || after.len == 0;
-    struct list *node = last ? last->order.next : store->all.next;
-    *out_count = 0;
-    for (; good && node != &store->all && *out_count < max; node = node->next)
-        describe(CONTAINER_OF(node, struct session, order), now_us, &out_views[(*out_count)++]);
+    LIST_FOREACH (&store->all, node, next) {
+        struct session *session = CONTAINER_OF(node, struct session, order);
+        if (count == max)
+            break;
+        if (session->number > after)
+            describe(session, now_us, &out_views[count++]);
+    }
     pthread_mutex_unlock(&store->lock);
-    return good;
+    return count;
 }
 
 void session_count(struct session_store *store, struct session_counts *out_counts)

@@ -150,6 +150,7 @@ void session_sweep(struct session_store *store);
 
 /* How a session stands. */
 struct session_view {
+    uint64_t number;
     char id[SESSION_ID_MAX + 1];
     char pool[SESSION_POOL_MAX + 1];
     int64_t created_s;
@@ -163,10 +164,10 @@ struct session_view {
 /* Writes down a session; the caller frees the metadata. Is no use. */
 void session_look(struct session *session, struct session_view *out_view);
 
-/* Writes up to `max`, oldest first, without their metadata, from the one behind `after` on; empty:
- * from the first. False: there is no session of that id. */
-bool session_list(struct session_store *store, struct bytes after, struct session_view *out_views,
-                  unsigned max, unsigned *out_count);
+/* Writes up to `max`, oldest first, without their metadata, of those with a higher number than
+ * `after`; returns how many. */
+unsigned session_list(struct session_store *store, uint64_t after, struct session_view *out_views,
+                      unsigned max);
 
 struct session_counts {
     unsigned current, limit;

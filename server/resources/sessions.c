@@ -1,4 +1,5 @@
 /* /sessions: what calls have in common. */
+#include "base/json.h"
 #include "base/mem.h"
 #include "server/http/document.h"
 #include "server/http/problem.h"
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { LISTED = 100 };
+enum { LISTED = 100, CURSOR_MAX = 20 };
 
 #define MS(us) ((unsigned long long)(us) / 1000)
 
@@ -218,28 +219,40 @@ void sessions_delete(struct exchange *exchange)
 
 /* --- all of them --- */
 
+/* The number of the last session of the page before; nothing is where the list begins. */
+static bool read_cursor(struct bytes text, uint64_t *out_after)
+{
+    int64_t number = 0;
+    bool good = text.len == 0 || (json_to_int(text, &number) && number >= 0);
+    *out_after = (uint64_t)number;
+    return good;
+}
+
 void sessions_list(struct exchange *exchange)
 {
-    unsigned count;
+    uint64_t after;
     struct listing listing;
     struct buffer text = {0};
-    if (!listing_read(exchange, LISTED, SESSION_ID_MAX, &listing))
+    if (!listing_read(exchange, LISTED, CURSOR_MAX, &listing))
         return;
+    if (!read_cursor(listing.after, &after)) {
+        (void)listing_refuse_after(exchange);
+        return;
+    }
     unsigned limit = listing.limit;
     struct session_view *views = mem_array(limit + 1, sizeof *views);
-    bool good =
-        session_list(gateway_of(exchange)->sessions, listing.after, views, limit + 1, &count);
+    unsigned count = session_list(gateway_of(exchange)->sessions, after, views, limit + 1);
     buffer_add_string(&text, "{\"sessions\":[");
-    for (unsigned i = 0; good && i < count && i < limit; i++) {
+    for (unsigned i = 0; i < count && i < limit; i++) {
         buffer_add_string(&text, i ? "," : "");
         add_session(&text, &views[i]);
         buffer_add_string(&text, "}");
     }
+    buffer_printf(&text, "],\"more\":%s", count > limit ? "true" : "false");
+    if (count > limit)
+        buffer_printf(&text, ",\"next\":\"%llu\"", (unsigned long long)views[limit - 1].number);
+    buffer_add_string(&text, "}");
     free(views);
-    buffer_printf(&text, "],\"more\":%s}", count > limit ? "true" : "false");
-    if (good)
-        document_respond_json(exchange, 200, &text);
-    else
-        membership_refuse_unknown(exchange, listing.after);
+    document_respond_json(exchange, 200, &text);
     buffer_deinit(&text);
 }

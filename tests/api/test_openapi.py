@@ -339,7 +339,7 @@ FAILURES: List[Tuple[str, str, Dict[str, Any], int]] = [
     ("post", "/sessions", {"content": "{}", "headers": {"content-type": "text/plain"}}, 415),
     ("post", "/sessions", {"content": b" " * 80000}, 413),
     ("get", "/sessions?limit=0", {}, 400),
-    ("get", "/sessions?after=nothing", {}, 404),
+    ("get", "/sessions?after=nothing", {}, 400),
     ("get", "/sessions/nothing", {}, 404),
     ("get", "/sessions/alice?x=1", {}, 400),
     ("delete", "/sessions/alice/variables/n?x=1", {}, 400),
