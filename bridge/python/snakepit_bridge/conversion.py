@@ -14,7 +14,7 @@ from .limits import number
 from .marker import markers
 from .naming import ancestors, clean, full_name, name
 
-MAX_LISTED = max(0, number(os.environ, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000))  # that tolist() may produce
+MAX_LISTED = max(0, number(os.environ, "SNAKEPIT_TOLIST_MAX_ELEMENTS", 1_000_000))  # beside lists and dicts
 MAX_DEPTH = 200  # far below where the C encoder would give up
 _DIGITS_SAFE = 2048  # bits; Python writes numbers of 640 digits at least, however it is set
 
@@ -148,7 +148,6 @@ def _by_kind(value: Any, kind: type) -> Any:
 
 
 _COLLECTIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (  # what says that it is one
-    (UserString, str),
     (Mapping, dict),
     (Sequence, list),
     (Set, list),
@@ -157,11 +156,11 @@ _COLLECTIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (  # what says tha
 
 
 def _by_name(value: Any, kind: type) -> Any:
-    if any(base.__module__ in _SHOWN for base in ancestors(kind)):
+    if isinstance(value, UserString) or any(base.__module__ in _SHOWN for base in ancestors(kind)):
         return str(value)
     for base, step in _COLLECTIONS:
         if isinstance(value, base):
-            return step(value)
+            return step(value) if len(value) <= MAX_LISTED else _NOTHING
     if name(kind) == "NAType":  # pandas' only missing value of its own
         return None
     os_path = getattr(kind, "__fspath__", None)

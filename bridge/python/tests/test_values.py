@@ -1,5 +1,6 @@
 """Results as bytes (snakepit 75, 77, 78, 80, 82)."""
 
+import array
 import collections
 import dataclasses
 import datetime
@@ -349,6 +350,16 @@ def test_list_that_turns_out_too_large_becomes_a_marker(monkeypatch):
     monkeypatch.setattr(conversion, "MAX_LISTED", 3)
     assert json.loads(values.encode(Unsized([[1, 2], [3]]))) == [[1, 2], [3]]
     assert json.loads(values.encode(Unsized([[1, 2], [3, 4]])))["__ffi_unserializable__"] is True
+
+
+@pytest.mark.parametrize(
+    "kind", [range, lambda n: array.array("i", [0] * n), lambda n: dict.fromkeys(range(n)).values()]
+)
+def test_any_collection_that_is_too_large_becomes_a_marker(monkeypatch, kind):
+    """snakepit 80"""
+    monkeypatch.setattr(conversion, "MAX_LISTED", 3)
+    assert len(json.loads(values.encode(kind(3)))) == 3
+    assert json.loads(values.encode(kind(4)))["__ffi_unserializable__"] is True
 
 
 def test_sparse_matrix_is_measured_by_its_shape():
