@@ -123,6 +123,16 @@ struct session *session_ref(struct session *session)
     return session;
 }
 
+/* While calls use it. */
+static void close_variables(struct session *session)
+{
+    struct variable_set *set = &session->variables;
+    pthread_mutex_lock(&set->lock);
+    struct variables_audience audience = variable_set_close(set);
+    pthread_mutex_unlock(&set->lock);
+    variables_audience_tell(audience, session->number);
+}
+
 /* Nobody uses it any more: workers forget it. A frame that says so is filled before the lock is
  * released, so that it comes before the calls of whatever gets the same id next; if that is there
  * already, they hear of its beginning instead. */
@@ -132,7 +142,7 @@ static void finish(struct session_store *store, struct session *session)
     for (unsigned i = 0; i < store->server_count && !store->stopped; i++)
         store->servers[i].forget(store->servers[i].pool, session, again);
     if (!store->stopped)
-        variable_set_end(&session->variables, session->number);
+        variables_audience_tell(variable_set_close(&session->variables), session->number);
     free((void *)(uintptr_t)session->metadata.data);
     variable_set_deinit(&session->variables);
     if (session->free_extra)
@@ -227,7 +237,7 @@ bool session_delete(struct session_store *store, struct bytes id)
         end(store, session_ref(session));
     pthread_mutex_unlock(&store->lock);
     if (found)
-        variable_set_end(&session->variables, session->number);
+        close_variables(session);
     session_unref(&session);
     return found;
 }

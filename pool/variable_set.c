@@ -113,18 +113,15 @@ struct variables_audience variable_set_dismiss(struct variable_set *set,
     return audience;
 }
 
-void variables_audience_tell(struct variables_audience *audience, uint64_t session)
+void variables_audience_tell(struct variables_audience audience, uint64_t session)
 {
-    for (unsigned i = 0; i < audience->count; i++)
-        audience->readers[i].changed(&audience->readers[i], session, audience->revision);
-    free(audience->readers);
+    for (unsigned i = 0; i < audience.count; i++)
+        audience.readers[i].changed(&audience.readers[i], session, audience.revision);
+    free(audience.readers);
 }
 
-void variable_set_end(struct variable_set *set, uint64_t session)
+struct variables_audience variable_set_close(struct variable_set *set)
 {
-    pthread_mutex_lock(&set->lock);
     set->revision++;
-    struct variables_audience audience = variable_set_dismiss(set, NULL);
-    pthread_mutex_unlock(&set->lock);
-    variables_audience_tell(&audience, session);
+    return variable_set_dismiss(set, NULL);
 }

@@ -70,9 +70,10 @@ struct variables_audience variable_set_dismiss(struct variable_set *set,
                                                const struct variables_reader *kept);
 
 /* Tells them of a session, and frees the list. Without the lock. */
-void variables_audience_tell(struct variables_audience *audience, uint64_t session);
+void variables_audience_tell(struct variables_audience audience, uint64_t session);
 
-/* The session of that number is over: tells all readers. */
-void variable_set_end(struct variable_set *set, uint64_t session);
+/* The session is over: what its readers have is void, all of them are to be told. Under the lock,
+ * or when nobody else uses the set any more. */
+struct variables_audience variable_set_close(struct variable_set *set);
 
 #endif

@@ -41,7 +41,7 @@ void variables_watch(struct session *session, const struct variables_reader *rea
     if (i == set->reader_count)
         set->readers[set->reader_count++] = *reader;
     pthread_mutex_unlock(&set->lock);
-    variables_audience_tell(&audience, session->number);
+    variables_audience_tell(audience, session->number);
 }
 
 uint64_t variables_revision(struct session *session)
@@ -224,7 +224,7 @@ bool variables_write(struct session *session, const struct variable_write *write
     struct variables_audience audience =
         good ? variable_set_dismiss(set, by) : (struct variables_audience){0};
     pthread_mutex_unlock(&set->lock);
-    variables_audience_tell(&audience, session->number);
+    variables_audience_tell(audience, session->number);
     for (size_t i = 0; !good && i < count; i++)
         free(change.next[i]);
     free(change.next);
